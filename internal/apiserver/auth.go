@@ -1,0 +1,149 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiserverconfig "k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/group"
+	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
+	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/request/x509"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+)
+
+// The identities of Viaduct's own parts, with upstream's names where it has one.
+const (
+	UserAdmin      = "viaduct-admin"
+	UserController = "system:kube-controller-manager"
+	UserProxy      = "system:kube-proxy"
+	UserNodePrefix = "system:node:" // followed by the node's name
+
+	groupNodes = "system:nodes"
+)
+
+// publicPaths may be read without logging in: they say whether the server lives, and which version it is.
+func publicPaths() []string {
+	return []string{"/healthz", "/livez", "/readyz", "/version"}
+}
+
+// newAuthenticator accepts client certificates of ca and the given tokens; nobody else gets further than publicPaths.
+func newAuthenticator(ca dynamiccertificates.CAContentProvider, tokens *tokenfile.TokenAuthenticator) authenticator.Request {
+	known := group.NewAuthenticatedGroupAdder(union.New(
+		x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion),
+		bearertoken.New(tokens),
+	))
+	var conditions []apiserverconfig.AnonymousAuthCondition
+	for _, path := range publicPaths() {
+		conditions = append(conditions, apiserverconfig.AnonymousAuthCondition{Path: path})
+	}
+	return union.NewFailOnError(known, anonymous.NewAuthenticator(conditions))
+}
+
+// partTokens are the tokens by which the parts in this process log in; new at each start, kept in memory only.
+type partTokens struct {
+	byUser map[string]string
+	known  map[string]*user.DefaultInfo
+}
+
+func newPartTokens(nodeName string) *partTokens {
+	t := &partTokens{byUser: map[string]string{}, known: map[string]*user.DefaultInfo{}}
+	t.add(UserAdmin, user.SystemPrivilegedGroup)
+	t.add(UserController)
+	t.add(UserProxy)
+	if nodeName != "" {
+		t.add(UserNodePrefix+nodeName, groupNodes)
+	}
+	return t
+}
+
+func (t *partTokens) add(name string, groups ...string) {
+	token := randomToken()
+	t.byUser[name] = token
+	t.known[token] = &user.DefaultInfo{Name: name, Groups: groups}
+}
+
+func randomToken() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails, by its contract
+	return hex.EncodeToString(b)
+}
+
+// newAuthorizer lets system:masters do everything, each of our parts do its work, and everybody read publicPaths.
+func newAuthorizer() authorizer.Authorizer {
+	rules := partRules()
+	return authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		who := a.GetUser()
+		if who == nil {
+			return authorizer.DecisionNoOpinion, "nobody is logged in", nil
+		}
+		if slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) || allowsPath(who, a) {
+			return authorizer.DecisionAllow, "", nil
+		}
+		for _, subject := range append([]string{who.GetName()}, who.GetGroups()...) {
+			if slices.ContainsFunc(rules[subject], func(r rbacv1.PolicyRule) bool { return covers(r, a) }) {
+				return authorizer.DecisionAllow, "", nil
+			}
+		}
+		return authorizer.DecisionNoOpinion, "no rule of this server allows it", nil
+	})
+}
+
+// allowsPath lets everybody read publicPaths and everybody who is logged in discover the API.
+func allowsPath(who user.Info, a authorizer.Attributes) bool {
+	if a.IsResourceRequest() || a.GetVerb() != "get" {
+		return false
+	}
+	path := a.GetPath()
+	if slices.Contains(publicPaths(), path) {
+		return true
+	}
+	discovery := []string{"/api", "/apis", "/openapi", "/livez", "/readyz", "/healthz", "/version"}
+	return slices.Contains(who.GetGroups(), user.AllAuthenticated) && slices.ContainsFunc(discovery, func(prefix string) bool {
+		return path == prefix || strings.HasPrefix(path, prefix+"/")
+	})
+}
+
+// partRules is the least that each part can work with.
+func partRules() map[string][]rbacv1.PolicyRule {
+	read := []string{"get", "list", "watch"}
+	write := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
+	rule := func(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
+	}
+	events := rule([]string{"create", "update", "patch"}, "", "events")
+	return map[string][]rbacv1.PolicyRule{
+		UserController: {
+			rule(read, "", "services", "pods", "nodes", "namespaces"),
+			rule(write, "", "endpoints"), rule(write, "discovery.k8s.io", "endpointslices"), rule(write, "coordination.k8s.io", "leases"),
+			rule([]string{"create"}, "", "pods/binding"), rule([]string{"update", "patch"}, "", "pods/status"), events,
+		},
+		UserProxy: {
+			rule(read, "", "services", "nodes"), rule(read, "discovery.k8s.io", "endpointslices"), events,
+		},
+		groupNodes: {
+			rule(read, "", "services", "pods", "nodes"), rule([]string{"get"}, "", "configmaps", "secrets"),
+			rule([]string{"create", "update", "patch"}, "", "nodes", "nodes/status"),
+			rule([]string{"update", "patch"}, "", "pods/status"), rule([]string{"delete"}, "", "pods"),
+			rule(write, "coordination.k8s.io", "leases"), events,
+		},
+	}
+}
+
+func covers(r rbacv1.PolicyRule, a authorizer.Attributes) bool {
+	resource := a.GetResource()
+	if sub := a.GetSubresource(); sub != "" {
+		resource += "/" + sub
+	}
+	return a.IsResourceRequest() && slices.Contains(r.Verbs, a.GetVerb()) &&
+		slices.Contains(r.APIGroups, a.GetAPIGroup()) && slices.Contains(r.Resources, resource)
+}

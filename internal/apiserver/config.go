@@ -1,0 +1,97 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/apiserver/pkg/server/healthz"
+	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
+	"k8s.io/component-base/compatibility"
+	"viaduct/internal/apiserver/openapi"
+)
+
+// config is the generic server's configuration: what kube-apiserver has and this server has no use for (priority and fairness, audit,
+// webhooks, aggregation) is simply not switched on.
+func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
+	secure, ca, err := s.secureServing()
+	if err != nil {
+		return nil, err
+	}
+	c := genericapiserver.NewConfig(schemes.codecs)
+	c.SecureServing = secure
+	c.Authentication.Authenticator = newAuthenticator(ca, tokenfile.New(s.tokens.known))
+	c.Authorization.Authorizer = newAuthorizer()
+	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)
+	c.ExternalAddress = s.address().String()
+	c.EffectiveVersion = shownVersion{utilcompatibility.DefaultBuildEffectiveVersion()}
+	c.FlowControl = nil
+	c.StorageObjectCountTracker = nil
+	// One open watch would otherwise hold up the shutdown for a whole request timeout.
+	c.ShutdownWatchTerminationGracePeriod = 500 * time.Millisecond
+	c.AdmissionControl = &namespaceMustExist{}
+	setOpenAPI(c, schemes)
+	return c, nil
+}
+
+func setOpenAPI(c *genericapiserver.Config, schemes *schemes) {
+	names := apiopenapi.NewDefinitionNamer(schemes.documented)
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, names)
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, names)
+	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Viaduct", "Viaduct"
+}
+
+func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamiccertificates.CAContentProvider, error) {
+	files, err := s.servingPair()
+	if err != nil {
+		return nil, nil, fmt.Errorf("certifying the server: %w", err)
+	}
+	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving", files.cert, files.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := dynamiccertificates.NewStaticCAContent("client-ca", s.pki.caPEM())
+	if err != nil {
+		return nil, nil, err
+	}
+	return &genericapiserver.SecureServingInfo{Listener: s.listener, Cert: cert, ClientCA: ca}, ca, nil
+}
+
+// servingPair certifies every name by which a client of this host may call the server.
+func (s *Server) servingPair() (pair, error) {
+	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	addrs := []net.IP{
+		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
+		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDR).addr(0).AsSlice(),
+	}
+	return s.pki.serving(names, addrs)
+}
+
+// namedCheck makes a health check of a function.
+func namedCheck(name string, check func(context.Context) error) healthz.HealthChecker {
+	return healthz.NamedCheck(name, func(r *http.Request) error { return check(r.Context()) })
+}
+
+// KubernetesVersion is the release whose behaviour this server has.
+const KubernetesVersion = "v1.36.2"
+
+// shownVersion answers /version with the release whose behaviour this is; the library that serves it has a version of its own.
+type shownVersion struct{ compatibility.EffectiveVersion }
+
+func (v shownVersion) Info() *version.Info {
+	info := *v.EffectiveVersion.Info()
+	info.Major, info.Minor, info.GitVersion = "1", "36", KubernetesVersion+"+viaduct"
+	info.GitCommit, info.GitTreeState, info.BuildDate = "", "", ""
+	return &info
+}

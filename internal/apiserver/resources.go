@@ -1,0 +1,104 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage"
+	storeerr "k8s.io/apiserver/pkg/storage/errors"
+	"viaduct/internal/apiserver/validation"
+)
+
+// builder collects the storage of every resource, by API group.
+type builder struct {
+	schemes *schemes
+	storage *storageFactory
+	rest    restByGroup
+}
+
+// restByGroup maps group → resource or resource/subresource → storage.
+type restByGroup map[string]map[string]rest.Storage
+
+func (b *builder) add(resource schema.GroupResource, subresource string, storage rest.Storage) {
+	path := resource.Resource
+	if subresource != "" {
+		path += "/" + subresource
+	}
+	if b.rest[resource.Group] == nil {
+		b.rest[resource.Group] = map[string]rest.Storage{}
+	}
+	b.rest[resource.Group][path] = storage
+}
+
+// stores are the resources that the server itself reads or writes.
+type stores struct {
+	namespaces, services, endpoints, slices *registry.Store
+	all                                     []*registry.Store
+}
+
+// buildStores makes the storage of every served resource: the one list of them.
+func buildStores(b *builder, rules validation.Options, alloc *serviceAllocator) (*stores, error) {
+	var s stores
+	var errs []error
+	keep := func(store *registry.Store, err error) *registry.Store {
+		errs = append(errs, err)
+		if err == nil {
+			s.all = append(s.all, store)
+		}
+		return store
+	}
+	s.namespaces = keep(install(b, namespaceKind()))
+	s.endpoints = keep(install(b, endpointsKind(rules)))
+	s.slices = keep(install(b, endpointSliceKind(rules)))
+	s.services = keep(install(b, serviceKind(rules)))
+	pods := keep(install(b, podKind()))
+	keep(install(b, nodeKind()))
+	keep(install(b, configMapKind()))
+	keep(install(b, secretKind()))
+	keep(install(b, serviceAccountKind()))
+	keep(install(b, eventKind()))
+	keep(install(b, leaseKind()))
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	(&serviceHooks{alloc: alloc, endpoints: s.endpoints}).attach(s.services)
+	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: pods})
+	return &s, nil
+}
+
+// installGroups makes the server answer for what the builder collected.
+func (b *builder) installGroups(server *genericapiserver.GenericAPIServer) error {
+	for _, gv := range servedGroups() {
+		info := genericapiserver.NewDefaultAPIGroupInfo(gv.Group, b.schemes.types, b.schemes.parameters, b.schemes.codecs)
+		info.VersionedResourcesStorageMap[gv.Version] = b.rest[gv.Group]
+		var err error
+		if gv.Group == "" {
+			err = server.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &info)
+		} else {
+			err = server.InstallAPIGroup(&info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Short names for what the handlers of single resources need from the storage layer.
+
+type storageMeta = storage.ResponseMeta
+
+func withNamespace(ctx context.Context, namespace string) context.Context {
+	return apirequest.WithNamespace(ctx, namespace)
+}
+
+// storeError is the API's answer to an error of an update.
+func storeError(err error, resource schema.GroupResource, name string) error {
+	return storeerr.InterpretUpdateError(err, resource, name)
+}

@@ -1,0 +1,244 @@
+// Package apiserver serves the Kubernetes API for the objects of this field, on k8s.io/apiserver over an etcd in the same process.
+//
+// It stores, defaults, validates and allocates; it decides nothing about who is behind a Service. Each resource has one file, which
+// says all that is particular to it; resources.go lists them.
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	restclient "k8s.io/client-go/rest"
+	"viaduct/internal/apiserver/validation"
+)
+
+// Options say how a server is to run.
+type Options struct {
+	DataDir     string       // etcd, certificates and the kubeconfig; made if it is not there
+	Listen      string       // host:port; port 0 picks a free one
+	ServiceCIDR netip.Prefix // ClusterIPs come from here; within 127.0.0.0/8, endpoints may be loopback addresses too
+	NodeName    string       // the node whose agent runs in this process, if any
+	Log         *slog.Logger // nil: slog.Default()
+}
+
+// Server is one API server with its store.
+type Server struct {
+	options  Options
+	log      *slog.Logger
+	listener net.Listener
+	pki      *pki
+	tokens   *partTokens
+	generic  *genericapiserver.GenericAPIServer
+	etcd     func() (*etcd, error)
+	stop     context.CancelFunc // ends what New started for etcd
+	boot     *bootstrap
+	ready    chan struct{}
+}
+
+// New opens the store, listens, and prepares everything else; it serves nothing yet. The caller must call Run, or Close if it won't.
+func New(ctx context.Context, options Options) (*Server, error) {
+	s := &Server{options: options, log: options.Log, tokens: newPartTokens(options.NodeName), ready: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if err := os.MkdirAll(options.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	var err error
+	if s.listener, err = net.Listen("tcp", options.Listen); err != nil {
+		return nil, fmt.Errorf("listening for API clients: %w", err)
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	s.openStore(ctx)
+	if err := s.prepare(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openStore starts etcd, the slowest part of the start, beside the rest; s.etcd waits for it.
+func (s *Server) openStore(ctx context.Context) {
+	type result struct {
+		etcd *etcd
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		e, err := startEtcd(ctx, s.options.DataDir)
+		done <- result{e, err}
+	}()
+	s.etcd = sync.OnceValues(func() (*etcd, error) { r := <-done; return r.etcd, r.err })
+}
+
+func (s *Server) prepare(ctx context.Context) error {
+	var err error
+	if s.pki, err = openPKI(filepath.Join(s.options.DataDir, "pki")); err != nil {
+		return fmt.Errorf("opening the certificate authority: %w", err)
+	}
+	schemes := newSchemes()
+	config, err := s.config(schemes)
+	if err != nil {
+		return err
+	}
+	if s.generic, err = config.Complete(nil).New("viaduct", genericapiserver.NewEmptyDelegate()); err != nil {
+		return fmt.Errorf("preparing the API server: %w", err)
+	}
+	return s.installResources(ctx, schemes, config)
+}
+
+func (s *Server) installResources(ctx context.Context, schemes *schemes, config *genericapiserver.Config) error {
+	store, err := s.etcd()
+	if err != nil {
+		return err
+	}
+	compactor := etcd3.StartCompactorPerEndpoint(store.client.Client, compactEvery)
+	context.AfterFunc(ctx, compactor.Stop)
+	alloc := newServiceAllocator(s.options.ServiceCIDR)
+	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: store, compactor: compactor}, rest: restByGroup{}}
+	stores, err := buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, alloc)
+	if err != nil {
+		return err
+	}
+	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
+	if err := s.generic.AddReadyzChecks(namedCheck("etcd", checkStore(store))); err != nil {
+		return err
+	}
+	config.AdmissionControl.(*namespaceMustExist).namespaces = stores.namespaces
+	if err := b.installGroups(s.generic); err != nil {
+		return fmt.Errorf("installing the API: %w", err)
+	}
+	s.boot = &bootstrap{schemes: schemes, stores: stores, alloc: alloc, server: s.address()}
+	return s.boot.seed(ctx)
+}
+
+// loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is as good an
+// endpoint as any.
+func (s *Server) loopbackMode() bool { return s.options.ServiceCIDR.Addr().IsLoopback() }
+
+func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error {
+	ctx, cancel := context.WithTimeout(hook.Context, bootstrapTimeout)
+	defer cancel()
+	return s.boot.run(ctx)
+}
+
+// Run serves until ctx ends, then drains the requests under way, closes the store, and returns.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.Close()
+	if err := s.writeAdminKubeconfig(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.announceReady(ctx)
+	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
+		return fmt.Errorf("serving the API: %w", err)
+	}
+	return nil
+}
+
+// Close frees what New took. Run calls it; only a server that is never run needs it from outside.
+func (s *Server) Close() {
+	s.stop()
+	s.listener.Close()
+	if s.generic != nil {
+		s.generic.Destroy()
+	}
+	if e, err := s.etcd(); err == nil {
+		e.Close()
+	}
+}
+
+// Ready is closed once /readyz answers ok.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// announceReady asks the server's own readiness checks until they agree.
+func (s *Server) announceReady(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !s.isReady(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	close(s.ready)
+}
+
+func (s *Server) isReady(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Authorization", "Bearer "+s.tokens.byUser[UserAdmin])
+	answer := &statusRecorder{header: http.Header{}}
+	s.generic.Handler.ServeHTTP(answer, req)
+	return answer.code == http.StatusOK
+}
+
+// statusRecorder is a ResponseWriter that keeps only the status code.
+type statusRecorder struct {
+	header http.Header
+	code   int
+}
+
+func (r *statusRecorder) Header() http.Header { return r.header }
+
+func (r *statusRecorder) WriteHeader(code int) { r.code = code }
+
+func (r *statusRecorder) Write(b []byte) (int, error) {
+	if r.code == 0 {
+		r.code = http.StatusOK
+	}
+	return len(b), nil
+}
+
+// URL is where clients of this host reach the server.
+func (s *Server) URL() string { return "https://" + s.address().String() }
+
+// address is where the server listens; the loopback address of the family if it listens everywhere.
+func (s *Server) address() netip.AddrPort {
+	addr := s.listener.Addr().(*net.TCPAddr).AddrPort()
+	ip := addr.Addr().Unmap()
+	switch {
+	case ip.IsUnspecified() && ip.Is4():
+		ip = netip.MustParseAddr("127.0.0.1")
+	case ip.IsUnspecified():
+		ip = netip.IPv6Loopback()
+	}
+	return netip.AddrPortFrom(ip, addr.Port())
+}
+
+// ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for another user.
+func (s *Server) ClientConfig(user string) *restclient.Config {
+	token, ok := s.tokens.byUser[user]
+	if !ok {
+		panic(fmt.Sprintf("no part logs in as %q", user))
+	}
+	return &restclient.Config{
+		Host:            s.URL(),
+		BearerToken:     token,
+		TLSClientConfig: restclient.TLSClientConfig{CAData: s.pki.caPEM()},
+		QPS:             -1, // the server limits what it takes; a part that waits for itself only adds latency
+		ContentConfig:   restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"},
+	}
+}
+
+func (s *Server) writeAdminKubeconfig() error {
+	admin, err := s.pki.client(UserAdmin, "system:masters")
+	if err != nil {
+		return fmt.Errorf("certifying the administrator: %w", err)
+	}
+	return writeKubeconfig(s.options.DataDir, s.URL(), s.pki.caPEM(), admin)
+}

@@ -1,0 +1,119 @@
+package apiserver
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"viaduct/internal/apiserver/validation"
+)
+
+func serviceKind(rules validation.Options) kind[*corev1.Service] {
+	return kind[*corev1.Service]{
+		resource: corev1.Resource("services"), singular: "service", shortNames: []string{"svc"}, categories: []string{"all"},
+		newObject: func() *corev1.Service { return &corev1.Service{} },
+		newList:   func() runtime.Object { return &corev1.ServiceList{} },
+		prepareCreate: func(_ context.Context, svc *corev1.Service) {
+			svc.Status = corev1.ServiceStatus{}
+		},
+		prepareUpdate: func(_ context.Context, svc, old *corev1.Service) {
+			svc.Status = old.Status
+			validation.PrepareServiceUpdate(svc, old)
+		},
+		validate: func(svc *corev1.Service) field.ErrorList { return validation.ValidateService(svc, rules) },
+		validateUpdate: func(svc, old *corev1.Service) field.ErrorList {
+			return validation.ValidateServiceUpdate(svc, old, rules)
+		},
+		warn:           validation.ServiceWarnings,
+		createOnUpdate: true,
+		unconditional:  true,
+		selectable: func(svc *corev1.Service) fields.Set {
+			return fields.Set{"spec.clusterIP": svc.Spec.ClusterIP, "spec.type": string(svc.Spec.Type)}
+		},
+		status: &statusKind[*corev1.Service]{
+			prepareUpdate:  func(svc, old *corev1.Service) { svc.Spec = old.Spec },
+			validateUpdate: validation.ValidateServiceStatusUpdate,
+		},
+	}
+}
+
+// serviceHooks ties the allocation of addresses and node ports to the life of Services.
+type serviceHooks struct {
+	alloc     *serviceAllocator
+	endpoints *registry.Store // an Endpoints object ends with its Service, whoever wrote it
+}
+
+func (h *serviceHooks) attach(store *registry.Store) {
+	store.Decorator = decorateServices
+	store.BeginCreate = h.beginCreate
+	store.BeginUpdate = h.beginUpdate
+	store.AfterDelete = h.afterDelete
+}
+
+// decorateServices fills in, in what is read, the fields that objects of an earlier writer may lack.
+func decorateServices(obj runtime.Object) {
+	switch o := obj.(type) {
+	case *corev1.Service:
+		validation.DefaultServiceOnRead(o)
+	case *corev1.ServiceList:
+		for i := range o.Items {
+			validation.DefaultServiceOnRead(&o.Items[i])
+		}
+	}
+}
+
+func (h *serviceHooks) beginCreate(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (registry.FinishFunc, error) {
+	svc := obj.(*corev1.Service)
+	validation.PrepareServiceCreate(svc)
+	return h.begin(svc, nil, len(options.DryRun) > 0)
+}
+
+func (h *serviceHooks) beginUpdate(_ context.Context, obj, oldObj runtime.Object, options *metav1.UpdateOptions) (registry.FinishFunc, error) {
+	svc, old := obj.(*corev1.Service), oldObj.(*corev1.Service)
+	validation.DefaultServiceOnRead(old)
+	validation.PrepareServiceUpdate(svc, old)
+	return h.begin(svc, old, len(options.DryRun) > 0)
+}
+
+// begin allocates what svc asks for and old (nil when created) does not have. The returned function keeps or undoes that.
+func (h *serviceHooks) begin(svc, old *corev1.Service, dryRun bool) (registry.FinishFunc, error) {
+	if errs := validation.InitIPFamilies(svc, old, h.alloc.families()); len(errs) > 0 {
+		return nil, invalidService(svc, errs)
+	}
+	txn := h.alloc.begin(svc, old)
+	errs, err := txn.allocate()
+	if err == nil && len(errs) > 0 {
+		err = invalidService(svc, errs)
+	}
+	if err != nil || dryRun {
+		txn.revert()
+		return func(context.Context, bool) {}, err
+	}
+	return func(_ context.Context, success bool) {
+		if success {
+			txn.commit()
+		} else {
+			txn.revert()
+		}
+	}, nil
+}
+
+func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOptions) {
+	if len(options.DryRun) > 0 {
+		return
+	}
+	svc := obj.(*corev1.Service)
+	h.alloc.releaseAll(svc)
+	ctx := withNamespace(context.Background(), svc.Namespace)
+	// The controller deletes what is left if this fails: there is nothing to report to whoever deleted the Service.
+	_, _, _ = h.endpoints.Delete(ctx, svc.Name, nil, &metav1.DeleteOptions{})
+}
+
+func invalidService(svc *corev1.Service, errs field.ErrorList) error {
+	return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), svc.Name, errs)
+}

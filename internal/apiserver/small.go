@@ -1,0 +1,156 @@
+package apiserver
+
+import (
+	"context"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"viaduct/internal/apiserver/validation"
+)
+
+// The resources whose rules are short.
+
+func nodeKind() kind[*corev1.Node] {
+	return kind[*corev1.Node]{
+		resource: corev1.Resource("nodes"), singular: "node", shortNames: []string{"no"}, clusterWide: true,
+		newObject:      func() *corev1.Node { return &corev1.Node{} },
+		newList:        func() runtime.Object { return &corev1.NodeList{} },
+		prepareUpdate:  func(_ context.Context, n, old *corev1.Node) { n.Status = old.Status },
+		validate:       validation.ValidateNode,
+		validateUpdate: validation.ValidateNodeUpdate,
+		unconditional:  true,
+		selectable: func(n *corev1.Node) fields.Set {
+			return fields.Set{"spec.unschedulable": formatBool(n.Spec.Unschedulable)}
+		},
+		status: &statusKind[*corev1.Node]{
+			prepareUpdate:  func(n, old *corev1.Node) { n.Spec = old.Spec },
+			validateUpdate: validation.ValidateNodeUpdate,
+		},
+	}
+}
+
+func namespaceKind() kind[*corev1.Namespace] {
+	return kind[*corev1.Namespace]{
+		resource: corev1.Resource("namespaces"), singular: "namespace", shortNames: []string{"ns"}, clusterWide: true,
+		newObject: func() *corev1.Namespace { return &corev1.Namespace{} },
+		newList:   func() runtime.Object { return &corev1.NamespaceList{} },
+		prepareCreate: func(_ context.Context, ns *corev1.Namespace) {
+			ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+		},
+		prepareUpdate:  func(_ context.Context, ns, old *corev1.Namespace) { ns.Status, ns.Spec = old.Status, old.Spec },
+		validate:       validation.ValidateNamespace,
+		validateUpdate: validation.ValidateNamespaceUpdate,
+		unconditional:  true,
+		selectable: func(ns *corev1.Namespace) fields.Set {
+			return fields.Set{"status.phase": string(ns.Status.Phase)}
+		},
+		status: &statusKind[*corev1.Namespace]{
+			prepareUpdate:  func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
+			validateUpdate: validation.ValidateNamespaceUpdate,
+		},
+	}
+}
+
+func configMapKind() kind[*corev1.ConfigMap] {
+	return kind[*corev1.ConfigMap]{
+		resource: corev1.Resource("configmaps"), singular: "configmap", shortNames: []string{"cm"},
+		newObject:      func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
+		newList:        func() runtime.Object { return &corev1.ConfigMapList{} },
+		validate:       validation.ValidateConfigMap,
+		validateUpdate: validation.ValidateConfigMapUpdate,
+		unconditional:  true,
+	}
+}
+
+func secretKind() kind[*corev1.Secret] {
+	return kind[*corev1.Secret]{
+		resource: corev1.Resource("secrets"), singular: "secret",
+		newObject:      func() *corev1.Secret { return &corev1.Secret{} },
+		newList:        func() runtime.Object { return &corev1.SecretList{} },
+		prepareCreate:  func(_ context.Context, s *corev1.Secret) { mergeStringData(s) },
+		prepareUpdate:  func(_ context.Context, s, _ *corev1.Secret) { mergeStringData(s) },
+		validate:       validation.ValidateSecret,
+		validateUpdate: validation.ValidateSecretUpdate,
+		unconditional:  true,
+		selectable:     func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} },
+	}
+}
+
+// mergeStringData moves the write-only plain values into data, where they win.
+func mergeStringData(s *corev1.Secret) {
+	for k, v := range s.StringData {
+		if s.Data == nil {
+			s.Data = map[string][]byte{}
+		}
+		s.Data[k] = []byte(v)
+	}
+	s.StringData = nil
+}
+
+func serviceAccountKind() kind[*corev1.ServiceAccount] {
+	return kind[*corev1.ServiceAccount]{
+		resource: corev1.Resource("serviceaccounts"), singular: "serviceaccount", shortNames: []string{"sa"},
+		newObject:      func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
+		newList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
+		validate:       validation.ValidateServiceAccount,
+		validateUpdate: validation.ValidateServiceAccountUpdate,
+	}
+}
+
+// eventTTL is how long an Event is kept, in seconds; upstream's default.
+const eventTTL = 3600
+
+func eventKind() kind[*corev1.Event] {
+	return kind[*corev1.Event]{
+		resource: corev1.Resource("events"), singular: "event", shortNames: []string{"ev"},
+		newObject:      func() *corev1.Event { return &corev1.Event{} },
+		newList:        func() runtime.Object { return &corev1.EventList{} },
+		validate:       validation.ValidateEvent,
+		validateUpdate: func(e, _ *corev1.Event) field.ErrorList { return validation.ValidateEvent(e) },
+		createOnUpdate: true,
+		unconditional:  true,
+		ttl:            eventTTL,
+		selectable:     eventFields,
+	}
+}
+
+func eventFields(e *corev1.Event) fields.Set {
+	source := e.Source.Component
+	if source == "" {
+		source = e.ReportingController
+	}
+	return fields.Set{
+		"involvedObject.kind":            e.InvolvedObject.Kind,
+		"involvedObject.namespace":       e.InvolvedObject.Namespace,
+		"involvedObject.name":            e.InvolvedObject.Name,
+		"involvedObject.uid":             string(e.InvolvedObject.UID),
+		"involvedObject.apiVersion":      e.InvolvedObject.APIVersion,
+		"involvedObject.resourceVersion": e.InvolvedObject.ResourceVersion,
+		"involvedObject.fieldPath":       e.InvolvedObject.FieldPath,
+		"reason":                         e.Reason,
+		"reportingComponent":             e.ReportingController,
+		"source":                         source,
+		"type":                           e.Type,
+	}
+}
+
+func leaseKind() kind[*coordinationv1.Lease] {
+	return kind[*coordinationv1.Lease]{
+		resource: coordinationv1.Resource("leases"), singular: "lease",
+		newObject:      func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
+		newList:        func() runtime.Object { return &coordinationv1.LeaseList{} },
+		validate:       validation.ValidateLease,
+		validateUpdate: validation.ValidateLeaseUpdate,
+		createOnUpdate: true,
+	}
+}
+
+func formatBool(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
