@@ -43,6 +43,9 @@ func (n *namespaceMustExist) get(ctx context.Context, name string) (*corev1.Name
 	if apierrors.IsNotFound(err) {
 		obj, err = n.namespaces.Get(withNamespace(ctx, ""), name, &metav1.GetOptions{})
 	}
+	if apierrors.IsNotFound(err) { // said of the namespace, not of what the request would create
+		return nil, apierrors.NewNotFound(corev1.Resource("namespaces"), name)
+	}
 	if err != nil {
 		return nil, err
 	}

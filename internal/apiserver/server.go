@@ -134,7 +134,7 @@ func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error
 
 // Run serves until ctx ends, then drains the requests under way, closes the store, and returns.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.Close()
+	defer s.closeStore()
 	if err := s.writeAdminKubeconfig(); err != nil {
 		return err
 	}
@@ -147,13 +147,17 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close frees what New took. Run calls it; only a server that is never run needs it from outside.
+// Close frees what New took, of a server that is not going to be run. (Run does so at its end.)
 func (s *Server) Close() {
-	s.stop()
 	s.listener.Close()
 	if s.generic != nil {
 		s.generic.Destroy()
 	}
+	s.closeStore()
+}
+
+func (s *Server) closeStore() {
+	s.stop()
 	if e, err := s.etcd(); err == nil {
 		e.Close()
 	}
