@@ -1,0 +1,43 @@
+package node
+
+import "strings"
+
+// expand replaces each $(NAME) in s by what lookup gives for NAME. A name that lookup does not know stays as it is
+// written, "$$" becomes "$", and any other "$" is just that character. What is put in is not looked at again, so a
+// value cannot smuggle in a reference.
+func expand(s string, lookup func(name string) (string, bool)) string {
+	if !strings.Contains(s, "$") {
+		return s
+	}
+	var out strings.Builder
+	for len(s) > 0 {
+		before, rest, found := strings.Cut(s, "$")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		var piece string
+		piece, s = expandOne(rest, lookup)
+		out.WriteString(piece)
+	}
+	return out.String()
+}
+
+// expandOne handles what follows one "$": it returns the text to put out and what is left to read.
+func expandOne(rest string, lookup func(string) (string, bool)) (piece, left string) {
+	switch {
+	case strings.HasPrefix(rest, "$"):
+		return "$", rest[1:]
+	case strings.HasPrefix(rest, "("):
+		name, after, closed := strings.Cut(rest[1:], ")")
+		if !closed {
+			return "$(", rest[1:]
+		}
+		if value, known := lookup(name); known {
+			return value, after
+		}
+		return "$(" + name + ")", after
+	default:
+		return "$", rest
+	}
+}

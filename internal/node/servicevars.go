@@ -1,0 +1,95 @@
+package node
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	v1 "k8s.io/api/core/v1"
+)
+
+// errNoServiceLinks is what a Pod gets whose enableServiceLinks was never defaulted: to guess would give a program
+// variables it was promised not to have, or the reverse.
+var errNoServiceLinks = errors.New("spec.enableServiceLinks is not set, so it is not known which Services the container should see")
+
+// serviceVariables gives the variables that tell a container of a Pod where its Services are. Headless Services and
+// those without an address give none. default/kubernetes is always there; the Services of the Pod's own namespace only
+// if it has not switched enableServiceLinks off. Where two Services spell the same variable, the one whose name sorts
+// first wins.
+func serviceVariables(pod *v1.Pod, services []*v1.Service) (map[string]string, error) {
+	if pod.Spec.EnableServiceLinks == nil {
+		return nil, errNoServiceLinks
+	}
+	vars := map[string]string{}
+	for _, svc := range linkedServices(pod.Namespace, *pod.Spec.EnableServiceLinks, services) {
+		addServiceVariables(vars, svc)
+	}
+	return vars, nil
+}
+
+// linkedServices picks the Services that are visible from namespace, sorted by name, one to a name.
+func linkedServices(namespace string, links bool, services []*v1.Service) []*v1.Service {
+	byName := map[string]*v1.Service{}
+	for _, svc := range services {
+		own := links && svc.Namespace == namespace
+		if !own && !isMaster(svc) || !hasClusterIP(svc) {
+			continue
+		}
+		if byName[svc.Name] == nil || own {
+			byName[svc.Name] = svc
+		}
+	}
+	picked := make([]*v1.Service, 0, len(byName))
+	for _, svc := range byName {
+		picked = append(picked, svc)
+	}
+	slices.SortFunc(picked, func(a, b *v1.Service) int { return strings.Compare(a.Name, b.Name) })
+	return picked
+}
+
+// isMaster tells whether svc is the Service of the API server itself.
+func isMaster(svc *v1.Service) bool {
+	return svc.Namespace == v1.NamespaceDefault && svc.Name == "kubernetes"
+}
+
+func hasClusterIP(svc *v1.Service) bool {
+	return svc.Spec.ClusterIP != "" && svc.Spec.ClusterIP != v1.ClusterIPNone
+}
+
+// addServiceVariables adds the two families of names: N_SERVICE_… and the older N_PORT_… links.
+func addServiceVariables(vars map[string]string, svc *v1.Service) {
+	set := func(name, value string) {
+		if _, taken := vars[name]; !taken {
+			vars[name] = value
+		}
+	}
+	name, ip := variableName(svc.Name), svc.Spec.ClusterIP
+	set(name+"_SERVICE_HOST", ip)
+	for i, port := range svc.Spec.Ports {
+		number := strconv.Itoa(int(port.Port))
+		protocol := port.Protocol
+		if protocol == "" {
+			protocol = v1.ProtocolTCP
+		}
+		url := strings.ToLower(string(protocol)) + "://" + net.JoinHostPort(ip, number)
+		if i == 0 {
+			set(name+"_SERVICE_PORT", number)
+			set(name+"_PORT", url)
+		}
+		if port.Name != "" {
+			set(name+"_SERVICE_PORT_"+variableName(port.Name), number)
+		}
+		link := name + "_PORT_" + number + "_" + strings.ToUpper(string(protocol))
+		set(link, url)
+		set(link+"_PROTO", strings.ToLower(string(protocol)))
+		set(link+"_PORT", number)
+		set(link+"_ADDR", ip)
+	}
+}
+
+// variableName spells the name of a Service or port as part of a variable's name.
+func variableName(name string) string {
+	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
