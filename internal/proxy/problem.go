@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"viaduct/internal/table"
+)
+
+// The reasons of the Events a Proxy writes on Services.
+const (
+	PortNotBound    = "PortNotBound"    // the Backend could not serve one address and port
+	AddressConflict = "AddressConflict" // another Service owns the address and port
+)
+
+// problem is what an Event says.
+type problem struct {
+	reason, text string
+}
+
+func lostProblem(l table.Lost) problem {
+	return problem{AddressConflict, fmt.Sprintf("%s also belongs to Service %s, which is older and gets the connections; give one of them another address or port",
+		l.Frontend.Key, l.To)}
+}
+
+func bindProblem(f *table.FrontendError) problem {
+	return problem{PortNotBound, fmt.Sprintf("%s is not served: %v; %s", f.Key, f.Err, advice(f))}
+}
+
+// advice says what the person who reads the Event can do. It knows causes, not backends.
+func advice(f *table.FrontendError) string {
+	switch {
+	case errors.Is(f.Err, errors.ErrUnsupported):
+		return "this proxy backend cannot do that, the other ports of the Service are served"
+	case errors.Is(f.Err, syscall.EACCES), errors.Is(f.Err, syscall.EPERM):
+		return fmt.Sprintf("low ports need a privilege: pick a Service port of 1024 or more, or run viaduct as root, or "+
+			"`setcap cap_net_bind_service=+ep` on its binary, or `sysctl net.ipv4.ip_unprivileged_port_start=%d`", f.Key.Port)
+	case errors.Is(f.Err, syscall.EADDRINUSE):
+		return fmt.Sprintf("another process has %s, or has the port on all addresses: find it with `ss -%snp 'sport = :%d'` and stop it, "+
+			"or give the Service another port", f.Key.Dest(), listing(f.Key.Proto), f.Key.Port)
+	case errors.Is(f.Err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf("%s is not an address of this host: cluster IPs must come from a service CIDR inside 127.0.0.0/8 for the "+
+			"userspace proxy, and other addresses must be set on an interface", f.Key.Addr)
+	case errors.Is(f.Err, syscall.EMFILE), errors.Is(f.Err, syscall.ENFILE):
+		return "the limit of open files is reached: raise it with `ulimit -n`"
+	}
+	return "it is tried again"
+}
+
+// listing is the option of ss that lists servers of protocol p.
+func listing(p table.Proto) string {
+	if p == table.UDP {
+		return "lu"
+	}
+	return "lt"
+}

@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"k8s.io/client-go/kubernetes"
+
+	"viaduct/internal/loop"
+	"viaduct/internal/table"
+)
+
+// A Backend makes the host do what a Table says.
+type Backend interface {
+	// Sync applies t. changed names the Services (without ports) that may differ from the last Sync; nil means that all
+	// may. An error of table.FrontendErrors only means that everything else is applied; the Services they name will be in
+	// changed next time. After any other error changed is nil next time. It is never called twice at once.
+	Sync(ctx context.Context, t *table.Table, changed []table.Name) error
+	// Close removes everything Sync made.
+	Close() error
+}
+
+// Options are what a Proxy needs to know. NodeName and Backend must be given.
+type Options struct {
+	NodeName  string       // the Node this host is, for local endpoints, its zone and addresses; it need not exist
+	Backend   Backend      // not closed by the Proxy: whoever made it does that
+	NodePorts []netip.Addr // the addresses node ports are served on; empty: 127.0.0.1
+	Log       *slog.Logger // nil: no logs
+
+	// OnApplied, if set, is called after each application with the Services that changed since the last one; at the start
+	// with all of them. It runs in the Proxy's own goroutine: it must not block.
+	OnApplied func(changed []table.Name)
+	// Loop says how often to apply and how to retry. The zero value applies the first change after quiet at once, and
+	// everything that arrives while one is being applied together.
+	Loop loop.Options
+}
+
+// A Proxy keeps a Backend equal to the API. Make it with New.
+type Proxy struct {
+	opts    Options
+	watch   *watch
+	loop    *loop.Loop
+	events  *complaints
+	applied atomic.Pointer[table.Table]
+
+	// What follows belongs to the loop's goroutine.
+	node    table.Node
+	want    *table.Table        // what the Backend should serve
+	pending map[table.Name]bool // what differs from the Backend's state, as far as that is known
+	doubt   bool                // it is not known: all may differ
+}
+
+// New makes a Proxy of the Services client shows. It starts nothing.
+func New(client kubernetes.Interface, opts Options) *Proxy {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if len(opts.NodePorts) == 0 {
+		opts.NodePorts = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	}
+	if opts.Loop.Log == nil {
+		opts.Loop.Log = opts.Log
+	}
+	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]bool{}, doubt: true}
+	p.node = table.Node{Name: opts.NodeName, NodePorts: opts.NodePorts}
+	p.applied.Store(p.want)
+	p.loop = loop.New(p.sync, opts.Loop)
+	p.watch = newWatch(client, opts.NodeName, p.loop.Kick)
+	p.events = newComplaints(client, opts.NodeName)
+	return p
+}
+
+// Applied is the table the Backend last took, except for Frontends it complained about; empty before that. It never
+// changes; call again for a later one.
+func (p *Proxy) Applied() *table.Table { return p.applied.Load() }
+
+// Run keeps the Backend equal to the API until ctx ends. Nothing is applied before all Services and EndpointSlices are
+// known: half a list would cut connections off. The data path stays as it is when Run returns.
+func (p *Proxy) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer p.events.start()()
+	defer p.watch.start(ctx)()
+	if err := p.watch.wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	p.opts.Log.DebugContext(ctx, "services and endpoints are known")
+	p.loop.Kick()
+	return p.loop.Run(ctx)
+}
+
+// sync is one round of the loop: build what changed, apply what differs.
+func (p *Proxy) sync(ctx context.Context) error {
+	rebuilt := p.rebuild()
+	if len(p.pending) == 0 && !p.doubt {
+		return nil
+	}
+	changed := sortedNames(p.pending)
+	toBackend := changed
+	if p.doubt {
+		toBackend = nil
+	}
+	err := p.opts.Backend.Sync(ctx, p.want, toBackend)
+	failed, other := table.Split(err)
+	if other != nil {
+		p.doubt = true
+		return fmt.Errorf("applying the table: %w", errors.Join(other...))
+	}
+	p.settle(ctx, changed, failed)
+	p.events.report(p.watch.services, p.problems(append(rebuilt, changed...), failed))
+	if len(failed) > 0 {
+		return err
+	}
+	return nil
+}
+
+// settle notes that the Backend serves p.want, except for what failed.
+func (p *Proxy) settle(ctx context.Context, changed []table.Name, failed []*table.FrontendError) {
+	p.doubt = false
+	clear(p.pending)
+	for _, f := range failed {
+		p.pending[f.Service.Service()] = true
+	}
+	p.applied.Store(p.want)
+	for _, name := range changed {
+		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
+	}
+	if p.opts.OnApplied != nil {
+		p.opts.OnApplied(changed)
+	}
+}
+
+// problems lists, for every Service in names, what of it is not served. A Service without problems has an empty list,
+// which ends earlier complaints about it.
+func (p *Proxy) problems(names []table.Name, failed []*table.FrontendError) map[table.Name][]problem {
+	out := make(map[table.Name][]problem, len(names))
+	for _, name := range names {
+		out[name] = nil
+		for _, l := range p.want.LostBy(name) {
+			out[name] = append(out[name], lostProblem(l))
+		}
+	}
+	for _, f := range failed {
+		name := f.Service.Service()
+		out[name] = append(out[name], bindProblem(f))
+	}
+	return out
+}

@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"viaduct/internal/table"
+)
+
+// byService indexes EndpointSlices by the Service their label names, as namespace/name.
+const byService = "service"
+
+// watch is what a Proxy sees of the API, and which Services to look at again.
+type watch struct {
+	factories []informers.SharedInformerFactory
+	services  corelisters.ServiceLister
+	slices    cache.Indexer
+	nodes     corelisters.NodeLister
+	known     []cache.InformerSynced
+	broken    error // what kept the informers from being set up
+	kick      func()
+
+	mu    sync.Mutex // protects the following
+	dirty map[table.Name]bool
+	all   bool // the node changed: every Service may
+}
+
+// newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an address,
+// and the Node called node. kick is called when there is something to look at.
+func newWatch(client kubernetes.Interface, node string, kick func()) *watch {
+	w := &watch{kick: kick, dirty: map[table.Name]bool{}}
+	services := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + serviceProxyName }).Core().V1().Services()
+	slices := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + v1.IsHeadlessService }).Discovery().V1().EndpointSlices()
+	nodes := w.factory(client, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
+	}).Core().V1().Nodes()
+
+	w.services, w.slices, w.nodes = services.Lister(), slices.Informer().GetIndexer(), nodes.Lister()
+	w.broken = errors.Join(
+		slices.Informer().AddIndexers(cache.Indexers{byService: indexByService}),
+		w.on(services.Informer(), w.markService),
+		w.on(slices.Informer(), w.markSlice),
+		w.on(nodes.Informer(), func(any) { w.markAll() }),
+	)
+	return w
+}
+
+// serviceProxyName is the label of Services that another proxy serves.
+const serviceProxyName = "service.kubernetes.io/service-proxy-name"
+
+// factory makes informers of one selection. There is no periodic resync: a watch loses nothing.
+func (w *watch) factory(client kubernetes.Interface, tweak func(*metav1.ListOptions)) informers.SharedInformerFactory {
+	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(tweak), informers.WithTransform(slim))
+	w.factories = append(w.factories, f)
+	return f
+}
+
+// slim drops what nobody here reads and what makes up half of an object's size.
+func slim(obj any) (any, error) {
+	if m, err := meta.Accessor(obj); err == nil {
+		m.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
+func indexByService(obj any) ([]string, error) {
+	s, ok := obj.(*discovery.EndpointSlice)
+	if !ok || s.Labels[discovery.LabelServiceName] == "" {
+		return nil, nil
+	}
+	return []string{s.Namespace + "/" + s.Labels[discovery.LabelServiceName]}, nil
+}
+
+// on calls mark for both states of whatever object an event is about.
+func (w *watch) on(i cache.SharedIndexInformer, mark func(any)) error {
+	reg, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    mark,
+		UpdateFunc: func(before, after any) { mark(before); mark(after) },
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			mark(obj)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watching: %w", err)
+	}
+	w.known = append(w.known, reg.HasSynced)
+	return nil
+}
+
+func (w *watch) markService(obj any) {
+	if s, ok := obj.(*v1.Service); ok {
+		w.mark(table.Name{Namespace: s.Namespace, Name: s.Name})
+	}
+}
+
+func (w *watch) markSlice(obj any) {
+	if s, ok := obj.(*discovery.EndpointSlice); ok && s.Labels[discovery.LabelServiceName] != "" {
+		w.mark(table.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]})
+	}
+}
+
+func (w *watch) mark(name table.Name) {
+	w.mu.Lock()
+	w.dirty[name] = true
+	w.mu.Unlock()
+	w.kick()
+}
+
+func (w *watch) markAll() {
+	w.mu.Lock()
+	w.all = true
+	w.mu.Unlock()
+	w.kick()
+}
+
+// take empties the list of what to look at.
+func (w *watch) take() (dirty map[table.Name]bool, all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	dirty, all = w.dirty, w.all
+	w.dirty, w.all = map[table.Name]bool{}, false
+	return dirty, all
+}
+
+// start begins to watch and returns what waits for the end of it, to be called when ctx is over.
+func (w *watch) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	for _, f := range w.factories {
+		f.Start(ctx.Done())
+	}
+	return func() {
+		cancel()
+		for _, f := range w.factories {
+			f.Shutdown()
+		}
+	}
+}
+
+// wait returns when everything has been listed and marked.
+func (w *watch) wait(ctx context.Context) error {
+	if w.broken != nil {
+		return w.broken
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), w.known...) {
+		return fmt.Errorf("waiting for Services and EndpointSlices: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// entry builds the Service's part of the table; without Frontends when it is gone.
+func (w *watch) entry(node table.Node, name table.Name) table.Entry {
+	svc, err := w.services.Services(name.Namespace).Get(name.Name)
+	if err != nil {
+		return table.Entry{Service: name} // the cache knows one error: not there
+	}
+	return table.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: table.Frontends(node, svc, w.slicesOf(name))}
+}
+
+func (w *watch) slicesOf(name table.Name) []*discovery.EndpointSlice {
+	objs, err := w.slices.ByIndex(byService, name.Namespace+"/"+name.Name)
+	if err != nil {
+		panic(fmt.Sprintf("the index %q was added in newWatch and is not there: %v", byService, err))
+	}
+	list := make([]*discovery.EndpointSlice, 0, len(objs))
+	for _, o := range objs {
+		if s, ok := o.(*discovery.EndpointSlice); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// names lists every Service that is watched, in no order.
+func (w *watch) names() []table.Name {
+	all, err := w.services.List(labels.Everything())
+	if err != nil {
+		panic(fmt.Sprintf("listing a cache cannot fail, and did: %v", err))
+	}
+	out := make([]table.Name, len(all))
+	for i, s := range all {
+		out[i] = table.Name{Namespace: s.Namespace, Name: s.Name}
+	}
+	return out
+}
+
+// node is what the API says of this host's Node, or only its name.
+func (w *watch) node(name string, nodePorts []netip.Addr) table.Node {
+	n := table.Node{Name: name, NodePorts: nodePorts}
+	obj, err := w.nodes.Get(name)
+	if err != nil {
+		return n // not registered yet: markAll follows when it is
+	}
+	n.Zone = obj.Labels[v1.LabelTopologyZone]
+	for _, a := range obj.Status.Addresses {
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type != v1.NodeHostName {
+			n.Addrs = append(n.Addrs, ip.Unmap())
+		}
+	}
+	return n
+}
