@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	restclient "k8s.io/client-go/rest"
@@ -185,27 +186,8 @@ func (s *Server) isReady(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	req.Header.Set("Authorization", "Bearer "+s.tokens.byUser[UserAdmin])
-	answer := &statusRecorder{header: http.Header{}}
-	s.generic.Handler.ServeHTTP(answer, req)
-	return answer.code == http.StatusOK
-}
-
-// statusRecorder is a ResponseWriter that keeps only the status code.
-type statusRecorder struct {
-	header http.Header
-	code   int
-}
-
-func (r *statusRecorder) Header() http.Header { return r.header }
-
-func (r *statusRecorder) WriteHeader(code int) { r.code = code }
-
-func (r *statusRecorder) Write(b []byte) (int, error) {
-	if r.code == 0 {
-		r.code = http.StatusOK
-	}
-	return len(b), nil
+	resp, err := handlerTransport{s.generic.Handler}.RoundTrip(req)
+	return err == nil && resp.StatusCode == http.StatusOK
 }
 
 // URL is where clients of this host reach the server.
@@ -225,17 +207,21 @@ func (s *Server) address() netip.AddrPort {
 }
 
 // ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for another user.
+// Requests are function calls; they pass the same checks as those from outside.
 func (s *Server) ClientConfig(user string) *restclient.Config {
 	token, ok := s.tokens.byUser[user]
 	if !ok {
 		panic(fmt.Sprintf("no part logs in as %q", user))
 	}
 	return &restclient.Config{
-		Host:            s.URL(),
-		BearerToken:     token,
-		TLSClientConfig: restclient.TLSClientConfig{CAData: s.pki.caPEM()},
-		QPS:             -1, // the server limits what it takes; a part that waits for itself only adds latency
-		ContentConfig:   restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"},
+		Host:        s.URL(),
+		BearerToken: token,
+		Transport:   handlerTransport{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.generic.Handler.ServeHTTP(w, r) })},
+		QPS:         -1, // the server limits what it takes; a part that waits for itself only adds latency
+		ContentConfig: restclient.ContentConfig{
+			ContentType:        runtime.ContentTypeProtobuf,
+			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
+		},
 	}
 }
 

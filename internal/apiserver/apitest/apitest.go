@@ -1,0 +1,87 @@
+// Package apitest gives a test the real API server: real etcd on a disk of its own, real TLS on a loopback port, nothing simulated.
+package apitest
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	restclient "k8s.io/client-go/rest"
+	"viaduct/internal/apiserver"
+)
+
+// NodeName is the node whose agent may log in to a test's server.
+const NodeName = "node-1"
+
+// startTimeout is far above what a start takes on the slowest machine.
+const startTimeout = 60 * time.Second
+
+// Server is a running API server that ends with its test.
+type Server struct {
+	*apiserver.Server
+	DataDir string
+	stop    func()
+}
+
+// Start starts a server with an empty store.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	return StartIn(t, t.TempDir(), netip.MustParsePrefix("127.96.0.0/16"))
+}
+
+// StartIn starts a server on a data directory, which may hold an earlier server's objects.
+func StartIn(t testing.TB, dataDir string, serviceCIDR netip.Prefix) *Server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	server, err := apiserver.New(ctx, apiserver.Options{
+		DataDir: dataDir, Listen: "127.0.0.1:0", ServiceCIDR: serviceCIDR, NodeName: NodeName, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		cancel()
+		t.Fatalf("starting the API server: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	s := &Server{Server: server, DataDir: dataDir}
+	s.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the API server ended with: %v", err)
+		}
+		s.stop = func() {}
+	}
+	t.Cleanup(func() { s.stop() })
+	select {
+	case <-server.Ready():
+	case err := <-done:
+		t.Fatalf("the API server did not start: %v", err)
+	case <-time.After(startTimeout):
+		t.Fatalf("the API server was not ready within %s", startTimeout)
+	}
+	return s
+}
+
+// Stop ends the server before the test ends.
+func (s *Server) Stop() { s.stop() }
+
+// Config is an administrator's.
+func (s *Server) Config() *restclient.Config { return s.ClientConfig(apiserver.UserAdmin) }
+
+// Client is an administrator's.
+func (s *Server) Client(t testing.TB) *kubernetes.Clientset {
+	t.Helper()
+	return s.ClientAs(t, apiserver.UserAdmin)
+}
+
+// ClientAs is the client of one of Viaduct's parts, with its rights and no more.
+func (s *Server) ClientAs(t testing.TB, user string) *kubernetes.Clientset {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(s.ClientConfig(user))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
