@@ -1,0 +1,175 @@
+package validation
+
+import (
+	"strings"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	syntax "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// containerRules are what a container is checked against beyond its own text.
+type containerRules struct {
+	names        sets.Set[string] // of the containers before it; two of one Pod cannot share a name
+	hostPorts    sets.Set[hostPort]
+	volumes      sets.Set[string] // that the Pod has
+	hostNetwork  bool
+	graceSeconds int64
+}
+
+// hostPort is what two containers of one Pod cannot both take from the host.
+type hostPort struct {
+	Protocol v1.Protocol
+	HostIP   string
+	Port     int32
+}
+
+func podContainers(s *v1.PodSpec, volumes sets.Set[string], path *field.Path) field.ErrorList {
+	rules := &containerRules{names: sets.New[string](), volumes: volumes, hostNetwork: s.HostNetwork}
+	if s.TerminationGracePeriodSeconds != nil {
+		rules.graceSeconds = *s.TerminationGracePeriodSeconds
+	}
+	var errs field.ErrorList
+	if len(s.Containers) == 0 {
+		errs = append(errs, field.Required(path.Child("containers"), "at least one"))
+	}
+	rules.hostPorts = sets.New[hostPort]()
+	for i := range s.Containers {
+		errs = append(errs, container(&s.Containers[i], rules, path.Child("containers").Index(i))...)
+		errs = append(errs, hooksAndProbes(&s.Containers[i], rules, path.Child("containers").Index(i))...)
+	}
+	for i := range s.InitContainers {
+		rules.hostPorts = sets.New[hostPort]() // they run one after the other
+		errs = append(errs, initContainer(&s.InitContainers[i], rules, path.Child("initContainers").Index(i))...)
+	}
+	return errs
+}
+
+// initContainer checks a container that runs before the others. One that goes on beside them (restartPolicy Always) may be probed;
+// one that ends may not.
+func initContainer(c *v1.Container, rules *containerRules, path *field.Path) field.ErrorList {
+	errs := container(c, rules, path)
+	if c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways {
+		return append(errs, hooksAndProbes(c, rules, path)...)
+	}
+	forbid := func(present bool, name string) {
+		if present {
+			errs = append(errs, field.Forbidden(path.Child(name), "an init container that ends cannot have one"))
+		}
+	}
+	forbid(c.Lifecycle != nil, "lifecycle")
+	forbid(c.LivenessProbe != nil, "livenessProbe")
+	forbid(c.ReadinessProbe != nil, "readinessProbe")
+	forbid(c.StartupProbe != nil, "startupProbe")
+	return errs
+}
+
+func container(c *v1.Container, rules *containerRules, path *field.Path) field.ErrorList {
+	return concat(
+		requiredName(path.Child("name"), c.Name, syntax.IsDNS1123Label),
+		distinctName(path.Child("name"), c.Name, rules.names),
+		containerImage(c, path),
+		containerPolicies(c, path),
+		containerPorts(c.Ports, rules, path.Child("ports")),
+		containerEnv(c, path),
+		volumeMounts(c.VolumeMounts, rules.volumes, path.Child("volumeMounts")),
+		containerResources(&c.Resources, path.Child("resources")),
+		containerUser(c.SecurityContext, path.Child("securityContext")),
+	)
+}
+
+func containerImage(c *v1.Container, path *field.Path) field.ErrorList {
+	if c.Image != "" && c.Image != strings.TrimSpace(c.Image) {
+		return field.ErrorList{field.Invalid(path.Child("image"), c.Image, "must not begin or end with white space")}
+	}
+	return required(path.Child("image"), c.Image, "")
+}
+
+func containerPolicies(c *v1.Container, path *field.Path) field.ErrorList {
+	errs := concat(
+		required(path.Child("terminationMessagePath"), c.TerminationMessagePath, ""),
+		requiredOneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
+			v1.TerminationMessageReadFile, v1.TerminationMessageFallbackToLogsOnError),
+		requiredOneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy, v1.PullAlways, v1.PullIfNotPresent, v1.PullNever),
+	)
+	if c.RestartPolicy != nil {
+		errs = append(errs, oneOf(path.Child("restartPolicy"), *c.RestartPolicy, v1.ContainerRestartPolicyAlways,
+			v1.ContainerRestartPolicyOnFailure, v1.ContainerRestartPolicyNever)...)
+	}
+	return errs
+}
+
+func containerPorts(ports []v1.ContainerPort, rules *containerRules, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	names := sets.New[string]()
+	for i := range ports {
+		errs = append(errs, containerPort(&ports[i], names, path.Index(i))...)
+		errs = append(errs, takeHostPort(&ports[i], rules, path.Index(i))...)
+	}
+	return errs
+}
+
+func containerPort(port *v1.ContainerPort, names sets.Set[string], path *field.Path) field.ErrorList {
+	errs := concat(
+		optionalName(path.Child("name"), port.Name, syntax.IsValidPortName),
+		distinctName(path.Child("name"), port.Name, names),
+		protocol(path.Child("protocol"), port.Protocol),
+	)
+	if port.ContainerPort == 0 {
+		errs = append(errs, field.Required(path.Child("containerPort"), ""))
+	} else {
+		errs = append(errs, portNumber(path.Child("containerPort"), port.ContainerPort)...)
+	}
+	if port.HostIP != "" {
+		errs = append(errs, address(path.Child("hostIP"), port.HostIP)...)
+	}
+	return errs
+}
+
+func takeHostPort(port *v1.ContainerPort, rules *containerRules, path *field.Path) field.ErrorList {
+	if rules.hostNetwork && port.HostPort != port.ContainerPort {
+		return field.ErrorList{field.Invalid(path.Child("hostPort"), port.HostPort, "must be the containerPort when hostNetwork is set")}
+	}
+	if port.HostPort == 0 {
+		return nil
+	}
+	errs := portNumber(path.Child("hostPort"), port.HostPort)
+	key := hostPort{port.Protocol, port.HostIP, port.HostPort}
+	if rules.hostPorts.Has(key) {
+		errs = append(errs, field.Duplicate(path.Child("hostPort"), port.HostPort))
+	}
+	rules.hostPorts.Insert(key)
+	return errs
+}
+
+func containerResources(r *v1.ResourceRequirements, path *field.Path) field.ErrorList {
+	errs := concat(resourceList(r.Limits, path.Child("limits")), resourceList(r.Requests, path.Child("requests")))
+	for _, name := range sortedNames(r.Requests) {
+		request := r.Requests[name]
+		if limit, ok := r.Limits[name]; ok && request.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(path.Child("requests"), request.String(), "must not be more than the limit of "+string(name)))
+		}
+	}
+	return errs
+}
+
+// resourceList checks amounts of resources by name: none may be negative.
+func resourceList(list v1.ResourceList, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range sortedNames(list) {
+		at := path.Key(string(name))
+		errs = append(errs, invalid(at, name, syntax.IsQualifiedName(string(name)))...)
+		if quantity := list[name]; quantity.Sign() < 0 {
+			errs = append(errs, field.Invalid(at, quantity.String(), "must not be negative"))
+		}
+	}
+	return errs
+}
+
+func containerUser(sc *v1.SecurityContext, path *field.Path) field.ErrorList {
+	if sc == nil {
+		return nil
+	}
+	return concat(userID(path.Child("runAsUser"), sc.RunAsUser), groupID(path.Child("runAsGroup"), sc.RunAsGroup))
+}
