@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	restclient "k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const nodeName = "bench"
+
+// up is a running `viaduct up` with no Pods of its own: the measurements write Pods and their status themselves.
+type up struct {
+	cmd     *exec.Cmd
+	dataDir string
+	url     string
+	started time.Time
+	pods    string // the first two octets of the Pod CIDR
+	log     string // file with what it printed
+	client  *kubernetes.Clientset
+}
+
+// startUp starts the binary on dataDir, with addresses of its own; it does not wait until it is ready.
+func startUp(b *bench, dataDir string) (*up, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host keep apart
+	u := &up{dataDir: dataDir, url: fmt.Sprintf("https://127.0.0.1:%d", port), pods: fmt.Sprintf("127.%d", block), log: dataDir + ".log"}
+	log, err := os.Create(u.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	u.cmd = exec.Command(b.binary, "up", "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--node-name", nodeName,
+		"--runtime", "none", "--service-cidr", fmt.Sprintf("127.%d.128.0/17", block), "--pod-cidr", fmt.Sprintf("127.%d.0.0/17", block))
+	u.cmd.Stdout, u.cmd.Stderr = log, log
+	u.started = time.Now()
+	return u, u.cmd.Start()
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// waitReady polls /readyz, which answers everybody, every millisecond, and returns how long it took since the process was started.
+func (u *up) waitReady(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	// Only the readiness of a server on this host is asked; its certificate is known to be new and unknown.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.url+"/readyz", nil)
+		if err != nil {
+			return 0, err
+		}
+		if resp, err := client.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return time.Since(u.started), nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("not ready: %w; see %s", ctx.Err(), u.log)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// connect makes the client, over TLS as any user's.
+func (u *up) connect() error {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(u.dataDir, "kubeconfig"))
+	if err != nil {
+		return err
+	}
+	config.QPS = -1
+	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
+	u.client, err = kubernetes.NewForConfig(config)
+	return err
+}
+
+func (u *up) stop() error {
+	if err := u.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	err := u.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("viaduct up ended with %s; see %s", exit, u.log)
+	}
+	return err
+}
+
+// residentMB is the process's resident memory, in MB.
+func (u *up) residentMB() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", u.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			return float64(kb) / 1024, err
+		}
+	}
+	return 0, errors.New("no VmRSS in /proc")
+}
+
+// with runs measure against a fresh, ready `viaduct up`.
+func with(ctx context.Context, b *bench, measure func(u *up) ([]row, error)) ([]row, error) {
+	dir, err := os.MkdirTemp("", "viaduct-bench-")
+	if err != nil {
+		return nil, err
+	}
+	u, err := startUp(b, filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := func() ([]row, error) {
+		if _, err := u.waitReady(ctx); err != nil {
+			return nil, err
+		}
+		if err := u.connect(); err != nil {
+			return nil, err
+		}
+		return measure(u)
+	}()
+	if err := errors.Join(err, u.stop()); err != nil {
+		return nil, err // the log stays for whoever reads the error
+	}
+	return rows, os.RemoveAll(dir)
+}
