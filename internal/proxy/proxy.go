@@ -49,10 +49,19 @@ type Proxy struct {
 
 	// What follows belongs to the loop's goroutine.
 	node    table.Node
-	want    *table.Table        // what the Backend should serve
-	pending map[table.Name]bool // what differs from the Backend's state, as far as that is known
-	doubt   bool                // it is not known: all may differ
+	want    *table.Table            // what the Backend should serve
+	pending map[table.Name]standing // what the Backend has to look at
+	doubt   bool                    // it has to look at everything
+	review  map[table.Name]bool     // the Services whose problems, if any, are to be told anew
 }
+
+// standing says why a Service is pending.
+type standing bool
+
+const (
+	differs standing = true  // it changed since it was last applied
+	retried standing = false // it has not changed, but the Backend could not serve all of it
+)
 
 // New makes a Proxy of the Services client shows. It starts nothing.
 func New(client kubernetes.Interface, opts Options) *Proxy {
@@ -65,7 +74,7 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]bool{}, doubt: true}
+	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true}
 	p.node = table.Node{Name: opts.NodeName, NodePorts: opts.NodePorts}
 	p.applied.Store(p.want)
 	p.loop = loop.New(p.sync, opts.Loop)
@@ -96,52 +105,69 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return p.loop.Run(ctx)
 }
 
-// sync is one round of the loop: build what changed, apply what differs.
+// sync is one round of the loop: build what changed, apply what differs, tell what could not be served.
 func (p *Proxy) sync(ctx context.Context) error {
-	rebuilt := p.rebuild()
-	if len(p.pending) == 0 && !p.doubt {
-		return nil
+	p.rebuild()
+	var failed []*table.FrontendError
+	if len(p.pending) > 0 || p.doubt {
+		var err error
+		if failed, err = p.apply(ctx); err != nil {
+			return err
+		}
 	}
-	changed := sortedNames(p.pending)
-	toBackend := changed
-	if p.doubt {
-		toBackend = nil
-	}
-	err := p.opts.Backend.Sync(ctx, p.want, toBackend)
-	failed, other := table.Split(err)
-	if other != nil {
-		p.doubt = true
-		return fmt.Errorf("applying the table: %w", errors.Join(other...))
-	}
-	p.settle(ctx, changed, failed)
-	p.events.report(p.watch.services, p.problems(append(rebuilt, changed...), failed))
+	p.applied.Store(p.want) // also when its only news is an address somebody does not get
+	p.events.report(p.watch.services, p.problems(failed))
+	clear(p.review)
 	if len(failed) > 0 {
-		return err
+		return fmt.Errorf("%d frontends are not served, the first: %w", len(failed), failed[0])
 	}
 	return nil
 }
 
-// settle notes that the Backend serves p.want, except for what failed.
-func (p *Proxy) settle(ctx context.Context, changed []table.Name, failed []*table.FrontendError) {
-	p.doubt = false
-	clear(p.pending)
-	for _, f := range failed {
-		p.pending[f.Service.Service()] = true
+// apply hands p.want to the Backend. It returns what alone is not served, or an error after which nothing is known.
+func (p *Proxy) apply(ctx context.Context) ([]*table.FrontendError, error) {
+	names := sortedNames(p.pending)
+	if p.doubt {
+		names = nil
+	}
+	failed, other := table.Split(p.opts.Backend.Sync(ctx, p.want, names))
+	if p.doubt = other != nil; p.doubt {
+		return nil, fmt.Errorf("applying the table: %w", errors.Join(other...))
 	}
 	p.applied.Store(p.want)
-	for _, name := range changed {
+	p.settle(ctx, failed)
+	return failed, nil
+}
+
+// settle notes that the Backend serves p.want except for what failed, and tells who asked to know.
+func (p *Proxy) settle(ctx context.Context, failed []*table.FrontendError) {
+	again := map[table.Name]bool{}
+	for _, f := range failed {
+		again[f.Service.Service()] = true
+	}
+	var news []table.Name
+	for _, name := range sortedNames(p.pending) {
+		p.review[name] = true
+		if p.pending[name] == retried && again[name] {
+			continue // it failed before and does now: no news
+		}
+		news = append(news, name)
 		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
 	}
-	if p.opts.OnApplied != nil {
-		p.opts.OnApplied(changed)
+	clear(p.pending)
+	for name := range again {
+		p.pending[name] = retried
+	}
+	if p.opts.OnApplied != nil && len(news) > 0 {
+		p.opts.OnApplied(news)
 	}
 }
 
-// problems lists, for every Service in names, what of it is not served. A Service without problems has an empty list,
-// which ends earlier complaints about it.
-func (p *Proxy) problems(names []table.Name, failed []*table.FrontendError) map[table.Name][]problem {
-	out := make(map[table.Name][]problem, len(names))
-	for _, name := range names {
+// problems lists, for every Service that was looked at, what of it is not served. A Service without problems has an
+// empty list, which ends earlier complaints about it.
+func (p *Proxy) problems(failed []*table.FrontendError) map[table.Name][]problem {
+	out := make(map[table.Name][]problem, len(p.review))
+	for name := range p.review {
 		out[name] = nil
 		for _, l := range p.want.LostBy(name) {
 			out[name] = append(out[name], lostProblem(l))

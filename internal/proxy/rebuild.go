@@ -7,31 +7,30 @@ import (
 	"viaduct/internal/table"
 )
 
-// rebuild makes p.want equal to what is watched, and adds what differs to p.pending. It returns the Services it looked at
-// and found different, among them those whose only difference is a lost address.
-func (p *Proxy) rebuild() []table.Name {
+// rebuild makes p.want equal to what is watched. It adds the Services whose traffic differs to p.pending, and those whose
+// only news may be an address they do not get to p.review.
+func (p *Proxy) rebuild() {
 	dirty, all := p.watch.take()
 	if node := p.watch.node(p.opts.NodeName, p.opts.NodePorts); all && !sameNode(node, p.node) {
 		p.node = node
 		p.markKnown(dirty)
 	}
 	var entries []table.Entry
-	var names []table.Name
-	for _, name := range sortedNames(dirty) {
+	for name := range dirty {
 		next := p.watch.entry(p.node, name)
 		if have, _ := p.want.Entry(name); !have.Equal(next) {
-			entries, names = append(entries, next), append(names, name)
+			entries = append(entries, next)
+			p.review[name] = true
 		}
 	}
 	if len(entries) == 0 {
-		return nil
+		return
 	}
 	want, changed := p.want.With(entries...)
 	p.want = want
 	for _, name := range changed {
-		p.pending[name] = true
+		p.pending[name] = differs
 	}
-	return names
 }
 
 // markKnown adds every Service there is, and every one that was.
@@ -45,6 +44,6 @@ func sameNode(a, b table.Node) bool {
 	return a.Name == b.Name && a.Zone == b.Zone && slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.NodePorts, b.NodePorts)
 }
 
-func sortedNames(set map[table.Name]bool) []table.Name {
+func sortedNames[V any](set map[table.Name]V) []table.Name {
 	return slices.SortedFunc(maps.Keys(set), table.Name.Compare)
 }

@@ -1,0 +1,74 @@
+package userspace
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"viaduct/internal/table"
+)
+
+// everyService names the Services of t and those that are served and no longer in t.
+func (b *Backend) everyService(t *table.Table) []table.Name {
+	names := map[table.Name]bool{}
+	for _, n := range t.Services() {
+		names[n] = true
+	}
+	for n := range b.served {
+		names[n] = true
+	}
+	return slices.SortedFunc(maps.Keys(names), table.Name.Compare)
+}
+
+// apply makes the Services in names be served as list says, and nothing else of them. New places come before old ones go:
+// a client that looks up a Service finds one or the other.
+func (b *Backend) apply(ctx context.Context, names []table.Name, list []table.Frontend) error {
+	p := compile(list)
+	var errs []error
+	for _, e := range p.refused {
+		errs = append(errs, e)
+	}
+	for _, d := range slices.SortedFunc(maps.Keys(p.serve), compareDest) {
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, context.Cause(ctx))...)
+		}
+		if err := b.serve(d, p.serve[d]); err != nil {
+			errs = append(errs, &table.FrontendError{Key: p.serve[d].Key, Service: p.serve[d].Service, Err: err})
+		}
+	}
+	b.dropOthers(names, p.serve)
+	return errors.Join(errs...)
+}
+
+func (b *Backend) serve(d table.Dest, f *front) error {
+	s, ok := b.servers[d]
+	if !ok {
+		s = b.host.newServer(d)
+		b.servers[d] = s
+	}
+	return s.update(f)
+}
+
+// dropOthers closes what the Services in names were served on and is not in keep. A Dest that went from one Service to
+// another is in keep, because both are in names then.
+func (b *Backend) dropOthers(names []table.Name, keep map[table.Dest]*front) {
+	for _, name := range names {
+		for _, d := range b.served[name] {
+			if s, ok := b.servers[d]; ok && keep[d] == nil {
+				s.close()
+				delete(b.servers, d)
+			}
+		}
+		delete(b.served, name)
+	}
+	for d, f := range keep {
+		name := f.Service.Service()
+		b.served[name] = append(b.served[name], d)
+	}
+}
+
+func compareDest(a, b table.Dest) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Proto, b.Proto))
+}

@@ -1,0 +1,67 @@
+package userspace
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"viaduct/internal/table"
+)
+
+// search is the way of one client to an endpoint: each is tried at most once.
+type search struct {
+	host  *host
+	from  table.Origin
+	tried []netip.AddrPort
+}
+
+// next picks whom to try, by f as it is now: a pool that changes under way is obeyed. last says that nobody else is left.
+// False means that there is nobody.
+func (s *search) next(f *front) (to netip.AddrPort, last, ok bool) {
+	k := f.picker(s.from)
+	if k == nil {
+		return netip.AddrPort{}, false, false
+	}
+	b, ok := s.again(f)
+	if !ok {
+		b, ok = s.pick(k)
+	}
+	return b.Addr, len(s.tried)+1 >= k.Len(), ok
+}
+
+// again is the endpoint this client had before, if affinity is asked for and it still serves.
+func (s *search) again(f *front) (table.Backend, bool) {
+	if f.Affinity == 0 {
+		return table.Backend{}, false
+	}
+	to, ok := s.host.affinity.last(visitor{f.Service, s.from.Addr})
+	if !ok || slices.Contains(s.tried, to) {
+		return table.Backend{}, false
+	}
+	pool := f.PoolFor(s.from)
+	at, ok := pool.Find(to)
+	if !ok {
+		return table.Backend{}, false
+	}
+	return pool.Backends[at], true
+}
+
+// pick picks by policy: first anybody, and when somebody refused or is known not to answer, among the others.
+func (s *search) pick(k *table.Picker) (table.Backend, bool) {
+	if len(s.tried) == 0 && !s.host.avoid.any() {
+		return k.Pick(rand.Uint64())
+	}
+	tried := func(b table.Backend) bool { return slices.Contains(s.tried, b.Addr) }
+	b, ok := k.PickOther(rand.Uint64(), func(b table.Backend) bool { return tried(b) || s.host.avoid.avoided(b.Addr) })
+	if !ok {
+		b, ok = k.PickOther(rand.Uint64(), tried)
+	}
+	return b, ok
+}
+
+// found notes that to serves the client.
+func (s *search) found(f *front, to netip.AddrPort) {
+	if f.Affinity > 0 {
+		s.host.affinity.remember(visitor{f.Service, s.from.Addr}, to, f.Affinity)
+	}
+}

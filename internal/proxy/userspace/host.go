@@ -1,0 +1,75 @@
+package userspace
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+
+	"viaduct/internal/table"
+)
+
+// host is what the servers of one Backend share: limits, memory of clients and endpoints, and the connections, which
+// outlive the server that accepted them.
+type host struct {
+	opts     Options
+	affinity *affinity
+	avoid    *avoidance
+
+	ctx    context.Context // ends with close; a dial in progress must not outlive the Backend
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // counts every goroutine of the Backend
+
+	mu     sync.Mutex // protects the following
+	closed bool
+	conns  map[*net.TCPConn]struct{} // the client side of every connection
+}
+
+func newHost(opts Options) *host {
+	h := &host{opts: opts, affinity: newAffinity(opts.Affinity), avoid: newAvoidance(), conns: map[*net.TCPConn]struct{}{}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+func (h *host) newServer(d table.Dest) server {
+	if d.Proto == table.UDP {
+		return newUDPServer(h, d.Addr)
+	}
+	return newTCPServer(h, d.Addr)
+}
+
+// add registers a client's connection; false when the Backend is closed.
+func (h *host) add(c *net.TCPConn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.conns[c] = struct{}{}
+	return true
+}
+
+func (h *host) remove(c *net.TCPConn) {
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.mu.Unlock()
+}
+
+// close resets every connection and waits for all goroutines. The servers are closed already.
+func (h *host) close() {
+	h.cancel()
+	h.mu.Lock()
+	h.closed = true
+	for c := range h.conns {
+		reset(c)
+	}
+	h.mu.Unlock()
+	h.wg.Wait()
+}
+
+// originOf says where a client at from, that came to at, starts from. A connection from this host to one of its own
+// addresses has either a loopback source or that very address.
+func originOf(from, at netip.Addr) table.Origin {
+	from = from.Unmap()
+	return table.Origin{Addr: from, Outside: !from.IsLoopback() && from != at}
+}

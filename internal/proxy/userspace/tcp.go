@@ -1,0 +1,173 @@
+package userspace
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// tcpServer accepts connections on one address and carries them to the endpoints of its front. While there are none the
+// port is held but does not listen, so that the kernel refuses.
+type tcpServer struct {
+	host  *host
+	at    netip.AddrPort
+	front atomic.Pointer[front]
+	meter meter
+
+	// What follows belongs to whoever calls update and close.
+	port      *port       // nil until bound
+	listening *acceptance // nil while the port is held only
+
+}
+
+func newTCPServer(h *host, at netip.AddrPort) *tcpServer { return &tcpServer{host: h, at: at} }
+
+func (s *tcpServer) counts() Counts { return s.meter.read() }
+
+func (s *tcpServer) update(f *front) error {
+	s.front.Store(f) // first: whoever is accepted from here on meets the new pool
+	if s.port == nil {
+		p, err := holdPort(s.at)
+		if err != nil {
+			return err
+		}
+		s.port = p
+	}
+	if !f.open() {
+		return s.hush()
+	}
+	return s.listen()
+}
+
+func (s *tcpServer) listen() error {
+	if s.listening != nil {
+		return nil
+	}
+	if err := s.port.listen(); err != nil {
+		return err
+	}
+	s.listening = &acceptance{stop: make(chan struct{}), done: make(chan struct{})}
+	s.host.wg.Add(1)
+	go s.accept(s.port, s.listening)
+	return nil
+}
+
+// hush makes the kernel refuse, and returns when the last connection that got through has been taken up.
+func (s *tcpServer) hush() error {
+	if s.listening == nil {
+		return nil
+	}
+	close(s.listening.stop)
+	err := s.port.hush()
+	<-s.listening.done
+	s.listening = nil
+	return err
+}
+
+func (s *tcpServer) close() {
+	if s.port == nil {
+		return
+	}
+	if s.listening != nil {
+		close(s.listening.stop)
+	}
+	s.port.close()
+	if s.listening != nil {
+		<-s.listening.done
+	}
+	s.port, s.listening = nil, nil
+}
+
+// acceptance is one period of listening.
+type acceptance struct {
+	stop chan struct{} // closed to end it
+	done chan struct{} // closed when it has ended
+}
+
+// accept takes connections until a.stop. An error does not end it: out of files or memory passes. But each error makes it
+// wait, so that it never spins.
+func (s *tcpServer) accept(p *port, a *acceptance) {
+	defer s.host.wg.Done()
+	defer close(a.done)
+	const first, longest = 5 * time.Millisecond, time.Second
+	for pause := first; ; {
+		c, err := p.accept()
+		if err == nil {
+			pause = first
+			s.host.wg.Add(1)
+			go s.carry(c)
+			continue
+		}
+		select {
+		case <-a.stop:
+			return
+		case <-time.After(pause):
+			s.host.opts.Log.Warn("accepting connections", "at", s.at, "again_in", pause, "error", err)
+			pause = min(2*pause, longest)
+		}
+	}
+}
+
+// carry serves one client to its end.
+func (s *tcpServer) carry(c *net.TCPConn) {
+	defer s.host.wg.Done()
+	if !s.host.add(c) {
+		reset(c)
+		return
+	}
+	defer s.host.remove(c)
+	up, err := s.connect(c)
+	if err != nil {
+		s.meter.failures.Add(1)
+		s.host.opts.Log.Debug("no endpoint for a client", "at", s.at, "client", c.RemoteAddr(), "error", err)
+		reset(c)
+		return
+	}
+	s.meter.connections.Add(1)
+	relay(c, up, &s.meter)
+}
+
+// errNobody is why a client is reset when there was nobody left to try.
+var errNobody = errors.New("no endpoint left to try")
+
+// connect finds an endpoint that accepts. The front is read anew for every try.
+func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, error) {
+	from, _ := c.RemoteAddr().(*net.TCPAddr)
+	find := search{host: s.host, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
+	deadline := time.Now().Add(s.host.opts.DialTimeout)
+	err := errNobody
+	for time.Now().Before(deadline) {
+		f := s.front.Load()
+		to, last, ok := find.next(f)
+		if !ok {
+			return nil, err
+		}
+		up, dialErr := s.dial(to, last, deadline)
+		if dialErr == nil {
+			find.found(f, to)
+			return up, nil
+		}
+		find.tried = append(find.tried, to)
+		err = dialErr
+	}
+	return nil, err
+}
+
+// dial connects to one endpoint. One that takes its time, rather than to refuse, is avoided by others for a while.
+func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net.TCPConn, error) {
+	if !last {
+		deadline = time.Now().Add(s.host.opts.DialTimeout / 10)
+	}
+	up, err := (&net.Dialer{Deadline: deadline}).DialTCP(s.host.ctx, "tcp", netip.AddrPort{}, to)
+	if err == nil {
+		return up, nil
+	}
+	if s.host.ctx.Err() == nil && !errors.Is(err, syscall.ECONNREFUSED) {
+		s.host.avoid.add(to)
+	}
+	return nil, fmt.Errorf("connecting to an endpoint: %w", err)
+}

@@ -1,0 +1,188 @@
+package userspace
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// udpServer receives datagrams on one address and keeps a flow for each client's address. While there are no endpoints
+// the socket is closed, so that the kernel answers with port unreachable; unlike a TCP port it cannot be held meanwhile.
+type udpServer struct {
+	host  *host
+	at    netip.AddrPort
+	front atomic.Pointer[front]
+	meter meter
+
+	mu     sync.Mutex // protects the following
+	socket *net.UDPConn
+	flows  map[netip.AddrPort]*flow
+}
+
+func newUDPServer(h *host, at netip.AddrPort) *udpServer {
+	return &udpServer{host: h, at: at, flows: map[netip.AddrPort]*flow{}}
+}
+
+func (s *udpServer) counts() Counts { return s.meter.read() }
+
+func (s *udpServer) update(f *front) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.front.Store(f)
+	if !f.open() {
+		s.shut()
+		return nil
+	}
+	for _, fl := range s.flows {
+		if _, serves := f.PoolFor(fl.search.from).Find(fl.to); !serves {
+			s.end(fl) // its client's next datagram goes to one that serves
+		}
+	}
+	if s.socket != nil {
+		return nil
+	}
+	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(s.at))
+	if err != nil {
+		return err
+	}
+	s.socket = socket
+	s.host.wg.Add(1)
+	go s.receive(socket)
+	return nil
+}
+
+func (s *udpServer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut()
+}
+
+// shut closes the socket and ends all flows. The caller holds mu.
+func (s *udpServer) shut() {
+	if s.socket == nil {
+		return
+	}
+	_ = s.socket.Close()
+	s.socket = nil
+	for _, fl := range s.flows {
+		s.end(fl)
+	}
+}
+
+// receive forwards datagrams until socket is closed.
+func (s *udpServer) receive(socket *net.UDPConn) {
+	defer s.host.wg.Done()
+	buf := make([]byte, bufferSize)
+	for {
+		n, client, err := socket.ReadFromUDPAddrPort(buf)
+		switch {
+		case err == nil:
+			s.forward(netip.AddrPortFrom(client.Addr().Unmap(), client.Port()), buf[:n])
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.host.opts.Log.Debug("receiving datagrams", "at", s.at, "error", err)
+			time.Sleep(time.Millisecond) // an error that stays must not become a spin
+		}
+	}
+}
+
+// forward sends one datagram to the client's endpoint, or to another one when that refuses. When all do it is lost, as
+// datagrams may be.
+func (s *udpServer) forward(client netip.AddrPort, data []byte) {
+	fl := s.flowOf(client)
+	for fl != nil {
+		if fl.send(data) == nil {
+			s.meter.sent.Add(uint64(len(data)))
+			return
+		}
+		fl = s.replace(fl)
+	}
+	s.meter.failures.Add(1)
+}
+
+// flowOf is the client's flow, made if there is none; nil when nobody serves this client.
+func (s *udpServer) flowOf(client netip.AddrPort) *flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fl, ok := s.flows[client]; ok {
+		return fl
+	}
+	return s.begin(client, search{host: s.host, from: originOf(client.Addr(), s.at.Addr())})
+}
+
+// replace ends fl, whose endpoint refused, and makes another flow of its client to one that was not tried yet; nil when
+// there is none, or fl has ended already.
+func (s *udpServer) replace(fl *flow) *flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flows[fl.client] != fl {
+		return s.flows[fl.client]
+	}
+	s.end(fl)
+	s.host.avoid.add(fl.to)
+	find := fl.search
+	find.tried = append(find.tried, fl.to)
+	return s.begin(fl.client, find)
+}
+
+// begin makes a flow. The caller holds mu.
+func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
+	if len(s.flows) >= s.host.opts.UDPFlows {
+		s.endIdlest()
+	}
+	f := s.front.Load()
+	for s.socket != nil {
+		to, _, ok := find.next(f)
+		if !ok {
+			return nil
+		}
+		up, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		if err != nil {
+			s.host.opts.Log.Debug("no way to an endpoint", "at", s.at, "endpoint", to, "error", err)
+			find.tried = append(find.tried, to)
+			continue
+		}
+		find.found(f, to)
+		return s.run(&flow{server: s, client: client, search: find, to: to, up: up, down: s.socket})
+	}
+	return nil
+}
+
+// run registers fl and starts its way back. The caller holds mu.
+func (s *udpServer) run(fl *flow) *flow {
+	s.meter.connections.Add(1)
+	s.flows[fl.client] = fl
+	fl.touch()
+	s.host.wg.Add(1)
+	go fl.back()
+	return fl
+}
+
+// end closes fl, which ends its goroutine. The caller holds mu.
+func (s *udpServer) end(fl *flow) {
+	_ = fl.up.Close()
+	if s.flows[fl.client] == fl {
+		delete(s.flows, fl.client)
+	}
+}
+
+// endIdlest makes room: it ends the idlest of eight flows, for a map's range starts anywhere. The caller holds mu.
+func (s *udpServer) endIdlest() {
+	var idlest *flow
+	seen := 0
+	for _, fl := range s.flows {
+		if idlest == nil || fl.last.Load() < idlest.last.Load() {
+			idlest = fl
+		}
+		if seen++; seen == 8 {
+			break
+		}
+	}
+	if idlest != nil {
+		s.end(idlest)
+	}
+}
