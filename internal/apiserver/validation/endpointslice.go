@@ -2,7 +2,6 @@ package validation
 
 import (
 	"fmt"
-	"maps"
 
 	v1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -28,34 +27,6 @@ func DefaultEndpointSlice(slice *discoveryv1.EndpointSlice) {
 	for i := range slice.Ports {
 		defaultPointer(&slice.Ports[i].Name, "")
 		defaultPointer(&slice.Ports[i].Protocol, v1.ProtocolTCP)
-	}
-}
-
-// PrepareEndpointSliceCreate makes a new slice ready to be stored: it is of the first generation, and the topology map of the API's
-// beta version is not taken any more.
-func PrepareEndpointSliceCreate(slice *discoveryv1.EndpointSlice) {
-	slice.Generation = 1
-	dropTopology(slice)
-}
-
-// PrepareEndpointSliceUpdate makes a changed slice ready to be stored. The generation counts changes of anything but metadata, and
-// of the labels, for they say which Service the slice is of.
-func PrepareEndpointSliceUpdate(slice, old *discoveryv1.EndpointSlice) {
-	slice.Generation = old.Generation
-	dropTopology(slice)
-	if !sameSlice(slice, old) || !maps.Equal(slice.Labels, old.Labels) {
-		slice.Generation++
-	}
-}
-
-func sameSlice(a, b *discoveryv1.EndpointSlice) bool {
-	return a.AddressType == b.AddressType && apiequality.Semantic.DeepEqual(a.Ports, b.Ports) &&
-		apiequality.Semantic.DeepEqual(a.Endpoints, b.Endpoints)
-}
-
-func dropTopology(slice *discoveryv1.EndpointSlice) {
-	for i := range slice.Endpoints {
-		slice.Endpoints[i].DeprecatedTopology = nil
 	}
 }
 
