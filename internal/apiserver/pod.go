@@ -113,6 +113,9 @@ func (r *bindingREST) New() runtime.Object   { return &corev1.Binding{} }
 func (r *bindingREST) Destroy()              {} // the store belongs to pods
 func (r *bindingREST) NamespaceScoped() bool { return true }
 
+// PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate keeps the UID of a binding: it is the Pod that the client means.
+func (r *bindingREST) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
+
 // Create binds the Pod called name to the binding's target.
 func (r *bindingREST) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	binding, ok := obj.(*corev1.Binding)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -111,7 +112,7 @@ func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOpt
 	h.alloc.releaseAll(svc)
 	ctx := withNamespace(context.Background(), svc.Namespace)
 	// The controller deletes what is left if this fails: there is nothing to report to whoever deleted the Service.
-	_, _, _ = h.endpoints.Delete(ctx, svc.Name, nil, &metav1.DeleteOptions{})
+	_, _, _ = h.endpoints.Delete(ctx, svc.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 }
 
 func invalidService(svc *corev1.Service, errs field.ErrorList) error {
