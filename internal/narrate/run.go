@@ -17,6 +17,7 @@ import (
 // Narrator prints a line for each change a person would want to read.
 type Narrator struct {
 	client kubernetes.Interface
+	ready  chan struct{}
 
 	mu  sync.Mutex // guards out: each kind is watched by a goroutine of its own
 	out io.Writer
@@ -24,7 +25,7 @@ type Narrator struct {
 
 // New returns a Narrator that prints to out. It starts nothing.
 func New(client kubernetes.Interface, out io.Writer) *Narrator {
-	return &Narrator{client: client, out: out}
+	return &Narrator{client: client, out: out, ready: make(chan struct{})}
 }
 
 // Run prints until ctx ends. What is there already is told in one line for each Service, and not at all otherwise.
@@ -47,10 +48,15 @@ func (n *Narrator) Run(ctx context.Context) error {
 		}
 	}
 	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	close(n.ready)
 	<-ctx.Done()
 	factory.Shutdown()
 	return nil
 }
+
+// Ready is closed once all that was there at the start is known: what is made after that is told as new.
+func (n *Narrator) Ready() <-chan struct{} { return n.ready }
 
 // eventOrNothing keeps quiet about events that expire.
 func eventOrNothing(before, after *v1.Event) string {
