@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// clientOptions say which API server a part that runs alone talks to.
+type clientOptions struct {
+	dataDir    string
+	kubeconfig string // empty: the data directory's
+}
+
+func (o *clientOptions) register(cmd *cobra.Command) {
+	registerDataDir(cmd.Flags(), &o.dataDir)
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one in --data-dir)")
+}
+
+func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
+	path := o.kubeconfig
+	if path == "" {
+		path = kubeconfigIn(o.dataDir)
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give --kubeconfig", path)
+		}
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.UserAgent = userAgent
+	config.QPS = -1 // the server limits what it takes; a part that waits for itself only adds latency
+	return config, nil
+}
+
+func (o *clientOptions) client(userAgent string) (kubernetes.Interface, error) {
+	config, err := o.config(userAgent)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(config)
+}
+
+func newClient(config *rest.Config) (kubernetes.Interface, error) {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making an API client: %w", err)
+	}
+	return client, nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	endpointsController = "endpoints" // Endpoints, EndpointSlices and the slices mirrored from Endpoints written by hand
+	schedulerController = "scheduler" // binds Pods to nodes; a cluster has one already
+)
+
+func newController(con console, logs *logOptions) *cobra.Command {
+	var client clientOptions
+	which := []string{endpointsController}
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Keep Endpoints and EndpointSlices equal to the Pods behind each Service",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkControllers(which); err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			api, err := client.client("viaduct-controller")
+			if err != nil {
+				return err
+			}
+			ctx, stop := onSignal(cmd.Context(), con.Err)
+			defer stop()
+			return supervise(ctx, nil, controllerParts(api, which, logs.start(con.Err))...)
+		},
+	}
+	client.register(cmd)
+	cmd.Flags().StringSliceVar(&which, "controllers", which, "which controllers to run: endpoints, scheduler")
+	return cmd
+}
+
+func checkControllers(which []string) error {
+	if len(which) == 0 {
+		return fmt.Errorf("--controllers names none: there would be nothing to do")
+	}
+	for _, name := range which {
+		if known := []string{endpointsController, schedulerController}; !slices.Contains(known, name) {
+			return fmt.Errorf("--controllers: there is no %q; want %s", name, strings.Join(known, " or "))
+		}
+	}
+	return nil
+}
+
+// controllerParts makes the controllers that which names, each once.
+func controllerParts(client kubernetes.Interface, which []string, log *slog.Logger) []part {
+	var parts []part
+	_, _ = client, log // the controllers are wired when their packages land
+	return parts
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A usageError is a command line that cannot be carried out as it stands: an unknown flag, a value out of range.
+type usageError struct {
+	command string // whose help would tell more
+	err     error
+}
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// newRoot builds the command tree; nothing in it runs before Execute.
+func newRoot(con console) *cobra.Command {
+	logs := &logOptions{}
+	root := &cobra.Command{
+		Use:   "viaduct",
+		Short: "Kubernetes Services without a cluster",
+		Long: `Viaduct gives one Linux machine real Kubernetes Services: an API that kubectl drives, Endpoints kept equal to the
+Pods behind each Service, a proxy that makes connections reach them, and an agent that runs the Pods.
+
+  viaduct demo        a guided tour, in a temporary directory, as any user
+  viaduct up          run everything
+  viaduct kubectl     the real kubectl, pointed at what 'viaduct up' runs`,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SuggestionsMinimumDistance = 2 // letters that may differ
+	root.SetIn(con.In)
+	root.SetOut(con.Out)
+	root.SetErr(con.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd.CommandPath(), err} })
+	logs.register(root.PersistentFlags())
+	root.AddGroup(&cobra.Group{ID: "whole", Title: "Everything at once:"}, &cobra.Group{ID: "parts", Title: "Each part alone:"},
+		&cobra.Group{ID: "tools", Title: "Tools:"})
+	addGroup(root, "whole", newUp(con, logs), newDemo(con, logs))
+	addGroup(root, "parts", newServer(con, logs), newController(con, logs), newProxy(con, logs), newAgent(con, logs))
+	addGroup(root, "tools", newKubectl(con), newEcho(con), newVersion())
+	return root
+}
+
+func addGroup(root *cobra.Command, id string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = id
+		root.AddCommand(c)
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	hint := ""
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
+	}
+	return usageError{cmd.CommandPath(), fmt.Errorf("unknown command %q%s", name, hint)}
+}
+
+// noArgs refuses positional arguments as a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{cmd.CommandPath(), fmt.Errorf("%q is not expected here: %s takes only flags", args[0], cmd.CommandPath())}
+}

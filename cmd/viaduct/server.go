@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"viaduct/internal/apiserver"
+)
+
+// serverOptions are the flags of the API server.
+type serverOptions struct {
+	dataDir     string
+	listen      string
+	serviceCIDR netip.Prefix
+}
+
+func (o *serverOptions) register(flags *pflag.FlagSet) {
+	registerDataDir(flags, &o.dataDir)
+	o.listen = "127.0.0.1:7443"
+	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
+	o.serviceCIDR = netip.MustParsePrefix("127.96.0.0/16")
+	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from, inside 127.0.0.0/8")
+}
+
+func newServer(con console, logs *logOptions) *cobra.Command {
+	var o serverOptions
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the Kubernetes API over a store of its own",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkRange("--service-cidr", o.serviceCIDR); err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			ctx, stop := onSignal(cmd.Context(), con.Err)
+			defer stop()
+			return runServer(ctx, con, o, logs.start(con.Err))
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func runServer(ctx context.Context, con console, o serverOptions, log *slog.Logger) error {
+	unlock, err := o.claim(serverLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	server, err := o.open(ctx, "", log)
+	if err != nil {
+		return err
+	}
+	return supervise(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server))
+}
+
+// claim makes the data directory and takes its locks.
+func (o *serverOptions) claim(locks ...string) (unlock func(), err error) {
+	if o.dataDir, err = makeDataDir(o.dataDir); err != nil {
+		return nil, err
+	}
+	if unlock, err = takeLocks(o.dataDir, locks...); err != nil {
+		return nil, fmt.Errorf("claiming the data directory: %w", err)
+	}
+	return unlock, nil
+}
+
+// open makes a server that does not serve yet. nodeName is the node whose agent runs in this process, or empty. The server
+// outlives ctx: the parts that stop before it still need it.
+func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Logger) (*apiserver.Server, error) {
+	server, err := apiserver.New(context.WithoutCancel(ctx), apiserver.Options{
+		DataDir:     o.dataDir,
+		Listen:      o.listen,
+		ServiceCIDR: o.serviceCIDR,
+		NodeName:    nodeName,
+		Log:         log.With("part", "server"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the API server: %w", err)
+	}
+	return server, nil
+}
+
+func serverPart(server *apiserver.Server) part {
+	return part{name: "API server", run: server.Run, ready: server.Ready()}
+}
+
+// announce tells where everything is, once the API answers.
+func announce(con console, dataDir, url string) {
+	fmt.Fprintf(con.Out, "api         %s\n", url)
+	fmt.Fprintf(con.Out, "kubeconfig  %s\n", kubeconfigIn(dataDir))
+	fmt.Fprintf(con.Out, "ready in %d ms\n", sinceStart(con).Milliseconds())
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"viaduct/internal/apiserver"
+	"viaduct/internal/narrate"
+)
+
+// upOptions are the flags of every part together.
+type upOptions struct {
+	server serverOptions
+	proxy  proxyOptions
+	agent  agentOptions
+	files  []string
+}
+
+func newUp(con console, logs *logOptions) *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything: API server, controllers, proxy and node agent",
+		Long: `Runs the API server, the controllers, the service proxy and a node agent for this host in one process, and prints what
+changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everything as it was at the next start.`,
+		Example: `  viaduct up
+  viaduct up -f examples/quickstart
+  viaduct kubectl get services,endpoints,pods -o wide`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			ctx, stop := onSignal(cmd.Context(), con.Err)
+			defer stop()
+			return up(ctx, con, o, logs.start(con.Err), nil)
+		},
+	}
+	o.server.register(cmd.Flags())
+	o.proxy.register(cmd.Flags())
+	o.agent.register(cmd.Flags())
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or - for stdin; may be repeated")
+	return cmd
+}
+
+func (o *upOptions) check() error {
+	if err := checkRanges(o.server.serviceCIDR, o.agent.podCIDR); err != nil {
+		return err
+	}
+	return checkFiles(o.files)
+}
+
+// up runs all parts until ctx ends or one fails. ready, if any, is called once all of them run.
+func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready func(*apiserver.Server)) error {
+	unlock, err := o.server.claim(serverLock, agentLock)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if o.agent.nodeName, err = orHostName(o.agent.nodeName); err != nil {
+		return err
+	}
+	o.proxy.nodeName = o.agent.nodeName
+	server, err := o.server.open(ctx, o.agent.nodeName, log)
+	if err != nil {
+		return err
+	}
+	parts, err := o.parts(con, server, log)
+	if err != nil {
+		server.Close()
+		return err
+	}
+	return supervise(ctx, func() {
+		if ready != nil {
+			ready(server)
+		}
+	}, parts...)
+}
+
+// parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one reads
+// how the Pods end.
+func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logger) ([]part, error) {
+	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
+	if err != nil {
+		return nil, err
+	}
+	controllers, err := clientAs(server, apiserver.UserController, "viaduct-controller")
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := clientAs(server, apiserver.UserProxy, "viaduct-proxy")
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := clientAs(server, apiserver.UserNodePrefix+o.agent.nodeName, "viaduct-agent")
+	if err != nil {
+		return nil, err
+	}
+	agent, err := agentPart(nodes, o.server.dataDir, o.agent, log)
+	if err != nil {
+		return nil, err
+	}
+	narrator := narrate.New(admin, con.Out)
+	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()), {name: "narrator", run: narrator.Run}}
+	parts = append(parts, controllerParts(controllers, []string{endpointsController, schedulerController}, log)...)
+	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
+	parts = append(parts, agent)
+	if len(o.files) > 0 {
+		parts = append(parts, applyPart(con, o.server.dataDir, o.files, narrator.Ready()))
+	}
+	return parts, nil
+}
+
+func clientAs(server *apiserver.Server, user, userAgent string) (kubernetes.Interface, error) {
+	return newClient(rest.AddUserAgent(server.ClientConfig(user), userAgent))
+}
+
+// tellReady prints where everything is as soon as the API answers; the other parts start right after.
+func tellReady(con console, dataDir, url string) part {
+	told := make(chan struct{})
+	return part{name: "announcement", ready: told, run: func(ctx context.Context) error {
+		announce(con, dataDir, url)
+		close(told)
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+// applyPart applies files once, after ready. A manifest that is refused is told, and nothing else stops for it: it can be
+// applied again.
+func applyPart(con console, dataDir string, files []string, ready <-chan struct{}) part {
+	return part{name: "manifests", run: func(ctx context.Context) error {
+		select {
+		case <-ready:
+			if err := newApplier(dataDir, con.Out).files(ctx, files); err != nil && ctx.Err() == nil {
+				fmt.Fprintf(con.Err, "viaduct: %v\n", err)
+			}
+		case <-ctx.Done():
+		}
+		<-ctx.Done()
+		return nil
+	}}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestCIDRFlag(t *testing.T) {
+	for _, c := range []struct{ in, why string }{
+		{"127.96.0.0/16", ""},
+		{"127.96.0.0", "want an address range"},
+		{"127.96.0.1/16", "want 127.96.0.0/16"},
+		{"", "want an address range"},
+	} {
+		var p netip.Prefix
+		err := cidr{&p}.Set(c.in)
+		if c.why == "" && (err != nil || p.String() != c.in) {
+			t.Errorf("%q: %v, set %s", c.in, err, p)
+		}
+		if c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why) || p.IsValid()) {
+			t.Errorf("%q: %v, want %q", c.in, err, c.why)
+		}
+	}
+}
+
+func TestCheckRanges(t *testing.T) {
+	for _, c := range []struct{ service, pod, why string }{
+		{"127.96.0.0/16", "127.128.0.0/16", ""},
+		{"127.16.0.0/20", "127.16.16.0/20", ""},
+		{"127.96.0.0/16", "127.96.128.0/20", "overlap"},
+		{"10.96.0.0/16", "127.128.0.0/16", "--service-cidr 10.96.0.0/16 is not inside"},
+		{"126.0.0.0/7", "127.128.0.0/16", "is not inside"},
+		{"127.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not inside"},
+		{"127.96.0.0/29", "127.128.0.0/16", "too small"},
+		{"127.0.0.0/16", "127.128.0.0/16", "contains 127.0.0.1"},
+	} {
+		err := checkRanges(netip.MustParsePrefix(c.service), netip.MustParsePrefix(c.pod))
+		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
+			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
+		}
+	}
+}
+
+func TestHostPortFlag(t *testing.T) {
+	for in, ok := range map[string]bool{"127.0.0.1:7443": true, "[::1]:0": true, "localhost:1": false, "127.0.0.1": false, "127.0.0.1:65536": false} {
+		var v string
+		if err := (hostPort{&v}).Set(in); (err == nil) != ok {
+			t.Errorf("%q: %v, want accepted: %t", in, err, ok)
+		}
+	}
+}
+
+func TestNodeNameFlag(t *testing.T) {
+	for in, ok := range map[string]bool{"host-1.example": true, "Host": false, "a_b": false, "": false} {
+		var v string
+		if err := (nodeName{&v}).Set(in); (err == nil) != ok {
+			t.Errorf("%q: %v, want accepted: %t", in, err, ok)
+		}
+	}
+	if got, err := orHostName("given"); got != "given" || err != nil {
+		t.Errorf("orHostName(given) = %q, %v", got, err)
+	}
+}
+
+func TestDefaultDataDir(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		uid  int
+		want string
+	}{
+		{nil, 0, "/var/lib/viaduct"},
+		{map[string]string{"HOME": "/home/ada"}, 1000, "/home/ada/.local/share/viaduct"},
+		{map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "/data"}, 1000, "/data/viaduct"},
+		{map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "relative"}, 1000, "/home/ada/.local/share/viaduct"},
+		{map[string]string{dataDirEnv: "/mine"}, 0, "/mine"},
+	} {
+		if got := defaultDataDir(func(k string) string { return c.env[k] }, c.uid); got != c.want {
+			t.Errorf("%v uid %d: got %s, want %s", c.env, c.uid, got, c.want)
+		}
+	}
+}
