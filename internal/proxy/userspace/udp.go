@@ -93,11 +93,20 @@ func (s *udpServer) receive(socket *net.UDPConn) {
 // forward sends one datagram to the client's endpoint, or to another one when that refuses. When all do it is lost, as
 // datagrams may be.
 func (s *udpServer) forward(client netip.AddrPort, data []byte) {
+	const most = 16 // endpoints that may refuse one datagram
 	fl := s.flowOf(client)
-	for fl != nil {
-		if fl.send(data) == nil {
+	for range most {
+		if fl == nil {
+			break
+		}
+		err := fl.send(data)
+		if err == nil {
 			s.meter.sent.Add(uint64(len(data)))
 			return
+		}
+		if errors.Is(err, net.ErrClosed) {
+			fl = s.flowOf(client) // it ended between the look and the write
+			continue
 		}
 		fl = s.replace(fl)
 	}
@@ -115,7 +124,7 @@ func (s *udpServer) flowOf(client netip.AddrPort) *flow {
 }
 
 // replace ends fl, whose endpoint refused, and makes another flow of its client to one that was not tried yet; nil when
-// there is none, or fl has ended already.
+// there is none. If fl has ended already it is whatever came after it.
 func (s *udpServer) replace(fl *flow) *flow {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,180 @@
+package proxytest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"viaduct/internal/proxy"
+	"viaduct/internal/table"
+)
+
+// patience bounds every wait, so that a broken backend fails a test rather than hangs it.
+const patience = 10 * time.Second
+
+// world is a backend, the table it was given, and the endpoints there are.
+type world struct {
+	*testing.T
+	backend proxy.Backend
+	net     netip.Prefix
+	table   *table.Table
+	next    byte // of the host part of addresses: Frontends and endpoints in turn
+}
+
+func newWorld(t *testing.T, b proxy.Backend, opts Options) *world {
+	w := &world{T: t, backend: b, net: opts.Net, table: &table.Table{}}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("closing the backend: %v", err)
+		}
+	})
+	w.sync(nil)
+	return w
+}
+
+// addr is an address nobody in this world has.
+func (w *world) addr() netip.Addr {
+	w.Helper()
+	if w.next++; w.next == 255 {
+		w.Fatal("this world has no more addresses")
+	}
+	a := w.net.Masked().Addr().As4()
+	a[3] += w.next
+	return netip.AddrFrom4(a)
+}
+
+// place is an address and port for a Frontend. Ports start well above those that need a privilege and below those the
+// kernel gives to clients.
+func (w *world) place() netip.AddrPort { return netip.AddrPortFrom(w.addr(), 7080) }
+
+// pool of endpoints; without any it rejects.
+func pool(eps ...netip.AddrPort) table.Pool {
+	p := table.Pool{Empty: table.Reject, Why: table.None}
+	for _, e := range eps {
+		p.Backends, p.Why = append(p.Backends, table.Backend{Addr: e, Weight: 1, Local: true}), table.All
+	}
+	slices.SortFunc(p.Backends, func(a, b table.Backend) int { return a.Addr.Compare(b.Addr) })
+	return p
+}
+
+// frontend of Service name; edit changes it before it is used.
+func frontend(name string, at netip.AddrPort, proto table.Proto, p table.Pool, edit ...func(*table.Frontend)) table.Frontend {
+	f := table.Frontend{
+		Key:     table.Key{Kind: table.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: proto},
+		Service: table.Name{Namespace: "test", Name: name, Port: fmt.Sprintf("%s-%d", strings.ToLower(proto.String()), at.Port())},
+		Inside:  p, Outside: p, Policy: table.Random,
+	}
+	for _, e := range edit {
+		e(&f)
+	}
+	return f
+}
+
+// serve replaces the Service name by fs, and waits for the backend to have done so without error.
+func (w *world) serve(name string, fs ...table.Frontend) {
+	w.Helper()
+	if err := w.try(name, fs...); err != nil {
+		w.Fatalf("Sync: %v", err)
+	}
+}
+
+// try is serve with the backend's error.
+func (w *world) try(name string, fs ...table.Frontend) error {
+	slices.SortFunc(fs, func(a, b table.Frontend) int { return a.Key.Compare(b.Key) })
+	next, changed := w.table.With(table.Entry{Service: table.Name{Namespace: "test", Name: name}, Frontends: fs})
+	w.table = next
+	return w.backend.Sync(w.Context(), next, changed)
+}
+
+// sync repeats the table as it is.
+func (w *world) sync(changed []table.Name) {
+	w.Helper()
+	if err := w.backend.Sync(w.Context(), w.table, changed); err != nil {
+		w.Fatalf("Sync: %v", err)
+	}
+}
+
+// dial connects as a client whose address is from, or any when from is invalid.
+func dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
+	local := netip.AddrPort{}
+	if from.IsValid() {
+		local = netip.AddrPortFrom(from, 0)
+	}
+	d := net.Dialer{Timeout: patience}
+	if local.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(local)
+	}
+	c, err := d.Dial("tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	tcp := c.(*net.TCPConn)
+	return tcp, tcp.SetDeadline(time.Now().Add(2 * patience))
+}
+
+// ask connects, reads who answers, and ends in order. It may be called by any goroutine.
+func ask(from netip.Addr, to netip.AddrPort) (netip.AddrPort, error) {
+	c, err := dial(from, to)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer c.Close()
+	who, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("reading who answers: %w", err)
+	}
+	return netip.ParseAddrPort(strings.TrimSpace(who))
+}
+
+// open connects and reads who answers; the connection is closed when the test ends.
+func (w *world) open(to netip.AddrPort) (*net.TCPConn, *bufio.Reader, netip.AddrPort) {
+	w.Helper()
+	c, err := dial(netip.Addr{}, to)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { c.Close() })
+	r := bufio.NewReader(c)
+	who, err := r.ReadString('\n')
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c, r, netip.MustParseAddrPort(strings.TrimSpace(who))
+}
+
+// judge connects once and compares what happens with Lookup.
+func (w *world) judge(to netip.AddrPort, proto table.Proto) netip.AddrPort {
+	w.Helper()
+	_, want, _ := w.table.Lookup(table.Origin{}, to, proto)
+	var who netip.AddrPort
+	var err error
+	started := time.Now()
+	if proto == table.UDP {
+		who, err = askUDP(to)
+	} else {
+		who, err = ask(netip.Addr{}, to)
+	}
+	if len(want.Backends) == 0 {
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			w.Fatalf("%s/%s has no endpoint; got %v, %v, want connection refused", to, proto, who, err)
+		}
+		if took := time.Since(started); took > time.Second {
+			w.Fatalf("%s/%s refused only after %s", to, proto, took)
+		}
+		return who
+	}
+	if err != nil {
+		w.Fatalf("%s/%s: %v", to, proto, err)
+	}
+	if _, serves := want.Find(who); !serves {
+		w.Fatalf("%s/%s was answered by %s, which is not in %v", to, proto, who, want.Backends)
+	}
+	return who
+}
