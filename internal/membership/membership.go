@@ -1,0 +1,222 @@
+package membership
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+)
+
+// A Verdict says whether a Pod is behind a Service, and why.
+type Verdict struct {
+	In          bool   // it is listed
+	Ready       bool   // it gets new connections
+	Serving     bool   // its Ready condition is True, whether or not it is ending
+	Terminating bool   // it is being deleted
+	Why         Reason // of In and Ready together
+}
+
+// Judge says whether pod is behind svc, and why. Every other function here asks it. (Whether the Pod has an address of the right
+// family and a port of the right name is asked a family and a port at a time, by OfPods.)
+func Judge(svc *v1.Service, pod *v1.Pod) Verdict {
+	if why := keptOut(svc, pod); why != "" {
+		return Verdict{Why: why}
+	}
+	v := Verdict{In: true, Serving: isReady(pod), Terminating: pod.DeletionTimestamp != nil}
+	v.Ready = svc.Spec.PublishNotReadyAddresses || v.Serving && !v.Terminating
+	switch {
+	case v.Serving && !v.Terminating:
+		v.Why = Ready
+	case v.Ready:
+		v.Why = PublishedNotReady
+	case v.Terminating:
+		v.Why = Terminating
+	default:
+		v.Why = NotReady
+	}
+	return v
+}
+
+// keptOut is the first reason why pod is not behind svc, or "".
+func keptOut(svc *v1.Service, pod *v1.Pod) Reason {
+	switch {
+	case svc.Spec.Type == v1.ServiceTypeExternalName:
+		return External
+	case !HasSelector(svc):
+		return NoSelector
+	case svc.Namespace != pod.Namespace:
+		return OtherNamespace
+	case !selects(svc.Spec.Selector, pod.Labels):
+		return NotSelected
+	case pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed:
+		return Finished
+	case pod.Status.PodIP == "" && len(pod.Status.PodIPs) == 0:
+		return NoAddress
+	}
+	return ""
+}
+
+// HasSelector says whether svc chooses Pods. An empty selector is none: the API stores the two alike.
+func HasSelector(svc *v1.Service) bool { return len(svc.Spec.Selector) > 0 }
+
+func selects(selector, labels map[string]string) bool {
+	for k, want := range selector {
+		if got, ok := labels[k]; !ok || got != want {
+			return false
+		}
+	}
+	return true
+}
+
+func isReady(pod *v1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == v1.PodReady {
+			return c.Status == v1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// Matters says whether a change of a Pod can alter any Service. A created or deleted Pod (the other is nil) does.
+func Matters(before, after *v1.Pod) bool {
+	if before == nil || after == nil {
+		return true
+	}
+	return !maps.Equal(before.Labels, after.Labels) ||
+		isReady(before) != isReady(after) ||
+		(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil) ||
+		finished(before) != finished(after) ||
+		before.Spec.NodeName != after.Spec.NodeName ||
+		before.Spec.Hostname != after.Spec.Hostname || before.Spec.Subdomain != after.Spec.Subdomain ||
+		before.UID != after.UID ||
+		before.Status.PodIP != after.Status.PodIP || !slices.Equal(before.Status.PodIPs, after.Status.PodIPs)
+}
+
+func finished(pod *v1.Pod) bool {
+	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
+}
+
+// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports.
+type Member struct {
+	Addr     netip.Addr
+	Ports    []Port // what it offers of the Service's ports, sorted; numbers, for names are resolved here and nowhere else
+	Node     string // "" if it is on no node that is known
+	Zone     string
+	Hostname string             // its name in DNS, of a Pod that asked for one
+	Target   v1.ObjectReference // the Pod, or what a person wrote; zero if nothing
+
+	Ready, Serving, Terminating bool
+	Why                         Reason
+}
+
+// sortMembers puts members into their one order: by address, by target, by readiness, by ports.
+func sortMembers(members []Member) {
+	slices.SortFunc(members, func(a, b Member) int {
+		return cmp.Or(
+			a.Addr.Compare(b.Addr),
+			cmp.Compare(a.Target.UID, b.Target.UID),
+			cmp.Compare(a.Target.Namespace, b.Target.Namespace),
+			cmp.Compare(a.Target.Name, b.Target.Name),
+			slices.CompareFunc(a.Ports, b.Ports, comparePorts),
+			cmp.Compare(a.Node, b.Node),
+			cmp.Compare(a.Hostname, b.Hostname),
+			cmp.Compare(a.Why, b.Why),
+		)
+	})
+}
+
+// NodeZone tells the zone of a node, "" if it has none; false if there is no such node.
+type NodeZone func(node string) (zone string, ok bool)
+
+// OfPods are the Members of svc among pods, of all the families that svc has, sorted. nodes may be nil, if no zone is known.
+func OfPods(svc *v1.Service, pods []*v1.Pod, nodes NodeZone) []Member {
+	var members []Member
+	families := Families(svc)
+	for _, pod := range pods {
+		v := Judge(svc, pod)
+		if !v.In {
+			continue
+		}
+		ports, _ := ResolvePorts(svc, pod)
+		for _, family := range families {
+			if addr, ok := addrOf(pod, family); ok {
+				members = append(members, ofPod(svc, pod, v, addr, ports, nodes))
+			}
+		}
+	}
+	sortMembers(members)
+	return members
+}
+
+func ofPod(svc *v1.Service, pod *v1.Pod, v Verdict, addr netip.Addr, ports []Port, nodes NodeZone) Member {
+	m := Member{
+		Addr: addr, Ports: ports, Node: pod.Spec.NodeName,
+		Target: v1.ObjectReference{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+		Ready:  v.Ready, Serving: v.Serving, Terminating: v.Terminating, Why: v.Why,
+	}
+	if pod.Spec.Hostname != "" && pod.Spec.Subdomain == svc.Name {
+		m.Hostname = pod.Spec.Hostname
+	}
+	if nodes != nil && m.Node != "" {
+		m.Zone, _ = nodes(m.Node)
+	}
+	return m
+}
+
+// Families are the address families that svc has endpoints of, the primary first. A Service stored before the field existed has that of
+// its ClusterIP; a headless one, both.
+func Families(svc *v1.Service) []v1.IPFamily {
+	if len(svc.Spec.IPFamilies) > 0 {
+		return svc.Spec.IPFamilies
+	}
+	if addr, err := netip.ParseAddr(svc.Spec.ClusterIP); err == nil {
+		return []v1.IPFamily{familyOf(addr)}
+	}
+	return []v1.IPFamily{v1.IPv4Protocol, v1.IPv6Protocol}
+}
+
+func familyOf(addr netip.Addr) v1.IPFamily {
+	if addr.Is4() || addr.Is4In6() {
+		return v1.IPv4Protocol
+	}
+	return v1.IPv6Protocol
+}
+
+// addrOf is the Pod's first address of a family.
+func addrOf(pod *v1.Pod, family v1.IPFamily) (netip.Addr, bool) {
+	for _, ip := range podIPs(pod) {
+		if addr, err := netip.ParseAddr(ip); err == nil && familyOf(addr) == family {
+			return addr.Unmap(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func podIPs(pod *v1.Pod) []string {
+	if len(pod.Status.PodIPs) == 0 {
+		return []string{pod.Status.PodIP}
+	}
+	var ips []string
+	for _, ip := range pod.Status.PodIPs {
+		ips = append(ips, ip.IP)
+	}
+	return ips
+}
+
+// WhyNot completes Judge for the question of a person: a Pod that Judge lets in may still be listed nowhere, for want of an address of
+// the right family, or of any port. It is "" if the Pod is listed.
+func WhyNot(svc *v1.Service, pod *v1.Pod) Reason {
+	if v := Judge(svc, pod); !v.In {
+		return v.Why
+	}
+	hasFamily := slices.ContainsFunc(Families(svc), func(f v1.IPFamily) bool { _, ok := addrOf(pod, f); return ok })
+	if !hasFamily {
+		return OtherFamily
+	}
+	if ports, missing := ResolvePorts(svc, pod); len(ports) == 0 && len(missing) > 0 {
+		return NoSuchPort
+	}
+	return ""
+}

@@ -1,0 +1,176 @@
+package membership
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// endpointKey is what makes an endpoint the same one as before; all else about it may change in place.
+type endpointKey struct{ address, hostname, namespace, name string }
+
+func keyOf(e *discovery.Endpoint) endpointKey {
+	var k endpointKey
+	if len(e.Addresses) > 0 {
+		k.address = e.Addresses[0]
+	}
+	if e.Hostname != nil {
+		k.hostname = *e.Hostname
+	}
+	if e.TargetRef != nil {
+		k.namespace, k.name = e.TargetRef.Namespace, e.TargetRef.Name
+	}
+	return k
+}
+
+// draft is one slice of a group while it is planned.
+type draft struct {
+	was       *discovery.EndpointSlice
+	endpoints []discovery.Endpoint
+	changed   bool
+}
+
+func (d *draft) room() int { return MaxEndpointsPerSlice - len(d.endpoints) }
+
+// packGroup plans the slices of one group.
+func packGroup(svc *v1.Service, key group, want *wanted, have []*discovery.EndpointSlice) Plan {
+	labels := SliceLabels(svc)
+	drafts, homeless := keepInPlace(want.endpoints, have)
+	for _, d := range drafts {
+		d.changed = d.changed || !maps.Equal(d.was.Labels, labels)
+	}
+	homeless = fillChanged(drafts, homeless)
+	homeless = fillOneUnchanged(drafts, homeless)
+	plan := settle(drafts, labels, len(want.endpoints) == 0)
+	for empty := len(want.endpoints) == 0 && len(drafts) == 0; len(homeless) > 0 || empty; empty = false {
+		n := min(len(homeless), MaxEndpointsPerSlice)
+		plan.Create = append(plan.Create, newSlice(svc, key.family, want.ports, homeless[:n]))
+		homeless = homeless[n:]
+	}
+	return plan
+}
+
+// keepInPlace drops from every slice what is not wanted, brings the rest up to date, and returns what is in no slice yet.
+func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]*draft, []discovery.Endpoint) {
+	left := make(map[endpointKey]*discovery.Endpoint, len(want))
+	for i := range want {
+		left[keyOf(&want[i])] = &want[i]
+	}
+	var drafts []*draft
+	for _, s := range have {
+		d := &draft{was: s}
+		for i := range s.Endpoints {
+			old := &s.Endpoints[i]
+			next, ok := left[keyOf(old)]
+			if !ok || len(d.endpoints) == MaxEndpointsPerSlice {
+				d.changed = true
+				continue
+			}
+			delete(left, keyOf(old))
+			d.changed = d.changed || !sameEndpoint(old, next)
+			d.endpoints = append(d.endpoints, *next)
+		}
+		drafts = append(drafts, d)
+	}
+	var homeless []discovery.Endpoint
+	for i := range want {
+		if left[keyOf(&want[i])] == &want[i] {
+			homeless = append(homeless, want[i])
+		}
+	}
+	return drafts, homeless
+}
+
+// sameEndpoint compares all that is decided here; a target's resourceVersion is not.
+func sameEndpoint(a, b *discovery.Endpoint) bool {
+	x, y := *a, *b
+	if x.TargetRef != nil && y.TargetRef != nil {
+		ref := *x.TargetRef
+		ref.ResourceVersion = y.TargetRef.ResourceVersion
+		x.TargetRef = &ref
+	}
+	return apiequality.Semantic.DeepEqual(x, y)
+}
+
+// fillChanged puts endpoints into slices that are written anyway, the fullest first.
+func fillChanged(drafts []*draft, homeless []discovery.Endpoint) []discovery.Endpoint {
+	var changed []*draft
+	for _, d := range drafts {
+		if d.changed && len(d.endpoints) > 0 {
+			changed = append(changed, d)
+		}
+	}
+	slices.SortStableFunc(changed, func(a, b *draft) int { return cmp.Compare(a.room(), b.room()) })
+	for _, d := range changed {
+		homeless = d.take(homeless)
+	}
+	for _, d := range drafts { // one that would be deleted takes what is left, rather than that another is made
+		if d.changed && len(d.endpoints) == 0 {
+			homeless = d.take(homeless)
+		}
+	}
+	return homeless
+}
+
+func (d *draft) take(homeless []discovery.Endpoint) []discovery.Endpoint {
+	n := min(d.room(), len(homeless))
+	if n <= 0 {
+		return homeless
+	}
+	d.endpoints, d.changed = append(d.endpoints, homeless[:n]...), true
+	return homeless[n:]
+}
+
+// fillOneUnchanged writes one more slice if it can take all that is left: the one with the least room to spare.
+func fillOneUnchanged(drafts []*draft, homeless []discovery.Endpoint) []discovery.Endpoint {
+	var best *draft
+	rest := len(homeless) % MaxEndpointsPerSlice
+	if rest == 0 {
+		return homeless
+	}
+	for _, d := range drafts {
+		if !d.changed && d.room() >= rest && (best == nil || d.room() < best.room()) {
+			best = d
+		}
+	}
+	if best == nil {
+		return homeless
+	}
+	best.take(homeless[len(homeless)-rest:])
+	return homeless[:len(homeless)-rest]
+}
+
+// settle turns drafts into writes. Of a group that is to have no endpoint, one slice stays, as the sign that there is none.
+func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
+	var plan Plan
+	for _, d := range drafts {
+		if len(d.endpoints) == 0 && !keepOne {
+			plan.Delete = append(plan.Delete, d.was)
+			continue
+		}
+		keepOne = false
+		if d.changed {
+			next := d.was.DeepCopy()
+			next.Labels, next.Endpoints = labels, d.endpoints
+			plan.Update = append(plan.Update, next)
+		}
+	}
+	return plan
+}
+
+func newSlice(svc *v1.Service, family discovery.AddressType, ports []Port, endpoints []discovery.Endpoint) *discovery.EndpointSlice {
+	return &discovery.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: generateName(svc.Name), Namespace: svc.Namespace,
+			Labels: SliceLabels(svc), OwnerReferences: []metav1.OwnerReference{serviceOwner(svc)},
+		},
+		AddressType: family,
+		Endpoints:   slices.Clone(endpoints),
+		Ports:       slicePorts(ports),
+	}
+}

@@ -1,0 +1,80 @@
+package membership
+
+// A Reason says why a Pod or an address is a member, or is not, or is one that gets no connections. The list is closed; it is the help
+// text of everything that explains a Service.
+type Reason string
+
+const (
+	// Ready: it is in, and gets connections.
+	Ready Reason = "Ready"
+	// PublishedNotReady: it is not ready, but the Service publishes addresses that are not (publishNotReadyAddresses).
+	PublishedNotReady Reason = "PublishedNotReady"
+	// NotReady: it is in, but its Ready condition is not True.
+	NotReady Reason = "NotReady"
+	// Terminating: it is being deleted, and gets no new connections while there is a ready one.
+	Terminating Reason = "Terminating"
+	// ByHand: a person wrote the address into the Endpoints.
+	ByHand Reason = "ByHand"
+	// ByHandNotReady: a person wrote the address into the Endpoints as one that is not ready.
+	ByHandNotReady Reason = "ByHandNotReady"
+
+	// OtherNamespace: the Pod is in another namespace than the Service.
+	OtherNamespace Reason = "OtherNamespace"
+	// NoSelector: the Service has no selector, so no Pod is behind it; its Endpoints are written by hand.
+	NoSelector Reason = "NoSelector"
+	// External: the Service is of type ExternalName: a name in DNS, with nobody behind it.
+	External Reason = "External"
+	// NotSelected: the Pod's labels do not match the selector.
+	NotSelected Reason = "NotSelected"
+	// Finished: the Pod has ended (Succeeded or Failed).
+	Finished Reason = "Finished"
+	// NoAddress: the Pod has no IP address yet.
+	NoAddress Reason = "NoAddress"
+	// OtherFamily: the Pod has no IP address of a family that the Service has.
+	OtherFamily Reason = "OtherFamily"
+	// NoSuchPort: no container of the Pod has a port of the name that the Service targets.
+	NoSuchPort Reason = "NoSuchPort"
+)
+
+// Sentence says the reason in words, about a Pod or an address.
+func (r Reason) Sentence() string {
+	switch r {
+	case Ready:
+		return "is ready"
+	case PublishedNotReady:
+		return "is not ready, but the Service publishes addresses that are not ready"
+	case NotReady:
+		return "is not ready"
+	case Terminating:
+		return "is being deleted"
+	case ByHand:
+		return "was written into the Endpoints by hand"
+	case ByHandNotReady:
+		return "was written into the Endpoints by hand, as not ready"
+	case OtherNamespace:
+		return "is in another namespace than the Service"
+	case NoSelector:
+		return "is not chosen: the Service has no selector"
+	case External:
+		return "is not chosen: the Service only stands for an external name"
+	case NotSelected:
+		return "has labels that the Service's selector does not match"
+	case Finished:
+		return "has finished"
+	case NoAddress:
+		return "has no IP address yet"
+	case OtherFamily:
+		return "has no IP address of the Service's family"
+	case NoSuchPort:
+		return "has no container port of the name that the Service targets"
+	}
+	return string(r)
+}
+
+// Reasons lists them all.
+func Reasons() []Reason {
+	return []Reason{
+		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady,
+		OtherNamespace, NoSelector, External, NotSelected, Finished, NoAddress, OtherFamily, NoSuchPort,
+	}
+}

@@ -1,0 +1,189 @@
+package membership
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MaxEndpointsPerSlice is how many endpoints one slice is filled to; upstream's default.
+const MaxEndpointsPerSlice = 100
+
+// A Plan is what has to be written to make the EndpointSlices of one object what they should be. All of it is new: nothing that was
+// given is edited. An empty Plan says that all is well.
+type Plan struct {
+	Create, Update, Delete []*discovery.EndpointSlice
+}
+
+// Empty says whether there is nothing to write.
+func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
+
+// PlanSlices plans how have, the slices of svc that are kept here, become a spelling of members. Slices hold one family and one list of
+// ports each, and at most MaxEndpointsPerSlice endpoints. As few as possible are written: an endpoint stays in its slice, new ones
+// fill up slices that are written anyway.
+func PlanSlices(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
+	want := groupMembers(svc, members)
+	held, plan := sortHeld(svc, want, have)
+	for _, key := range slices.SortedFunc(maps.Keys(want), compareGroups) {
+		plan.add(packGroup(svc, key, want[key], held[key]))
+	}
+	plan.recycle()
+	return plan
+}
+
+// group is what all endpoints of one slice share.
+type group struct {
+	family discovery.AddressType
+	ports  string // spelled, to be comparable
+}
+
+func compareGroups(a, b group) int {
+	return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.ports, b.ports))
+}
+
+// wanted are the endpoints of a group, in order, with its ports.
+type wanted struct {
+	ports     []Port
+	endpoints []discovery.Endpoint
+}
+
+// groupMembers makes the endpoints of every group that there is to be. A family without members has one group without ports: its
+// empty slice says that the Service was seen and has nobody.
+func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
+	want := map[group]*wanted{}
+	for _, m := range members {
+		key := group{addressType(familyOf(m.Addr)), spellPorts(m.Ports)}
+		if want[key] == nil {
+			want[key] = &wanted{ports: m.Ports}
+		}
+		want[key].endpoints = append(want[key].endpoints, endpointOf(m))
+	}
+	for _, family := range Families(svc) {
+		t := addressType(family)
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(g group) bool { return g.family == t }) {
+			want[group{t, ""}] = &wanted{}
+		}
+	}
+	return want
+}
+
+func addressType(family v1.IPFamily) discovery.AddressType { return discovery.AddressType(family) }
+
+func endpointOf(m Member) discovery.Endpoint {
+	ready, serving, terminating := m.Ready, m.Serving, m.Terminating
+	e := discovery.Endpoint{
+		Addresses:  []string{m.Addr.String()},
+		Conditions: discovery.EndpointConditions{Ready: &ready, Serving: &serving, Terminating: &terminating},
+		Hostname:   optional(m.Hostname), NodeName: optional(m.Node), Zone: optional(m.Zone),
+	}
+	if m.Target != (v1.ObjectReference{}) {
+		target := m.Target
+		e.TargetRef = &target
+	}
+	return e
+}
+
+// sortHeld sorts the slices that svc has into their groups, and plans the end of those that belong in none.
+func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.EndpointSlice) (map[group][]*discovery.EndpointSlice, Plan) {
+	var plan Plan
+	held := map[group][]*discovery.EndpointSlice{}
+	for _, s := range have {
+		key := group{s.AddressType, spellPorts(portsOfSlice(s))}
+		if s.DeletionTimestamp != nil {
+			continue
+		}
+		if want[key] == nil || !ownedBy(s, svc) {
+			plan.Delete = append(plan.Delete, s)
+			continue
+		}
+		held[key] = append(held[key], s)
+	}
+	for _, group := range held {
+		slices.SortFunc(group, func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	slices.SortFunc(plan.Delete, func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+	return held, plan
+}
+
+func ownedBy(s *discovery.EndpointSlice, svc *v1.Service) bool {
+	return slices.ContainsFunc(s.OwnerReferences, func(r metav1.OwnerReference) bool {
+		return r.Kind == "Service" && r.APIVersion == "v1" && r.UID == svc.UID
+	})
+}
+
+func (p *Plan) add(more Plan) {
+	p.Create = append(p.Create, more.Create...)
+	p.Update = append(p.Update, more.Update...)
+	p.Delete = append(p.Delete, more.Delete...)
+}
+
+// recycle turns a create and a delete of the same family into one update: a watcher then sees one change, and no moment without.
+func (p *Plan) recycle() {
+	var keep []*discovery.EndpointSlice
+	for _, gone := range p.Delete {
+		i := slices.IndexFunc(p.Create, func(c *discovery.EndpointSlice) bool {
+			return c.AddressType == gone.AddressType && slices.ContainsFunc(gone.OwnerReferences, func(r metav1.OwnerReference) bool {
+				return r.UID == c.OwnerReferences[0].UID
+			})
+		})
+		if i < 0 {
+			keep = append(keep, gone)
+			continue
+		}
+		made := p.Create[i]
+		p.Create = slices.Delete(p.Create, i, i+1)
+		meta := *gone.ObjectMeta.DeepCopy()
+		meta.Labels, meta.OwnerReferences = made.Labels, made.OwnerReferences
+		made.ObjectMeta = meta
+		p.Update = append(p.Update, made)
+	}
+	p.Delete = keep
+}
+
+// spellPorts makes a map key of sorted ports.
+func spellPorts(ports []Port) string {
+	var b []byte
+	for _, p := range ports {
+		b = append(b, p.Name...)
+		b = append(b, 0, byte(p.Number>>24), byte(p.Number>>16), byte(p.Number>>8), byte(p.Number))
+		b = append(b, p.Protocol...)
+		b = append(b, 0)
+		b = append(b, p.AppProtocol...)
+		b = append(b, 0)
+	}
+	return string(b)
+}
+
+func portsOfSlice(s *discovery.EndpointSlice) []Port {
+	var ports []Port
+	for _, p := range s.Ports {
+		port := Port{Protocol: v1.ProtocolTCP}
+		if p.Name != nil {
+			port.Name = *p.Name
+		}
+		if p.Port != nil {
+			port.Number = *p.Port
+		}
+		if p.Protocol != nil {
+			port.Protocol = *p.Protocol
+		}
+		if p.AppProtocol != nil {
+			port.AppProtocol = *p.AppProtocol
+		}
+		ports = append(ports, port)
+	}
+	slices.SortFunc(ports, comparePorts)
+	return ports
+}
+
+func slicePorts(ports []Port) []discovery.EndpointPort {
+	var out []discovery.EndpointPort
+	for _, p := range ports {
+		out = append(out, discovery.EndpointPort{Name: &p.Name, Port: &p.Number, Protocol: &p.Protocol, AppProtocol: optional(p.AppProtocol)})
+	}
+	return out
+}

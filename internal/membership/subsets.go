@@ -1,0 +1,250 @@
+package membership
+
+import (
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+)
+
+// MaxAddresses is the most that one Endpoints object holds.
+const MaxAddresses = 1000
+
+// Subsets spells members as the subsets of an Endpoints object, in their one order. Endpoints are older than EndpointSlices, and say
+// less: one family (the primary), no member that is ending, none without a port; at most MaxAddresses, of which truncated tells.
+func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, truncated bool) {
+	family := Families(svc)[0]
+	portless := len(svc.Spec.Ports) == 0 && IsHeadless(svc)
+	var listed []Member
+	for _, m := range members {
+		if familyOf(m.Addr) != family || m.Terminating && !m.Ready {
+			continue
+		}
+		if len(m.Ports) > 0 || portless {
+			listed = append(listed, m)
+		}
+	}
+	return truncate(pack(listed))
+}
+
+// IsHeadless says whether svc has no ClusterIP: its name in DNS gives the addresses behind it.
+func IsHeadless(svc *v1.Service) bool {
+	return svc.Spec.ClusterIP == "" || svc.Spec.ClusterIP == v1.ClusterIPNone
+}
+
+// Canonical rewrites subsets into the one form that Subsets would give them, so that two spellings of one thing compare equal.
+func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
+	return pack(membersOf(subsets))
+}
+
+// pack groups members so that every port appears in exactly one subset, with all the addresses that offer it. The members are sorted.
+func pack(members []Member) []v1.EndpointSubset {
+	offering := map[Port][]int{} // port → members, ascending
+	var without []int
+	for i, m := range members {
+		for _, p := range m.Ports {
+			offering[p] = append(offering[p], i)
+		}
+		if len(m.Ports) == 0 {
+			without = append(without, i)
+		}
+	}
+	groups := map[string][]Port{} // the members, spelled → the ports that exactly these offer
+	for p, who := range offering {
+		groups[spell(who)] = append(groups[spell(who)], p)
+	}
+	var subsets []v1.EndpointSubset
+	for _, ports := range groups {
+		slices.SortFunc(ports, comparePorts)
+	}
+	for _, ports := range slices.SortedFunc(maps.Values(groups), func(a, b []Port) int { return slices.CompareFunc(a, b, comparePorts) }) {
+		subsets = append(subsets, subset(members, offering[ports[0]], ports))
+	}
+	if len(without) > 0 {
+		subsets = append(subsets, subset(members, without, nil))
+	}
+	return subsets
+}
+
+// spell makes a map key of a list of indices.
+func spell(indices []int) string {
+	b := make([]byte, 0, 4*len(indices))
+	for _, i := range indices {
+		b = binary.LittleEndian.AppendUint32(b, uint32(i))
+	}
+	return string(b)
+}
+
+func subset(members []Member, who []int, ports []Port) v1.EndpointSubset {
+	var s v1.EndpointSubset
+	for _, p := range ports {
+		s.Ports = append(s.Ports, v1.EndpointPort{Name: p.Name, Port: p.Number, Protocol: p.Protocol, AppProtocol: optional(p.AppProtocol)})
+	}
+	for _, i := range who {
+		m := &members[i]
+		addr := v1.EndpointAddress{IP: m.Addr.String(), Hostname: m.Hostname, NodeName: optional(m.Node)}
+		if m.Target != (v1.ObjectReference{}) {
+			target := m.Target
+			addr.TargetRef = &target
+		}
+		if m.Ready {
+			s.Addresses = append(s.Addresses, addr)
+		} else {
+			s.NotReadyAddresses = append(s.NotReadyAddresses, addr)
+		}
+	}
+	return s
+}
+
+// optional is nil for "", which the API refuses in the fields it is used for.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// truncate keeps MaxAddresses, each subset its share, the ready ones first. A subset that is left with none is dropped: the API would
+// refuse the whole object for it.
+func truncate(subsets []v1.EndpointSubset) ([]v1.EndpointSubset, bool) {
+	var ready, notReady int
+	for _, s := range subsets {
+		ready += len(s.Addresses)
+		notReady += len(s.NotReadyAddresses)
+	}
+	if ready+notReady <= MaxAddresses {
+		return subsets, false
+	}
+	roomReady := min(ready, MaxAddresses)
+	roomNotReady := MaxAddresses - roomReady
+	leftReady, leftNotReady := roomReady, roomNotReady
+	for i := range subsets {
+		s := &subsets[i]
+		s.Addresses = share(s.Addresses, ready, roomReady, &leftReady)
+		s.NotReadyAddresses = share(s.NotReadyAddresses, notReady, roomNotReady, &leftNotReady)
+	}
+	return slices.DeleteFunc(subsets, func(s v1.EndpointSubset) bool { return len(s.Addresses)+len(s.NotReadyAddresses) == 0 }), true
+}
+
+// share cuts addresses to their part of room, rounded up, and never more than what is left of it.
+func share(addresses []v1.EndpointAddress, total, room int, left *int) []v1.EndpointAddress {
+	if total == 0 {
+		return addresses
+	}
+	keep := min((len(addresses)*room+total-1)/total, len(addresses), *left)
+	*left -= keep
+	if keep == 0 {
+		return nil
+	}
+	return addresses[:keep]
+}
+
+// OfEndpoints are the Members that a person wrote into subsets, sorted. An address that is no IP address is left out. An address
+// that is listed as ready and as not ready for the same port is not ready.
+func OfEndpoints(subsets []v1.EndpointSubset) []Member { return membersOf(subsets) }
+
+func membersOf(subsets []v1.EndpointSubset) []Member {
+	found := map[identity]map[readyPort]bool{}
+	first := map[identity]Member{}
+	for _, s := range subsets {
+		collect(found, first, s, s.Addresses, true)
+		collect(found, first, s, s.NotReadyAddresses, false)
+	}
+	var members []Member
+	for id, ports := range found {
+		members = append(members, split(first[id], ports)...)
+	}
+	sortMembers(members)
+	return members
+}
+
+// identity is what makes two addresses of an Endpoints object one.
+type identity struct {
+	addr netip.Addr
+	uid  string
+}
+
+// readyPort is a port of an address; portless stands for an address in a subset without ports.
+type readyPort struct {
+	Port
+	portless bool
+}
+
+func collect(found map[identity]map[readyPort]bool, first map[identity]Member, s v1.EndpointSubset, addresses []v1.EndpointAddress, ready bool) {
+	for _, a := range addresses {
+		addr, err := netip.ParseAddr(a.IP)
+		if err != nil {
+			continue
+		}
+		m := Member{Addr: addr.Unmap(), Hostname: a.Hostname}
+		if a.NodeName != nil {
+			m.Node = *a.NodeName
+		}
+		if a.TargetRef != nil {
+			m.Target = *a.TargetRef
+			m.Target.ResourceVersion = ""
+		}
+		id := identity{m.Addr, string(m.Target.UID)}
+		if found[id] == nil {
+			found[id], first[id] = map[readyPort]bool{}, m
+		}
+		for _, p := range portsOf(s) {
+			was, known := found[id][p]
+			found[id][p] = ready && (was || !known)
+		}
+	}
+}
+
+func portsOf(s v1.EndpointSubset) []readyPort {
+	if len(s.Ports) == 0 {
+		return []readyPort{{portless: true}}
+	}
+	var ports []readyPort
+	for _, p := range s.Ports {
+		port := Port{Name: p.Name, Number: p.Port, Protocol: protocolOf(p.Protocol)}
+		if p.AppProtocol != nil {
+			port.AppProtocol = *p.AppProtocol
+		}
+		ports = append(ports, readyPort{Port: port})
+	}
+	return ports
+}
+
+// split makes of one address up to three Members: for the ports on which it is ready, those on which it is not, and none.
+func split(m Member, ports map[readyPort]bool) []Member {
+	var members []Member
+	for _, ready := range []bool{true, false} {
+		one := m
+		one.Ports = nil
+		one.Ready, one.Serving, one.Why = ready, ready, ByHandNotReady
+		if ready {
+			one.Why = ByHand
+		}
+		for _, p := range slices.SortedFunc(maps.Keys(ports), func(a, b readyPort) int {
+			return cmp.Or(comparePorts(a.Port, b.Port), cmp.Compare(btoi(a.portless), btoi(b.portless)))
+		}) {
+			switch {
+			case ports[p] != ready:
+			case p.portless:
+				members = append(members, one)
+				members[len(members)-1].Ports = nil
+			default:
+				one.Ports = append(one.Ports, p.Port)
+			}
+		}
+		if len(one.Ports) > 0 {
+			members = append(members, one)
+		}
+	}
+	return members
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
