@@ -61,7 +61,7 @@ func (a *applier) builder() *resource.Builder {
 }
 
 func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
-	err := b.Flatten().Do().Visit(func(info *resource.Info, err error) error {
+	return b.Flatten().Do().Visit(func(info *resource.Info, err error) error {
 		if err != nil {
 			return err
 		}
@@ -70,10 +70,6 @@ func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
 		}
 		return a.one(info)
 	})
-	if err != nil {
-		return fmt.Errorf("applying: %w", err)
-	}
-	return nil
 }
 
 // one applies one object and prints what became of it, as kubectl does.

@@ -100,7 +100,7 @@ func (t *tour) traffic(ctx context.Context) error {
 
 func (t *tour) handWritten(ctx context.Context) error {
 	t.title(fmt.Sprintf("Send %d more to %s: no selector, its Endpoints were written by hand", externalVisits, externalService),
-		"kubectl get endpoints,endpointslices -l '!endpointslice.kubernetes.io/managed-by' # or describe service "+externalService)
+		"kubectl get endpoints "+externalService+"; kubectl get endpointslices -l kubernetes.io/service-name="+externalService)
 	slice, err := t.awaitMirror(ctx, externalService)
 	if err != nil {
 		return err

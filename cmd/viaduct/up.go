@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -138,11 +142,24 @@ func applyPart(con console, dataDir string, files []string, ready <-chan struct{
 		select {
 		case <-ready:
 			if err := newApplier(dataDir, con.Out).files(ctx, files); err != nil && ctx.Err() == nil {
-				fmt.Fprintf(con.Err, "viaduct: %v\n", err)
+				tellEach(con.Err, err)
 			}
 		case <-ctx.Done():
 		}
 		<-ctx.Done()
 		return nil
 	}}
+}
+
+// tellEach prints the errors of several manifests, each on its own.
+func tellEach(w io.Writer, err error) {
+	all := []error{err}
+	var several utilerrors.Aggregate
+	if errors.As(err, &several) {
+		all = utilerrors.Flatten(several).Errors()
+	}
+	for _, e := range all {
+		text := strings.TrimSuffix(e.Error(), "\nensure CRDs are installed first") // the mapper's advice; this server has none
+		fmt.Fprintf(w, "viaduct: applying: %s\n", text)
+	}
 }

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestSpreadFair(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		s    spread
+		want int
+		why  string
+	}{
+		{"even", spread{"a": 100, "b": 100}, 2, ""},
+		{"uneven but fair", spread{"a": 130, "b": 70}, 2, ""},
+		{"one gets too little", spread{"a": 160, "b": 40}, 2, "b answered 40 of 200"},
+		{"one is missing", spread{"a": 200}, 2, "1 servers answered, want 2"},
+		{"one too many", spread{"a": 1, "b": 1, "c": 1}, 2, "3 servers answered"},
+		{"nobody", spread{}, 2, "0 servers answered"},
+	} {
+		err := c.s.fair(c.want)
+		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.why)
+		}
+	}
+}
+
+func TestSpreadTable(t *testing.T) {
+	rows := spread{"web-2 127.0.0.3:8080": 1, "web-1 127.0.0.2:8080": 3}.table()
+	want := []string{
+		fmt.Sprintf("%-32s %6d  %4.1f %%  %s", "web-1 127.0.0.2:8080", 3, 75.0, strings.Repeat("▪", 30)),
+		fmt.Sprintf("%-32s %6d  %4.1f %%  %s", "web-2 127.0.0.3:8080", 1, 25.0, strings.Repeat("▪", 10)),
+	}
+	if strings.Join(rows, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestVisitManyCountsEveryone(t *testing.T) {
+	s := runEcho(t, echoOptions{name: "web-1"})
+	addr := s.http.Addr().String()
+	got, err := newVisitor().visitMany(t.Context(), "http://"+addr+"/", 50)
+	if err != nil || len(got) != 1 || got["web-1 "+addr] != 50 {
+		t.Errorf("got %v, %v, want 50 of web-1", got, err)
+	}
+}
+
+func TestVisitManyTellsFailure(t *testing.T) {
+	s := runEcho(t, echoOptions{name: "web-1", unready: true})
+	_, err := newVisitor().visitMany(t.Context(), "http://"+s.http.Addr().String()+"/healthz", 50)
+	if err == nil || !strings.Contains(err.Error(), http.StatusText(http.StatusServiceUnavailable)) {
+		t.Errorf("got %v, want the 503", err)
+	}
+}
+
+func TestUntilAvoided(t *testing.T) {
+	s := runEcho(t, echoOptions{name: "web-1"})
+	changed := make(chan struct{})
+	close(changed)
+	url := "http://" + s.http.Addr().String() + "/"
+	log := newVisitor().untilAvoided(t.Context(), url, "web-2", changed)
+	if log.err != nil || log.total != avoidedVisits || !log.last.IsZero() {
+		t.Errorf("%+v, want %d visits that all avoided web-2", log, avoidedVisits)
+	}
+}
+
+// Two demos at once must not share an address.
+func TestGroundIsClaimed(t *testing.T) {
+	one, err := claimGround()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.release()
+	two, err := claimGround()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.release()
+	for _, g := range []*ground{one, two} {
+		if err := checkRanges(g.services, g.pods); err != nil {
+			t.Errorf("%v: %v", g, err)
+		}
+	}
+	if one.services.Overlaps(two.services) || one.services.Overlaps(two.pods) || one.pods.Overlaps(two.pods) {
+		t.Errorf("%s, %s and %s, %s overlap", one.services, one.pods, two.services, two.pods)
+	}
+}
+
+func TestOutsidersShareAPort(t *testing.T) {
+	taken := runEcho(t, echoOptions{})
+	busy := taken.http.Addr().(*net.TCPAddr).AddrPort().Port()
+	servers, port, err := outsiders(busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range servers {
+		if want := fmt.Sprintf("127.0.0.%d:%d", i+1, port); s.http.Addr().String() != want {
+			t.Errorf("server %d listens on %s, want %s", i, s.http.Addr(), want)
+		}
+		s.close()
+	}
+	if port == busy || len(servers) != 2 {
+		t.Errorf("%d servers on port %d, want 2 on another than %d", len(servers), port, busy)
+	}
+}
+
+func TestQuickstartManifestsTakeThePort(t *testing.T) {
+	all, err := quickstartManifests(12345)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 {
+		t.Fatalf("%d files, want 3", len(all))
+	}
+	var text bytes.Buffer
+	for _, m := range all {
+		io.Copy(&text, m.text)
+	}
+	if strings.Contains(text.String(), "9101") || strings.Count(text.String(), "12345") != 2 {
+		t.Errorf("the port was not replaced in both places:\n%s", &text)
+	}
+}
+
+func TestMutedWriter(t *testing.T) {
+	var out bytes.Buffer
+	m := &muted{to: &out}
+	io.WriteString(m, "before\n")
+	m.on.Store(true)
+	io.WriteString(m, "after\n")
+	if out.String() != "after\n" {
+		t.Errorf("got %q, want only what came after", out.String())
+	}
+}
