@@ -1,0 +1,63 @@
+package userspace
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"viaduct/internal/table"
+)
+
+func TestCompile(t *testing.T) {
+	one := table.Pool{Backends: []table.Backend{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}}, Empty: table.Drop, Why: table.LocalOnly}
+	none := table.Pool{Empty: table.Drop, Why: table.NoneLocal}
+	f := func(addr string, p table.Proto, in, out table.Pool) table.Frontend {
+		return table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr(addr), Port: 80, Proto: p}, Inside: in, Outside: out, Policy: table.Random}
+	}
+	for _, c := range []struct {
+		name          string
+		f             table.Frontend
+		served, open  bool
+		inside, there int // how many may be picked from inside and from outside
+	}{
+		{"both", f("127.96.0.1", table.TCP, one, one), true, true, 1, 1},
+		{"only inside", f("127.96.0.1", table.TCP, one, none), true, true, 1, 0},
+		{"only outside", f("127.96.0.1", table.UDP, none, one), true, true, 0, 1},
+		{"nobody", f("::1", table.UDP, none, none), true, false, 0, 0},
+		{"SCTP", f("127.96.0.1", table.SCTP, one, one), false, false, 0, 0},
+		{"any address", f("0.0.0.0", table.TCP, one, one), false, false, 0, 0},
+		{"multicast", f("ff02::1", table.UDP, one, one), false, false, 0, 0},
+	} {
+		p := compile([]table.Frontend{c.f})
+		got := p.serve[c.f.Dest()]
+		if (got != nil) != c.served || (len(p.refused) == 1) == c.served {
+			t.Errorf("%s: served %v, refused %v", c.name, got != nil, p.refused)
+			continue
+		}
+		if got == nil {
+			if e := p.refused[0]; e.Key != c.f.Key || !errors.Is(e, errors.ErrUnsupported) {
+				t.Errorf("%s: %v", c.name, e)
+			}
+			continue
+		}
+		inside, outside := got.picker(table.Origin{}).Len(), got.picker(table.Origin{Outside: true}).Len()
+		if got.open() != c.open || inside != c.inside || outside != c.there {
+			t.Errorf("%s: open %v, inside %d, outside %d", c.name, got.open(), inside, outside)
+		}
+	}
+}
+
+func TestOriginOf(t *testing.T) {
+	for _, c := range []struct {
+		from, at string
+		outside  bool
+	}{
+		{"127.0.0.1", "127.96.0.1", false}, {"::1", "::1", false}, {"::ffff:127.0.0.1", "127.0.0.1", false},
+		{"192.0.2.1", "192.0.2.1", false}, {"192.0.2.9", "192.0.2.1", true}, {"2001:db8::9", "2001:db8::1", true},
+	} {
+		got := originOf(netip.MustParseAddr(c.from), netip.MustParseAddr(c.at))
+		if got.Outside != c.outside || got.Addr.Is4In6() {
+			t.Errorf("%s to %s: %+v", c.from, c.at, got)
+		}
+	}
+}

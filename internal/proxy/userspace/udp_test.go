@@ -1,0 +1,97 @@
+package userspace
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"viaduct/internal/table"
+)
+
+// udpAddr is host part n of a /24 of this process, not the suite's and not the benchmarks'.
+func udpAddr(n byte) netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, byte(130 + pid%60), byte(pid / 60 % 250), n})
+}
+
+// udpStage is a UDP server with one endpoint that echoes.
+func udpStage(t *testing.T, opts Options) *udpServer {
+	t.Helper()
+	echo, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(udpAddr(1), 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { echo.Close() })
+	go func() {
+		buf := make([]byte, 100)
+		for {
+			n, from, err := echo.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			_, _ = echo.WriteToUDPAddrPort(buf[:n], from)
+		}
+	}()
+	h := newHost(opts.withDefaults())
+	s := newUDPServer(h, netip.AddrPortFrom(udpAddr(2), 7085))
+	t.Cleanup(func() { s.close(); h.close() })
+	pool := table.Pool{Backends: []table.Backend{{Addr: echo.LocalAddr().(*net.UDPAddr).AddrPort(), Weight: 1}}}
+	p := compile([]table.Frontend{{Key: table.Key{Addr: s.at.Addr(), Port: s.at.Port(), Proto: table.UDP}, Inside: pool, Policy: table.Random}})
+	for _, f := range p.serve {
+		if err := s.update(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// ping is one datagram of a new client, and its echo.
+func ping(t *testing.T, s *udpServer) {
+	t.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 10)); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+}
+
+func (s *udpServer) flowCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flows)
+}
+
+func TestIdleFlowsEnd(t *testing.T) {
+	s := udpStage(t, Options{UDPIdle: 20 * time.Millisecond})
+	ping(t, s)
+	for deadline := time.Now().Add(10 * time.Second); s.flowCount() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the flow does not end")
+		}
+	}
+	ping(t, s)
+	if got := s.counts(); got.Connections != 2 || got.Sent != 2 || got.Received != 2 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestFlowsAreBounded(t *testing.T) {
+	s := udpStage(t, Options{UDPFlows: 4})
+	for range 20 {
+		ping(t, s)
+		if n := s.flowCount(); n > 4 {
+			t.Fatalf("%d flows, want 4 at most", n)
+		}
+	}
+}
