@@ -68,7 +68,7 @@ func configMapData(cm *v1.ConfigMap) field.ErrorList {
 		size += len(cm.BinaryData[key])
 	}
 	if size > maxConfigBytes {
-		errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigBytes)) // the whole object: upstream's path is empty too
+		errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigBytes)) // of the whole object; it prints as [], upstream's too
 	}
 	return errs
 }

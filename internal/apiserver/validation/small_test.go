@@ -1,0 +1,216 @@
+package validation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func meta(namespace string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: "x", Namespace: namespace, ResourceVersion: "1"}
+}
+
+func TestNamespace(t *testing.T) {
+	fresh := func() *v1.Namespace { return &v1.Namespace{ObjectMeta: meta("")} }
+	finalizers := func(list ...v1.FinalizerName) func(*v1.Namespace) {
+		return func(ns *v1.Namespace) { ns.Spec.Finalizers = list }
+	}
+	rules(t, fresh, DefaultNamespace, ValidateNamespace, []rule[*v1.Namespace]{
+		{"valid", finalizers("kubernetes", "example.com/a"), ""},
+		{"name with a dot", func(ns *v1.Namespace) { ns.Name = "a.b" }, "Invalid metadata.name"},
+		{"in a namespace", func(ns *v1.Namespace) { ns.Namespace = "a" }, "Forbidden metadata.namespace"},
+		{"label", func(ns *v1.Namespace) { ns.Labels = map[string]string{"a b": ""} }, "Invalid metadata.labels"},
+		{"annotation", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a b": ""} }, "Invalid metadata.annotations"},
+		{"annotations too large", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a": strings.Repeat("a", 1<<18)} }, "TooLong metadata.annotations"},
+		{"finalizer without a domain", finalizers("a"), "Invalid spec.finalizers[0]"},
+		{"finalizer, malformed", finalizers("a b/c"), "Invalid spec.finalizers[0]"},
+	})
+	changes(t, fresh, DefaultNamespace, ValidateNamespaceUpdate, []change[*v1.Namespace]{
+		{"labels", nil, func(ns *v1.Namespace) { ns.Labels["a"] = "b" }, ""},
+		{"name", nil, func(ns *v1.Namespace) { ns.Name = "b" }, "Invalid metadata.name"},
+		{"finalizer", nil, finalizers("a"), "Invalid spec.finalizers[0]"},
+	})
+	ns := &v1.Namespace{}
+	DefaultNamespace(ns)
+	if ns.Labels != nil || ns.Status.Phase != v1.NamespaceActive {
+		t.Errorf("a namespace to be named later: %+v", ns)
+	}
+	ns = fresh()
+	DefaultNamespace(ns)
+	if ns.Labels["kubernetes.io/metadata.name"] != "x" {
+		t.Errorf("labels %v, want the name among them", ns.Labels)
+	}
+}
+
+func TestNode(t *testing.T) {
+	fresh := func() *v1.Node { return &v1.Node{ObjectMeta: meta("")} }
+	tainted := func(list ...v1.Taint) func(*v1.Node) { return func(n *v1.Node) { n.Spec.Taints = list } }
+	rules(t, fresh, DefaultNode, ValidateNode, []rule[*v1.Node]{
+		{"valid", func(n *v1.Node) { n.Name, n.Spec.PodCIDR = "host.example", "127.128.0.0/16" }, ""},
+		{"name", func(n *v1.Node) { n.Name = "A" }, "Invalid metadata.name"},
+		{"taint", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoExecute"}), ""},
+		{"taint, malformed", tainted(v1.Taint{Value: "a b"}), "Required spec.taints[0].key\nInvalid spec.taints[0].value\nRequired spec.taints[0].effect"},
+		{"taint, unknown effect", tainted(v1.Taint{Key: "a b", Effect: "x"}), "Invalid spec.taints[0].key\nNotSupported spec.taints[0].effect"},
+		{"taint twice", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoSchedule", Value: "b"}), "Duplicate spec.taints[1]"},
+		{"range", func(n *v1.Node) { n.Spec.PodCIDR = "x" }, "Invalid spec.podCIDRs[0]"},
+		{"capacity", func(n *v1.Node) { n.Status.Capacity = quantities("cpu", "-1") }, "Invalid status.capacity[cpu]\nInvalid status.allocatable[cpu]"},
+		{"address twice", func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) }, "Duplicate status.addresses[1]"},
+	})
+	changes(t, fresh, DefaultNode, ValidateNodeUpdate, []change[*v1.Node]{
+		{"labels", nil, func(n *v1.Node) { n.Labels = map[string]string{"a": "b"} }, ""},
+		{"range given", nil, func(n *v1.Node) { n.Spec.PodCIDR = "10.0.0.0/24" }, ""},
+		{"range changed", func(n *v1.Node) { n.Spec.PodCIDR = "10.0.0.0/24" }, func(n *v1.Node) { n.Spec.PodCIDR = "10.0.1.0/24" }, "Invalid spec.podCIDRs"},
+		{"provider", func(n *v1.Node) { n.Spec.ProviderID = "a" }, func(n *v1.Node) { n.Spec.ProviderID = "b" }, "Forbidden spec.providerID"},
+	})
+	node := &v1.Node{Status: v1.NodeStatus{Capacity: quantities("cpu", "4")}, Spec: v1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}
+	DefaultNode(node)
+	if diff := cmp.Diff(node.Status.Capacity, node.Status.Allocatable); diff != "" || node.Spec.PodCIDR != "10.0.0.0/24" {
+		t.Errorf("podCIDR %q, allocatable (-capacity +allocatable): %s", node.Spec.PodCIDR, diff)
+	}
+}
+
+func TestServiceAccount(t *testing.T) {
+	fresh := func() *v1.ServiceAccount { return &v1.ServiceAccount{ObjectMeta: meta("a")} }
+	rules(t, fresh, nil, ValidateServiceAccount, []rule[*v1.ServiceAccount]{
+		{"valid", nil, ""},
+		{"name", func(a *v1.ServiceAccount) { a.Name = "A" }, "Invalid metadata.name"},
+	})
+	changes(t, fresh, nil, ValidateServiceAccountUpdate, []change[*v1.ServiceAccount]{
+		{"uid", func(a *v1.ServiceAccount) { a.UID = "1" }, func(a *v1.ServiceAccount) { a.UID = "2" }, "Invalid metadata.uid"},
+	})
+}
+
+func TestEvent(t *testing.T) {
+	fresh := func() *v1.Event {
+		return &v1.Event{ObjectMeta: meta("a"), InvolvedObject: v1.ObjectReference{Namespace: "a"}}
+	}
+	in := func(event, involved string) func(*v1.Event) {
+		return func(e *v1.Event) { e.Namespace, e.InvolvedObject.Namespace = event, involved }
+	}
+	rules(t, fresh, DefaultEvent, ValidateEvent, []rule[*v1.Event]{
+		{"valid", nil, ""},
+		{"of the cluster, in default", in("default", ""), ""},
+		{"of the cluster, in kube-system", in("kube-system", ""), ""},
+		{"of the cluster, elsewhere", in("a", ""), "Invalid involvedObject.namespace"},
+		{"of another namespace", in("a", "b"), "Invalid involvedObject.namespace"},
+		{"name", func(e *v1.Event) { e.Name = "A" }, "Invalid metadata.name"},
+	})
+	changes(t, fresh, DefaultEvent, ValidateEventUpdate, []change[*v1.Event]{
+		{"count", nil, func(e *v1.Event) { e.Count++ }, ""},
+		{"of another namespace", nil, in("a", "b"), "Invalid involvedObject.namespace"},
+	})
+}
+
+func TestLease(t *testing.T) {
+	type lease = coordinationv1.Lease
+	fresh := func() *lease { return &lease{ObjectMeta: meta("a")} }
+	validate := []rule[*lease]{
+		{"valid", func(l *lease) { l.Spec.LeaseDurationSeconds, l.Spec.HolderIdentity = ptr[int32](40), ptr("n") }, ""},
+		{"no time", func(l *lease) { l.Spec.LeaseDurationSeconds = ptr[int32](0) }, "Invalid spec.leaseDurationSeconds"},
+		{"negative transitions", func(l *lease) { l.Spec.LeaseTransitions = ptr[int32](-1) }, "Invalid spec.leaseTransitions"},
+		{"strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a b")) }, "Invalid spec.strategy"},
+		{"preferred holder", func(l *lease) { l.Spec.PreferredHolder = ptr("a") }, "Forbidden spec.preferredHolder"},
+	}
+	rules(t, fresh, nil, ValidateLease, append(validate, rule[*lease]{"name", func(l *lease) { l.Name = "A" }, "Invalid metadata.name"}))
+	for _, row := range validate {
+		changes(t, fresh, nil, ValidateLeaseUpdate, []change[*lease]{{"to " + row.name, nil, row.build, row.want}})
+	}
+}
+
+func TestConfigMap(t *testing.T) {
+	fresh := func() *v1.ConfigMap {
+		return &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a.txt": "1"}, BinaryData: map[string][]byte{"b": {2}}}
+	}
+	frozen := func(c *v1.ConfigMap) { c.Immutable = ptr(true) }
+	rules(t, fresh, nil, ValidateConfigMap, []rule[*v1.ConfigMap]{
+		{"valid", nil, ""},
+		{"name", func(c *v1.ConfigMap) { c.Name = "A" }, "Invalid metadata.name"},
+		{"key", func(c *v1.ConfigMap) { c.Data["a b"] = "" }, "Invalid data[a b]"},
+		{"binary key", func(c *v1.ConfigMap) { c.BinaryData[".."] = nil }, "Invalid binaryData[..]"},
+		{"key in both", func(c *v1.ConfigMap) { c.Data["b"] = "" }, "Invalid data[b]"},
+		{"too large", func(c *v1.ConfigMap) { c.Data["c"] = strings.Repeat("c", 1<<20) }, "TooLong []"},
+		{"just not too large", func(c *v1.ConfigMap) { c.Data["c"] = strings.Repeat("c", 1<<20-2) }, ""},
+	})
+	changes(t, fresh, nil, ValidateConfigMapUpdate, []change[*v1.ConfigMap]{
+		{"data", nil, func(c *v1.ConfigMap) { c.Data["a.txt"] = "2" }, ""},
+		{"key", nil, func(c *v1.ConfigMap) { c.Data["a b"] = "" }, "Invalid data[a b]"},
+		{"immutable, labels", frozen, func(c *v1.ConfigMap) { c.Labels = map[string]string{"a": "b"} }, ""},
+		{"immutable, no more", frozen, func(c *v1.ConfigMap) { c.Immutable = nil }, "Forbidden immutable"},
+		{"immutable, data", frozen, func(c *v1.ConfigMap) { c.Data["a.txt"] = "2" }, "Forbidden data"},
+		{"immutable, binary data", frozen, func(c *v1.ConfigMap) { c.BinaryData = nil }, "Forbidden binaryData"},
+	})
+}
+
+func TestSecret(t *testing.T) {
+	fresh := func() *v1.Secret {
+		return &v1.Secret{ObjectMeta: meta("a"), Data: map[string][]byte{"a": {1}}, StringData: map[string]string{"b": "text"}}
+	}
+	of := func(kind v1.SecretType, keys ...string) func(*v1.Secret) {
+		return func(s *v1.Secret) {
+			s.Type = kind
+			for _, key := range keys {
+				s.Data[key] = []byte("{}")
+			}
+		}
+	}
+	frozen := func(s *v1.Secret) { s.Immutable = ptr(true) }
+	rules(t, fresh, DefaultSecret, ValidateSecret, []rule[*v1.Secret]{
+		{"valid", nil, ""},
+		{"any type", of("example.com/any"), ""},
+		{"name", func(s *v1.Secret) { s.Name = "A" }, "Invalid metadata.name"},
+		{"key", func(s *v1.Secret) { s.StringData["a b"] = "" }, "Invalid data[a b]"},
+		{"too large", func(s *v1.Secret) { s.Data["c"] = make([]byte, 1<<20) }, "TooLong data"},
+		{"token", of(v1.SecretTypeServiceAccountToken), "Required metadata.annotations[kubernetes.io/service-account.name]"},
+		{"token of someone", func(s *v1.Secret) {
+			s.Type, s.Annotations = v1.SecretTypeServiceAccountToken, map[string]string{v1.ServiceAccountNameKey: "robot"}
+		}, ""},
+		{"docker, older", of(v1.SecretTypeDockercfg), "Required data[.dockercfg]"},
+		{"docker", of(v1.SecretTypeDockerConfigJson, v1.DockerConfigJsonKey), ""},
+		{"docker, malformed", func(s *v1.Secret) { of(v1.SecretTypeDockerConfigJson)(s); s.Data[v1.DockerConfigJsonKey] = []byte("{") }, "Invalid data[.dockerconfigjson]"},
+		{"basic", of(v1.SecretTypeBasicAuth), "Required data[username]\nRequired data[password]"},
+		{"basic with one", of(v1.SecretTypeBasicAuth, "password"), ""},
+		{"ssh", of(v1.SecretTypeSSHAuth), "Required data[ssh-privatekey]"},
+		{"ssh with a key", of(v1.SecretTypeSSHAuth, v1.SSHAuthPrivateKey), ""},
+		{"tls", of(v1.SecretTypeTLS), "Required data[tls.crt]\nRequired data[tls.key]"},
+		{"tls with both", of(v1.SecretTypeTLS, "tls.crt", "tls.key"), ""},
+	})
+	changes(t, fresh, DefaultSecret, ValidateSecretUpdate, []change[*v1.Secret]{
+		{"data", nil, func(s *v1.Secret) { s.Data["a"] = nil }, ""},
+		{"type", nil, of("b"), "Invalid type"},
+		{"immutable, no more", frozen, func(s *v1.Secret) { s.Immutable = ptr(false) }, "Forbidden immutable"},
+		{"immutable, data", frozen, func(s *v1.Secret) { s.StringData = map[string]string{"b": "x"} }, "Forbidden data"},
+	})
+	secret := fresh()
+	secret.Data["b"] = []byte("overwritten")
+	DefaultSecret(secret)
+	want := &v1.Secret{ObjectMeta: meta("a"), Type: "Opaque", Data: map[string][]byte{"a": {1}, "b": []byte("text")}}
+	if diff := cmp.Diff(want, secret); diff != "" {
+		t.Error("(-want +got):\n", diff)
+	}
+}
+
+// TestSecretsStaySecret: an error must not repeat what it complains of.
+func TestSecretsStaySecret(t *testing.T) {
+	secret := &v1.Secret{ObjectMeta: meta("a"), Type: v1.SecretTypeDockercfg, Data: map[string][]byte{v1.DockerConfigKey: []byte("hunter2")}}
+	errs := ValidateSecret(secret)
+	expect(t, errs, "Invalid data[.dockercfg]")
+	if text := errs.ToAggregate().Error(); strings.Contains(text, "hunter2") {
+		t.Error("the error repeats the secret:", text)
+	}
+}
+
+func TestErrorsHaveOneOrder(t *testing.T) {
+	cm := &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a b": "", "c d": "", "e f": "", "g h": ""}}
+	text := func(errs field.ErrorList) string { return errs.ToAggregate().Error() }
+	want := text(ValidateConfigMap(cm))
+	for range 20 {
+		if got := text(ValidateConfigMap(cm)); got != want {
+			t.Fatalf("one time\n%s\nanother time\n%s", want, got)
+		}
+	}
+}
