@@ -1,0 +1,109 @@
+package endpoints
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	v1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"viaduct/internal/membership"
+)
+
+// target is all that is to be true of one Service: its Endpoints, and the slices that are kept and mirrored.
+type target struct {
+	have, want *v1.Endpoints // want nil: there is to be none; the same as have: it is to stay as it is
+	slices     membership.Plan
+	mirror     membership.Plan
+}
+
+// sync makes the objects of one Service what they should be.
+func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
+	if c.expected.stale(key, func(what object) string { return c.cachedVersion(key, what) }) {
+		return errStale
+	}
+	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	have, err := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return c.apply(ctx, key, svc, c.plan(key, svc, have))
+}
+
+// plan decides nothing that package membership has not decided. svc and have are nil if they are not there.
+func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.Endpoints) target {
+	t := target{have: have, want: have}
+	kept := c.watch.slicesOf(key, membership.SliceManagedBy)
+	mirrored := c.watch.slicesOf(key, membership.MirrorManagedBy)
+	if svc != nil && membership.HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName {
+		members := membership.OfPods(svc, c.watch.podsOf(svc), c.watch.zone)
+		t.want = desiredEndpoints(svc, members, have)
+		t.slices = membership.PlanSlices(svc, members, kept)
+		t.mirror.Delete = mirrored
+		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending
+			t.slices.Create = nil
+		}
+		return t
+	}
+	// Without a selector, what was made for one must not stay behind: it would go on sending connections to whoever was there.
+	if have != nil && membership.ManagesEndpoints(have) {
+		t.want = nil
+	}
+	t.slices.Delete = kept
+	if membership.Mirrored(have, svc) {
+		t.mirror, _ = membership.PlanMirror(have, mirrored)
+	} else {
+		t.mirror.Delete = mirrored
+	}
+	return t
+}
+
+// desiredEndpoints is have itself if it is right.
+func desiredEndpoints(svc *v1.Service, members []membership.Member, have *v1.Endpoints) *v1.Endpoints {
+	subsets, truncated := membership.Subsets(svc, members)
+	want := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
+	if have != nil {
+		want = have.DeepCopy()
+	}
+	want.Subsets = subsets
+	want.Labels = membership.EndpointsLabels(svc)
+	want.Annotations = membership.EndpointsAnnotations(want.Annotations, truncated)
+	if have != nil && sameEndpoints(have, want) {
+		return have
+	}
+	return want
+}
+
+// sameEndpoints compares what is decided here, whatever the order in which somebody else spelled it.
+func sameEndpoints(have, want *v1.Endpoints) bool {
+	return maps.Equal(have.Labels, want.Labels) && maps.Equal(have.Annotations, want.Annotations) &&
+		(apiequality.Semantic.DeepEqual(have.Subsets, want.Subsets) ||
+			apiequality.Semantic.DeepEqual(membership.Canonical(have.Subsets), want.Subsets))
+}
+
+// cachedVersion is the resourceVersion that the cache has of an object, "" if it has none.
+func (c *Controller) cachedVersion(key types.NamespacedName, what object) string {
+	if what.kind == kindEndpoints {
+		if ep, err := c.watch.endpoints.Endpoints(key.Namespace).Get(what.name); err == nil {
+			return ep.ResourceVersion
+		}
+		return ""
+	}
+	obj, ok, err := c.watch.slices.GetByKey(key.Namespace + "/" + what.name)
+	if err != nil || !ok {
+		return ""
+	}
+	return obj.(metav1.Object).GetResourceVersion()
+}
+
+// isNamespaceEnding says that a create was refused because its namespace is being deleted: then there is nothing to retry.
+func isNamespaceEnding(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause)
+}
