@@ -1,0 +1,3 @@
+package node
+
+func playAgent([]string) int { return 0 }

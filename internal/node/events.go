@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+	eventlog "k8s.io/client-go/tools/record"
+)
+
+// component is how the agent's events are signed.
+const component = "viaduct-agent"
+
+// record starts the recording of events, and gives what ends it.
+func (a *Agent) record() (end func()) {
+	a.events = eventlog.NewBroadcaster()
+	a.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
+	a.recorder = a.events.NewRecorder(scheme.Scheme, v1.EventSource{Component: component, Host: a.opts.NodeName})
+	return a.events.Shutdown
+}
+
+// event tells people what happened to the Pod, or to one container of it (nil: the Pod itself).
+func (w *worker) event(c *container, kind, reason, message string) {
+	ref := &v1.ObjectReference{
+		Kind: "Pod", APIVersion: "v1", Namespace: w.pod.Namespace, Name: w.pod.Name, UID: w.uid, ResourceVersion: w.pod.ResourceVersion,
+	}
+	if c != nil {
+		list := "spec.containers"
+		if c.Kind != mainContainer {
+			list = "spec.initContainers"
+		}
+		ref.FieldPath = list + "{" + c.Name + "}"
+	}
+	w.agent.recorder.Event(ref, kind, reason, message)
+}
+
+// podListWatch lists and watches the Pods that a field selector picks, in all namespaces.
+func podListWatch(client kubernetes.Interface, selector string) *cache.ListWatch {
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = selector
+			return client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = selector
+			return client.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, o)
+		},
+	}
+}
+
+// withoutManagedFields drops from a cached object what nobody here reads, and what is often the most of it.
+func withoutManagedFields(object any) (any, error) {
+	if o, ok := object.(metav1.Object); ok {
+		o.SetManagedFields(nil)
+	}
+	return object, nil
+}

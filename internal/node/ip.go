@@ -1,0 +1,42 @@
+package node
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// maxHostBits bounds how much of a prefix is used: 2^24 Pods are enough for one node.
+const maxHostBits = 24
+
+// pickAddress gives a free address of cidr for a Pod. The search starts where the hash of uid says, so that a Pod tends to
+// get the same address wherever it is asked, and two that come at once tend to get different ones. The first and the last
+// address of an IPv4 prefix are never given. ok is false if all are used.
+func pickAddress(cidr netip.Prefix, uid types.UID, used func(netip.Addr) bool) (addr netip.Addr, ok bool) {
+	bits := min(cidr.Addr().BitLen()-cidr.Bits(), maxHostBits)
+	size, first := uint64(1)<<bits, uint64(0)
+	if bits >= 2 {
+		first, size = 1, size-2
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(uid)) // a hash takes all that is written
+	start := sum.Sum64() % size
+	for i := range size {
+		candidate := nth(cidr, first+(start+i)%size)
+		if !used(candidate) {
+			return candidate, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// nth is the address offset places after the first of cidr; offset has no more bits than the prefix leaves.
+func nth(cidr netip.Prefix, offset uint64) netip.Addr {
+	raw := cidr.Masked().Addr().AsSlice()
+	tail := raw[len(raw)-4:]
+	binary.BigEndian.PutUint32(tail, binary.BigEndian.Uint32(tail)|uint32(offset))
+	addr, _ := netip.AddrFromSlice(raw)
+	return addr
+}

@@ -1,0 +1,197 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// A worker runs one Pod, from the moment it is bound here until it is gone. One goroutine owns all of its state; what
+// happens elsewhere (a process ends, a probe is answered, the Pod object changes) is sent to it.
+type worker struct {
+	agent *Agent
+	log   *slog.Logger
+	uid   types.UID
+	kick  chan struct{} // the Pod object changed
+	post  chan func()   // things to be done in the worker's goroutine
+	done  chan struct{} // closed when run has returned
+
+	mu     sync.Mutex
+	latest *v1.Pod // guarded by mu: the Pod as last seen by the informer
+	gone   bool    // guarded by mu: the object does not exist any more
+
+	// Owned by run's goroutine.
+	pod         *v1.Pod // as last seen, or as our last write left it
+	containers  []*container
+	initialized bool
+	leaving     bool       // the agent is ending
+	ip          netip.Addr // invalid: none yet
+	begun       metav1.Time
+	deadline    time.Time // when the Pod is stopped: when what still runs is killed
+	retry       time.Time // when to try again what the API refused
+}
+
+func newWorker(a *Agent, pod *v1.Pod) *worker {
+	return &worker{
+		agent: a, uid: pod.UID, latest: pod, pod: pod,
+		log:  a.opts.Log.With("pod", pod.Namespace+"/"+pod.Name),
+		kick: make(chan struct{}, 1), post: make(chan func()), done: make(chan struct{}),
+	}
+}
+
+// update tells the worker what the Pod is now.
+func (w *worker) update(pod *v1.Pod, gone bool) {
+	w.mu.Lock()
+	w.latest, w.gone = pod, gone
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default: // it has been told to look, and has not looked yet
+	}
+}
+
+// send has f done in the worker's goroutine, unless that has ended.
+func (w *worker) send(f func()) {
+	select {
+	case w.post <- f:
+	case <-w.done:
+	}
+}
+
+// run keeps the Pod's processes equal to what the Pod says, until the Pod is gone, or until ctx ends and its processes
+// have been stopped. life outlives ctx: it is for what has to be done while ctx is over.
+func (w *worker) run(ctx, life context.Context) {
+	defer close(w.done)
+	w.adopt()
+	leave := ctx.Done()
+	for {
+		if w.step(life) {
+			return
+		}
+		w.publish(life)
+		timer := time.NewTimer(w.untilWake())
+		select {
+		case <-w.kick:
+			w.look()
+		case f := <-w.post:
+			f()
+		case <-timer.C:
+		case <-leave:
+			w.leaving, leave = true, nil
+		}
+		timer.Stop()
+	}
+}
+
+// look takes the Pod as the informer has it, unless our own last write is newer.
+func (w *worker) look() {
+	w.mu.Lock()
+	latest := w.latest
+	w.mu.Unlock()
+	if !older(latest, w.pod) {
+		w.pod = latest
+	}
+}
+
+func (w *worker) isGone() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gone
+}
+
+// adopt makes the worker's state from what an earlier agent may have left.
+func (w *worker) adopt() {
+	w.begun = now()
+	for i := range w.pod.Spec.InitContainers {
+		spec := &w.pod.Spec.InitContainers[i]
+		part := initContainer
+		if spec.RestartPolicy != nil && *spec.RestartPolicy == v1.ContainerRestartPolicyAlways {
+			part = sidecar
+		}
+		w.containers = append(w.containers, newContainer(w, part, spec, w.pod.Status.InitContainerStatuses))
+	}
+	for i := range w.pod.Spec.Containers {
+		w.containers = append(w.containers, newContainer(w, mainContainer, &w.pod.Spec.Containers[i], w.pod.Status.ContainerStatuses))
+	}
+}
+
+// hasAddress sees to it that the Pod has an address. If none is free it says so, and is to be asked again later.
+func (w *worker) hasAddress() bool {
+	if w.ip.IsValid() {
+		return true
+	}
+	if w.pod.Spec.HostNetwork {
+		w.ip = w.agent.opts.HostIP
+		return true
+	}
+	had, _ := netip.ParseAddr(w.pod.Status.PodIP) // not an address: it has none yet
+	ip, err := w.agent.addresses.claim(w.uid, had)
+	if err != nil {
+		w.retry = time.Now().Add(w.agent.opts.Backoff)
+		w.event(nil, v1.EventTypeWarning, "FailedCreatePodSandBox", err.Error())
+		return false
+	}
+	w.ip = ip
+	return true
+}
+
+// step does what is to be done now, and tells whether the worker is finished with the Pod.
+func (w *worker) step(ctx context.Context) (over bool) {
+	if w.leaving || w.isGone() || w.pod.DeletionTimestamp != nil {
+		return w.stopAll(ctx)
+	}
+	if finished(w.pod.Status.Phase) || !w.hasAddress() {
+		return false
+	}
+	todo := w.plan(time.Now())
+	for _, i := range todo.Start {
+		w.containers[i].start(ctx)
+	}
+	for _, i := range todo.Stop {
+		w.containers[i].stop(ctx, time.Now().Add(w.grace()), "the main containers have ended")
+	}
+	for _, i := range todo.Waiting {
+		w.containers[i].backingOff()
+	}
+	w.initialized = todo.Initialized
+	return false
+}
+
+func (w *worker) units() []*unit {
+	units := make([]*unit, len(w.containers))
+	for i, c := range w.containers {
+		units[i] = &c.unit
+	}
+	return units
+}
+
+func (w *worker) plan(at time.Time) plan {
+	return next(w.pod.Spec.RestartPolicy, w.units(), w.initialized, at)
+}
+
+// untilWake is how long nothing has to be done if nothing happens.
+func (w *worker) untilWake() time.Duration {
+	wake := w.retry
+	if w.pod.DeletionTimestamp == nil && !w.leaving && !finished(w.pod.Status.Phase) && w.ip.IsValid() {
+		todo := w.plan(time.Now())
+		if len(todo.Start) > 0 {
+			return 0
+		}
+		if !todo.Wake.IsZero() && (wake.IsZero() || todo.Wake.Before(wake)) {
+			wake = todo.Wake
+		}
+	}
+	if wake.IsZero() {
+		return time.Hour // any time will do: looking again costs nothing and finds nothing
+	}
+	return max(time.Until(wake), 0)
+}
+
+// now is the time to the second, as the API keeps it.
+func now() metav1.Time { return metav1.Now().Rfc3339Copy() }
