@@ -9,12 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
-)
 
-// Where containers run.
-const (
-	runtimeProcess = "process"
-	runtimeNone    = "none"
+	"viaduct/internal/node"
 )
 
 type agentOptions struct {
@@ -27,9 +23,9 @@ type agentOptions struct {
 func (o *agentOptions) register(flags *pflag.FlagSet) {
 	o.podCIDR = netip.MustParsePrefix("127.128.0.0/16")
 	flags.Var(cidr{&o.podCIDR}, "pod-cidr", "range that Pods' addresses are taken from, inside 127.0.0.0/8")
-	o.runtime = runtimeProcess
-	flags.Var(newChoice(&o.runtime, runtimeProcess, runtimeNone), "runtime", "how containers run: process runs each command on this host, none runs no Pods")
-	flags.StringVar(&o.runAs, "run-as", "", "user, or UID[:GID], of containers that name none (default: the user of this process)")
+	o.runtime = node.RuntimeProcess
+	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime", "how containers run: process runs each command on this host, none runs no Pods")
+	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: as this process)")
 	registerNodeName(flags, &o.nodeName)
 }
 
@@ -81,9 +77,16 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 }
 
 func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, log *slog.Logger) (part, error) {
-	if err := exposeViaduct(dataDir); err != nil {
-		return part{}, err
+	agent, err := node.New(client, node.Options{
+		NodeName: o.nodeName,
+		PodCIDR:  o.podCIDR,
+		DataDir:  dataDir,
+		Runtime:  o.runtime,
+		RunAs:    o.runAs,
+		Log:      log.With("part", "agent"),
+	})
+	if err != nil {
+		return part{}, fmt.Errorf("making the node agent: %w", err)
 	}
-	_, _ = client, log // the agent is wired when its package lands
-	return part{name: "agent", run: func(ctx context.Context) error { <-ctx.Done(); return nil }}, nil
+	return part{name: "agent", run: agent.Run}, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
+
+	"viaduct/internal/endpoints"
 )
 
 const (
@@ -55,6 +57,9 @@ func checkControllers(which []string) error {
 // controllerParts makes the controllers that which names, each once.
 func controllerParts(client kubernetes.Interface, which []string, log *slog.Logger) []part {
 	var parts []part
-	_, _ = client, log // the controllers are wired when their packages land
+	if slices.Contains(which, endpointsController) {
+		c := endpoints.New(client, endpoints.Options{Log: log.With("part", "endpoints")})
+		parts = append(parts, part{name: "endpoints controller", run: c.Run})
+	}
 	return parts
 }

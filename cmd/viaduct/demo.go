@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viaduct/internal/apiserver"
+	"viaduct/internal/node"
 )
 
 func newDemo(con console, logs *logOptions) *cobra.Command {
@@ -52,7 +53,7 @@ func runDemo(ctx context.Context, con console, keep bool, log *slog.Logger) (err
 	d := &demo{con: con, dataDir: dataDir, keep: keep, log: log, options: upOptions{
 		server: serverOptions{dataDir: dataDir, listen: "127.0.0.1:0", serviceCIDR: ground.services},
 		proxy:  proxyOptions{mode: proxyAuto},
-		agent:  agentOptions{podCIDR: ground.pods, runtime: runtimeProcess},
+		agent:  agentOptions{podCIDR: ground.pods, runtime: node.RuntimeProcess},
 	}}
 	return d.run(ctx)
 }
