@@ -13,9 +13,10 @@ var errStale = errors.New("the cache is behind our own writes")
 
 const (
 	// staleRetry is when a key whose cache was behind is looked at again if no event came.
-	staleRetry = time.Second
-	// expectationLife is how long the cache is given to show a write. Past that it never will: somebody else wrote on.
-	expectationLife = 5 * time.Second
+	staleRetry = 100 * time.Millisecond
+	// expectationLife is how long the cache is given to show a write. Past that it never will: somebody undid it meanwhile. Being wrong
+	// costs little: what is written on a stale state is refused as a conflict, and a slice too many is folded into the others.
+	expectationLife = time.Second
 )
 
 // object names one written object: the kind and its name.
