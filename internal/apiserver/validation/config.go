@@ -73,17 +73,8 @@ func configMapData(cm *v1.ConfigMap) field.ErrorList {
 	return errs
 }
 
-// DefaultSecret makes a Secret of no type Opaque, and moves what was written as text to where it is stored.
-func DefaultSecret(secret *v1.Secret) {
-	defaultTo(&secret.Type, v1.SecretTypeOpaque)
-	if len(secret.StringData) > 0 && secret.Data == nil {
-		secret.Data = map[string][]byte{}
-	}
-	for key, text := range secret.StringData {
-		secret.Data[key] = []byte(text)
-	}
-	secret.StringData = nil
-}
+// DefaultSecret makes a Secret of no type Opaque. (What was sent as text, in stringData, the storage strategy moves to data.)
+func DefaultSecret(secret *v1.Secret) { defaultTo(&secret.Type, v1.SecretTypeOpaque) }
 
 // ValidateSecret checks a new Secret: keys and size, and that it holds what its type promises.
 func ValidateSecret(secret *v1.Secret) field.ErrorList {

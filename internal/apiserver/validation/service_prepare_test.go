@@ -144,6 +144,11 @@ func TestPrepareServiceUpdate(t *testing.T) {
 			s.Spec.Ports[0].NodePort, s.Spec.Ports[1].NodePort = 0, 0
 			s.Spec.ExternalTrafficPolicy = ""
 		}},
+		{"to external name, knowing only the singular", same, func(s *v1.Service) { s.Spec.Type, s.Spec.ClusterIPs = "ExternalName", nil }, func(s *v1.Service) {
+			s.Spec.Type, s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.IPFamilies, s.Spec.IPFamilyPolicy = "ExternalName", "", nil, nil, nil
+			s.Spec.Ports[0].NodePort, s.Spec.Ports[1].NodePort = 0, 0
+			s.Spec.ExternalTrafficPolicy = ""
+		}},
 		{"to cluster IP", same, func(s *v1.Service) { s.Spec.Type = "ClusterIP" }, func(s *v1.Service) {
 			s.Spec.Type, s.Spec.ExternalTrafficPolicy = "ClusterIP", ""
 			s.Spec.Ports[0].NodePort, s.Spec.Ports[1].NodePort = 0, 0
