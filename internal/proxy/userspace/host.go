@@ -2,6 +2,7 @@ package userspace
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -19,6 +20,8 @@ type host struct {
 	ctx    context.Context // ends with close; a dial in progress must not outlive the Backend
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // counts every goroutine of the Backend
+
+	own sync.Map // of table.Dest: the places this Backend answers on
 
 	mu     sync.Mutex // protects the following
 	closed bool
@@ -65,6 +68,16 @@ func (h *host) close() {
 	}
 	h.mu.Unlock()
 	h.wg.Wait()
+}
+
+// errCircle is why an endpoint is not tried that is one of our own places. By mistake or not, a Service whose endpoint is
+// its own address, or two that name each other, would have one client make connections until there are no more files. The
+// kernel's data paths do not follow such an endpoint either.
+var errCircle = errors.New("the endpoint is itself an address of a Service")
+
+func (h *host) isOwn(d table.Dest) bool {
+	_, own := h.own.Load(d)
+	return own
 }
 
 // originOf says where a client at from, that came to at, starts from. A connection from this host to one of its own

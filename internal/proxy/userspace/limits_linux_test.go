@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,5 +179,52 @@ func TestCounts(t *testing.T) {
 	}
 	if got := back.Counts(table.Dest{}); got != (userspace.Counts{}) {
 		t.Errorf("nothing counted %+v", got)
+	}
+}
+
+// An endpoint that is the Service itself must not make connections breed.
+func TestNoCircles(t *testing.T) {
+	self := netip.AddrPortFrom(benchAddr(2), 7090) // where served serves
+	to, back := served(t, userspace.Options{}, self)
+	if to != self {
+		t.Fatalf("served at %s", to)
+	}
+	if err := roundTrip(to); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v, want a reset", err)
+	}
+	if c := back.Counts(table.Dest{Addr: to, Proto: table.TCP}); c.Failures != 1 || c.Connections != 0 {
+		t.Errorf("one client, counted %+v", c)
+	}
+}
+
+// Without the privilege a low port is refused, and the rest is served. The privilege is taken from one thread, which ends
+// with its goroutine, because that is never unlocked from it.
+func TestAPortThatNeedsAPrivilege(t *testing.T) {
+	low, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil || strings.TrimSpace(string(low)) == "0" {
+		t.Skipf("every port is free to all here: ip_unprivileged_port_start is %q (%v)", low, err)
+	}
+	back := userspace.New(userspace.Options{})
+	defer back.Close()
+	name := table.Name{Namespace: "a", Name: "b"}
+	var fs []table.Frontend
+	for _, port := range []uint16{81, 7091} {
+		fs = append(fs, table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: benchAddr(5), Port: port, Proto: table.TCP}, Service: name, Policy: table.Random})
+	}
+	tab, changed := (&table.Table{}).With(table.Entry{Service: name, Frontends: fs})
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		none := [2]unix.CapUserData{}
+		if err := unix.Capset(&head, &none[0]); err != nil {
+			result <- err
+			return
+		}
+		result <- back.Sync(t.Context(), tab, changed)
+	}()
+	failed, rest := table.Split(<-result)
+	if len(failed) != 1 || rest != nil || failed[0].Key.Port != 81 || !errors.Is(failed[0], syscall.EACCES) {
+		t.Errorf("%v; %v", failed, rest)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"viaduct/internal/table"
 )
 
 // tcpServer accepts connections on one address and carries them to the endpoints of its front. While there are none the
@@ -36,6 +38,7 @@ func (s *tcpServer) update(f *front) error {
 			return err
 		}
 		s.port = p
+		s.host.own.Store(s.dest(), true)
 	}
 	if !f.open() {
 		return s.hush()
@@ -56,13 +59,17 @@ func (s *tcpServer) listen() error {
 	return nil
 }
 
-// hush makes the kernel refuse, and returns when the last connection that got through has been taken up.
+// hush makes the kernel refuse, and returns when the last connection that got through has been taken up. If that cannot
+// be, the port is given back, which refuses too.
 func (s *tcpServer) hush() error {
 	if s.listening == nil {
 		return nil
 	}
 	close(s.listening.stop)
 	err := s.port.hush()
+	if err != nil {
+		s.giveBack()
+	}
 	<-s.listening.done
 	s.listening = nil
 	return err
@@ -75,12 +82,20 @@ func (s *tcpServer) close() {
 	if s.listening != nil {
 		close(s.listening.stop)
 	}
-	s.port.close()
+	s.giveBack()
 	if s.listening != nil {
 		<-s.listening.done
+		s.listening = nil
 	}
-	s.port, s.listening = nil, nil
 }
+
+func (s *tcpServer) giveBack() {
+	s.port.close()
+	s.port = nil
+	s.host.own.Delete(s.dest())
+}
+
+func (s *tcpServer) dest() table.Dest { return table.Dest{Addr: s.at, Proto: table.TCP} }
 
 // acceptance is one period of listening.
 type acceptance struct {
@@ -159,6 +174,9 @@ func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, error) {
 
 // dial connects to one endpoint. One that takes its time, rather than to refuse, is avoided by others for a while.
 func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net.TCPConn, error) {
+	if s.host.isOwn(table.Dest{Addr: to, Proto: table.TCP}) {
+		return nil, errCircle
+	}
 	if !last {
 		deadline = time.Now().Add(s.host.opts.DialTimeout / 10)
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"viaduct/internal/table"
 )
 
 // udpServer receives datagrams on one address and keeps a flow for each client's address. While there are no endpoints
@@ -49,6 +51,7 @@ func (s *udpServer) update(f *front) error {
 		return err
 	}
 	s.socket = socket
+	s.host.own.Store(s.dest(), true)
 	s.host.wg.Add(1)
 	go s.receive(socket)
 	return nil
@@ -67,6 +70,7 @@ func (s *udpServer) shut() {
 	}
 	_ = s.socket.Close()
 	s.socket = nil
+	s.host.own.Delete(s.dest())
 	for _, fl := range s.flows {
 		s.end(fl)
 	}
@@ -149,7 +153,7 @@ func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
 		if !ok {
 			return nil
 		}
-		up, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		up, err := s.dial(to)
 		if err != nil {
 			s.host.opts.Log.Debug("no way to an endpoint", "at", s.at, "endpoint", to, "error", err)
 			find.tried = append(find.tried, to)
@@ -160,6 +164,15 @@ func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
 	}
 	return nil
 }
+
+func (s *udpServer) dial(to netip.AddrPort) (*net.UDPConn, error) {
+	if s.host.isOwn(table.Dest{Addr: to, Proto: table.UDP}) {
+		return nil, errCircle
+	}
+	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+}
+
+func (s *udpServer) dest() table.Dest { return table.Dest{Addr: s.at, Proto: table.UDP} }
 
 // run registers fl and starts its way back. The caller holds mu.
 func (s *udpServer) run(fl *flow) *flow {
