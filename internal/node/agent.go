@@ -127,14 +127,27 @@ func (a *Agent) follow(ctx, life context.Context, informer cache.SharedIndexInfo
 		}
 	}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { see(object, false) },
-		UpdateFunc: func(_, object any) { see(object, false) },
+		AddFunc: func(object any) { see(object, false) },
+		UpdateFunc: func(before, object any) {
+			if replaced(before, object) {
+				see(before, true)
+			}
+			see(object, false)
+		},
 		DeleteFunc: func(object any) { see(object, true) },
 	})
 	if err != nil {
 		a.opts.Log.Error("following pods", "err", err) // only of an informer that has been stopped: ctx is over
 	}
 	return workers
+}
+
+// replaced tells whether after is another Pod than before, of the same name: a watch that was broken off shows a deletion
+// and a creation as one update.
+func replaced(before, after any) bool {
+	a, ok := before.(*v1.Pod)
+	b, both := after.(*v1.Pod)
+	return ok && both && a.UID != b.UID
 }
 
 // reclaim reserves the addresses that Pods already have, before any Pod is given a new one, and removes what is left of
@@ -166,7 +179,7 @@ func (a *Agent) see(ctx, life context.Context, workers *errgroup.Group, pod *v1.
 	w := a.workers[pod.UID]
 	switch {
 	case w != nil:
-		w.update(pod, gone)
+		w.mail.put(pod, gone)
 		return
 	case gone || a.closed:
 		return

@@ -22,7 +22,11 @@ type container struct {
 	inputs  *envInputs // of the last run, for when the API cannot be asked
 	told    string     // the last trouble that was made an event, so that it is told once
 
-	// Of the present run.
+	present // the present run
+}
+
+// A present is one run of a container, while it lasts.
+type present struct {
 	proc     *process // nil: it does not run
 	command  commandSpec
 	pending  int                // what is still to happen before it counts as started: startup probe, postStart hook

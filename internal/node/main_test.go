@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -310,6 +308,3 @@ func number(t *testing.T, text string) int {
 	}
 	return n
 }
-
-var _ = signal.Notify
-var _ = net.Dial

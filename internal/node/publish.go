@@ -65,7 +65,7 @@ func (w *worker) writeStatus(ctx context.Context, patch []byte) error {
 		fresh, readErr := pods.Get(ctx, w.pod.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(readErr), readErr == nil && fresh.UID != w.uid:
-			w.update(w.pod, true)
+			w.mail.put(w.pod, true)
 			return nil
 		case readErr == nil:
 			w.pod = fresh

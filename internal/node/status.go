@@ -123,7 +123,6 @@ func podStatus(f podFacts) v1.PodStatus {
 	if !finished(s.Phase) {
 		s.Phase = phaseOf(f.Pod.Spec.RestartPolicy, f.Units, f.Initialized)
 	}
-	s.QOSClass = f.Pod.Status.QOSClass
 	s.Conditions = conditions(f, s)
 	return s
 }

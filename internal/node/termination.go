@@ -72,7 +72,7 @@ func (w *worker) deleteObject(ctx context.Context) bool {
 	err := deletePod(ctx, w.agent, w.pod)
 	if err != nil {
 		w.log.Warn("deleting a stopped pod, will try again", "err", err)
-		w.retry = time.Now().Add(time.Second)
+		w.again = time.Now().Add(time.Second)
 	}
 	return err == nil
 }

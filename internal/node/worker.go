@@ -18,13 +18,9 @@ type worker struct {
 	agent *Agent
 	log   *slog.Logger
 	uid   types.UID
-	kick  chan struct{} // the Pod object changed
+	mail  mailbox
 	post  chan func()   // things to be done in the worker's goroutine
 	done  chan struct{} // closed when run has returned
-
-	mu     sync.Mutex
-	latest *v1.Pod // guarded by mu: the Pod as last seen by the informer
-	gone   bool    // guarded by mu: the object does not exist any more
 
 	// Owned by run's goroutine.
 	pod         *v1.Pod // as last seen, or as our last write left it
@@ -34,26 +30,41 @@ type worker struct {
 	ip          netip.Addr // invalid: none yet
 	begun       metav1.Time
 	deadline    time.Time // when the Pod is stopped: when what still runs is killed
-	retry       time.Time // when to try again what the API refused
+	retry       time.Time // when to write the status again, which the API refused; zero: it is written
+	again       time.Time // when to try again what the last step could not do; zero: nothing
 }
 
 func newWorker(a *Agent, pod *v1.Pod) *worker {
 	return &worker{
-		agent: a, uid: pod.UID, latest: pod, pod: pod,
+		agent: a, uid: pod.UID, pod: pod,
 		log:  a.opts.Log.With("pod", pod.Namespace+"/"+pod.Name),
-		kick: make(chan struct{}, 1), post: make(chan func()), done: make(chan struct{}),
+		mail: mailbox{kick: make(chan struct{}, 1), latest: pod}, post: make(chan func()), done: make(chan struct{}),
 	}
 }
 
-// update tells the worker what the Pod is now.
-func (w *worker) update(pod *v1.Pod, gone bool) {
-	w.mu.Lock()
-	w.latest, w.gone = pod, gone
-	w.mu.Unlock()
+// A mailbox holds what a Pod is now, for a worker that may be busy: only the newest counts.
+type mailbox struct {
+	kick chan struct{} // holds one if the worker has not looked since the last put
+
+	mu     sync.Mutex
+	latest *v1.Pod // guarded by mu
+	gone   bool    // guarded by mu: the object does not exist any more
+}
+
+func (m *mailbox) put(pod *v1.Pod, gone bool) {
+	m.mu.Lock()
+	m.latest, m.gone = pod, gone
+	m.mu.Unlock()
 	select {
-	case w.kick <- struct{}{}:
+	case m.kick <- struct{}{}:
 	default: // it has been told to look, and has not looked yet
 	}
+}
+
+func (m *mailbox) get() (pod *v1.Pod, gone bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest, m.gone
 }
 
 // send has f done in the worker's goroutine, unless that has ended.
@@ -77,7 +88,7 @@ func (w *worker) run(ctx, life context.Context) {
 		w.publish(life)
 		timer := time.NewTimer(w.untilWake())
 		select {
-		case <-w.kick:
+		case <-w.mail.kick:
 			w.look()
 		case f := <-w.post:
 			f()
@@ -91,18 +102,14 @@ func (w *worker) run(ctx, life context.Context) {
 
 // look takes the Pod as the informer has it, unless our own last write is newer.
 func (w *worker) look() {
-	w.mu.Lock()
-	latest := w.latest
-	w.mu.Unlock()
-	if !older(latest, w.pod) {
+	if latest, _ := w.mail.get(); !older(latest, w.pod) {
 		w.pod = latest
 	}
 }
 
 func (w *worker) isGone() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.gone
+	_, gone := w.mail.get()
+	return gone
 }
 
 // adopt makes the worker's state from what an earlier agent may have left.
@@ -133,7 +140,7 @@ func (w *worker) hasAddress() bool {
 	had, _ := netip.ParseAddr(w.pod.Status.PodIP) // not an address: it has none yet
 	ip, err := w.agent.addresses.claim(w.uid, had)
 	if err != nil {
-		w.retry = time.Now().Add(w.agent.opts.Backoff)
+		w.again = time.Now().Add(w.agent.opts.Backoff)
 		w.event(nil, v1.EventTypeWarning, "FailedCreatePodSandBox", err.Error())
 		return false
 	}
@@ -143,6 +150,7 @@ func (w *worker) hasAddress() bool {
 
 // step does what is to be done now, and tells whether the worker is finished with the Pod.
 func (w *worker) step(ctx context.Context) (over bool) {
+	w.again = time.Time{}
 	if w.leaving || w.isGone() || w.pod.DeletionTimestamp != nil {
 		return w.stopAll(ctx)
 	}
@@ -177,20 +185,26 @@ func (w *worker) plan(at time.Time) plan {
 
 // untilWake is how long nothing has to be done if nothing happens.
 func (w *worker) untilWake() time.Duration {
-	wake := w.retry
+	wake := sooner(w.retry, w.again)
 	if w.pod.DeletionTimestamp == nil && !w.leaving && !finished(w.pod.Status.Phase) && w.ip.IsValid() {
 		todo := w.plan(time.Now())
 		if len(todo.Start) > 0 {
 			return 0
 		}
-		if !todo.Wake.IsZero() && (wake.IsZero() || todo.Wake.Before(wake)) {
-			wake = todo.Wake
-		}
+		wake = sooner(wake, todo.Wake)
 	}
 	if wake.IsZero() {
 		return time.Hour // any time will do: looking again costs nothing and finds nothing
 	}
 	return max(time.Until(wake), 0)
+}
+
+// sooner gives the earlier of two times, of which zero ones are none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // now is the time to the second, as the API keeps it.
