@@ -8,14 +8,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/rest"
 )
 
 // fieldManager is the owner of what -f applies. It is kubectl's own name, so that a later `kubectl apply --server-side` of the
@@ -61,6 +63,7 @@ func (a *applier) builder() *resource.Builder {
 }
 
 func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
+	defer a.disconnect()
 	return b.Flatten().Do().Visit(func(info *resource.Info, err error) error {
 		if err != nil {
 			return err
@@ -70,6 +73,17 @@ func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
 		}
 		return a.one(info)
 	})
+}
+
+// disconnect closes the connection, which is kept for the whole process otherwise: a server that is to end waits a second for it.
+func (a *applier) disconnect() {
+	config, err := a.getter.ToRESTConfig()
+	if err != nil {
+		return // then there was no connection either
+	}
+	if shared, err := rest.TransportFor(config); err == nil { // client-go has one for all clients of one config
+		utilnet.CloseIdleConnectionsFor(shared)
+	}
 }
 
 // one applies one object and prints what became of it, as kubectl does.
@@ -94,23 +108,28 @@ func (a *applier) one(info *resource.Info) error {
 	return err
 }
 
-// outcome names what an apply did to an object.
+// outcome names what an apply did to an object; its status may have changed meanwhile by itself.
 func outcome(found bool, before, after runtime.Object) string {
 	if !found {
 		return "created"
 	}
-	if resourceVersion(before) == resourceVersion(after) {
+	if equality.Semantic.DeepEqual(asked(before), asked(after)) {
 		return "unchanged"
 	}
 	return "configured"
 }
 
-func resourceVersion(obj runtime.Object) string {
-	m, err := meta.Accessor(obj)
-	if err != nil {
-		return ""
+// asked is what people ask of an object: all but its status and the server's book-keeping.
+func asked(obj runtime.Object) map[string]any {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return nil
 	}
-	return m.GetResourceVersion()
+	u = u.DeepCopy()
+	u.SetResourceVersion("")
+	u.SetManagedFields(nil)
+	delete(u.Object, "status")
+	return u.Object
 }
 
 // checkFiles refuses names of files that are not there, before anything is started.

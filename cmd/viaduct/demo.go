@@ -92,8 +92,11 @@ func (d *demo) run(ctx context.Context) error {
 		<-result
 		return err
 	case err := <-result:
-		cancel()
-		return errors.Join(err, t.end(<-ended))
+		end := t.end(func() error { cancel(); return <-ended })
+		if err = errors.Join(err, end); err == nil {
+			t.goodbye()
+		}
+		return err
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -59,7 +60,7 @@ func (t *tour) walk(ctx context.Context, client kubernetes.Interface, url string
 }
 
 func (t *tour) begin() {
-	fmt.Fprintf(t.out, "Viaduct: Kubernetes Services on this machine, as this user, in %s.\n", t.dataDir)
+	fmt.Fprintf(t.out, "Viaduct: Kubernetes Services on this machine, run by user %d, in %s.\n", os.Geteuid(), t.dataDir)
 	fmt.Fprintf(t.out, "To look for yourself meanwhile, in another terminal: export KUBECONFIG=%s\n", kubeconfigIn(t.dataDir))
 	t.title("Start the API server, the controllers, the proxy and the node agent", "kubectl get nodes,services")
 }
@@ -92,11 +93,12 @@ func (t *tour) stay() {
 	t.say("What changes is told here:")
 }
 
-// end reports how everything ended, and checks that nothing is left.
-func (t *tour) end(stopped error) error {
+// end is the last step: it calls stop, which takes everything down, and checks that nothing is left.
+func (t *tour) end(stop func() error) error {
 	t.title("Stop the Pods and remove everything", "")
-	if stopped != nil {
-		return fmt.Errorf("stopping: %w", stopped)
+	start := time.Now()
+	if err := stop(); err != nil {
+		return fmt.Errorf("stopping: %w", err)
 	}
 	for _, addr := range t.left {
 		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
@@ -104,9 +106,12 @@ func (t *tour) end(stopped error) error {
 			return fmt.Errorf("cleaning up: %s still answers", addr)
 		}
 	}
-	t.say("None of the %d addresses that answered before does now.", len(t.left))
-	fmt.Fprintf(t.out, "\nThe whole tour took %.1f s.\n", time.Since(t.began).Seconds())
+	t.say("Done in %d ms; none of the %d addresses that answered before does now.", time.Since(start).Milliseconds(), len(t.left))
 	return nil
+}
+
+func (t *tour) goodbye() {
+	fmt.Fprintf(t.out, "\nAll claims held. The whole tour took %.1f s.\n", time.Since(t.began).Seconds())
 }
 
 func (t *tour) closeServers() { t.stop() }

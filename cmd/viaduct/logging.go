@@ -34,9 +34,9 @@ func (o *logOptions) start(w io.Writer) *slog.Logger {
 func (o *logOptions) handler(w io.Writer) slog.Handler {
 	opts := &slog.HandlerOptions{Level: o.level()}
 	if o.format == "json" {
-		return slog.NewJSONHandler(w, opts)
+		return clientsLeft{slog.NewJSONHandler(w, opts)}
 	}
-	return slog.NewTextHandler(w, opts)
+	return clientsLeft{slog.NewTextHandler(w, opts)}
 }
 
 func (o *logOptions) level() slog.Level {

@@ -82,7 +82,7 @@ func condition(pod *v1.Pod, t v1.PodConditionType) v1.PodCondition {
 	return v1.PodCondition{}
 }
 
-// containers tells which containers ended, and which wait for something other than being made.
+// containers tells which containers ended, and which wait for something other than being made or the end just told.
 func containers(before, after *v1.Pod) []string {
 	was := map[string]v1.ContainerStatus{}
 	for _, c := range before.Status.ContainerStatuses {
@@ -103,7 +103,7 @@ func container(before, after v1.ContainerStatus) []string {
 	if after.RestartCount > before.RestartCount && after.State.Running != nil {
 		facts = append(facts, fmt.Sprintf("container %s started again (%d)", after.Name, after.RestartCount))
 	}
-	if w := after.State.Waiting; w != nil && w.Reason != "ContainerCreating" && w.Reason != "" && (before.State.Waiting == nil || before.State.Waiting.Reason != w.Reason) {
+	if w := after.State.Waiting; w != nil && len(facts) == 0 && w.Reason != "ContainerCreating" && w.Reason != "" && (before.State.Waiting == nil || before.State.Waiting.Reason != w.Reason) {
 		facts = append(facts, fmt.Sprintf("container %s waits: %s", after.Name, w.Reason))
 	}
 	return facts
