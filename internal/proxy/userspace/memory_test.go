@@ -39,7 +39,7 @@ func TestAffinityLastsAndIsRefreshed(t *testing.T) {
 
 func TestAffinityIsBoundedAndForgetsTheOldest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const limit = 64
+		const limit = 1024
 		a := newAffinity(limit)
 		for i := range 10 * limit {
 			a.remember(visitor{client: addrPort(i).Addr()}, addrPort(0), time.Hour)
@@ -54,8 +54,8 @@ func TestAffinityIsBoundedAndForgetsTheOldest(t *testing.T) {
 				recent++
 			}
 		}
-		// Chance alone would keep six or seven of ten; the sample must do better.
-		if recent < limit*8/10 {
+		// Chance alone would keep 63 of 100 (1-1/e); the sample must do clearly better.
+		if recent < limit*72/100 {
 			t.Errorf("only %d of the latest %d are remembered", recent, limit)
 		}
 	})

@@ -75,14 +75,18 @@ func (s *udpServer) flowCount() int {
 func TestIdleFlowsEnd(t *testing.T) {
 	s := udpStage(t, Options{UDPIdle: 20 * time.Millisecond})
 	ping(t, s)
-	for deadline := time.Now().Add(10 * time.Second); s.flowCount() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the flow does not end")
-		}
-	}
+	eventually(t, "the flow ends", func() bool { return s.flowCount() == 0 })
 	ping(t, s)
-	if got := s.counts(); got.Connections != 2 || got.Sent != 2 || got.Received != 2 {
-		t.Errorf("counted %+v", got)
+	eventually(t, "two flows are counted", func() bool { return s.counts() == Counts{Connections: 2, Sent: 2, Received: 2} })
+}
+
+// eventually waits for what nobody announces.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain: %s", what)
+		}
 	}
 }
 
