@@ -3,8 +3,10 @@ package node
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -104,5 +106,40 @@ func TestOlder(t *testing.T) {
 		if got := older(at(tt.a), at(tt.b)); got != tt.want {
 			t.Errorf("version %q older than %q: %v, want %v", tt.a, tt.b, got, tt.want)
 		}
+	}
+}
+
+func TestRestartsWhileTheAPIIsAway(t *testing.T) {
+	client := fake.NewClientset()
+	b := startAgent(t, client, nil)
+	var away atomic.Bool
+	client.PrependReactor("list", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return away.Load(), nil, errors.New("the server is away")
+	})
+	pipe, read := fifo(t)
+	b.create(shell("web", "echo run > "+pipe+"; exit 1"))
+	read()
+	away.Store(true)
+	for range 2 {
+		if said := read(); !strings.HasPrefix(said, "run") {
+			t.Errorf("a later run said %q", said)
+		}
+	}
+}
+
+func TestShutdownIsBounded(t *testing.T) {
+	b := startAgent(t, fake.NewClientset(), func(o *Options) { o.ShutdownGrace = 100 * time.Millisecond })
+	pipe, read := fifo(t)
+	pod := shell("deaf", "trap : TERM; echo $$$$ > "+pipe+"; while :; do sleep 1000; done")
+	grace := int64(3600)
+	pod.Spec.TerminationGracePeriodSeconds = &grace
+	b.create(pod)
+	pid := number(t, read())
+	b.await("deaf", "become ready", ready)
+	b.stop() // fails if it takes longer than the test's patience
+	awaitDead(t, pid)
+	got := b.await("deaf", "be said to be unready", func(p *v1.Pod) bool { return !ready(p) })
+	if end := main0(got).LastTerminationState.Terminated; end == nil || end.ExitCode != 137 {
+		t.Errorf("pod is %s", describePod(got))
 	}
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func addServiceVariables(vars map[string]string, svc *v1.Service) {
 		if protocol == "" {
 			protocol = v1.ProtocolTCP
 		}
-		url := strings.ToLower(string(protocol)) + "://" + net.JoinHostPort(ip, number)
+		url := strings.ToLower(string(protocol)) + "://" + bracketed(ip) + ":" + number
 		if i == 0 {
 			set(name+"_SERVICE_PORT", number)
 			set(name+"_PORT", url)
@@ -87,6 +86,14 @@ func addServiceVariables(vars map[string]string, svc *v1.Service) {
 		set(link+"_PORT", number)
 		set(link+"_ADDR", ip)
 	}
+}
+
+// bracketed writes an address as a URL does.
+func bracketed(ip string) string {
+	if strings.Contains(ip, ":") {
+		return "[" + ip + "]"
+	}
+	return ip
 }
 
 // variableName spells the name of a Service or port as part of a variable's name.

@@ -51,6 +51,7 @@ func (w *worker) stopAll(ctx context.Context) (over bool) {
 		return w.leaving
 	}
 	w.forget()
+	w.log.Info("pod removed")
 	return true
 }
 
