@@ -86,6 +86,7 @@ func run(ctx context.Context, binary, only string, quick bool) error {
 		more, err := m.run(ctx, b)
 		if err != nil {
 			fmt.Fprintln(os.Stderr)
+			printTable(rows)
 			return fmt.Errorf("measuring %s: %w", m.name, err)
 		}
 		fmt.Fprintf(os.Stderr, " %.1f s\n", time.Since(started).Seconds())

@@ -96,6 +96,7 @@ func (u *up) connect() error {
 		return err
 	}
 	config.QPS = -1
+	config.WarningHandler = restclient.NoWarnings{} // that Endpoints are deprecated is known
 	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
 	u.client, err = kubernetes.NewForConfig(config)
 	return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -79,12 +80,21 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		server.Close()
 		return err
 	}
+	settled := time.AfterFunc(settleTime, func() {
+		if err := returnStartMemory(); err != nil {
+			log.Debug("returning the memory of the start", "err", err)
+		}
+	})
+	defer settled.Stop()
 	return supervise(ctx, func() {
 		if ready != nil {
 			ready(server)
 		}
 	}, parts...)
 }
+
+// settleTime is how long after the start the caches have surely been filled.
+const settleTime = 3 * time.Second
 
 // parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one reads
 // how the Pods end.
