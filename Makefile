@@ -1,0 +1,29 @@
+# The two commands that matter need no make: go run ./cmd/viaduct demo, and go test ./...
+
+GOROUTINES = ./internal/endpoints/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
+	./internal/proxy/... ./internal/table/... ./internal/narrate/...
+
+.PHONY: build test race lint bench demo ci
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/viaduct ./cmd/viaduct
+
+demo:
+	go run ./cmd/viaduct demo
+
+test:
+	go test ./...
+
+race:
+	CGO_ENABLED=1 go test -race $(GOROUTINES)
+
+lint:
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
+	go vet ./...
+	go tool staticcheck ./...
+
+bench:
+	go run ./bench
+
+ci:
+	.ci/run
