@@ -9,10 +9,13 @@ import (
 	"testing"
 )
 
-// TestMain lets a test run this binary again as a process that holds a lock.
+// TestMain lets a test run this binary again, as a process that holds a lock or one that does not stop when told to.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("VIADUCT_TEST_HOLD"); dir != "" {
 		holdLock(dir)
+	}
+	if os.Getenv("VIADUCT_TEST_STUBBORN") != "" {
+		stayStubborn()
 	}
 	os.Exit(m.Run())
 }
