@@ -103,7 +103,7 @@ func TestRestartsWithBackoff(t *testing.T) {
 	if last == nil || last.ExitCode != 3 || last.Reason != reasonError || got.Status.Phase != v1.PodRunning {
 		t.Errorf("while backing off the pod is %s", describePod(got))
 	}
-	got = b.await("crash", "have restarted thrice", func(p *v1.Pod) bool { return main0(p).RestartCount >= 3 })
+	b.await("crash", "have restarted thrice", func(p *v1.Pod) bool { return main0(p).RestartCount >= 3 })
 	if !strings.HasPrefix(b.log("crash", 2), "run") {
 		t.Errorf("log of run 2: %q", b.log("crash", 2))
 	}

@@ -163,30 +163,29 @@ func credentialFor(pod *v1.Pod, c *v1.Container, fallback *credential, me uint32
 	if sc := c.SecurityContext; sc != nil {
 		uid, gid, nonRoot = or(sc.RunAsUser, uid), or(sc.RunAsGroup, gid), or(sc.RunAsNonRoot, nonRoot)
 	}
-	chosen := userOfID(me)
+	chosen := credential{uid: me, gid: uint32(os.Getgid())}
 	if fallback != nil {
-		*chosen = *fallback
-	} else if uid == nil && gid == nil {
-		chosen.gid = uint32(os.Getgid())
+		chosen = *fallback
 	}
 	if uid != nil {
-		chosen = userOfID(uint32(*uid))
+		chosen = *userOfID(uint32(*uid))
 	}
 	if gid != nil {
 		chosen.gid = uint32(*gid)
 	}
+	asItself := chosen.uid == me && chosen.gid == uint32(os.Getgid())
 	switch {
 	case isTrue(nonRoot) && chosen.uid == 0:
 		return nil, errors.New("runAsNonRoot is set, but the process would run as root: set runAsUser")
-	case chosen.uid == me && gid == nil && fallback == nil:
-		return nil, nil // as the agent itself, with its groups
+	case asItself:
+		return nil, nil // with all the agent's groups
 	case me != 0:
-		if chosen.uid == me && chosen.gid == uint32(os.Getgid()) {
-			return nil, nil
-		}
 		return nil, fmt.Errorf("to run as user %d, group %d the agent must be root, but it is user %d", chosen.uid, chosen.gid, me)
 	}
-	return chosen, nil
+	if chosen.home == "" {
+		chosen.home = "/"
+	}
+	return &chosen, nil
 }
 
 func or[T any](a, b *T) *T {

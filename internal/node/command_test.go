@@ -1,6 +1,7 @@
 package node
 
 import (
+	"os"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
@@ -65,7 +66,7 @@ func TestCredentialFor(t *testing.T) {
 		{name: "a user without a group", pod: pod(id(7003), nil), c: &v1.Container{}, want: &credential{uid: 7003, gid: 7003}},
 		{name: "only a group", pod: pod(nil, id(7004)), c: &v1.Container{}, want: &credential{uid: 0, gid: 7004}},
 		{name: "not root: another user", pod: pod(id(7003), nil), c: &v1.Container{}, me: 7009, fails: true},
-		{name: "not root: oneself", pod: pod(id(7009), nil), c: &v1.Container{}, me: 7009},
+		{name: "not root: oneself", pod: pod(id(7009), id(int64(os.Getgid()))), c: &v1.Container{}, me: 7009},
 		{name: "runAsNonRoot", pod: &v1.Pod{}, c: &v1.Container{SecurityContext: &v1.SecurityContext{RunAsNonRoot: &yes}}, fails: true},
 	} {
 		got, err := credentialFor(tt.pod, tt.c, tt.fallback, tt.me)
@@ -73,4 +74,15 @@ func TestCredentialFor(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, got, err, tt.want)
 		}
 	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add("42 (a) b (c) S 7 40 39 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1000 1 0")
+	f.Add("1 () Z")
+	f.Add(")")
+	f.Fuzz(func(t *testing.T, line string) {
+		if s, err := parseStat(line); err != nil && s.Start != 0 {
+			t.Errorf("%q: an error and a start time: %+v, %v", line, s, err)
+		}
+	})
 }

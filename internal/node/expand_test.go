@@ -1,8 +1,11 @@
 package node
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	v1 "k8s.io/api/core/v1"
 )
 
 func TestExpand(t *testing.T) {
@@ -57,4 +60,21 @@ func FuzzExpand(f *testing.F) {
 			t.Errorf("expand put %q in as %q", value, got)
 		}
 	})
+}
+
+func BenchmarkBuildEnvironment(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			in := inputs()
+			for i := range n {
+				in.Services = append(in.Services, service("shop", fmt.Sprintf("svc-%d", i), "10.0.0.9", v1.ServicePort{Name: "http", Port: 80}))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if env, err := buildEnvironment(in, &v1.Container{}); err != nil || len(env) < 8*n {
+					b.Fatalf("%d variables, %v", len(env), err)
+				}
+			}
+		})
+	}
 }
