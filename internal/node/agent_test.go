@@ -179,6 +179,8 @@ func TestConfigErrorsHeal(t *testing.T) {
 	if w := main0(got).State.Waiting; w.Reason != reasonConfigError || !strings.Contains(w.Message, "images") || got.Status.Phase != v1.PodPending {
 		t.Errorf("pod is %s", describePod(got))
 	}
+	b.mark("bare", 3600)
+	b.await("bare", "be gone at once, as nothing of it ever ran", func(p *v1.Pod) bool { return p == nil })
 	pod := shell("conf", "exec sleep 1000")
 	pod.Spec.Containers[0].Env = []v1.EnvVar{fromMap("A", "conf", "a", nil)}
 	b.create(pod)

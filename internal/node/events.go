@@ -54,10 +54,14 @@ func podListWatch(client kubernetes.Interface, selector string) *cache.ListWatch
 	}
 }
 
-// withoutManagedFields drops from a cached object what nobody here reads, and what is often the most of it.
+// withoutManagedFields gives a Pod without what nobody here reads, and what is often the most of it. It is a copy: the
+// object may be another's (a fake API server hands out its own).
 func withoutManagedFields(object any) (any, error) {
-	if o, ok := object.(metav1.Object); ok {
-		o.SetManagedFields(nil)
+	pod, ok := object.(*v1.Pod)
+	if !ok {
+		return object, nil
 	}
-	return object, nil
+	slim := *pod
+	slim.ManagedFields = nil
+	return &slim, nil
 }

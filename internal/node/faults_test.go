@@ -111,11 +111,11 @@ func TestOlder(t *testing.T) {
 
 func TestRestartsWhileTheAPIIsAway(t *testing.T) {
 	client := fake.NewClientset()
-	b := startAgent(t, client, nil)
 	var away atomic.Bool
 	client.PrependReactor("list", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return away.Load(), nil, errors.New("the server is away")
 	})
+	b := startAgent(t, client, nil)
 	pipe, read := fifo(t)
 	b.create(shell("web", "echo run > "+pipe+"; exit 1"))
 	read()
