@@ -40,7 +40,7 @@ func playAgent(args []string) int {
 		if err == nil && ready(now) {
 			raw, _ := json.Marshal(now) // what was unmarshalled can be marshalled
 			fmt.Println(string(raw))
-			time.Sleep(patience)
+			time.Sleep(patience) // to be killed: nothing can be awaited
 		}
 	}
 	return 1
