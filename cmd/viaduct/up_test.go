@@ -4,13 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 )
 
 // ranges are Service and Pod addresses for one test of this process.
@@ -19,40 +21,60 @@ func ranges(n int) []string {
 	return []string{"--service-cidr", base + ".0/24", "--pod-cidr", fmt.Sprintf("127.%d.%d.0/24", 16+os.Getpid()%80, n*32+1)}
 }
 
-// startUp runs `viaduct up` in this process until the test ends, and returns what it printed up to the line "ready in".
-func startUp(t *testing.T, dataDir string, args ...string) (lines []string, rest *bufio.Scanner) {
+// viaduct makes a process of the command: one that runs parts changes what is global to a process, such as klog's sink.
+func viaduct(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "VIADUCT_TEST_MAIN=1")
+	return cmd
+}
+
+// startUp runs `viaduct up` until the test ends, and returns what it printed up to the line "ready in".
+func startUp(t *testing.T, dataDir string, args ...string) (lines []string, rest *bufio.Scanner, pid int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	r, w := io.Pipe()
-	ended := make(chan int, 1)
+	up := viaduct(context.Background(), append([]string{"up", "--data-dir", dataDir, "--listen", "127.0.0.1:0", "--runtime", "none", "--node-name", "n"}, args...)...)
+	out, err := up.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var errOut bytes.Buffer
-	go func() {
-		code := run(ctx, append([]string{"up", "--data-dir", dataDir, "--listen", "127.0.0.1:0", "--runtime", "none", "--node-name", "n"}, args...),
-			console{In: strings.NewReader(""), Out: w, Err: &errOut, Started: time.Now()})
-		w.Close()
-		ended <- code
-	}()
-	rest = bufio.NewScanner(r)
+	up.Stderr = &errOut
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		cancel()
-		go io.Copy(io.Discard, r)
-		if code := <-ended; code != exitOK {
-			t.Errorf("up ended with %d, want 0:\n%s", code, &errOut)
+		up.Process.Signal(syscall.SIGTERM)
+		io.Copy(io.Discard, out)
+		if err := up.Wait(); err != nil {
+			t.Errorf("up ended with %v, want 0:\n%s", err, &errOut)
 		}
 	})
+	rest = bufio.NewScanner(out)
 	for rest.Scan() {
 		lines = append(lines, rest.Text())
 		if strings.HasPrefix(rest.Text(), "ready in ") {
-			return lines, rest
+			return lines, rest, up.Process.Pid
 		}
 	}
-	t.Fatalf("up never was ready: %q\n%s", lines, &errOut)
-	return nil, nil
+	t.Fatalf("up never was ready: %q", lines)
+	return nil, nil, 0
+}
+
+// refused runs a command that must end by itself, and returns its exit code and what it says on stderr.
+func refused(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	cmd := viaduct(t.Context(), args...)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), errOut.String()
 }
 
 func TestUpTellsWhereItIsAndRefusesASecond(t *testing.T) {
 	dataDir := filepath.Join(t.TempDir(), "data")
-	lines, _ := startUp(t, dataDir, ranges(0)...)
+	lines, _, pid := startUp(t, dataDir, ranges(0)...)
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "api         https://127.0.0.1:") || lines[1] != "kubeconfig  "+dataDir+"/kubeconfig" {
 		t.Errorf("it says %q", lines)
 	}
@@ -61,11 +83,11 @@ func TestUpTellsWhereItIsAndRefusesASecond(t *testing.T) {
 			t.Errorf("%s: %v, %v, want mode %o", path, info.Mode(), err, want)
 		}
 	}
-	code, _, errOut := execute("up", "--data-dir", dataDir)
-	if want := fmt.Sprintf("is held by process %d (", os.Getpid()); code != exitError || !strings.Contains(errOut, want) {
+	code, errOut := refused(t, "up", "--data-dir", dataDir)
+	if want := fmt.Sprintf("is held by process %d (", pid); code != exitError || !strings.Contains(errOut, want) {
 		t.Errorf("a second up: %d %q, want %q", code, errOut, want)
 	}
-	code, _, errOut = execute("agent", "--data-dir", dataDir)
+	code, errOut = refused(t, "agent", "--data-dir", dataDir)
 	if code != exitError || !strings.Contains(errOut, "agent.lock is held by process") {
 		t.Errorf("an agent beside it: %d %q, want that it is refused", code, errOut)
 	}
@@ -77,7 +99,7 @@ func TestUpAppliesAndTells(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, rest := startUp(t, t.TempDir(), append(ranges(1), "-f", file)...)
+	_, rest, _ := startUp(t, t.TempDir(), append(ranges(1), "-f", file)...)
 	want := map[string]bool{"service/web created": true, "service default/web created: 127.": true}
 	for len(want) > 0 && rest.Scan() {
 		for part := range want {
