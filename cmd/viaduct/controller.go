@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/endpoints"
+	"viaduct/internal/scheduler"
 )
 
 const (
@@ -60,6 +61,10 @@ func controllerParts(client kubernetes.Interface, which []string, log *slog.Logg
 	if slices.Contains(which, endpointsController) {
 		c := endpoints.New(client, endpoints.Options{Log: log.With("part", "endpoints")})
 		parts = append(parts, part{name: "endpoints controller", run: c.Run})
+	}
+	if slices.Contains(which, schedulerController) {
+		s := scheduler.New(client, log.With("part", "scheduler"))
+		parts = append(parts, part{name: "scheduler", run: s.Run})
 	}
 	return parts
 }
