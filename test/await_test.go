@@ -1,0 +1,98 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+)
+
+// await watches objects of a namespace until one is as wanted, and gives it. name may be empty: any object then.
+func await[T runtime.Object](t testing.TB, api cache.Getter, resource, namespace, name string, kind T, as func(T) bool) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	which := fields.Everything()
+	if name != "" {
+		which = fields.OneTermEqualSelector("metadata.name", name)
+	}
+	var found, last T
+	_, err := watchtools.UntilWithSync(ctx, cache.NewListWatchFromClient(api, resource, namespace, which), kind, nil,
+		func(e watch.Event) (bool, error) {
+			obj, ok := e.Object.(T)
+			if !ok || e.Type == watch.Deleted {
+				return false, nil
+			}
+			last = obj
+			if as(obj) {
+				found = obj
+				return true, nil
+			}
+			return false, nil
+		})
+	if err != nil {
+		t.Fatalf("waiting for %s %s/%s: %v; last seen: %+v", resource, namespace, name, err, last)
+	}
+	return found
+}
+
+func (h *host) awaitPod(name string, as func(*v1.Pod) bool) *v1.Pod {
+	h.t.Helper()
+	return await(h.t, h.client().CoreV1().RESTClient(), "pods", metav1.NamespaceDefault, name, &v1.Pod{}, as)
+}
+
+func (h *host) awaitEndpoints(name string, ready int) *v1.Endpoints {
+	h.t.Helper()
+	return await(h.t, h.client().CoreV1().RESTClient(), "endpoints", metav1.NamespaceDefault, name, &v1.Endpoints{},
+		func(e *v1.Endpoints) bool { return len(readyAddresses(e)) == ready })
+}
+
+// awaitWarning waits for a Warning event with the reason about the object.
+func (h *host) awaitWarning(kind, name, reason string) *v1.Event {
+	h.t.Helper()
+	return await(h.t, h.client().CoreV1().RESTClient(), "events", metav1.NamespaceDefault, "", &v1.Event{}, func(e *v1.Event) bool {
+		return e.Type == v1.EventTypeWarning && e.InvolvedObject.Kind == kind && e.InvolvedObject.Name == name && e.Reason == reason
+	})
+}
+
+func (h *host) service(name string) *v1.Service {
+	h.t.Helper()
+	svc, err := h.client().CoreV1().Services(metav1.NamespaceDefault).Get(h.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return svc
+}
+
+// url is where the Service is reached by HTTP, at its first port.
+func (h *host) url(name string) string {
+	h.t.Helper()
+	svc := h.service(name)
+	return fmt.Sprintf("http://%s:%d", svc.Spec.ClusterIP, svc.Spec.Ports[0].Port)
+}
+
+func podReady(p *v1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == v1.PodReady {
+			return c.Status == v1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func readyAddresses(e *v1.Endpoints) []string {
+	var all []string
+	for _, s := range e.Subsets {
+		for _, a := range s.Addresses {
+			all = append(all, a.IP)
+		}
+	}
+	return all
+}
