@@ -54,7 +54,7 @@ func (s commandSpec) find() (string, error) {
 	if name == "viaduct" && s.Self != "" {
 		return s.Self, nil
 	}
-	return "", fmt.Errorf("%q: no such program in PATH (%s)", name, s.Path)
+	return "", fmt.Errorf("%q: no such program in PATH", name)
 }
 
 func executable(path string) error {
