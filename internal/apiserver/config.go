@@ -65,7 +65,7 @@ func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamicce
 	return &genericapiserver.SecureServingInfo{Listener: s.listener, Cert: cert, ClientCA: ca}, ca, nil
 }
 
-// servingPair certifies every name by which a client of this host may call the server.
+// servingPair certifies every name and address by which the server may be called.
 func (s *Server) servingPair() (pair, error) {
 	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
 	if host, err := os.Hostname(); err == nil {
@@ -75,7 +75,29 @@ func (s *Server) servingPair() (pair, error) {
 		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
 		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDR).addr(0).AsSlice(),
 	}
+	if s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+		everywhere, err := hostAddrs()
+		if err != nil {
+			return pair{}, err
+		}
+		addrs = append(addrs, everywhere...)
+	}
 	return s.pki.serving(names, addrs)
+}
+
+// hostAddrs are the addresses of this host.
+func hostAddrs() ([]net.IP, error) {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing the addresses of this host: %w", err)
+	}
+	var addrs []net.IP
+	for _, a := range interfaces {
+		if ipnet, ok := a.(*net.IPNet); ok {
+			addrs = append(addrs, ipnet.IP)
+		}
+	}
+	return addrs, nil
 }
 
 // namedCheck makes a health check of a function.
