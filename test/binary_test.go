@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/klog/v2"
 )
 
 // The tests of this package that are not rules run the built binary as a person would, and look at it from outside: by kubectl,
@@ -49,6 +52,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(curlVariable) != "" {
 		os.Exit(curl(os.Args[1:]))
 	}
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // that a server was killed is no news here
 	code := m.Run()
 	if dir, err := workDir(); err == nil {
 		os.RemoveAll(dir)

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -244,6 +244,7 @@ func (h *host) client() kubernetes.Interface {
 		h.t.Fatal(err)
 	}
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // that Endpoints are deprecated is known
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		h.t.Fatal(err)
@@ -282,5 +283,3 @@ func (h *host) waitFor(args ...string) {
 	h.t.Helper()
 	h.kubectl(append([]string{"wait", fmt.Sprintf("--timeout=%s", patience)}, args...)...)
 }
-
-var errNotYet = errors.New("not yet")
