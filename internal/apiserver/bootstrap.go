@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -20,12 +21,44 @@ import (
 // bootstrapTimeout bounds what the server writes for itself at its start.
 const bootstrapTimeout = 30 * time.Second
 
+// lookAgain is how often the server sees to it that what it made is still there; upstream's interval.
+const lookAgain = 10 * time.Second
+
 // bootstrap makes what every cluster has: the system namespaces, and the Service by which Pods reach this server.
 type bootstrap struct {
 	schemes *schemes
 	stores  *stores
 	alloc   *serviceAllocator
 	server  netip.AddrPort // where this server listens
+	missing chan struct{}  // holds one when something was deleted that has to be made again
+}
+
+// isMissed says that a Service was deleted; if it is ours it is made again at once.
+func (b *bootstrap) isMissed(svc *corev1.Service) {
+	if svc.Namespace != metav1.NamespaceDefault || svc.Name != serviceName {
+		return
+	}
+	select {
+	case b.missing <- struct{}{}:
+	default: // it is being looked for already
+	}
+}
+
+// keep makes again what somebody deleted, until ctx ends: `kubectl delete services --all` is soon said.
+func (b *bootstrap) keep(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-b.missing:
+		}
+		if err := b.run(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("keeping what every cluster has", "err", err)
+		}
+	}
 }
 
 // seed tells the allocator what the stored Services hold. It runs before the first request is served.
@@ -80,7 +113,11 @@ func (b *bootstrap) run(ctx context.Context) error {
 }
 
 // create stores obj; that it is there already is fine, whoever changed it since.
-func (b *bootstrap) create(ctx context.Context, store *registry.Store, namespace string, obj runtime.Object) error {
+func (b *bootstrap) create(ctx context.Context, store *registry.Store, namespace string, obj object) error {
+	cached := &metav1.GetOptions{ResourceVersion: "0"}
+	if _, err := store.Get(withNamespace(ctx, namespace), obj.GetName(), cached); err == nil {
+		return nil
+	}
 	b.schemes.types.Default(obj)
 	_, err := store.Create(withNamespace(ctx, namespace), obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -115,14 +152,18 @@ func keepMeta(want, was object) {
 	want.SetLabels(labels)
 }
 
-const portName = "https"
+// The Service by which Pods reach this server, in the namespace default.
+const (
+	serviceName = "kubernetes"
+	portName    = "https"
+)
 
 func (b *bootstrap) service() *corev1.Service {
 	policy := corev1.IPFamilyPolicySingleStack
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "kubernetes", Namespace: metav1.NamespaceDefault,
-			Labels: map[string]string{"provider": "kubernetes", "component": "apiserver"},
+			Name: serviceName, Namespace: metav1.NamespaceDefault,
+			Labels: map[string]string{"provider": serviceName, "component": "apiserver"},
 		},
 		Spec: corev1.ServiceSpec{
 			ClusterIP:      b.alloc.ranges[0].addr(0).String(),
@@ -139,7 +180,7 @@ const skipMirror = "endpointslice.kubernetes.io/skip-mirror"
 
 func (b *bootstrap) endpoints() *corev1.Endpoints {
 	return &corev1.Endpoints{
-		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", Namespace: metav1.NamespaceDefault, Labels: map[string]string{skipMirror: "true"}},
+		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{skipMirror: "true"}},
 		Subsets: []corev1.EndpointSubset{{
 			Addresses: []corev1.EndpointAddress{{IP: b.server.Addr().String()}},
 			Ports:     []corev1.EndpointPort{{Name: portName, Port: int32(b.server.Port()), Protocol: corev1.ProtocolTCP}},
@@ -155,7 +196,7 @@ func (b *bootstrap) slice() *discoveryv1.EndpointSlice {
 	}
 	return &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "kubernetes", Namespace: metav1.NamespaceDefault, Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"},
+			Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{discoveryv1.LabelServiceName: serviceName},
 		},
 		AddressType: family,
 		Endpoints: []discoveryv1.Endpoint{{

@@ -43,7 +43,7 @@ type stores struct {
 }
 
 // buildStores makes the storage of every served resource: the one list of them.
-func buildStores(b *builder, rules validation.Options, alloc *serviceAllocator) (*stores, error) {
+func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*stores, error) {
 	var s stores
 	var errs []error
 	keep := func(store *registry.Store, err error) *registry.Store {
@@ -67,7 +67,8 @@ func buildStores(b *builder, rules validation.Options, alloc *serviceAllocator) 
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	(&serviceHooks{alloc: alloc, endpoints: s.endpoints}).attach(s.services)
+	hooks.endpoints = s.endpoints
+	hooks.attach(s.services)
 	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: pods})
 	return &s, nil
 }

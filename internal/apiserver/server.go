@@ -107,7 +107,8 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	context.AfterFunc(ctx, compactor.Stop)
 	alloc := newServiceAllocator(s.options.ServiceCIDR)
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: store, compactor: compactor}, rest: restByGroup{}}
-	stores, err := buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, alloc)
+	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), missing: make(chan struct{}, 1)}
+	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
 	if err != nil {
 		return err
 	}
@@ -115,11 +116,10 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if err := s.generic.AddReadyzChecks(namedCheck("etcd", checkStore(store))); err != nil {
 		return err
 	}
-	config.AdmissionControl.(*namespaceMustExist).namespaces = stores.namespaces
+	config.AdmissionControl.(*namespaceMustExist).namespaces = s.boot.stores.namespaces
 	if err := b.installGroups(s.generic); err != nil {
 		return fmt.Errorf("installing the API: %w", err)
 	}
-	s.boot = &bootstrap{schemes: schemes, stores: stores, alloc: alloc, server: s.address()}
 	return s.boot.seed(ctx)
 }
 
@@ -130,7 +130,11 @@ func (s *Server) loopbackMode() bool { return s.options.ServiceCIDR.Addr().IsLoo
 func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error {
 	ctx, cancel := context.WithTimeout(hook.Context, bootstrapTimeout)
 	defer cancel()
-	return s.boot.run(ctx)
+	if err := s.boot.run(ctx); err != nil {
+		return err
+	}
+	go s.boot.keep(hook.Context, s.log)
+	return nil
 }
 
 // Run serves until ctx ends, then drains the requests under way, closes the store, and returns.

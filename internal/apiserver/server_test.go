@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/apitest"
@@ -70,6 +71,28 @@ func TestWhatEveryClusterHas(t *testing.T) {
 	}
 	if got := fmt.Sprintf("https://%s:%d", ep.Subsets[0].Addresses[0].IP, ep.Subsets[0].Ports[0].Port); got != server.URL() {
 		t.Errorf("endpoints kubernetes say %s, the server is at %s", got, server.URL())
+	}
+}
+
+func TestTheServersOwnServiceComesBack(t *testing.T) {
+	client := apitest.Start(t).Client(t)
+	events, err := client.CoreV1().Endpoints("default").Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Stop()
+	if err := client.CoreV1().Services("default").Delete(t.Context(), "kubernetes", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for deleted := false; ; {
+		event := <-events.ResultChan()
+		deleted = deleted || event.Type == watch.Deleted
+		if deleted && event.Type == watch.Added {
+			break
+		}
+	}
+	if _, err := client.CoreV1().Services("default").Get(t.Context(), "kubernetes", metav1.GetOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -47,6 +47,7 @@ func serviceKind(rules validation.Options) kind[*corev1.Service] {
 type serviceHooks struct {
 	alloc     *serviceAllocator
 	endpoints *registry.Store // an Endpoints object ends with its Service, whoever wrote it
+	deleted   func(*corev1.Service)
 }
 
 func (h *serviceHooks) attach(store *registry.Store) {
@@ -112,6 +113,7 @@ func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOpt
 	h.alloc.releaseAll(svc)
 	ctx := withNamespace(context.Background(), svc.Namespace)
 	// The controller deletes what is left if this fails: there is nothing to report to whoever deleted the Service.
+	defer h.deleted(svc)
 	_, _, _ = h.endpoints.Delete(ctx, svc.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 }
 
