@@ -158,6 +158,9 @@ func TestCommandThatCannotRun(t *testing.T) {
 	if message := b.event("Failed"); !strings.Contains(message, "no such file") {
 		t.Errorf("event says %q", message)
 	}
+	if message := b.event("BackOff"); !strings.Contains(message, "could not be started") {
+		t.Errorf("event says %q", message)
+	}
 	b.await("missing", "back off and try again", func(p *v1.Pod) bool {
 		w := main0(p).State.Waiting
 		return w != nil && w.Reason == reasonCrashLoop && main0(p).RestartCount >= 1

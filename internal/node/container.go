@@ -156,10 +156,11 @@ func (c *container) cannotStart(dir string, err error) {
 	// There is no second try at once: what could not be found will hardly be there a moment later.
 	_, c.delay = c.delay.after(0, c.w.agent.opts.Backoff)
 	c.NotBefore = time.Now().Add(c.delay.next)
+	c.tell("Failed", "Error: "+err.Error())
 	if c.wanted(c.w.pod.Spec.RestartPolicy) {
 		c.Waiting = &v1.ContainerStateWaiting{Reason: reason, Message: err.Error()}
+		c.w.event(c, v1.EventTypeWarning, "BackOff", "Back-off restarting container "+c.Name+", which could not be started")
 	}
-	c.tell("Failed", "Error: "+err.Error())
 	c.remember(dir, runRecord{Attempt: c.attempt})
 }
 
