@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
@@ -54,11 +55,12 @@ func (h *host) awaitEndpoints(name string, ready int) *v1.Endpoints {
 		func(e *v1.Endpoints) bool { return len(readyAddresses(e)) == ready })
 }
 
-// awaitWarning waits for a Warning event with the reason about the object.
-func (h *host) awaitWarning(kind, name, reason string) *v1.Event {
+// awaitWarning waits for a Warning event about the object, with the reason and a piece of the message.
+func (h *host) awaitWarning(kind, name, reason, message string) *v1.Event {
 	h.t.Helper()
 	return await(h.t, h.client().CoreV1().RESTClient(), "events", metav1.NamespaceDefault, "", &v1.Event{}, func(e *v1.Event) bool {
-		return e.Type == v1.EventTypeWarning && e.InvolvedObject.Kind == kind && e.InvolvedObject.Name == name && e.Reason == reason
+		return e.Type == v1.EventTypeWarning && e.InvolvedObject.Kind == kind && e.InvolvedObject.Name == name && e.Reason == reason &&
+			strings.Contains(e.Message, message)
 	})
 }
 

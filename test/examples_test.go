@@ -108,8 +108,7 @@ func probesExample(t *testing.T, h *host) {
 	}
 	res.Body.Close()
 	h.awaitEndpoints("probed", 0)
-	event := h.awaitWarning("Pod", "probed", "Unhealthy")
-	wantText(t, "the event", event.Message, "Readiness probe failed", "503")
+	h.awaitWarning("Pod", "probed", "Unhealthy", "Readiness probe failed: HTTP status 503")
 	pod = h.awaitPod("probed", func(p *v1.Pod) bool { return !podReady(p) })
 	if n := pod.Status.ContainerStatuses[0].RestartCount; n != 0 {
 		t.Errorf("restarted %d times, for a readiness probe", n)

@@ -55,7 +55,7 @@ metadata: {name: ends}
 spec: {containers: [{name: main, image: any, command: [sh, -c, exit 3]}]}
 `)
 	for name, want := range map[string][]string{
-		"no-such-program": {`/no/such/program`, "no such file", "BackOff", "Exit Code:    128"},
+		"no-such-program": {`/no/such/program`, "no such file", "Back-off restarting", "Exit Code:    128"},
 		"no-command":      {"CreateContainerConfigError", "has no command", "registry.example/web"},
 		"ends":            {"CrashLoopBackOff", "Exit Code:    3", "Back-off restarting", "Last State:     Terminated"},
 	} {
@@ -94,7 +94,7 @@ kind: Service
 metadata: {name: lucky}
 spec: {selector: {app: web}, ports: [{port: 8080}]}
 `, taken))
-	event := h.awaitWarning("Service", "unlucky", "PortNotBound")
+	event := h.awaitWarning("Service", "unlucky", "PortNotBound", "")
 	if want := taken.String() + ":8080"; !strings.Contains(event.Message, want) || !strings.Contains(event.Message, "address already in use") {
 		t.Errorf("the event says %q, want it to name %s and the reason", event.Message, want)
 	}
@@ -143,7 +143,7 @@ spec: {selector: {app: web}, ports: [{name: high, port: 8080}, {name: low, port:
 		eventually(t, "port 80", func() error { _, err := visit("http://" + at); return err })
 		return
 	}
-	event := h.awaitWarning("Service", "web", "PortNotBound")
+	event := h.awaitWarning("Service", "web", "PortNotBound", "")
 	for _, want := range []string{at, "permission denied", "1024 or more", "setcap"} {
 		if !strings.Contains(event.Message, want) {
 			t.Errorf("the event says %q, without %q", event.Message, want)
@@ -169,6 +169,7 @@ func dirFor(t testing.TB, uid int) string {
 func TestSecretsAreForTheOwner(t *testing.T) {
 	t.Parallel()
 	h := up(t)
+	h.waitFor("--for=condition=Ready", "node", nodeName) // then all parts have begun
 	for _, name := range []string{"kubeconfig", "pki", "etcd", "pods", "lock"} {
 		info, err := os.Stat(filepath.Join(h.dir, name))
 		if err != nil {
