@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,15 +13,27 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 )
 
-// namespaceMustExist refuses to create anything in a namespace that is not there or that is ending.
+// immortal are the namespaces that cannot be deleted: without them a server does not work, and would make them again.
+var immortal = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
+
+// namespaceMustExist refuses to create anything in a namespace that is not there or that is ending, and to end an immortal one.
 type namespaceMustExist struct{ namespaces *registry.Store }
 
 var _ admission.ValidationInterface = &namespaceMustExist{}
 
-func (*namespaceMustExist) Handles(op admission.Operation) bool { return op == admission.Create }
+func (*namespaceMustExist) Handles(op admission.Operation) bool {
+	return op == admission.Create || op == admission.Delete
+}
 
 func (n *namespaceMustExist) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	if a.GetNamespace() == "" || a.GetKind().Kind == "Namespace" {
+	ofNamespace := a.GetResource().GroupResource() == corev1.Resource("namespaces")
+	if a.GetOperation() == admission.Delete {
+		if ofNamespace && slices.Contains(immortal, a.GetName()) {
+			return apierrors.NewForbidden(corev1.Resource("namespaces"), a.GetName(), errImmortal)
+		}
+		return nil
+	}
+	if a.GetNamespace() == "" || ofNamespace {
 		return nil
 	}
 	ns, err := n.get(ctx, a.GetNamespace())
@@ -36,6 +50,8 @@ func (n *namespaceMustExist) Validate(ctx context.Context, a admission.Attribute
 	})
 	return denied
 }
+
+var errImmortal = errors.New("this namespace may not be deleted")
 
 // get reads the cache first. Only a miss, which may be a namespace made a moment ago, costs a consistent read.
 func (n *namespaceMustExist) get(ctx context.Context, name string) (*corev1.Namespace, error) {

@@ -309,6 +309,22 @@ func TestNamespaceMustExist(t *testing.T) {
 	}
 }
 
+func TestSomeNamespacesStay(t *testing.T) {
+	namespaces := apitest.Start(t).Client(t).CoreV1().Namespaces()
+	for _, name := range []string{"default", "kube-system", "kube-public"} {
+		err := namespaces.Delete(t.Context(), name, metav1.DeleteOptions{})
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "this namespace may not be deleted") {
+			t.Errorf("deleting %s: %v", name, err)
+		}
+	}
+	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := namespaces.Delete(t.Context(), "mine", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("deleting one's own: %v", err)
+	}
+}
+
 func TestWhoMayDoWhat(t *testing.T) {
 	server := apitest.Start(t)
 	proxy := server.ClientAs(t, apiserver.UserProxy)
