@@ -32,8 +32,15 @@ func aboutClientsLeaving(r slog.Record) bool {
 	}
 	found := false
 	r.Attrs(func(a slog.Attr) bool {
-		found = a.Key == "err" && strings.HasSuffix(a.Value.String(), "http: Handler timeout")
+		found = a.Key == "err" && isClientLeaving(a.Value.String())
 		return !found
 	})
 	return found
+}
+
+// isClientLeaving knows the library's sentences about a request that ended after its client had gone; that it panicked meanwhile
+// would be ours to know.
+func isClientLeaving(text string) bool {
+	late := strings.HasPrefix(text, "FinishRequest: post-timeout activity") && strings.Contains(text, "panicked: false")
+	return late || strings.HasSuffix(text, "http: Handler timeout")
 }

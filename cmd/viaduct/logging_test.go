@@ -30,6 +30,19 @@ func TestLogsAreQuietByDefault(t *testing.T) {
 	}
 }
 
+func TestWhatIsAboutClientsLeaving(t *testing.T) {
+	for text, want := range map[string]bool{
+		"cannot write: http: Handler timeout": true,
+		"FinishRequest: post-timeout activity - time-elapsed: 1ms, panicked: false, err: context canceled, panic-reason: <nil>": true,
+		"FinishRequest: post-timeout activity - time-elapsed: 1ms, panicked: true, err: <nil>, panic-reason: index":             false,
+		"writing: disk full": false,
+	} {
+		if got := isClientLeaving(text); got != want {
+			t.Errorf("%t for %q", got, text)
+		}
+	}
+}
+
 func TestLogFormats(t *testing.T) {
 	for format, want := range map[string]string{"text": "level=ERROR msg=broken err=why", "json": `"level":"ERROR","msg":"broken","err":"why"`} {
 		var out bytes.Buffer
