@@ -106,7 +106,8 @@ spec: {selector: {app: web}, ports: [{port: 8080}]}
 		_, err := visit("http://" + taken.String() + ":8081")
 		return err
 	})
-	other.Close() // now it is free, and the proxy finds out by itself
+	other.Close() // now it is free: the proxy finds out by itself within 30 s, and at once if the Service changes
+	h.kubectl("patch", "service", "unlucky", "-p", `{"spec":{"sessionAffinity":"ClientIP"}}`)
 	h.wantAnswers("unlucky", "web")
 }
 
