@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,14 +16,15 @@ type handlerTransport struct{ handler http.Handler }
 
 // RoundTrip implements http.RoundTripper. It returns when the handler is done, or when it flushes the first piece of a stream.
 func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	served := req.Clone(req.Context())
+	ctx, cancel := context.WithCancel(req.Context()) // ends with the client's interest, as that of a request from outside does
+	served := req.Clone(ctx)
 	served.RequestURI = req.URL.RequestURI()
 	served.RemoteAddr = "127.0.0.1:0"
 	served.Proto, served.ProtoMajor, served.ProtoMinor = "HTTP/2.0", 2, 0
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}
-	a := newAnswer()
+	a := newAnswer(cancel)
 	go a.serve(t.handler, served)
 	select {
 	case <-a.started:
@@ -38,6 +40,7 @@ type answer struct {
 	started     chan struct{} // closed when the client may begin to read
 	startedOnce sync.Once
 	header      http.Header
+	cancel      context.CancelFunc // of the request that the handler serves
 
 	mu     sync.Mutex // protects what follows
 	change *sync.Cond
@@ -48,8 +51,8 @@ type answer struct {
 	end    error // io.EOF when the handler is done; what ended it otherwise
 }
 
-func newAnswer() *answer {
-	a := &answer{started: make(chan struct{}), header: http.Header{}}
+func newAnswer(cancel context.CancelFunc) *answer {
+	a := &answer{started: make(chan struct{}), header: http.Header{}, cancel: cancel}
 	a.change = sync.NewCond(&a.mu)
 	return a
 }
@@ -61,6 +64,7 @@ func (a *answer) serve(handler http.Handler, req *http.Request) {
 			end = fmt.Errorf("the server broke off the answer: %v", r)
 		}
 		a.close(end)
+		a.cancel()
 	}()
 	handler.ServeHTTP(a, req)
 }
@@ -107,7 +111,8 @@ func (a *answer) WriteHeader(code int) {
 // maxUnread is how far the writer of a stream may be ahead of its reader, in bytes.
 const maxUnread = 1 << 20
 
-// Write implements http.ResponseWriter. It waits for a slow reader of a stream, and fails once the client has gone.
+// Write implements http.ResponseWriter. It waits for a slow reader of a stream. What a client that has gone would have read is dropped:
+// the handler is told by the end of its context, and an error besides would only be logged as one.
 func (a *answer) Write(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -115,7 +120,7 @@ func (a *answer) Write(b []byte) (int, error) {
 		a.change.Wait()
 	}
 	if a.end != nil {
-		return 0, a.end
+		return len(b), nil
 	}
 	a.sendHeader(http.StatusOK)
 	n, err := a.body.Write(b)
@@ -154,8 +159,9 @@ func (a *answer) Read(b []byte) (int, error) {
 	return a.body.Read(b)
 }
 
-// Close ends the reading; a handler that still writes is told so.
+// Close ends the reading, and the context of a handler that still writes.
 func (a *answer) Close() error {
+	a.cancel()
 	a.close(errBodyClosed)
 	return nil
 }
