@@ -132,8 +132,8 @@ type NodeZone func(node string) (zone string, ok bool)
 
 // OfPods are the Members of svc among pods, of all the families that svc has, sorted. nodes may be nil, if no zone is known.
 func OfPods(svc *v1.Service, pods []*v1.Pod, nodes NodeZone) []Member {
-	var members []Member
 	families := Families(svc)
+	members := make([]Member, 0, len(pods)*len(families))
 	for _, pod := range pods {
 		v := Judge(svc, pod)
 		if !v.In {

@@ -190,6 +190,9 @@ func TestResolvePorts(t *testing.T) {
 		{"number", web(), pod("a", "1.2.3.4"), 8080},
 		{"a number that no container has", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort.IntVal = 99 }), pod("a", "1.2.3.4"), 99},
 		{"zero is the service's own", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort = intstr.IntOrString{} }), pod("a", "1.2.3.4"), 80},
+		{"so is no name, though a container has a port without one", web(target("", v1.ProtocolTCP)), pod("a", "1.2.3.4", func(p *v1.Pod) {
+			p.Spec.Containers[0].Ports[0].Name = ""
+		}), 80},
 		{"name", web(target("http", v1.ProtocolTCP)), pod("a", "1.2.3.4"), 8080},
 		{"name, protocol left out", web(target("http", "")), pod("a", "1.2.3.4"), 8080},
 		{"name of another protocol", web(target("http", v1.ProtocolUDP)), pod("a", "1.2.3.4"), 0},

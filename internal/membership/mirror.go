@@ -3,6 +3,7 @@ package membership
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 
 	v1 "k8s.io/api/core/v1"
@@ -11,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MaxMirrored is how many addresses of one subset are mirrored; upstream's default.
+// MaxMirrored is how many addresses of one subset, once it is in canonical form, are mirrored; upstream's default.
 const MaxMirrored = 1000
 
 // Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person wrote it, for a
@@ -25,67 +26,80 @@ func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 }
 
 // PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports. skipped counts
-// the addresses that are not mirrored: those past MaxMirrored, and those that are no IP addresses.
+// the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP addresses.
 func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice) (plan Plan, skipped int) {
 	want, skipped := mirrorGroups(ep)
-	held := map[group][]*discovery.EndpointSlice{}
-	for _, s := range slices.SortedFunc(slices.Values(have), func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }) {
-		key := group{s.AddressType, spellPorts(portsOfSlice(s))}
-		switch {
-		case s.DeletionTimestamp != nil:
-		case want[key] == nil || len(held[key]) > 0:
-			plan.Delete = append(plan.Delete, s)
-		default:
-			held[key] = append(held[key], s)
-		}
-	}
+	held, plan := sortMirrors(want, have)
 	for _, key := range slices.SortedFunc(maps.Keys(want), compareGroups) {
 		next := mirrorSlice(ep, key, want[key])
-		if len(held[key]) == 0 {
+		was := held[key]
+		switch {
+		case was == nil:
 			plan.Create = append(plan.Create, next)
-			continue
+		case !sameMirror(was, next):
+			updated := was.DeepCopy()
+			updated.Labels, updated.OwnerReferences, updated.Endpoints = next.Labels, next.OwnerReferences, next.Endpoints
+			plan.Update = append(plan.Update, updated)
 		}
-		was := held[key][0]
-		if sameMirror(was, next) {
-			continue
-		}
-		updated := was.DeepCopy()
-		updated.Labels, updated.Annotations, updated.OwnerReferences = next.Labels, next.Annotations, next.OwnerReferences
-		updated.Endpoints = next.Endpoints
-		plan.Update = append(plan.Update, updated)
 	}
 	plan.recycle()
+	for _, s := range plan.Update {
+		s.Annotations = mirrorAnnotations(ep) // all of them are the author's, of a recycled slice too
+	}
 	return plan, skipped
 }
 
+// sortMirrors finds the slice of every group that there is to be, the first by name, and plans the end of the others.
+func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[group]*discovery.EndpointSlice, Plan) {
+	var plan Plan
+	held := map[group]*discovery.EndpointSlice{}
+	for _, s := range slices.SortedFunc(slices.Values(have), compareNames) {
+		key := group{s.AddressType, spellPorts(portsOfSlice(s))}
+		switch {
+		case s.DeletionTimestamp != nil:
+		case want[key] == nil || held[key] != nil:
+			plan.Delete = append(plan.Delete, s)
+		default:
+			held[key] = s
+		}
+	}
+	return held, plan
+}
+
+// mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both families, and the
+// ready ones come first.
 func mirrorGroups(ep *v1.Endpoints) (map[group]*wanted, int) {
 	want := map[group]*wanted{}
-	members := OfEndpoints(ep.Subsets)
-	skipped := countAddresses(ep.Subsets) - countAddresses(pack(members))
-	for _, s := range pack(members) {
+	skipped := countUnreadable(ep.Subsets)
+	for _, s := range Canonical(ep.Subsets) {
 		mirrored := membersOf([]v1.EndpointSubset{s})
-		slices.SortStableFunc(mirrored, func(a, b Member) int { return cmp.Compare(btoi(b.Ready), btoi(a.Ready)) }) // the ready ones first
-		for _, m := range mirrored {
+		slices.SortStableFunc(mirrored, func(a, b Member) int { return cmp.Compare(btoi(b.Ready), btoi(a.Ready)) })
+		room := min(len(mirrored), MaxMirrored)
+		skipped += len(mirrored) - room
+		for _, m := range mirrored[:room] {
 			key := group{addressType(familyOf(m.Addr)), spellPorts(m.Ports)}
 			if want[key] == nil {
 				want[key] = &wanted{ports: m.Ports}
 			}
-			if len(want[key].endpoints) == MaxMirrored {
-				skipped++
-				continue
-			}
 			want[key].endpoints = append(want[key].endpoints, mirrorEndpoint(m))
 		}
 	}
-	return want, max(skipped, 0)
+	return want, skipped
 }
 
-func countAddresses(subsets []v1.EndpointSubset) int {
-	n := 0
+// countUnreadable counts what stands for an address and is none, however often it is written.
+func countUnreadable(subsets []v1.EndpointSubset) int {
+	unreadable := map[string]bool{}
 	for _, s := range subsets {
-		n += (len(s.Addresses) + len(s.NotReadyAddresses)) * max(len(s.Ports), 1)
+		for _, list := range [][]v1.EndpointAddress{s.Addresses, s.NotReadyAddresses} {
+			for _, a := range list {
+				if _, err := netip.ParseAddr(a.IP); err != nil {
+					unreadable[a.IP] = true
+				}
+			}
+		}
 	}
-	return n
+	return len(unreadable)
 }
 
 // mirrorEndpoint says of a hand-written address only what its author said: whether it is ready.
@@ -102,18 +116,23 @@ func mirrorSlice(ep *v1.Endpoints, key group, want *wanted) *discovery.EndpointS
 	}
 	labels[discovery.LabelServiceName] = ep.Name
 	labels[discovery.LabelManagedBy] = MirrorManagedBy
-	annotations := maps.Clone(ep.Annotations)
-	delete(annotations, v1.EndpointsLastChangeTriggerTime)
-	delete(annotations, v1.LastAppliedConfigAnnotation)
 	return &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: generateName(ep.Name), Namespace: ep.Namespace, Labels: labels, Annotations: annotations,
+			GenerateName: generateName(ep.Name), Namespace: ep.Namespace, Labels: labels, Annotations: mirrorAnnotations(ep),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ep, v1.SchemeGroupVersion.WithKind("Endpoints"))},
 		},
 		AddressType: key.family,
 		Endpoints:   want.endpoints,
 		Ports:       slicePorts(want.ports),
 	}
+}
+
+// mirrorAnnotations are those of ep, but for what others keep on it.
+func mirrorAnnotations(ep *v1.Endpoints) map[string]string {
+	annotations := maps.Clone(ep.Annotations)
+	delete(annotations, v1.EndpointsLastChangeTriggerTime)
+	delete(annotations, v1.LastAppliedConfigAnnotation)
+	return annotations
 }
 
 // sameMirror compares all that a mirror decides.

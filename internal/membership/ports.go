@@ -40,9 +40,12 @@ func ResolvePorts(svc *v1.Service, pod *v1.Pod) (ports []Port, missing []string)
 
 func protocolOf(p v1.Protocol) v1.Protocol { return cmp.Or(p, v1.ProtocolTCP) }
 
-// targetNumber resolves a targetPort: a number is itself, 0 is the Service's own; a name is looked for in the containers, and in those
+// targetNumber resolves a targetPort: a number is itself, none is the Service's own; a name is looked for in the containers, and in those
 // init containers that go on running beside them.
 func targetNumber(sp v1.ServicePort, pod *v1.Pod) (int32, bool) {
+	if sp.TargetPort == intstr.FromString("") {
+		return sp.Port, true // or it would be found at the first port without a name
+	}
 	if sp.TargetPort.Type == intstr.Int {
 		return cmp.Or(sp.TargetPort.IntVal, sp.Port), true
 	}

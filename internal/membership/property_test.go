@@ -1,9 +1,13 @@
 package membership
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
@@ -12,14 +16,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// seedVariable replays a failed test: it prints what to set it to.
+const seedVariable = "MEMBERSHIP_SEED"
+
 // world draws random Pods and Services from a seed that a failing test prints.
 type world struct{ *rand.Rand }
 
 func newWorld(t *testing.T) world {
 	seed := rand.Uint64()
+	if replay := os.Getenv(seedVariable); replay != "" {
+		n, err := strconv.ParseUint(replay, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+		seed = n
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("to replay, set the seed to %d", seed)
+			t.Logf("to replay: %s=%d go test -run '^%s$' ./internal/membership", seedVariable, seed, t.Name())
 		}
 	})
 	return world{rand.New(rand.NewPCG(seed, 1))}
@@ -83,6 +97,24 @@ func (w world) mishap(p *v1.Pod) {
 	if w.chance(5) {
 		p.Status.PodIP, p.Status.PodIPs = "", nil
 	}
+}
+
+// nudged are pods after a few of them went, came or changed.
+func (w world) nudged(pods []*v1.Pod) []*v1.Pod {
+	pods = slices.Clone(pods)
+	for range w.IntN(8) {
+		switch i := w.IntN(len(pods) + 1); {
+		case i == len(pods) || w.chance(30):
+			n := 1000 + w.IntN(5000)
+			pods = append(pods, pod(fmt.Sprintf("new%d", n), fmt.Sprintf("10.3.%d.%d", n/200, n%200+1)))
+		case w.chance(50):
+			pods = slices.Delete(pods, i, i+1)
+		default:
+			pods[i] = pod(pods[i].Name, cmp.Or(pods[i].Status.PodIP, "10.4.0.1"), w.mishap)
+		}
+	}
+	slices.SortFunc(pods, func(a, b *v1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(pods, func(a, b *v1.Pod) bool { return a.Name == b.Name })
 }
 
 func shuffled[T any](w world, in []T) []T {
@@ -166,68 +198,48 @@ func TestOneFlipIsOneWrite(t *testing.T) {
 	}
 }
 
+// handWritten draws Endpoints as a careless person may write them.
+func (w world) handWritten() *v1.Endpoints {
+	var subsets []v1.EndpointSubset
+	for range w.IntN(4) {
+		s := byHand(int32(80+w.IntN(3)), nil)
+		for range w.IntN(20) {
+			a := v1.EndpointAddress{IP: fmt.Sprintf("10.0.0.%d", 1+w.IntN(30))}
+			if w.chance(30) {
+				a.IP = fmt.Sprintf("fd00::%x", 1+w.IntN(30))
+			}
+			if w.chance(70) {
+				s.Addresses = append(s.Addresses, a)
+			} else {
+				s.NotReadyAddresses = append(s.NotReadyAddresses, a)
+			}
+		}
+		if w.chance(10) {
+			s.Ports = nil
+		}
+		subsets = append(subsets, s)
+	}
+	ep := handWritten(subsets...)
+	ep.Labels = map[string]string{"team": fmt.Sprint(w.IntN(3))}
+	ep.Annotations = map[string]string{"note": fmt.Sprint(w.IntN(3))}
+	return ep
+}
+
 func TestMirrorConverges(t *testing.T) {
 	w := newWorld(t)
 	for range 20 {
 		var c cluster
 		for range 10 {
-			var subsets []v1.EndpointSubset
-			for range w.IntN(4) {
-				s := byHand(int32(80+w.IntN(3)), nil)
-				for range w.IntN(20) {
-					a := v1.EndpointAddress{IP: fmt.Sprintf("10.0.0.%d", 1+w.IntN(30))}
-					if w.chance(30) {
-						a.IP = fmt.Sprintf("fd00::%x", 1+w.IntN(30))
-					}
-					if w.chance(70) {
-						s.Addresses = append(s.Addresses, a)
-					} else {
-						s.NotReadyAddresses = append(s.NotReadyAddresses, a)
-					}
-				}
-				subsets = append(subsets, s)
+			ep := w.handWritten()
+			one, _ := PlanMirror(ep, c.slices)
+			two, _ := PlanMirror(ep, shuffled(w, c.slices))
+			if !apiequality.Semantic.DeepEqual(one, two) {
+				t.Fatal("the order of slices changes the plan")
 			}
-			c.mirror(t, handWritten(subsets...))
-			if one, two := Canonical(subsets), Canonical(shuffled(w, subsets)); !apiequality.Semantic.DeepEqual(one, two) {
+			if one, two := Canonical(ep.Subsets), Canonical(shuffled(w, ep.Subsets)); !apiequality.Semantic.DeepEqual(one, two) {
 				t.Fatal("the order of subsets changes their canonical form")
 			}
+			c.mirror(t, ep)
 		}
-	}
-}
-
-// FuzzCanonical has any spelling survive being read and spelled again.
-func FuzzCanonical(f *testing.F) {
-	f.Add("10.0.0.1", "10.0.0.2", "http", int32(80), "db.example.com", int32(0))
-	f.Add("fd00::1", "::ffff:10.0.0.1", "", int32(-1), "", int32(70000))
-	f.Fuzz(func(t *testing.T, ready, notReady, name string, port int32, other string, otherPort int32) {
-		subsets := []v1.EndpointSubset{
-			{Addresses: []v1.EndpointAddress{{IP: ready}, {IP: other}}, NotReadyAddresses: []v1.EndpointAddress{{IP: notReady}}, Ports: []v1.EndpointPort{{Name: name, Port: port}}},
-			{Addresses: []v1.EndpointAddress{{IP: ready, Hostname: name}}, Ports: []v1.EndpointPort{{Port: otherPort}}},
-			{NotReadyAddresses: []v1.EndpointAddress{{IP: other}}},
-		}
-		once := Canonical(subsets)
-		for _, s := range once {
-			if len(s.Addresses)+len(s.NotReadyAddresses) == 0 {
-				t.Error("an empty subset")
-			}
-		}
-		if !apiequality.Semantic.DeepEqual(once, Canonical(once)) {
-			t.Errorf("spelled once %v, spelled again %v", once, Canonical(once))
-		}
-		var c cluster
-		c.mirror(t, handWritten(subsets...))
-	})
-}
-
-func BenchmarkOneOfAThousandChanges(b *testing.B) {
-	svc, pods := web(), somePods(0, 1000)
-	var c cluster
-	c.reconcile(b, svc, pods...)
-	notReady(pods[500])
-	b.ReportAllocs()
-	for b.Loop() {
-		members := OfPods(svc, pods, nil)
-		Subsets(svc, members)
-		PlanSlices(svc, members, c.slices)
 	}
 }

@@ -55,8 +55,13 @@ type wanted struct {
 // empty slice says that the Service was seen and has nobody.
 func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	want := map[group]*wanted{}
+	var ports []Port
+	var spelled string // ports, spelled: most members have those of the one before
 	for _, m := range members {
-		key := group{addressType(familyOf(m.Addr)), spellPorts(m.Ports)}
+		if !slices.Equal(m.Ports, ports) {
+			ports, spelled = m.Ports, spellPorts(m.Ports)
+		}
+		key := group{addressType(familyOf(m.Addr)), spelled}
 		if want[key] == nil {
 			want[key] = &wanted{ports: m.Ports}
 		}
@@ -74,10 +79,10 @@ func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 func addressType(family v1.IPFamily) discovery.AddressType { return discovery.AddressType(family) }
 
 func endpointOf(m Member) discovery.Endpoint {
-	ready, serving, terminating := m.Ready, m.Serving, m.Terminating
+	c := &struct{ ready, serving, terminating bool }{m.Ready, m.Serving, m.Terminating} // one allocation, not three
 	e := discovery.Endpoint{
 		Addresses:  []string{m.Addr.String()},
-		Conditions: discovery.EndpointConditions{Ready: &ready, Serving: &serving, Terminating: &terminating},
+		Conditions: discovery.EndpointConditions{Ready: &c.ready, Serving: &c.serving, Terminating: &c.terminating},
 		Hostname:   optional(m.Hostname), NodeName: optional(m.Node), Zone: optional(m.Zone),
 	}
 	if m.Target != (v1.ObjectReference{}) {
@@ -103,11 +108,13 @@ func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.Endpoin
 		held[key] = append(held[key], s)
 	}
 	for _, group := range held {
-		slices.SortFunc(group, func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(group, compareNames)
 	}
-	slices.SortFunc(plan.Delete, func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(plan.Delete, compareNames)
 	return held, plan
 }
+
+func compareNames(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }
 
 func ownedBy(s *discovery.EndpointSlice, svc *v1.Service) bool {
 	return slices.ContainsFunc(s.OwnerReferences, func(r metav1.OwnerReference) bool {
