@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -35,9 +36,14 @@ type Options struct {
 	// with all of them. It runs in the Proxy's own goroutine: it must not block.
 	OnApplied func(changed []table.Name)
 	// Loop says how often to apply and how to retry. The zero value applies the first change after quiet at once, and
-	// everything that arrives while one is being applied together.
+	// everything that arrives while one is being applied together; what could not be served is tried again after at most
+	// longestRetry.
 	Loop loop.Options
 }
+
+// longestRetry is short: a retry asks for no more than the few addresses that could not be had, nothing tells when another process
+// frees one, and without privilege there is always one (port 443 of the Service kubernetes) that keeps the retries going.
+const longestRetry = 2 * time.Second
 
 // A Proxy keeps a Backend equal to the API. Make it with New.
 type Proxy struct {
@@ -77,6 +83,9 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true}
 	p.node = table.Node{Name: opts.NodeName, NodePorts: opts.NodePorts}
 	p.applied.Store(p.want)
+	if opts.Loop.LastRetry <= 0 {
+		opts.Loop.LastRetry = longestRetry
+	}
 	p.loop = loop.New(p.sync, opts.Loop)
 	p.watch = newWatch(client, opts.NodeName, p.loop.Kick)
 	p.events = newComplaints(client, opts.NodeName)
