@@ -65,6 +65,25 @@ func TestEndpointsByHandAreMirrored(t *testing.T) {
 	w.waitSlices("db", "gone")
 }
 
+func TestTooManyByHandIsTold(t *testing.T) {
+	w := newWorld(t)
+	events, err := w.client.CoreV1().Events("default").Watch(t.Context(), metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Stop()
+	var ips []string
+	for i := range 1001 {
+		ips = append(ips, fmt.Sprintf("10.9.%d.%d", i/200, i%200+1))
+	}
+	w.service("db", withoutSelector)
+	w.endpoints("db", ips...)
+	told := (<-events.ResultChan()).Object.(*v1.Event)
+	if told.InvolvedObject.Kind != "Endpoints" || told.InvolvedObject.Name != "db" || told.Type != v1.EventTypeWarning {
+		t.Errorf("the event is about %+v", told.InvolvedObject)
+	}
+}
+
 func TestEndpointsBeforeTheirService(t *testing.T) {
 	w := newWorld(t)
 	w.endpoints("db", "10.9.0.1")

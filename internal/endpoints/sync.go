@@ -18,6 +18,7 @@ type target struct {
 	have, want *v1.Endpoints // want nil: there is to be none; the same as have: it is to stay as it is
 	slices     membership.Plan
 	mirror     membership.Plan
+	unmirrored int // addresses that a person wrote and that are past the limit of a mirror
 }
 
 // sync makes the objects of one Service what they should be.
@@ -57,7 +58,7 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 	}
 	t.slices.Delete = kept
 	if membership.Mirrored(have, svc) {
-		t.mirror, _ = membership.PlanMirror(have, mirrored)
+		t.mirror, t.unmirrored = membership.PlanMirror(have, mirrored)
 	} else {
 		t.mirror.Delete = mirrored
 	}

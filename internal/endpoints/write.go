@@ -31,7 +31,8 @@ func (c *Controller) apply(ctx context.Context, key types.NamespacedName, svc *v
 	return errors.Join(endpointsErr, slicesErr)
 }
 
-// complain tells the user, by an event, of a write that failed for a reason that a retry will not mend at once.
+// complain tells the user, by an event, of what is not as it was asked for: a write that failed for a reason that a retry will not mend
+// at once, and addresses that are left out.
 func (c *Controller) complain(svc *v1.Service, t target, endpointsErr, slicesErr error) {
 	if t.want != nil && worthTelling(endpointsErr) {
 		reason := "FailedToUpdateEndpoint"
@@ -39,6 +40,10 @@ func (c *Controller) complain(svc *v1.Service, t target, endpointsErr, slicesErr
 			reason = "FailedToCreateEndpoint"
 		}
 		c.recorder.Eventf(t.want, v1.EventTypeWarning, reason, "Writing the endpoints %s/%s: %v", t.want.Namespace, t.want.Name, endpointsErr)
+	}
+	if t.unmirrored > 0 && !t.mirror.Empty() { // told when it is written, not each time it is looked at
+		c.recorder.Eventf(t.have, v1.EventTypeWarning, "TooManyAddressesToMirror",
+			"%d addresses are more than %d of one subset, or no IP addresses: they get no connections", t.unmirrored, membership.MaxMirrored)
 	}
 	if svc != nil && worthTelling(slicesErr) {
 		c.recorder.Eventf(svc, v1.EventTypeWarning, "FailedToUpdateEndpointSlices", "Writing the endpoint slices of %s/%s: %v", svc.Namespace, svc.Name, slicesErr)
