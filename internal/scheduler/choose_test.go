@@ -1,10 +1,12 @@
 package scheduler
 
 import (
+	"maps"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func node(name string, change ...func(*v1.Node)) *v1.Node {
@@ -61,11 +63,74 @@ func TestWaits(t *testing.T) {
 		{"of another scheduler", v1.Pod{Spec: v1.PodSpec{SchedulerName: "mine"}}, false},
 		{"on a node", v1.Pod{Spec: v1.PodSpec{NodeName: "a"}}, false},
 		{"being deleted", v1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}}, false},
+		{"failed before it was on a node", v1.Pod{Status: v1.PodStatus{Phase: v1.PodFailed}}, false},
 		{"held by a gate", v1.Pod{Spec: v1.PodSpec{SchedulingGates: []v1.PodSchedulingGate{{Name: "g"}}}}, false},
 	}
 	for _, tt := range tests {
 		if got := waits(&tt.pod); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestBegins(t *testing.T) {
+	gated := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}, Spec: v1.PodSpec{SchedulingGates: []v1.PodSchedulingGate{{Name: "g"}}}}
+	waiting := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}}
+	another := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "2"}}
+	bound := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}, Spec: v1.PodSpec{NodeName: "a"}}
+	tests := []struct {
+		name          string
+		before, after v1.Pod
+		want          bool
+	}{
+		{"a gate opens", gated, waiting, true},
+		{"told why it waits", waiting, waiting, false},
+		{"bound", waiting, bound, false},
+		{"deleted and created again", waiting, another, true},
+		{"bound, deleted and created again", bound, another, true},
+	}
+	for _, tt := range tests {
+		if got := begins(&tt.before, &tt.after); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAlters(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*v1.Node)
+		want   bool
+	}{
+		{"heartbeat", func(n *v1.Node) { n.ResourceVersion = "2"; n.Status.Conditions[0].LastHeartbeatTime = metav1.Now() }, false},
+		{"not ready", down, true},
+		{"cordoned", cordoned, true},
+		{"being deleted", ending, true},
+		{"labels", func(n *v1.Node) { n.Labels = map[string]string{"disk": "hdd"} }, true},
+		{"another node", func(n *v1.Node) { n.UID = "2" }, true},
+	}
+	for _, tt := range tests {
+		if got := alters(node("a"), node("a", tt.change)); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestCount has bindings counted from when they are made, and forgotten when the Pod shows them or is gone.
+func TestCount(t *testing.T) {
+	on := func(uid types.UID, node string, phase v1.PodPhase) *v1.Pod {
+		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}, Spec: v1.PodSpec{NodeName: node}, Status: v1.PodStatus{Phase: phase}}
+	}
+	pods := []*v1.Pod{on("shown", "a", ""), on("behind", "", ""), on("waits", "", ""), on("old", "a", v1.PodRunning), on("done", "b", v1.PodSucceeded)}
+	placed := map[types.UID]string{"shown": "a", "behind": "b", "gone": "a"}
+	counts, still := count(pods, placed)
+	if want := map[string]int{"a": 2, "b": 1}; !maps.Equal(counts, want) {
+		t.Errorf("counted %v, want %v", counts, want)
+	}
+	if want := map[types.UID]string{"behind": "b"}; !maps.Equal(still, want) {
+		t.Errorf("still placed: %v, want %v", still, want)
+	}
+	if len(placed) != 3 {
+		t.Error("count edited what it was given")
 	}
 }

@@ -14,6 +14,9 @@ import (
 	"viaduct/internal/scheduler"
 )
 
+// timeout is far above what anything here takes on the slowest machine.
+const timeout = 20 * time.Second
+
 // TestAgainstTheAPI has a Pod wait for a node, and say so, until one becomes ready.
 func TestAgainstTheAPI(t *testing.T) {
 	server := apitest.Start(t)
@@ -44,6 +47,8 @@ func TestAgainstTheAPI(t *testing.T) {
 	await(t, client, func(pod *v1.Pod) bool {
 		return pod.Spec.NodeName == "n1" && pod.Status.Conditions[0].Status == v1.ConditionTrue
 	})
+	awaitEvent(t, client, v1.EventTypeWarning, "FailedScheduling", "0/1 nodes are available: 1 node(s) were not ready.")
+	awaitEvent(t, client, v1.EventTypeNormal, "Scheduled", "Successfully assigned default/p to n1")
 }
 
 // run runs a scheduler with the rights of a controller until the test ends.
@@ -63,20 +68,53 @@ func run(t *testing.T, server *apitest.Server) {
 // await watches until the Pod p is as it should be.
 func await(t *testing.T, client kubernetes.Interface, ok func(*v1.Pod) bool) {
 	t.Helper()
-	events, err := client.CoreV1().Pods("default").Watch(t.Context(), metav1.ListOptions{})
+	awaitPod(t, client, "p", ok)
+}
+
+func awaitPod(t *testing.T, client kubernetes.Interface, name string, ok func(*v1.Pod) bool) {
+	t.Helper()
+	awaitEach(t, client, 1, func(pod *v1.Pod) bool { return pod.Name == name && ok(pod) }, func(*v1.Pod) {})
+}
+
+// awaitEach watches until n Pods are as they should be, and calls found with each of them once.
+func awaitEach(t *testing.T, client kubernetes.Interface, n int, ok func(*v1.Pod) bool, found func(*v1.Pod)) {
+	t.Helper()
+	watcher, err := client.CoreV1().Pods("default").Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer events.Stop()
-	late := time.After(20 * time.Second)
-	for {
+	defer watcher.Stop()
+	late := time.After(timeout)
+	for seen := map[string]bool{}; len(seen) < n; {
 		select {
-		case event := <-events.ResultChan():
-			if pod, is := event.Object.(*v1.Pod); is && ok(pod) {
+		case event := <-watcher.ResultChan():
+			if pod, is := event.Object.(*v1.Pod); is && !seen[pod.Name] && ok(pod) {
+				seen[pod.Name] = true
+				found(pod)
+			}
+		case <-late:
+			t.Fatalf("%d of %d pods became what they should", len(seen), n)
+		}
+	}
+}
+
+// awaitEvent watches until there is an event about the Pod p.
+func awaitEvent(t *testing.T, client kubernetes.Interface, kind, reason, message string) {
+	t.Helper()
+	watcher, err := client.CoreV1().Events("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Stop()
+	for late := time.After(timeout); ; {
+		select {
+		case event := <-watcher.ResultChan():
+			e, is := event.Object.(*v1.Event)
+			if is && e.InvolvedObject.Name == "p" && e.Type == kind && e.Reason == reason && e.Message == message {
 				return
 			}
 		case <-late:
-			t.Fatal("the pod did not become what it should")
+			t.Fatalf("there is no event %s: %s", reason, message)
 		}
 	}
 }

@@ -1,0 +1,107 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// Retries of a Pod that could not be bound for an error; one without a node waits for a node to change.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// watch keeps Pods and nodes at hand, and queues the Pods that are to be looked at. It decides nothing.
+type watch struct {
+	factory informers.SharedInformerFactory
+	pods    corelisters.PodLister
+	nodes   corelisters.NodeLister
+	synced  []cache.InformerSynced
+	queue   workqueue.TypedRateLimitingInterface[types.NamespacedName]
+}
+
+// newWatch makes a watch whose queue is running already; stop ends it.
+func newWatch(client kubernetes.Interface) (*watch, error) {
+	w := &watch{factory: informers.NewSharedInformerFactory(client, 0)}
+	w.queue = workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
+	core := w.factory.Core().V1()
+	w.pods, w.nodes = core.Pods().Lister(), core.Nodes().Lister()
+	err := errors.Join(w.handle(core.Pods().Informer(), w.onPods()), w.handle(core.Nodes().Informer(), w.onNodes()))
+	if err != nil {
+		w.queue.ShutDown()
+		return nil, err
+	}
+	return w, nil
+}
+
+// start fills the caches. It is false if ctx ended before.
+func (w *watch) start(ctx context.Context) bool {
+	w.factory.Start(ctx.Done())
+	return cache.WaitForCacheSync(ctx.Done(), w.synced...)
+}
+
+// stop waits for the informers, which the end of the context of start has told to end.
+func (w *watch) stop() {
+	w.queue.ShutDown()
+	w.factory.Shutdown()
+}
+
+func (w *watch) handle(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) error {
+	registered, err := informer.AddEventHandler(handler)
+	if err != nil {
+		return err
+	}
+	w.synced = append(w.synced, registered.HasSynced)
+	return nil
+}
+
+func (w *watch) onPods() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) { w.look(obj.(*v1.Pod)) },
+		UpdateFunc: func(before, after any) {
+			if begins(before.(*v1.Pod), after.(*v1.Pod)) {
+				w.look(after.(*v1.Pod))
+			}
+		},
+	}
+}
+
+// onNodes looks again at every Pod that waits when what is said of nodes may have changed. A heartbeat does not make it look.
+func (w *watch) onNodes() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { w.lookAtAll() },
+		UpdateFunc: func(before, after any) {
+			if alters(before.(*v1.Node), after.(*v1.Node)) {
+				w.lookAtAll()
+			}
+		},
+		DeleteFunc: func(any) { w.lookAtAll() }, // for the reason given to those that wait
+	}
+}
+
+func (w *watch) look(pod *v1.Pod) {
+	if waits(pod) {
+		w.queue.Add(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+	}
+}
+
+func (w *watch) lookAtAll() {
+	pods, err := w.pods.List(labels.Everything())
+	if err != nil {
+		return // a list from the cache does not fail
+	}
+	for _, pod := range pods {
+		w.look(pod)
+	}
+}
