@@ -4,6 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,6 +21,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -37,10 +43,10 @@ func publicPaths() []string {
 }
 
 // newAuthenticator accepts client certificates of ca and the given tokens; nobody else gets further than publicPaths.
-func newAuthenticator(ca dynamiccertificates.CAContentProvider, tokens *tokenfile.TokenAuthenticator) authenticator.Request {
+func newAuthenticator(ca dynamiccertificates.CAContentProvider, tokens ...authenticator.Token) authenticator.Request {
 	known := group.NewAuthenticatedGroupAdder(union.New(
 		x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion),
-		bearertoken.New(tokens),
+		bearertoken.New(tokenunion.New(tokens...)),
 	))
 	var conditions []apiserverconfig.AnonymousAuthCondition
 	for _, path := range publicPaths() {
@@ -70,6 +76,29 @@ func (t *partTokens) add(name string, groups ...string) {
 	token := randomToken()
 	t.byUser[name] = token
 	t.known[token] = &user.DefaultInfo{Name: name, Groups: groups}
+}
+
+// TokenFilePath is where the tokens of a data directory's users may be written, in the form of kube-apiserver's --token-auth-file: a line
+// a user, of token, name, uid, and optionally "group,group". It is read at the start.
+func TokenFilePath(dataDir string) string { return filepath.Join(dataDir, "pki", "tokens.csv") }
+
+// userTokens reads the token file, if there is one. One that others can read is refused: its tokens are not secret any more.
+func userTokens(path string) (*tokenfile.TokenAuthenticator, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return tokenfile.New(nil), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the token file: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("the token file %s can be read by others (mode %s): chmod 600, and change the tokens", path, info.Mode().Perm())
+	}
+	tokens, err := tokenfile.NewCSV(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the token file %s: %w", path, err)
+	}
+	return tokens, nil
 }
 
 func randomToken() string {

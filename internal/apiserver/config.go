@@ -26,9 +26,13 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	users, err := userTokens(TokenFilePath(s.options.DataDir))
+	if err != nil {
+		return nil, err
+	}
 	c := genericapiserver.NewConfig(schemes.codecs)
 	c.SecureServing = secure
-	c.Authentication.Authenticator = newAuthenticator(ca, tokenfile.New(s.tokens.known))
+	c.Authentication.Authenticator = newAuthenticator(ca, tokenfile.New(s.tokens.known), users)
 	c.Authorization.Authorizer = newAuthorizer()
 	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)
 	c.ExternalAddress = s.address().String()
