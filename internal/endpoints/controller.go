@@ -40,10 +40,11 @@ type Controller struct {
 	log      *slog.Logger
 	workers  int
 	watch    *watch
-	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
-	events   record.EventBroadcaster
-	recorder record.EventRecorder
 	expected *expectations
+
+	// Made by Run, for they start goroutines.
+	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	recorder record.EventRecorder
 }
 
 // New makes a controller; Run starts it.
@@ -55,18 +56,19 @@ func New(client kubernetes.Interface, options Options) *Controller {
 	if c.workers == 0 {
 		c.workers = 4
 	}
-	c.queue = workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
-	c.events = record.NewBroadcaster()
-	c.recorder = c.events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"})
-	c.watch = newWatch(client, c.queue.Add)
+	c.watch = newWatch(client, func(key types.NamespacedName) { c.queue.Add(key) })
 	return c
 }
 
 // Run works until ctx ends. An error says that it could not start.
 func (c *Controller) Run(ctx context.Context) error {
-	defer c.events.Shutdown()
-	c.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	events := record.NewBroadcaster()
+	defer events.Shutdown()
+	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	c.recorder = events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"})
+	c.queue = workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
+	defer c.queue.ShutDown()
 	if err := c.watch.start(ctx); err != nil {
 		return fmt.Errorf("starting the endpoints controller: %w", err)
 	}
