@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
@@ -49,6 +50,8 @@ type kind[T object] struct {
 	status *statusKind[T]
 	// graceful decides whether a delete request only marks obj, to be removed by another request later; nil for never.
 	graceful func(obj T, options *metav1.DeleteOptions) bool
+	// attach hooks what else is to happen to the store; nil for nothing. The status subresource has the same hooks but for BeginUpdate.
+	attach func(store *registry.Store)
 	// ttl is how long an object is kept, in seconds; 0 for ever.
 	ttl uint64
 }

@@ -56,7 +56,8 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	s.namespaces = keep(install(b, namespaceKind()))
 	s.endpoints = keep(install(b, endpointsKind(rules)))
 	s.slices = keep(install(b, endpointSliceKind(rules)))
-	s.services = keep(install(b, serviceKind(rules)))
+	hooks.endpoints = s.endpoints
+	s.services = keep(install(b, serviceKind(rules, hooks.attach)))
 	pods := keep(install(b, podKind()))
 	keep(install(b, nodeKind()))
 	keep(install(b, configMapKind()))
@@ -67,8 +68,8 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	hooks.endpoints = s.endpoints
-	hooks.attach(s.services)
+	services := b.rest[corev1.GroupName]["services"].(*resourceREST)
+	b.add(corev1.Resource("services"), "", &serviceREST{services})
 	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: pods})
 	return &s, nil
 }

@@ -55,11 +55,14 @@ func (r *statusREST) ConvertToTable(ctx context.Context, obj, options runtime.Ob
 	return r.store.ConvertToTable(ctx, obj, options)
 }
 
-// install makes the storage of k and adds it, with its status subresource, to group. The store comes back for what else is to be
-// hooked to it.
+// install makes the storage of k and adds it, with its status subresource, to group. The store comes back for what the server itself
+// reads and writes.
 func install[T object](b *builder, k kind[T]) (*registry.Store, error) {
 	plain := strategy[T]{ObjectTyper: b.schemes.types, NameGenerator: names.SimpleNameGenerator, kind: k}
 	store := newStore(b.schemes.types, k, plain)
+	if k.attach != nil {
+		k.attach(store)
+	}
 	attrs := attrsOf(k)
 	options := &generic.StoreOptions{RESTOptions: b.storage, AttrFunc: attrs}
 	if k.indexed != "" {

@@ -14,7 +14,7 @@ import (
 	"viaduct/internal/apiserver/validation"
 )
 
-func serviceKind(rules validation.Options) kind[*corev1.Service] {
+func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*corev1.Service] {
 	return kind[*corev1.Service]{
 		resource: corev1.Resource("services"), singular: "service", shortNames: []string{"svc"}, categories: []string{"all"},
 		newObject: func() *corev1.Service { return &corev1.Service{} },
@@ -40,6 +40,7 @@ func serviceKind(rules validation.Options) kind[*corev1.Service] {
 			prepareUpdate:  func(svc, old *corev1.Service) { svc.Spec = old.Spec },
 			validateUpdate: validation.ValidateServiceStatusUpdate,
 		},
+		attach: attach,
 	}
 }
 
@@ -69,21 +70,24 @@ func decorateServices(obj runtime.Object) {
 	}
 }
 
-func (h *serviceHooks) beginCreate(_ context.Context, obj runtime.Object, options *metav1.CreateOptions) (registry.FinishFunc, error) {
+func (h *serviceHooks) beginCreate(ctx context.Context, obj runtime.Object, options *metav1.CreateOptions) (registry.FinishFunc, error) {
 	svc := obj.(*corev1.Service)
 	validation.PrepareServiceCreate(svc)
-	return h.begin(svc, nil, len(options.DryRun) > 0)
+	return h.begin(ctx, svc, nil, len(options.DryRun) > 0)
 }
 
-func (h *serviceHooks) beginUpdate(_ context.Context, obj, oldObj runtime.Object, options *metav1.UpdateOptions) (registry.FinishFunc, error) {
+func (h *serviceHooks) beginUpdate(ctx context.Context, obj, oldObj runtime.Object, options *metav1.UpdateOptions) (registry.FinishFunc, error) {
 	svc, old := obj.(*corev1.Service), oldObj.(*corev1.Service)
 	validation.DefaultServiceOnRead(old)
 	validation.PrepareServiceUpdate(svc, old)
-	return h.begin(svc, old, len(options.DryRun) > 0)
+	return h.begin(ctx, svc, old, len(options.DryRun) > 0)
 }
 
-// begin allocates what svc asks for and old (nil when created) does not have. The returned function keeps or undoes that.
-func (h *serviceHooks) begin(svc, old *corev1.Service, dryRun bool) (registry.FinishFunc, error) {
+// begin allocates what svc asks for and old (nil when created) does not have. The returned function keeps or undoes that; of an
+// update it leaves the keeping to serviceREST.
+func (h *serviceHooks) begin(ctx context.Context, svc, old *corev1.Service, dryRun bool) (registry.FinishFunc, error) {
+	update := updateOf(ctx)
+	update.settle(false) // an earlier try of this update was not written
 	if errs := validation.InitIPFamilies(svc, old, h.alloc.families()); len(errs) > 0 {
 		return nil, invalidService(svc, errs)
 	}
@@ -97,10 +101,13 @@ func (h *serviceHooks) begin(svc, old *corev1.Service, dryRun bool) (registry.Fi
 		return func(context.Context, bool) {}, err
 	}
 	return func(_ context.Context, success bool) {
-		if success {
-			txn.commit()
-		} else {
+		switch {
+		case !success:
 			txn.revert()
+		case update != nil:
+			update.txn = txn
+		default:
+			txn.commit()
 		}
 	}, nil
 }
