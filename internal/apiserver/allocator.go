@@ -30,14 +30,15 @@ func newAllocator(size, band uint64) *allocator {
 	return &allocator{size: size, band: band, used: map[uint64]string{}}
 }
 
-// take gives number n to owner. Taking what owner already has is no error.
+// take gives number n to owner. What is taken is refused even to its own owner: two requests about one Service may be under way, and
+// the one that fails must not give back what the other was given.
 func (a *allocator) take(n uint64, owner string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n >= a.size {
 		return errOutOfRange
 	}
-	if by, ok := a.used[n]; ok && by != owner {
+	if _, ok := a.used[n]; ok {
 		return errTaken
 	}
 	a.used[n] = owner

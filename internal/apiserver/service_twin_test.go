@@ -1,0 +1,29 @@
+package apiserver_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"viaduct/internal/apiserver/apitest"
+)
+
+// A create that fails because its name is taken names what the Service of that name holds; that must stay held.
+func TestRefusedTwinTakesNothingAway(t *testing.T) {
+	services := apitest.Start(t).Client(t).CoreV1().Services("default")
+	twin := func(name string) *corev1.Service {
+		return service(name, withClusterIP("127.96.3.3"), withType(corev1.ServiceTypeNodePort), func(s *corev1.Service) { s.Spec.Ports[0].NodePort = 31234 })
+	}
+	if _, err := services.Create(t.Context(), twin("a"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, dryRun := range [][]string{{metav1.DryRunAll}, nil} {
+		for _, name := range []string{"a", "b"} {
+			made, err := services.Create(t.Context(), twin(name), metav1.CreateOptions{DryRun: dryRun})
+			if !apierrors.IsInvalid(err) {
+				t.Errorf("creating %s (dry run %v): %v at %s, want it refused as invalid", name, dryRun, err, made.Spec.ClusterIP)
+			}
+		}
+	}
+}
