@@ -144,9 +144,6 @@ func (s *udpServer) replace(fl *flow) *flow {
 
 // begin makes a flow. The caller holds mu.
 func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
-	if len(s.flows) >= s.host.opts.UDPFlows {
-		s.endIdlest()
-	}
 	f := s.front.Load()
 	for s.socket != nil {
 		to, _, ok := find.next(f)
@@ -174,8 +171,11 @@ func (s *udpServer) dial(to netip.AddrPort) (*net.UDPConn, error) {
 
 func (s *udpServer) dest() table.Dest { return table.Dest{Addr: s.at, Proto: table.UDP} }
 
-// run registers fl and starts its way back. The caller holds mu.
+// run registers fl, for which it makes room if there is none, and starts its way back. The caller holds mu.
 func (s *udpServer) run(fl *flow) *flow {
+	if len(s.flows) >= s.host.opts.UDPFlows {
+		s.endIdlest()
+	}
 	s.meter.connections.Add(1)
 	s.flows[fl.client] = fl
 	fl.touch()

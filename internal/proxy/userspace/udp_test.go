@@ -99,3 +99,29 @@ func TestFlowsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A client that nobody serves must not cost one that is served its flow.
+func TestStrangersEndNoFlows(t *testing.T) {
+	s := udpStage(t, Options{UDPFlows: 1})
+	ping(t, s)
+	f := *s.front.Load()
+	f.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} // where ping sends from
+	if err := s.update(&f); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.flowCount(); n != 1 {
+		t.Fatalf("%d flows of clients that may connect, want 1", n)
+	}
+	stranger, err := net.DialUDP("udp", &net.UDPAddr{IP: udpAddr(3).AsSlice()}, net.UDPAddrFromAddrPort(s.at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stranger is turned away", func() bool { return s.counts().Failures == 1 })
+	if n := s.flowCount(); n != 1 {
+		t.Errorf("%d flows after a stranger's datagram, want 1", n)
+	}
+}
