@@ -47,6 +47,9 @@ func (w *worker) stopAll(ctx context.Context) (over bool) {
 		w.publish(ctx) // the agent is leaving, the Pod stays
 		return true
 	}
+	if len(w.pod.Finalizers) > 0 && w.ip.IsValid() { // it outlives its processes: nobody is to be sent to them
+		w.publish(ctx)
+	}
 	if !w.isGone() && !w.deleteObject(ctx) {
 		return w.leaving
 	}

@@ -53,7 +53,7 @@ type mailbox struct {
 
 func (m *mailbox) put(pod *v1.Pod, gone bool) {
 	m.mu.Lock()
-	m.latest, m.gone = pod, gone
+	m.latest, m.gone = pod, m.gone || gone // a UID does not come back: an event that says so was on its way before
 	m.mu.Unlock()
 	select {
 	case m.kick <- struct{}{}:
