@@ -81,8 +81,12 @@ func (c *container) hear(name string, r health.Report, heard func(health.Report)
 	return heard(r)
 }
 
-// giveUp ends a run that its liveness or startup probe calls dead. The restart policy decides what follows.
+// giveUp ends a run that its liveness or startup probe calls dead, unless it is ending already: then it may be dead, and has the time
+// that it was given. The restart policy decides what follows.
 func (c *container) giveUp(ctx context.Context, name string, p *v1.Probe) {
+	if !c.stopping.IsZero() {
+		return
+	}
 	grace := c.w.grace()
 	if p.TerminationGracePeriodSeconds != nil {
 		grace = time.Duration(*p.TerminationGracePeriodSeconds) * time.Second
