@@ -142,7 +142,7 @@ func TestWrongFlags(t *testing.T) {
 		{"up --listen=192.0.2.1:7443", 1, "listen tcp 192.0.2.1:7443: bind: cannot assign requested address"},
 		{"up --data-dir=/dev/null/here", 1, "/dev/null"},
 		{"up --run-as=no-such-user", 1, "no-such-user"},
-		{"server --service-cidr=10.0.0.0/8", 2, "not inside 127.0.0.0/8"},
+		{"server --service-cidr=10.0.0.0/30", 2, "too small"},
 		{"controller --controllers=deployments", 2, `there is no "deployments"`},
 		{"controller", 1, "start 'viaduct server' on it first, or give --kubeconfig"},
 		{"proxy --proxy=none", 2, "nothing to do"},

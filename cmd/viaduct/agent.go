@@ -22,7 +22,7 @@ type agentOptions struct {
 
 func (o *agentOptions) register(flags *pflag.FlagSet) {
 	o.podCIDR = netip.MustParsePrefix("127.128.0.0/16")
-	flags.Var(cidr{&o.podCIDR}, "pod-cidr", "range that Pods' addresses are taken from, inside 127.0.0.0/8")
+	flags.Var(cidr{&o.podCIDR}, "pod-cidr", "range that Pods' addresses are taken from; inside 127.0.0.0/8, unless --runtime is none")
 	o.runtime = node.RuntimeProcess
 	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime", "how containers run: process runs each command on this host, none runs no Pods")
 	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: as this process)")
@@ -37,7 +37,7 @@ func newAgent(con console, logs *logOptions) *cobra.Command {
 		Short: "Run the Pods bound to this host as processes",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkRange("--pod-cidr", o.podCIDR); err != nil {
+			if err := podRange(o.podCIDR, o.runtime != node.RuntimeNone).check(); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			return runAgent(cmd.Context(), con, client, o, logs)

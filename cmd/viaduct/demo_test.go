@@ -83,7 +83,7 @@ func TestGroundIsClaimed(t *testing.T) {
 	}
 	defer two.release()
 	for _, g := range []*ground{one, two} {
-		if err := checkRanges(g.services, g.pods); err != nil {
+		if err := checkRanges(serviceRange(g.services, true), podRange(g.pods, true)); err != nil {
 			t.Errorf("%v: %v", g, err)
 		}
 	}

@@ -24,7 +24,7 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	o.listen = "127.0.0.1:7443"
 	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
 	o.serviceCIDR = netip.MustParsePrefix("127.96.0.0/16")
-	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from, inside 127.0.0.0/8")
+	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
 }
 
 func newServer(con console, logs *logOptions) *cobra.Command {
@@ -34,7 +34,7 @@ func newServer(con console, logs *logOptions) *cobra.Command {
 		Short: "Run the Kubernetes API over a store of its own",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkRange("--service-cidr", o.serviceCIDR); err != nil {
+			if err := serviceRange(o.serviceCIDR, false).check(); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)

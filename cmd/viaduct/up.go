@@ -16,6 +16,7 @@ import (
 
 	"viaduct/internal/apiserver"
 	"viaduct/internal/narrate"
+	"viaduct/internal/node"
 )
 
 // upOptions are the flags of every part together.
@@ -54,10 +55,14 @@ changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everythin
 }
 
 func (o *upOptions) check() error {
-	if err := checkRanges(o.server.serviceCIDR, o.agent.podCIDR); err != nil {
+	if err := o.checkRanges(); err != nil {
 		return err
 	}
 	return checkFiles(o.files)
+}
+
+func (o *upOptions) checkRanges() error {
+	return checkRanges(serviceRange(o.server.serviceCIDR, o.proxy.mode != proxyNone), podRange(o.agent.podCIDR, o.agent.runtime != node.RuntimeNone))
 }
 
 // up runs all parts until ctx ends or one fails. ready, if any, is called once all of them run.

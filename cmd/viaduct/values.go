@@ -62,32 +62,52 @@ func (h hostPort) Set(s string) error {
 	return nil
 }
 
-// loopback is the only place for Service and Pod addresses while the proxy works without privilege.
+// loopback is the only place for addresses that this process serves, while it does so without privilege.
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
-// checkRanges says why a pair of address ranges cannot be served, or nil. Both must lie in 127.0.0.0/8, hold enough
-// addresses to be useful (a /28 at least), and not overlap.
-func checkRanges(service, pod netip.Prefix) error {
-	if err := checkRange("--service-cidr", service); err != nil {
+// addressRange is a flag's range of addresses, and whether this process makes them answer; if it does not, somebody else may, and they
+// may be anywhere.
+type addressRange struct {
+	flag   string
+	prefix netip.Prefix
+	served bool
+}
+
+func serviceRange(prefix netip.Prefix, served bool) addressRange {
+	return addressRange{"--service-cidr", prefix, served}
+}
+
+func podRange(prefix netip.Prefix, served bool) addressRange {
+	return addressRange{"--pod-cidr", prefix, served}
+}
+
+// checkRanges says why a pair of address ranges cannot be used, or nil.
+func checkRanges(service, pod addressRange) error {
+	if err := service.check(); err != nil {
 		return err
 	}
-	if err := checkRange("--pod-cidr", pod); err != nil {
+	if err := pod.check(); err != nil {
 		return err
 	}
-	if service.Overlaps(pod) {
-		return fmt.Errorf("--service-cidr %s and --pod-cidr %s overlap: an address must be either a Service's or a Pod's", service, pod)
+	if service.prefix.Overlaps(pod.prefix) {
+		return fmt.Errorf("%s %s and %s %s overlap: an address must be either a Service's or a Pod's", service.flag, service.prefix, pod.flag, pod.prefix)
 	}
 	return nil
 }
 
-func checkRange(flag string, p netip.Prefix) error {
+// check says why a range cannot be used, or nil: it must be IPv4, hold enough addresses to be useful (a /28 at least), and lie in
+// 127.0.0.0/8 if it is served here.
+func (r addressRange) check() error {
+	p := r.prefix
 	switch {
-	case !loopback.Overlaps(p) || p.Bits() < loopback.Bits():
-		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: this version serves loopback addresses only", flag, p)
+	case r.served && (!loopback.Overlaps(p) || p.Bits() < loopback.Bits()):
+		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: this version serves loopback addresses only", r.flag, p)
+	case !p.Addr().Is4():
+		return fmt.Errorf("%s %s is not an IPv4 range: this version has no other", r.flag, p)
 	case p.Bits() > 28:
-		return fmt.Errorf("%s %s is too small: want a /28 or wider", flag, p)
+		return fmt.Errorf("%s %s is too small: want a /28 or wider", r.flag, p)
 	case p.Contains(netip.MustParseAddr("127.0.0.1")):
-		return fmt.Errorf("%s %s contains 127.0.0.1, which belongs to everything else on this host", flag, p)
+		return fmt.Errorf("%s %s contains 127.0.0.1, which belongs to everything else on this host", r.flag, p)
 	}
 	return nil
 }

@@ -35,7 +35,23 @@ func TestCheckRanges(t *testing.T) {
 		{"127.96.0.0/29", "127.128.0.0/16", "too small"},
 		{"127.0.0.0/16", "127.128.0.0/16", "contains 127.0.0.1"},
 	} {
-		err := checkRanges(netip.MustParsePrefix(c.service), netip.MustParsePrefix(c.pod))
+		err := checkRanges(serviceRange(netip.MustParsePrefix(c.service), true), podRange(netip.MustParsePrefix(c.pod), true))
+		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
+			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
+		}
+	}
+}
+
+// What this process does not serve may be anywhere.
+func TestCheckRangesServedElsewhere(t *testing.T) {
+	for _, c := range []struct{ service, pod, why string }{
+		{"10.96.0.0/16", "10.244.0.0/16", ""},
+		{"127.96.0.0/16", "127.128.0.0/16", ""},
+		{"10.96.0.0/16", "10.96.1.0/24", "overlap"},
+		{"fd00::/108", "10.244.0.0/16", "--service-cidr fd00::/108 is not an IPv4 range"},
+		{"10.96.0.0/29", "10.244.0.0/16", "too small"},
+	} {
+		err := checkRanges(serviceRange(netip.MustParsePrefix(c.service), false), podRange(netip.MustParsePrefix(c.pod), false))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
 		}

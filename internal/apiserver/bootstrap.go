@@ -26,11 +26,12 @@ const lookAgain = 10 * time.Second
 
 // bootstrap makes what every cluster has: the system namespaces, and the Service by which Pods reach this server.
 type bootstrap struct {
-	schemes *schemes
-	stores  *stores
-	alloc   *serviceAllocator
-	server  netip.AddrPort // where this server listens
-	missing chan struct{}  // holds one when something was deleted that has to be made again
+	schemes      *schemes
+	stores       *stores
+	alloc        *serviceAllocator
+	server       netip.AddrPort // where this server listens
+	loopbackMode bool           // loopback addresses may be endpoints
+	missing      chan struct{}  // holds one when something was deleted that has to be made again
 }
 
 // isMissed says that a Service was deleted; if it is ours it is made again at once.
@@ -102,6 +103,9 @@ func (b *bootstrap) run(ctx context.Context) error {
 	}
 	if err := b.create(ctx, b.stores.services, metav1.NamespaceDefault, b.service()); err != nil {
 		return fmt.Errorf("creating the service kubernetes: %w", err)
+	}
+	if b.server.Addr().IsLoopback() && !b.loopbackMode {
+		return nil // nobody elsewhere could reach this server, and the API refuses such endpoints
 	}
 	if err := b.put(ctx, b.stores.endpoints, b.endpoints()); err != nil {
 		return fmt.Errorf("writing the endpoints of the service kubernetes: %w", err)

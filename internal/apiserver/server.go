@@ -107,7 +107,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	context.AfterFunc(ctx, compactor.Stop)
 	alloc := newServiceAllocator(s.options.ServiceCIDR)
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: store, compactor: compactor}, rest: restByGroup{}}
-	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), missing: make(chan struct{}, 1)}
+	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), loopbackMode: s.loopbackMode(), missing: make(chan struct{}, 1)}
 	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
 	if err != nil {
 		return err

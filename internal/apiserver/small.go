@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"strconv"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,7 +24,7 @@ func nodeKind() kind[*corev1.Node] {
 		validateUpdate: validation.ValidateNodeUpdate,
 		unconditional:  true,
 		selectable: func(n *corev1.Node) fields.Set {
-			return fields.Set{"spec.unschedulable": formatBool(n.Spec.Unschedulable)}
+			return fields.Set{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
 		status: &statusKind[*corev1.Node]{
 			prepareUpdate:  func(n, old *corev1.Node) { n.Spec = old.Spec },
@@ -146,11 +147,4 @@ func leaseKind() kind[*coordinationv1.Lease] {
 		validateUpdate: validation.ValidateLeaseUpdate,
 		createOnUpdate: true,
 	}
-}
-
-func formatBool(b bool) string {
-	if b {
-		return "true"
-	}
-	return "false"
 }
