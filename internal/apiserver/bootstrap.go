@@ -118,8 +118,8 @@ func (b *bootstrap) run(ctx context.Context) error {
 
 // create stores obj; that it is there already is fine, whoever changed it since.
 func (b *bootstrap) create(ctx context.Context, store *registry.Store, namespace string, obj object) error {
-	cached := &metav1.GetOptions{ResourceVersion: "0"}
-	if _, err := store.Get(withNamespace(ctx, namespace), obj.GetName(), cached); err == nil {
+	// Read past the cache: it may still show what was deleted a moment ago.
+	if _, err := store.Get(withNamespace(ctx, namespace), obj.GetName(), &metav1.GetOptions{}); err == nil {
 		return nil
 	}
 	b.schemes.types.Default(obj)
