@@ -74,11 +74,11 @@ func (o *serverOptions) claim(locks ...string) (unlock func(), err error) {
 // outlives ctx: the parts that stop before it still need it.
 func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Logger) (*apiserver.Server, error) {
 	server, err := apiserver.New(context.WithoutCancel(ctx), apiserver.Options{
-		DataDir:     o.dataDir,
-		Listen:      o.listen,
-		ServiceCIDR: o.serviceCIDR,
-		NodeName:    nodeName,
-		Log:         log.With("part", "server"),
+		DataDir:      o.dataDir,
+		Listen:       o.listen,
+		ServiceCIDRs: []netip.Prefix{o.serviceCIDR},
+		NodeName:     nodeName,
+		Log:          log.With("part", "server"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the API server: %w", err)

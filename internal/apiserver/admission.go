@@ -2,68 +2,35 @@ package apiserver
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/registry/generic/registry"
 )
 
-// immortal are the namespaces that cannot be deleted: without them a server does not work, and would make them again.
-var immortal = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
-
-// namespaceMustExist refuses to create anything in a namespace that is not there or that is ending, and to end an immortal one.
-type namespaceMustExist struct{ namespaces *registry.Store }
-
-var _ admission.ValidationInterface = &namespaceMustExist{}
-
-func (*namespaceMustExist) Handles(op admission.Operation) bool {
-	return op == admission.Create || op == admission.Delete
+// admissionChain is what a write passes between its decoding and the store. The library wants it before the stores exist that its
+// steps look things up in: they are put in later, before the first request.
+type admissionChain struct {
+	steps interface {
+		admission.MutationInterface
+		admission.ValidationInterface
+	}
 }
 
-func (n *namespaceMustExist) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	ofNamespace := a.GetResource().GroupResource() == corev1.Resource("namespaces")
-	if a.GetOperation() == admission.Delete {
-		if ofNamespace && slices.Contains(immortal, a.GetName()) {
-			return apierrors.NewForbidden(corev1.Resource("namespaces"), a.GetName(), errImmortal)
-		}
-		return nil
-	}
-	if a.GetNamespace() == "" || ofNamespace {
-		return nil
-	}
-	ns, err := n.get(ctx, a.GetNamespace())
-	if err != nil {
-		return err
-	}
-	if ns.DeletionTimestamp == nil || a.GetSubresource() != "" {
-		return nil
-	}
-	denied := apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(),
-		fmt.Errorf("unable to create new content in namespace %s because it is being terminated", ns.Name))
-	denied.ErrStatus.Details.Causes = append(denied.ErrStatus.Details.Causes, metav1.StatusCause{
-		Type: corev1.NamespaceTerminatingCause, Message: fmt.Sprintf("namespace %s is being terminated", ns.Name), Field: "metadata.namespace",
-	})
-	return denied
+// fill is the one list of admission steps, in their order.
+func (c *admissionChain) fill(s *Server) {
+	c.steps = admission.NewChainHandler(
+		&namespaceMustExist{namespaces: s.boot.stores.namespaces},
+	)
 }
 
-var errImmortal = errors.New("this namespace may not be deleted")
+// Handles implements admission.Interface.
+func (c *admissionChain) Handles(op admission.Operation) bool { return c.steps.Handles(op) }
 
-// get reads the cache first. Only a miss, which may be a namespace made a moment ago, costs a consistent read.
-func (n *namespaceMustExist) get(ctx context.Context, name string) (*corev1.Namespace, error) {
-	obj, err := n.namespaces.Get(withNamespace(ctx, ""), name, &metav1.GetOptions{ResourceVersion: "0"})
-	if apierrors.IsNotFound(err) {
-		obj, err = n.namespaces.Get(withNamespace(ctx, ""), name, &metav1.GetOptions{})
-	}
-	if apierrors.IsNotFound(err) { // said of the namespace, not of what the request would create
-		return nil, apierrors.NewNotFound(corev1.Resource("namespaces"), name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return obj.(*corev1.Namespace), nil
+// Admit implements admission.MutationInterface.
+func (c *admissionChain) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	return c.steps.Admit(ctx, a, o)
+}
+
+// Validate implements admission.ValidationInterface.
+func (c *admissionChain) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	return c.steps.Validate(ctx, a, o)
 }

@@ -41,7 +41,7 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	c.StorageObjectCountTracker = nil
 	// One open watch would otherwise hold up the shutdown for a whole request timeout.
 	c.ShutdownWatchTerminationGracePeriod = 500 * time.Millisecond
-	c.AdmissionControl = &namespaceMustExist{}
+	c.AdmissionControl = &admissionChain{}
 	setOpenAPI(c, schemes)
 	return c, nil
 }
@@ -77,7 +77,7 @@ func (s *Server) servingPair() (pair, error) {
 	}
 	addrs := []net.IP{
 		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
-		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDR).addr(0).AsSlice(),
+		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDRs[0]).addr(0).AsSlice(),
 	}
 	if s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
 		everywhere, err := hostAddrs()

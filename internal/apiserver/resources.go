@@ -77,6 +77,9 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 // installGroups makes the server answer for what the builder collected.
 func (b *builder) installGroups(server *genericapiserver.GenericAPIServer) error {
 	for _, gv := range servedGroups() {
+		if len(b.rest[gv.Group]) == 0 {
+			continue // its types are only part of what others serve
+		}
 		info := genericapiserver.NewDefaultAPIGroupInfo(gv.Group, b.schemes.types, b.schemes.parameters, b.schemes.codecs)
 		info.VersionedResourcesStorageMap[gv.Version] = b.rest[gv.Group]
 		var err error

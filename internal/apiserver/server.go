@@ -25,11 +25,33 @@ import (
 
 // Options say how a server is to run.
 type Options struct {
-	DataDir     string       // etcd, certificates and the kubeconfig; made if it is not there
-	Listen      string       // host:port; port 0 picks a free one
-	ServiceCIDR netip.Prefix // ClusterIPs come from here; within 127.0.0.0/8, endpoints may be loopback addresses too
-	NodeName    string       // the node whose agent runs in this process, if any
-	Log         *slog.Logger // nil: slog.Default()
+	DataDir string // etcd, certificates and the kubeconfig; made if it is not there
+	PKIDir  string // the certificate authority, which servers over one etcd share; empty: pki in DataDir
+	Listen  string // host:port; port 0 picks a free one
+	Etcd    Etcd   // an etcd cluster elsewhere; the zero value is a store in this process, under DataDir
+	// ServiceCIDRs are the ranges that ClusterIPs come from: one, or one of each family, the primary first. If the primary is within
+	// 127.0.0.0/8, endpoints may be loopback addresses too.
+	ServiceCIDRs []netip.Prefix
+	// AllowExternalIPs lets everybody who may write a Service claim any address for it. Whoever does can take the traffic to that
+	// address from every Pod (CVE-2020-8554), so by default only administrators may.
+	AllowExternalIPs bool
+	NodeName         string       // the node whose agent runs in this process, if any
+	Log              *slog.Logger // nil: slog.Default()
+}
+
+// Etcd says how to reach an etcd cluster. The files are PEM.
+type Etcd struct {
+	Servers  []string // URLs; none: the store in this process
+	CAFile   string   // who may have signed the servers' certificates
+	CertFile string   // by which this server logs in, with KeyFile
+	KeyFile  string
+}
+
+func (o *Options) pkiDir() string {
+	if o.PKIDir != "" {
+		return o.PKIDir
+	}
+	return filepath.Join(o.DataDir, "pki")
 }
 
 // Server is one API server with its store.
@@ -84,7 +106,7 @@ func (s *Server) openStore(ctx context.Context) {
 
 func (s *Server) prepare(ctx context.Context) error {
 	var err error
-	if s.pki, err = openPKI(filepath.Join(s.options.DataDir, "pki")); err != nil {
+	if s.pki, err = openPKI(s.options.pkiDir()); err != nil {
 		return fmt.Errorf("opening the certificate authority: %w", err)
 	}
 	schemes := newSchemes()
@@ -105,7 +127,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	}
 	compactor := etcd3.StartCompactorPerEndpoint(store.client.Client, compactEvery)
 	context.AfterFunc(ctx, compactor.Stop)
-	alloc := newServiceAllocator(s.options.ServiceCIDR)
+	alloc := newServiceAllocator(s.options.ServiceCIDRs...)
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: store, compactor: compactor}, rest: restByGroup{}}
 	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), loopbackMode: s.loopbackMode(), missing: make(chan struct{}, 1)}
 	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
@@ -116,7 +138,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if err := s.generic.AddReadyzChecks(namedCheck("etcd", checkStore(store))); err != nil {
 		return err
 	}
-	config.AdmissionControl.(*namespaceMustExist).namespaces = s.boot.stores.namespaces
+	config.AdmissionControl.(*admissionChain).fill(s)
 	if err := b.installGroups(s.generic); err != nil {
 		return fmt.Errorf("installing the API: %w", err)
 	}
@@ -125,7 +147,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 
 // loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is as good an
 // endpoint as any.
-func (s *Server) loopbackMode() bool { return s.options.ServiceCIDR.Addr().IsLoopback() }
+func (s *Server) loopbackMode() bool { return s.options.ServiceCIDRs[0].Addr().IsLoopback() }
 
 func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error {
 	ctx, cancel := context.WithTimeout(hook.Context, bootstrapTimeout)

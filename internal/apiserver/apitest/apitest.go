@@ -37,7 +37,7 @@ func StartIn(t testing.TB, dataDir string, serviceCIDR netip.Prefix) *Server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	server, err := apiserver.New(ctx, apiserver.Options{
-		DataDir: dataDir, Listen: "127.0.0.1:0", ServiceCIDR: serviceCIDR, NodeName: NodeName, Log: slog.New(slog.DiscardHandler),
+		DataDir: dataDir, Listen: "127.0.0.1:0", ServiceCIDRs: []netip.Prefix{serviceCIDR}, NodeName: NodeName, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		cancel()
