@@ -17,6 +17,7 @@ type serverOptions struct {
 	dataDir     string
 	listen      string
 	serviceCIDR netip.Prefix
+	externalIPs bool // anybody who may write a Service may set them
 }
 
 func (o *serverOptions) register(flags *pflag.FlagSet) {
@@ -25,6 +26,8 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
 	o.serviceCIDR = netip.MustParsePrefix("127.96.0.0/16")
 	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
+	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only administrators, set its externalIPs; "+
+		"whoever does can take the traffic of any Pod to those addresses (CVE-2020-8554)")
 }
 
 func newServer(con console, logs *logOptions) *cobra.Command {
@@ -77,8 +80,11 @@ func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Log
 		DataDir:      o.dataDir,
 		Listen:       o.listen,
 		ServiceCIDRs: []netip.Prefix{o.serviceCIDR},
-		NodeName:     nodeName,
-		Log:          log.With("part", "server"),
+
+		AllowExternalIPs: o.externalIPs,
+
+		NodeName: nodeName,
+		Log:      log.With("part", "server"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the API server: %w", err)

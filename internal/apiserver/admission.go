@@ -17,9 +17,13 @@ type admissionChain struct {
 
 // fill is the one list of admission steps, in their order.
 func (c *admissionChain) fill(s *Server) {
-	c.steps = admission.NewChainHandler(
+	steps := []admission.Interface{
 		&namespaceMustExist{namespaces: s.boot.stores.namespaces},
-	)
+	}
+	if !s.options.AllowExternalIPs {
+		steps = append(steps, &externalIPsForAdmins{authorizer: s.generic.Authorizer})
+	}
+	c.steps = admission.NewChainHandler(steps...)
 }
 
 // Handles implements admission.Interface.

@@ -8,11 +8,13 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
 	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/component-base/compatibility"
@@ -42,6 +44,10 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	// One open watch would otherwise hold up the shutdown for a whole request timeout.
 	c.ShutdownWatchTerminationGracePeriod = 500 * time.Millisecond
 	c.AdmissionControl = &admissionChain{}
+	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy"))
+	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(warnOfDeprecated(api), c)
+	}
 	setOpenAPI(c, schemes)
 	return c, nil
 }

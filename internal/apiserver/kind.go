@@ -35,7 +35,7 @@ type kind[T object] struct {
 	prepareUpdate  func(ctx context.Context, obj, old T)
 	validate       func(obj T) field.ErrorList
 	validateUpdate func(obj, old T) field.ErrorList
-	warn           func(obj T) []string
+	warn           func(obj, old T) []string // old is nil where obj is new
 
 	createOnUpdate bool // PUT to a missing name creates it
 	unconditional  bool // PUT without a resourceVersion is allowed
@@ -104,11 +104,15 @@ func (s strategy[T]) WarningsOnCreate(_ context.Context, obj runtime.Object) []s
 	if s.kind.warn == nil {
 		return nil
 	}
-	return s.kind.warn(obj.(T))
+	var none T
+	return s.kind.warn(obj.(T), none)
 }
 
-func (s strategy[T]) WarningsOnUpdate(ctx context.Context, obj, _ runtime.Object) []string {
-	return s.WarningsOnCreate(ctx, obj)
+func (s strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	if s.kind.warn == nil {
+		return nil
+	}
+	return s.kind.warn(obj.(T), old.(T))
 }
 
 // GetResetFields names the fields that a client cannot own by writing the main resource: those of its status subresource.

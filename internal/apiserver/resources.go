@@ -71,6 +71,8 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	services := b.rest[corev1.GroupName]["services"].(*resourceREST)
 	b.add(corev1.Resource("services"), "", &serviceREST{services})
 	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: pods})
+	proxied := &backends{services: s.services, endpoints: s.endpoints, pods: pods, allowLoopback: rules.AllowLoopback}
+	proxied.install(b)
 	return &s, nil
 }
 

@@ -40,6 +40,7 @@ func newSchemes() *schemes {
 		registerHub(s.types, gv)
 	}
 	registerDefaults(s.types)
+	utilruntime.Must(addProxyOptions(s.types))
 	s.codecs = serializer.NewCodecFactory(s.types)
 	s.parameters = runtime.NewParameterCodec(s.types)
 	return s

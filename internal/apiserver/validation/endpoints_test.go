@@ -96,12 +96,12 @@ func TestEndpointsUpdate(t *testing.T) {
 func TestEndpointsWarnings(t *testing.T) {
 	ep := validEndpoints()
 	ep.Subsets[0].Addresses[0].IP, ep.Subsets[0].NotReadyAddresses[0].IP = "192.0.2.01", "2001:db8:0::1"
-	got := EndpointsWarnings(ep)
+	got := EndpointsWarnings(ep, nil)
 	if len(got) != 2 || !strings.HasPrefix(got[0], "subsets[0].addresses[0].ip: ") || !strings.HasPrefix(got[1], "subsets[0].notReadyAddresses[0].ip: ") {
 		t.Errorf("warnings %q", got)
 	}
 	ep.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
-	if got := EndpointsWarnings(ep); got != nil {
+	if got := EndpointsWarnings(ep, nil); got != nil {
 		t.Errorf("warnings for the controller: %q", got)
 	}
 }
@@ -199,17 +199,20 @@ func TestEndpointSlice(t *testing.T) {
 func TestEndpointSliceWarnings(t *testing.T) {
 	slice := validSlice()
 	slice.Endpoints[0].Addresses[0] = "192.0.2.01"
-	if got := EndpointSliceWarnings(slice); len(got) != 1 || !strings.HasPrefix(got[0], "endpoints[0].addresses[0]: ") {
+	if got := EndpointSliceWarnings(slice, nil); len(got) != 1 || !strings.HasPrefix(got[0], "endpoints[0].addresses[0]: ") {
 		t.Errorf("warnings %q", got)
 	}
 	for _, controller := range []string{"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"} {
 		slice.Labels = map[string]string{discoveryv1.LabelManagedBy: controller}
-		if got := EndpointSliceWarnings(slice); got != nil {
+		if got := EndpointSliceWarnings(slice, nil); got != nil {
 			t.Errorf("warnings for %s: %q", controller, got)
 		}
 	}
 	slice.AddressType = discoveryv1.AddressTypeFQDN
-	if got := EndpointSliceWarnings(slice); len(got) != 1 {
+	if got := EndpointSliceWarnings(slice, nil); len(got) != 1 {
 		t.Errorf("warnings for FQDN: %q", got)
+	}
+	if got := EndpointSliceWarnings(slice, slice); got != nil {
+		t.Errorf("warnings for FQDN on an update: %q", got)
 	}
 }

@@ -49,7 +49,7 @@ func FuzzService(f *testing.F) {
 	named := &v1.Service{ObjectMeta: seed.ObjectMeta}
 	externalNameService(named)
 	validate := func(svc *v1.Service) field.ErrorList {
-		ServiceWarnings(svc)
+		ServiceWarnings(svc, nil)
 		settled, read := svc.DeepCopy(), svc.DeepCopy()
 		DefaultServiceOnRead(read)
 		PrepareServiceUpdate(settled, read)
@@ -68,7 +68,7 @@ func FuzzService(f *testing.F) {
 
 func FuzzEndpoints(f *testing.F) {
 	validate := func(ep *v1.Endpoints) field.ErrorList {
-		EndpointsWarnings(ep)
+		EndpointsWarnings(ep, nil)
 		ValidateEndpointsUpdate(ep, validEndpoints(), Options{AllowLoopback: true})
 		return ValidateEndpoints(ep, Options{})
 	}
@@ -77,7 +77,7 @@ func FuzzEndpoints(f *testing.F) {
 
 func FuzzEndpointSlice(f *testing.F) {
 	validate := func(slice *discoveryv1.EndpointSlice) field.ErrorList {
-		EndpointSliceWarnings(slice)
+		EndpointSliceWarnings(slice, nil)
 		ValidateEndpointSliceUpdate(slice, validSlice(), Options{AllowLoopback: true})
 		return ValidateEndpointSlice(slice, Options{})
 	}

@@ -253,7 +253,7 @@ func TestServiceWarnings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			svc := validService()
 			apply(tt.build, svc)
-			got := ServiceWarnings(svc)
+			got := ServiceWarnings(svc, nil)
 			if len(got) != len(tt.want) {
 				t.Fatalf("warnings %q, want %q", got, tt.want)
 			}

@@ -18,8 +18,8 @@ const (
 	mirroringController = "endpointslicemirroring-controller.k8s.io"
 )
 
-// ServiceWarnings remarks on what a Service may say but had better not. The texts are for the person who sent it.
-func ServiceWarnings(svc *v1.Service) []string {
+// ServiceWarnings remarks on what a Service may say but had better not, at every write. The texts are for the person who sent it.
+func ServiceWarnings(svc, _ *v1.Service) []string {
 	spec := field.NewPath("spec")
 	var warnings []string
 	if _, ok := svc.Annotations[v1.DeprecatedAnnotationTopologyAwareHints]; ok {
@@ -70,8 +70,8 @@ func ignoredFieldWarnings(svc *v1.Service, spec *field.Path) []string {
 	return warnings
 }
 
-// EndpointsWarnings remarks on addresses that are not in standard form. (That v1 Endpoints is deprecated, the API machinery says.)
-func EndpointsWarnings(ep *v1.Endpoints) []string {
+// EndpointsWarnings remarks on addresses that are not in standard form. (That v1 Endpoints is deprecated, the server says of every request.)
+func EndpointsWarnings(ep, _ *v1.Endpoints) []string {
 	if ep.Labels[endpointsManagedBy] == endpointsController {
 		return nil
 	}
@@ -89,9 +89,12 @@ func EndpointsWarnings(ep *v1.Endpoints) []string {
 }
 
 // EndpointSliceWarnings remarks on the address type FQDN, which nothing consumes, and on addresses that are not in standard form.
-// The remark on FQDN belongs to creation: the type cannot change after it.
-func EndpointSliceWarnings(slice *discoveryv1.EndpointSlice) []string {
+// The remark on FQDN is made once, at creation, where old is nil: the type cannot change after it.
+func EndpointSliceWarnings(slice, old *discoveryv1.EndpointSlice) []string {
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
+		if old != nil {
+			return nil
+		}
 		return []string{"addressType: FQDN endpoints are deprecated"}
 	}
 	switch slice.Labels[discoveryv1.LabelManagedBy] {
