@@ -38,11 +38,12 @@ var mayImport = map[string][]string{
 	"internal/node":            {"internal/health"},
 	"internal/apiserver": {
 		"internal/apiserver/validation", "internal/apiserver/tables", "internal/apiserver/openapi", "internal/apiserver/access",
-		"internal/apiserver/allocation", "internal/apiserver/lifecycle",
+		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store",
 	},
 	"internal/apiserver/access":     {},
 	"internal/apiserver/allocation": {},
 	"internal/apiserver/lifecycle":  {},
+	"internal/apiserver/store":      {},
 	"internal/apiserver/apitest":    {"internal/apiserver"},
 	"internal/apiserver/validation": {},
 	"internal/apiserver/tables":     {},

@@ -17,6 +17,10 @@ func registerDataDir(flags *pflag.FlagSet, value *string) {
 	flags.StringVar(value, "data-dir", defaultDataDir(os.Getenv, os.Geteuid()), dataDirHelp)
 }
 
+func registerPKIDir(flags *pflag.FlagSet, value *string) {
+	flags.StringVar(value, "pki-dir", "", "directory of the certificate authority, which servers over one etcd must share (default: pki in --data-dir)")
+}
+
 // defaultDataDir is where a user's Viaduct lives: one for the machine when run by root, else one for each user.
 func defaultDataDir(env func(string) string, uid int) string {
 	if dir := env(dataDirEnv); dir != "" {

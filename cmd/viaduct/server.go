@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -10,12 +11,15 @@ import (
 	"github.com/spf13/pflag"
 
 	"viaduct/internal/apiserver"
+	"viaduct/internal/apiserver/store"
 )
 
 // serverOptions are the flags of the API server.
 type serverOptions struct {
 	dataDir     string
+	pkiDir      string // empty: in dataDir
 	listen      string
+	etcd        store.Cluster
 	serviceCIDR netip.Prefix
 	externalIPs bool // anybody who may write a Service may set them
 }
@@ -24,6 +28,11 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	registerDataDir(flags, &o.dataDir)
 	o.listen = "127.0.0.1:7443"
 	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
+	registerPKIDir(flags, &o.pkiDir)
+	flags.StringSliceVar(&o.etcd.Servers, "etcd-servers", nil, "URLs of an etcd cluster to keep everything in, which several servers may share (default: a store of its own in --data-dir)")
+	flags.StringVar(&o.etcd.CAFile, "etcd-cafile", "", "certificate authority of the etcd servers")
+	flags.StringVar(&o.etcd.CertFile, "etcd-certfile", "", "certificate to log in to etcd with")
+	flags.StringVar(&o.etcd.KeyFile, "etcd-keyfile", "", "key of --etcd-certfile")
 	o.serviceCIDR = netip.MustParsePrefix("127.96.0.0/16")
 	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
 	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only administrators, set its externalIPs; "+
@@ -34,10 +43,18 @@ func newServer(con console, logs *logOptions) *cobra.Command {
 	var o serverOptions
 	cmd := &cobra.Command{
 		Use:   "server",
-		Short: "Run the Kubernetes API over a store of its own",
-		Args:  noArgs,
+		Short: "Run the Kubernetes API",
+		Long: `Runs the Kubernetes API. It keeps everything in a store of its own in --data-dir, or in the etcd cluster that --etcd-servers names.
+
+Several servers may run over one etcd cluster, and any of them may die. Each has a --data-dir of its own, and all must have the same
+certificate authority, or the clients of one would not be let in by another: give all servers of one host the same --pki-dir, and copy
+that directory to the other hosts before their first start.`,
+		Example: `  viaduct server
+  viaduct server --etcd-servers https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379 \
+    --etcd-cafile ca.crt --etcd-certfile client.crt --etcd-keyfile client.key --pki-dir /etc/viaduct/pki --listen 10.0.0.7:7443`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := serviceRange(o.serviceCIDR, false).check(); err != nil {
+			if err := errors.Join(serviceRange(o.serviceCIDR, false).check(), o.etcd.Check()); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -76,8 +93,12 @@ func (o *serverOptions) claim(locks ...string) (unlock func(), err error) {
 // open makes a server that does not serve yet. nodeName is the node whose agent runs in this process, or empty. The server
 // outlives ctx: the parts that stop before it still need it.
 func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Logger) (*apiserver.Server, error) {
-	server, err := apiserver.New(context.WithoutCancel(ctx), apiserver.Options{
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, cancel)() // until it is made: an etcd that does not answer may be waited for long
+	server, err := apiserver.New(own, apiserver.Options{
 		DataDir:      o.dataDir,
+		PKIDir:       o.pkiDir,
+		Etcd:         o.etcd,
 		Listen:       o.listen,
 		ServiceCIDRs: []netip.Prefix{o.serviceCIDR},
 

@@ -58,6 +58,9 @@ func (o *upOptions) check() error {
 	if err := o.checkRanges(); err != nil {
 		return err
 	}
+	if err := o.server.etcd.Check(); err != nil {
+		return err
+	}
 	return checkFiles(o.files)
 }
 

@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -207,17 +206,5 @@ func (b *bootstrap) slice() *discoveryv1.EndpointSlice {
 			Addresses: []string{b.server.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
 		}},
 		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &tcp}},
-	}
-}
-
-// checkStore is a readiness check that reads one key: a server whose store hangs must not be sent clients.
-func checkStore(e *etcd) func(context.Context) error {
-	return func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		if _, err := e.client.KV.Get(ctx, "/registry/health"); err != nil {
-			return errors.New("the store does not answer") // the cause may name paths: for the log only
-		}
-		return nil
 	}
 }

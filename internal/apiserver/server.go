@@ -18,8 +18,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/storage/etcd3"
 	restclient "k8s.io/client-go/rest"
+	"viaduct/internal/apiserver/store"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -28,7 +28,9 @@ type Options struct {
 	DataDir string // etcd, certificates and the kubeconfig; made if it is not there
 	PKIDir  string // the certificate authority, which servers over one etcd share; empty: pki in DataDir
 	Listen  string // host:port; port 0 picks a free one
-	Etcd    Etcd   // an etcd cluster elsewhere; the zero value is a store in this process, under DataDir
+	// Etcd is a cluster elsewhere, which several servers may share; the zero value is a store in this process, under DataDir.
+	Etcd       store.Cluster
+	StoreQuota int64 // bytes that the store in this process may take; 0: 8 GiB
 	// ServiceCIDRs are the ranges that ClusterIPs come from: one, or one of each family, the primary first. If the primary is within
 	// 127.0.0.0/8, endpoints may be loopback addresses too.
 	ServiceCIDRs []netip.Prefix
@@ -37,14 +39,6 @@ type Options struct {
 	AllowExternalIPs bool
 	NodeName         string       // the node whose agent runs in this process, if any
 	Log              *slog.Logger // nil: slog.Default()
-}
-
-// Etcd says how to reach an etcd cluster. The files are PEM.
-type Etcd struct {
-	Servers  []string // URLs; none: the store in this process
-	CAFile   string   // who may have signed the servers' certificates
-	CertFile string   // by which this server logs in, with KeyFile
-	KeyFile  string
 }
 
 func (o *Options) pkiDir() string {
@@ -62,8 +56,8 @@ type Server struct {
 	pki      *pki
 	tokens   *partTokens
 	generic  *genericapiserver.GenericAPIServer
-	etcd     func() (*etcd, error)
-	stop     context.CancelFunc // ends what New started for etcd
+	store    func() (*store.Store, error)
+	stop     context.CancelFunc // ends what New started for the store
 	boot     *bootstrap
 	ready    chan struct{}
 }
@@ -90,19 +84,24 @@ func New(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// openStore starts etcd, the slowest part of the start, beside the rest; s.etcd waits for it.
+// openStore opens the store, the slowest part of the start, beside the rest; s.store waits for it.
 func (s *Server) openStore(ctx context.Context) {
 	type result struct {
-		etcd *etcd
-		err  error
+		store *store.Store
+		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		e, err := startEtcd(ctx, s.options.DataDir)
-		done <- result{e, err}
+		opened, err := store.Open(ctx, store.Options{
+			Dir: StoreDir(s.options.DataDir), Cluster: s.options.Etcd, Quota: s.options.StoreQuota, Log: s.log,
+		})
+		done <- result{opened, err}
 	}()
-	s.etcd = sync.OnceValues(func() (*etcd, error) { r := <-done; return r.etcd, r.err })
+	s.store = sync.OnceValues(func() (*store.Store, error) { r := <-done; return r.store, r.err })
 }
+
+// StoreDir is where a data directory has its store.
+func StoreDir(dataDir string) string { return filepath.Join(dataDir, "etcd") }
 
 func (s *Server) prepare(ctx context.Context) error {
 	var err error
@@ -121,21 +120,19 @@ func (s *Server) prepare(ctx context.Context) error {
 }
 
 func (s *Server) installResources(ctx context.Context, schemes *schemes, config *genericapiserver.Config) error {
-	store, err := s.etcd()
+	etcd, err := s.store()
 	if err != nil {
 		return err
 	}
-	compactor := etcd3.StartCompactorPerEndpoint(store.client.Client, compactEvery)
-	context.AfterFunc(ctx, compactor.Stop)
 	alloc := newServiceAllocator(s.options.ServiceCIDRs...)
-	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: store, compactor: compactor}, rest: restByGroup{}}
+	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: etcd}, rest: restByGroup{}}
 	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), loopbackMode: s.loopbackMode(), missing: make(chan struct{}, 1)}
 	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
 	if err != nil {
 		return err
 	}
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
-	if err := s.generic.AddReadyzChecks(namedCheck("etcd", checkStore(store))); err != nil {
+	if err := s.generic.AddReadyzChecks(namedCheck("etcd", etcd.Check)); err != nil {
 		return err
 	}
 	config.AdmissionControl.(*admissionChain).fill(s)
@@ -165,8 +162,15 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.writeAdminKubeconfig(); err != nil {
 		return err
 	}
+	etcd, err := s.store()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
 	defer cancel()
+	keeping.Go(func() { etcd.Keep(ctx) })
 	go s.announceReady(ctx)
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
 		return fmt.Errorf("serving the API: %w", err)
@@ -185,8 +189,8 @@ func (s *Server) Close() {
 
 func (s *Server) closeStore() {
 	s.stop()
-	if e, err := s.etcd(); err == nil {
-		e.Close()
+	if etcd, err := s.store(); err == nil {
+		etcd.Close()
 	}
 }
 

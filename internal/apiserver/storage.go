@@ -14,16 +14,13 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
+	"viaduct/internal/apiserver/store"
 )
 
-// compactEvery is how long etcd keeps old revisions for clients that resume a watch or a paged list; upstream's default.
-const compactEvery = 5 * time.Minute
-
-// storageFactory makes the storage of each resource over one embedded etcd: protobuf, under the keys that kube-apiserver uses.
+// storageFactory makes the storage of each resource over one etcd: protobuf, under the keys that kube-apiserver uses.
 type storageFactory struct {
-	schemes   *schemes
-	etcd      *etcd
-	compactor etcd3.Compactor
+	schemes *schemes
+	etcd    *store.Store
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -73,7 +70,7 @@ func (f *storageFactory) decorate(
 	newFunc, newListFunc func() runtime.Object, attrs apistorage.AttrFunc, trigger apistorage.IndexerFuncs, indexers *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	versioner := apistorage.APIObjectVersioner{}
-	raw, err := etcd3.New(f.etcd.client, f.compactor, config.Codec, newFunc, newListFunc, config.Prefix, prefix, config.GroupResource,
+	raw, err := etcd3.New(f.etcd.Client(), f.etcd.Compactor(), config.Codec, newFunc, newListFunc, config.Prefix, prefix, config.GroupResource,
 		identity.NewEncryptCheckTransformer(), config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
 	if err != nil {
 		return nil, nil, err

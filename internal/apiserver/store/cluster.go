@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"go.uber.org/zap"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+)
+
+// Cluster says how to reach an etcd cluster. The files are PEM; they matter to https URLs only.
+type Cluster struct {
+	Servers  []string // URLs; none: no cluster
+	CAFile   string   // who may have signed the servers' certificates; empty: those that the host trusts
+	CertFile string   // by which this server logs in, with KeyFile; empty: it does not
+	KeyFile  string
+}
+
+// Check says why c cannot be used as it is written, or nil.
+func (c *Cluster) Check() error {
+	files := c.CAFile + c.CertFile + c.KeyFile
+	if len(c.Servers) == 0 && files != "" {
+		return errors.New("certificates for etcd are given, but no URL of an etcd server")
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return errors.New("logging in to etcd takes both a certificate and its key")
+	}
+	for _, server := range c.Servers {
+		u, err := url.Parse(server)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			return fmt.Errorf("%q is no URL of an etcd server: want one such as https://10.0.0.1:2379", server)
+		case u.Port() == "":
+			return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server, strings.TrimSuffix(server, "/"))
+		case !strings.HasPrefix(c.Servers[0], u.Scheme+":"):
+			return fmt.Errorf("the etcd servers %s and %s are not reached in the same way: want https for all, or http", c.Servers[0], server)
+		case u.Scheme == "http" && files != "":
+			return fmt.Errorf("certificates for etcd are given, but %s would not be encrypted: want https", server)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) tls() (*tls.Config, error) {
+	if !strings.HasPrefix(c.Servers[0], "https:") {
+		return nil, nil
+	}
+	info := transport.TLSInfo{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.CAFile}
+	config, err := info.ClientConfig() // it reads the certificate anew for each connection, so one can be renewed
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates for etcd: %w", err)
+	}
+	return config, nil
+}
+
+// How long the members of a cluster may be silent. A member that is killed is noticed at once; these are for one that hangs.
+const (
+	dialTimeout      = 5 * time.Second
+	keepaliveTime    = 10 * time.Second // not less: a member ends connections that ask more often than every 5 s
+	keepaliveTimeout = 5 * time.Second
+)
+
+// How long a start waits for a cluster, how often it says so, and how often it tries.
+const (
+	connectTimeout = time.Minute
+	tellEvery      = 5 * time.Second
+	tryEvery       = 250 * time.Millisecond
+)
+
+// connect makes a client of the cluster, and returns once a majority of it answers. The client goes over to another member by itself when
+// one dies.
+func connect(ctx context.Context, c Cluster, log *slog.Logger) (*kubernetes.Client, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	config, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.New(clientv3.Config{
+		Endpoints: c.Servers, TLS: config, DialTimeout: dialTimeout,
+		DialKeepAliveTime: keepaliveTime, DialKeepAliveTimeout: keepaliveTimeout, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(c.Servers, ", "), err)
+	}
+	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	if err := awaitCluster(ctx, c, client, log); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return client, nil
+}
+
+// awaitCluster returns once the cluster answers. If it does not in time, the error says what is wrong with each server.
+func awaitCluster(ctx context.Context, c Cluster, client *kubernetes.Client, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	retry, tell := time.NewTicker(tryEvery), time.NewTicker(tellEvery)
+	defer retry.Stop()
+	defer tell.Stop()
+	for ask(ctx, client) != nil {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("reaching etcd: %w", c.diagnose())
+		case <-tell.C:
+			log.Warn("waiting for etcd", "err", c.diagnose())
+		case <-retry.C:
+		}
+	}
+	return nil
+}
+
+func ask(ctx context.Context, client *kubernetes.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_, err := client.KV.Get(ctx, healthKey)
+	return err
+}
