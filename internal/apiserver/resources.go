@@ -39,6 +39,7 @@ func (b *builder) add(resource schema.GroupResource, subresource string, storage
 // stores are the resources that the server itself reads or writes.
 type stores struct {
 	namespaces, services, endpoints, slices *registry.Store
+	addresses, cidrs                        *registry.Store
 	all                                     []*registry.Store
 }
 
@@ -65,6 +66,8 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	keep(install(b, serviceAccountKind()))
 	keep(install(b, eventKind()))
 	keep(install(b, leaseKind()))
+	s.addresses = keep(install(b, ipAddressKind()))
+	s.cidrs = keep(install(b, serviceCIDRKind()))
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,10 @@ func For(resource string) rest.TableConvertor {
 		return events()
 	case "leases":
 		return leases()
+	case "ipaddresses":
+		return ipAddresses()
+	case "servicecidrs":
+		return serviceCIDRs()
 	}
 	return rest.NewDefaultTableConvertor(v1.Resource(resource))
 }
