@@ -19,6 +19,7 @@ type serverOptions struct {
 	dataDir     string
 	pkiDir      string // empty: in dataDir
 	listen      string
+	advertise   netip.Addr // the zero value: where it listens
 	etcd        store.Cluster
 	serviceCIDR netip.Prefix
 	externalIPs bool // anybody who may write a Service may set them
@@ -28,6 +29,7 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	registerDataDir(flags, &o.dataDir)
 	o.listen = "127.0.0.1:7443"
 	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
+	flags.Var(ipAddress{&o.advertise}, "advertise-address", "IP address by which other hosts reach this server (default: where it listens)")
 	registerPKIDir(flags, &o.pkiDir)
 	flags.StringSliceVar(&o.etcd.Servers, "etcd-servers", nil, "URLs of an etcd cluster to keep everything in, which several servers may share (default: a store of its own in --data-dir)")
 	flags.StringVar(&o.etcd.CAFile, "etcd-cafile", "", "certificate authority of the etcd servers")
@@ -99,6 +101,7 @@ func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Log
 		DataDir:      o.dataDir,
 		PKIDir:       o.pkiDir,
 		Etcd:         o.etcd,
+		Advertise:    o.advertise,
 		Listen:       o.listen,
 		ServiceCIDRs: []netip.Prefix{o.serviceCIDR},
 

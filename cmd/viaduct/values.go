@@ -62,6 +62,25 @@ func (h hostPort) Set(s string) error {
 	return nil
 }
 
+// ipAddress is a flag whose value is an IP address, which others can connect to.
+type ipAddress struct{ value *netip.Addr }
+
+func (a ipAddress) Type() string { return "ip" }
+func (a ipAddress) String() string {
+	if a.value == nil || !a.value.IsValid() {
+		return ""
+	}
+	return a.value.String()
+}
+func (a ipAddress) Set(s string) error {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "" {
+		return fmt.Errorf("want an IP address such as 192.0.2.7")
+	}
+	*a.value = addr.Unmap()
+	return nil
+}
+
 // loopback is the only place for addresses that this process serves, while it does so without privilege.
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 

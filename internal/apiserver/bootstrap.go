@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 )
@@ -20,17 +19,24 @@ import (
 // bootstrapTimeout bounds what the server writes for itself at its start.
 const bootstrapTimeout = 30 * time.Second
 
+// leaveTimeout bounds what it writes at its end. Others notice by themselves, if later.
+const leaveTimeout = 5 * time.Second
+
 // lookAgain is how often the server sees to it that what it made is still there; upstream's interval.
 const lookAgain = 10 * time.Second
 
-// bootstrap makes what every cluster has: the system namespaces, and the Service by which Pods reach this server.
+// lookAgainFailed is how soon it tries again what failed: the others believe it dead after peerTTL.
+const lookAgainFailed = time.Second
+
+// bootstrap makes what every cluster has: the system namespaces, and the Service by which Pods reach the servers.
 type bootstrap struct {
-	schemes      *schemes
-	stores       *stores
-	alloc        *serviceAllocator
-	server       netip.AddrPort // where this server listens
-	loopbackMode bool           // loopback addresses may be endpoints
-	missing      chan struct{}  // holds one when something was deleted that has to be made again
+	schemes *schemes
+	stores  *stores
+	alloc   *serviceAllocator
+	server  netip.AddrPort // where this server listens
+	writing sync.Mutex     // held while what is there is read and changed
+	peers   *peers         // guarded by writing
+	missing chan struct{}  // holds one when something was deleted that has to be made again
 }
 
 // isMissed says that a Service was deleted; if it is ours it is made again at once.
@@ -44,21 +50,40 @@ func (b *bootstrap) isMissed(svc *corev1.Service) {
 	}
 }
 
-// keep makes again what somebody deleted, until ctx ends: `kubectl delete services --all` is soon said.
+// keep makes again what somebody deleted, until ctx ends: `kubectl delete services --all` is soon said. It also tells that this server
+// lives, and takes note when others come and go.
 func (b *bootstrap) keep(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
+	changes := b.peers.watch(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if changes == nil {
+				changes = b.peers.watch(ctx)
+			}
 		case <-b.missing:
+		case _, open := <-changes:
+			if !open {
+				changes = nil // the store was away; try again at the next tick
+			}
 		}
-		if err := b.run(ctx); err != nil && ctx.Err() == nil {
+		if err := b.once(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("keeping what every cluster has", "err", err)
+			tick.Reset(lookAgainFailed)
+			continue
 		}
+		tick.Reset(lookAgain)
 	}
+}
+
+// once is run, with an end.
+func (b *bootstrap) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	return b.run(ctx)
 }
 
 // seed tells the allocator what the stored Services hold. It runs before the first request is served.
@@ -93,26 +118,44 @@ func (b *bootstrap) waitForCaches(ctx context.Context) error {
 	return nil
 }
 
+// run makes what is not there.
 func (b *bootstrap) run(ctx context.Context) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}}
 		if err := b.create(ctx, b.stores.namespaces, "", ns); err != nil {
 			return fmt.Errorf("creating namespace %s: %w", name, err)
 		}
 	}
-	if err := b.create(ctx, b.stores.services, metav1.NamespaceDefault, b.service()); err != nil {
+	own := ownService(b.alloc.ranges[0].addr(0), b.server.Port())
+	if err := b.create(ctx, b.stores.services, metav1.NamespaceDefault, own); err != nil {
 		return fmt.Errorf("creating the service kubernetes: %w", err)
 	}
-	if b.server.Addr().IsLoopback() && !b.loopbackMode {
-		return nil // nobody elsewhere could reach this server, and the API refuses such endpoints
+	servers, err := b.peers.refresh(ctx)
+	if err != nil {
+		return err
 	}
-	if err := b.put(ctx, b.stores.endpoints, b.endpoints()); err != nil {
-		return fmt.Errorf("writing the endpoints of the service kubernetes: %w", err)
+	if len(servers) == 0 {
+		return nil // this one is not to be published, and who wrote the endpoints may know better than one who sees nobody
 	}
-	if err := b.put(ctx, b.stores.slices, b.slice()); err != nil {
-		return fmt.Errorf("writing the endpoint slice of the service kubernetes: %w", err)
+	return b.publish(ctx, servers)
+}
+
+// leave takes this server out of the endpoints that others over the same store serve from; it is about to end.
+func (b *bootstrap) leave() error {
+	b.writing.Lock() // not between what keep reads and what it makes of it
+	defer b.writing.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := b.peers.leave(ctx); err != nil || b.peers.alone {
+		return err
 	}
-	return nil
+	servers, err := b.peers.refresh(ctx)
+	if err != nil {
+		return err
+	}
+	return b.publish(ctx, servers)
 }
 
 // create stores obj; that it is there already is fine, whoever changed it since.
@@ -153,58 +196,4 @@ func keepMeta(want, was object) {
 	want.SetGeneration(was.GetGeneration())
 	want.SetManagedFields(was.GetManagedFields())
 	want.SetLabels(labels)
-}
-
-// The Service by which Pods reach this server, in the namespace default.
-const (
-	serviceName = "kubernetes"
-	portName    = "https"
-)
-
-func (b *bootstrap) service() *corev1.Service {
-	policy := corev1.IPFamilyPolicySingleStack
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: serviceName, Namespace: metav1.NamespaceDefault,
-			Labels: map[string]string{"provider": serviceName, "component": "apiserver"},
-		},
-		Spec: corev1.ServiceSpec{
-			ClusterIP:      b.alloc.ranges[0].addr(0).String(),
-			IPFamilyPolicy: &policy,
-			Ports: []corev1.ServicePort{{
-				Name: portName, Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(int32(b.server.Port())),
-			}},
-		},
-	}
-}
-
-// skipMirror keeps the mirroring controller away: the slice is written here.
-const skipMirror = "endpointslice.kubernetes.io/skip-mirror"
-
-func (b *bootstrap) endpoints() *corev1.Endpoints {
-	return &corev1.Endpoints{
-		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{skipMirror: "true"}},
-		Subsets: []corev1.EndpointSubset{{
-			Addresses: []corev1.EndpointAddress{{IP: b.server.Addr().String()}},
-			Ports:     []corev1.EndpointPort{{Name: portName, Port: int32(b.server.Port()), Protocol: corev1.ProtocolTCP}},
-		}},
-	}
-}
-
-func (b *bootstrap) slice() *discoveryv1.EndpointSlice {
-	name, port, tcp, ready := portName, int32(b.server.Port()), corev1.ProtocolTCP, true
-	family := discoveryv1.AddressTypeIPv4
-	if b.server.Addr().Is6() {
-		family = discoveryv1.AddressTypeIPv6
-	}
-	return &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{discoveryv1.LabelServiceName: serviceName},
-		},
-		AddressType: family,
-		Endpoints: []discoveryv1.Endpoint{{
-			Addresses: []string{b.server.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
-		}},
-		Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &tcp}},
-	}
 }

@@ -85,7 +85,10 @@ func (s *Server) servingPair() (pair, error) {
 		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
 		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDRs[0]).addr(0).AsSlice(),
 	}
-	if s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+	if s.options.Advertise.IsValid() {
+		addrs = append(addrs, s.options.Advertise.AsSlice())
+	}
+	if s.listensEverywhere() {
 		everywhere, err := hostAddrs()
 		if err != nil {
 			return pair{}, err

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +25,7 @@ const (
 	clockSkew    = time.Hour // a certificate is valid from this long ago
 )
 
-// pki is the certificate authority of one data directory. Keys are ECDSA P-256: an RSA key would cost more than the rest of the start.
+// pki is the certificate authority of a data directory, or of several servers. Keys are ECDSA P-256: an RSA key would cost more than the rest of the start.
 type pki struct {
 	dir  string
 	cert *x509.Certificate
@@ -34,23 +35,54 @@ type pki struct {
 // pair is a certificate and its key, PEM encoded.
 type pair struct{ cert, key []byte }
 
-// openPKI reads the authority kept in dir, and makes one where there is none.
+// openPKI reads the authority kept in dir, and makes one where there is none. Several servers may do so at once: one of them makes it.
 func openPKI(dir string) (*pki, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	p := &pki{dir: dir}
-	files, err := p.read("ca")
+	err := p.load()
 	if errors.Is(err, fs.ErrNotExist) {
-		return p, p.create()
+		err = p.loadOrCreate()
 	}
+	if err != nil {
+		return nil, fmt.Errorf("the certificate authority in %s: %w", dir, err)
+	}
+	return p, nil
+}
+
+// load reads the authority. The error is fs.ErrNotExist if there is none.
+func (p *pki) load() error {
+	files, err := p.read("ca")
+	if err == nil {
+		p.cert, p.key, err = parsePair(files)
+	}
+	return err
+}
+
+func (p *pki) loadOrCreate() error {
+	unlock, err := lockDir(p.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := p.load(); !errors.Is(err, fs.ErrNotExist) {
+		return err // another server was faster
+	}
+	return p.create()
+}
+
+// lockDir waits until no other process is making an authority in dir. The kernel's lock goes with the process that holds it, however that ends.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if p.cert, p.key, err = parsePair(files); err != nil {
-		return nil, fmt.Errorf("reading the certificate authority in %s: %w", dir, err)
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return p, nil
+	return func() { f.Close() }, nil
 }
 
 func (p *pki) create() error {
@@ -132,6 +164,9 @@ func (p *pki) read(name string) (pair, error) {
 		return pair{}, err
 	}
 	key, err := os.ReadFile(filepath.Join(p.dir, name+".key"))
+	if errors.Is(err, fs.ErrNotExist) { // write has stored the key first, so somebody copied one of two files
+		return pair{}, fmt.Errorf("there is %s.crt, but no %[1]s.key", name)
+	}
 	return pair{cert, key}, err
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	restclient "k8s.io/client-go/rest"
 	"viaduct/internal/apiserver/store"
@@ -28,6 +29,9 @@ type Options struct {
 	DataDir string // etcd, certificates and the kubeconfig; made if it is not there
 	PKIDir  string // the certificate authority, which servers over one etcd share; empty: pki in DataDir
 	Listen  string // host:port; port 0 picks a free one
+	// Advertise is the address by which other hosts reach the server; the zero value: where it listens, or if that is everywhere, the
+	// address of the interface that has the default route.
+	Advertise netip.Addr
 	// Etcd is a cluster elsewhere, which several servers may share; the zero value is a store in this process, under DataDir.
 	Etcd       store.Cluster
 	StoreQuota int64 // bytes that the store in this process may take; 0: 8 GiB
@@ -126,12 +130,13 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	}
 	alloc := newServiceAllocator(s.options.ServiceCIDRs...)
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: etcd}, rest: restByGroup{}}
-	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), loopbackMode: s.loopbackMode(), missing: make(chan struct{}, 1)}
+	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), peers: newPeers(etcd, s.advertised()), missing: make(chan struct{}, 1)}
 	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
 	if err != nil {
 		return err
 	}
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
+	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
 	if err := s.generic.AddReadyzChecks(namedCheck("etcd", etcd.Check)); err != nil {
 		return err
 	}
@@ -235,6 +240,26 @@ func (s *Server) address() netip.AddrPort {
 	}
 	return netip.AddrPortFrom(ip, addr.Port())
 }
+
+// advertised is where the endpoints of the Service kubernetes send clients; invalid if nobody elsewhere could reach it there.
+func (s *Server) advertised() netip.AddrPort {
+	at := s.address()
+	switch {
+	case s.options.Advertise.IsValid():
+		at = netip.AddrPortFrom(s.options.Advertise, at.Port())
+	case !s.loopbackMode() && s.listensEverywhere():
+		if ip, err := utilnet.ResolveBindAddress(s.listener.Addr().(*net.TCPAddr).IP); err == nil {
+			addr, _ := netip.AddrFromSlice(ip)
+			at = netip.AddrPortFrom(addr.Unmap(), at.Port())
+		}
+	}
+	if at.Addr().IsLoopback() && !s.loopbackMode() {
+		return netip.AddrPort{} // and the API refuses such endpoints
+	}
+	return at
+}
+
+func (s *Server) listensEverywhere() bool { return s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() }
 
 // ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for another user.
 // Requests are function calls; they pass the same checks as those from outside.

@@ -2,6 +2,7 @@
 package apitest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -35,17 +36,27 @@ func Start(t testing.TB) *Server {
 // StartIn starts a server on a data directory, which may hold an earlier server's objects.
 func StartIn(t testing.TB, dataDir string, serviceCIDR netip.Prefix) *Server {
 	t.Helper()
+	return StartWith(t, apiserver.Options{DataDir: dataDir, ServiceCIDRs: []netip.Prefix{serviceCIDR}})
+}
+
+// StartWith starts a server with options of which only DataDir has to be given: what has its zero value is as in Start.
+func StartWith(t testing.TB, options apiserver.Options) *Server {
+	t.Helper()
+	options.Listen = cmp.Or(options.Listen, "127.0.0.1:0")
+	options.NodeName = cmp.Or(options.NodeName, NodeName)
+	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
+	if len(options.ServiceCIDRs) == 0 {
+		options.ServiceCIDRs = []netip.Prefix{netip.MustParsePrefix("127.96.0.0/16")}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	server, err := apiserver.New(ctx, apiserver.Options{
-		DataDir: dataDir, Listen: "127.0.0.1:0", ServiceCIDRs: []netip.Prefix{serviceCIDR}, NodeName: NodeName, Log: slog.New(slog.DiscardHandler),
-	})
+	server, err := apiserver.New(ctx, options)
 	if err != nil {
 		cancel()
 		t.Fatalf("starting the API server: %v", err)
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	s := &Server{Server: server, DataDir: dataDir}
+	s := &Server{Server: server, DataDir: options.DataDir}
 	s.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
