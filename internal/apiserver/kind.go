@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -60,6 +61,9 @@ type kind[T object] struct {
 type statusKind[T object] struct {
 	prepareUpdate  func(obj, old T) // restores whatever is not status
 	validateUpdate func(obj, old T) field.ErrorList
+	warn           func(obj, old T) []string
+	// reset are the fields, beside spec, that prepareUpdate restores: paths with dots.
+	reset []string
 }
 
 // strategy adapts a kind to the interfaces of k8s.io/apiserver's registry.
@@ -145,11 +149,22 @@ func (s statusStrategy[T]) ValidateUpdate(_ context.Context, obj, old runtime.Ob
 	return s.kind.status.validateUpdate(obj.(T), old.(T))
 }
 
-func (s statusStrategy[T]) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+func (s statusStrategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	if s.kind.status.warn == nil {
+		return nil
+	}
+	return s.kind.status.warn(obj.(T), old.(T))
 }
 
 // GetResetFields names the fields that a write to the status cannot own.
 func (s statusStrategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{s.apiVersion(): fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))}
+	set := fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))
+	for _, path := range s.kind.status.reset {
+		var parts []any
+		for part := range strings.SplitSeq(path, ".") {
+			parts = append(parts, part)
+		}
+		set.Insert(fieldpath.MakePathOrDie(parts...))
+	}
+	return map[fieldpath.APIVersion]*fieldpath.Set{s.apiVersion(): set}
 }

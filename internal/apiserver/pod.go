@@ -25,6 +25,12 @@ func podKind() kind[*corev1.Pod] {
 		prepareCreate: func(_ context.Context, pod *corev1.Pod) {
 			pod.Generation = 1
 			pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(pod)}
+			if len(pod.Spec.SchedulingGates) > 0 {
+				setPodCondition(&pod.Status, corev1.PodCondition{
+					Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
+					Message: "the Pod has scheduling gates",
+				})
+			}
 		},
 		prepareUpdate: func(_ context.Context, pod, old *corev1.Pod) {
 			pod.Status = old.Status
@@ -35,6 +41,7 @@ func podKind() kind[*corev1.Pod] {
 		},
 		validate:       validation.ValidatePod,
 		validateUpdate: validation.ValidatePodUpdate,
+		warn:           validation.PodWarnings,
 		unconditional:  true,
 		selectable: func(pod *corev1.Pod) fields.Set {
 			return fields.Set{
@@ -50,18 +57,40 @@ func podKind() kind[*corev1.Pod] {
 		},
 		indexed: "spec.nodeName",
 		status: &statusKind[*corev1.Pod]{
-			prepareUpdate: func(pod, old *corev1.Pod) {
-				pod.Spec = old.Spec
-				pod.DeletionTimestamp = nil // only a delete request ends a Pod
-				pod.Generation = old.Generation
-				pod.OwnerReferences = old.OwnerReferences
-				if pod.Status.QOSClass == "" {
-					pod.Status.QOSClass = old.Status.QOSClass
-				}
-			},
+			prepareUpdate:  preparePodStatus,
 			validateUpdate: validation.ValidatePodStatusUpdate,
+			warn:           validation.PodStatusWarnings,
+			reset:          []string{"metadata.deletionTimestamp", "metadata.ownerReferences"},
 		},
 		graceful: gracefulPod,
+	}
+}
+
+// preparePodStatus restores what a write to the status cannot change: the spec, and of the metadata what only a delete request or the
+// garbage collector may touch. A writer that knows nothing of qosClass or of observed generations does not erase them.
+func preparePodStatus(pod, old *corev1.Pod) {
+	pod.Spec = old.Spec
+	pod.DeletionTimestamp = nil
+	pod.Generation = old.Generation
+	pod.OwnerReferences = old.OwnerReferences
+	if pod.Status.QOSClass == "" {
+		pod.Status.QOSClass = old.Status.QOSClass
+	}
+	if pod.Status.ObservedGeneration == 0 {
+		pod.Status.ObservedGeneration = old.Status.ObservedGeneration
+	}
+	observed := map[corev1.PodConditionType][]int64{} // a list, for a type may be there twice
+	for _, c := range old.Status.Conditions {
+		observed[c.Type] = append(observed[c.Type], c.ObservedGeneration)
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if before := observed[c.Type]; len(before) > 0 {
+			observed[c.Type] = before[1:]
+			if c.ObservedGeneration == 0 {
+				c.ObservedGeneration = before[0]
+			}
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*c
 		status: &statusKind[*corev1.Service]{
 			prepareUpdate:  func(svc, old *corev1.Service) { svc.Spec = old.Spec },
 			validateUpdate: validation.ValidateServiceStatusUpdate,
+			warn:           validation.ServiceStatusWarnings,
 		},
 		attach: attach,
 	}

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -19,17 +18,27 @@ func nodeKind() kind[*corev1.Node] {
 		resource: corev1.Resource("nodes"), singular: "node", shortNames: []string{"no"}, clusterWide: true,
 		newObject:      func() *corev1.Node { return &corev1.Node{} },
 		newList:        func() runtime.Object { return &corev1.NodeList{} },
-		prepareUpdate:  func(_ context.Context, n, old *corev1.Node) { n.Status = old.Status },
+		prepareCreate:  func(_ context.Context, n *corev1.Node) { n.Spec.ConfigSource = nil },
+		prepareUpdate:  prepareNode,
 		validate:       validation.ValidateNode,
 		validateUpdate: validation.ValidateNodeUpdate,
+		warn:           validation.NodeWarnings,
 		unconditional:  true,
 		selectable: func(n *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
 		status: &statusKind[*corev1.Node]{
 			prepareUpdate:  func(n, old *corev1.Node) { n.Spec = old.Spec },
-			validateUpdate: validation.ValidateNodeUpdate,
+			validateUpdate: validation.ValidateNodeStatusUpdate,
 		},
+	}
+}
+
+// prepareNode keeps the status, and forgets a configuration that no agent reads any more.
+func prepareNode(_ context.Context, node, old *corev1.Node) {
+	node.Status = old.Status
+	if old.Spec.ConfigSource == nil {
+		node.Spec.ConfigSource = nil
 	}
 }
 
@@ -50,7 +59,7 @@ func namespaceKind() kind[*corev1.Namespace] {
 		},
 		status: &statusKind[*corev1.Namespace]{
 			prepareUpdate:  func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
-			validateUpdate: validation.ValidateNamespaceUpdate,
+			validateUpdate: validation.ValidateNamespaceStatusUpdate,
 		},
 	}
 }
@@ -96,8 +105,17 @@ func serviceAccountKind() kind[*corev1.ServiceAccount] {
 		resource: corev1.Resource("serviceaccounts"), singular: "serviceaccount", shortNames: []string{"sa"},
 		newObject:      func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
 		newList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
+		prepareCreate:  func(_ context.Context, a *corev1.ServiceAccount) { keepSecretNames(a) },
+		prepareUpdate:  func(_ context.Context, a, _ *corev1.ServiceAccount) { keepSecretNames(a) },
 		validate:       validation.ValidateServiceAccount,
 		validateUpdate: validation.ValidateServiceAccountUpdate,
+	}
+}
+
+// keepSecretNames forgets all of the references to secrets but their names: they are of the account's own namespace.
+func keepSecretNames(account *corev1.ServiceAccount) {
+	for i, secret := range account.Secrets {
+		account.Secrets[i] = corev1.ObjectReference{Name: secret.Name}
 	}
 }
 
@@ -110,7 +128,7 @@ func eventKind() kind[*corev1.Event] {
 		newObject:      func() *corev1.Event { return &corev1.Event{} },
 		newList:        func() runtime.Object { return &corev1.EventList{} },
 		validate:       validation.ValidateEvent,
-		validateUpdate: func(e, _ *corev1.Event) field.ErrorList { return validation.ValidateEvent(e) },
+		validateUpdate: validation.ValidateEventUpdate,
 		createOnUpdate: true,
 		unconditional:  true,
 		ttl:            eventTTL,

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,7 +152,7 @@ func TestEndpointSlice(t *testing.T) {
 		{"unknown address type", of("x", "192.0.2.1"), "NotSupported addressType"},
 		{"too many endpoints", func(s *slice) { s.Endpoints = make([]discoveryv1.Endpoint, 1001) }, "TooMany endpoints"},
 		{"no addresses", of("IPv4"), "Required " + list},
-		{"too many addresses", of("IPv4", make([]string, 101)...), "TooMany " + list},
+		{"too many addresses", of("IPv4", slices.Repeat([]string{"192.0.2.1"}, 101)...), "TooMany " + list},
 		{"malformed", of("IPv4", "x"), "Invalid " + list + "[0]"},
 		{"leading zeros", of("IPv4", "192.0.2.01"), "Invalid " + list + "[0]"},
 		{"another family", of("IPv4", "2001:db8::1"), "Invalid " + list},

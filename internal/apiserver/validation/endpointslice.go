@@ -125,10 +125,10 @@ func sliceAddresses(addresses []string, addressType discoveryv1.AddressType, pat
 	if len(addresses) == 0 {
 		return field.ErrorList{field.Required(path, "must have at least one")}
 	}
-	if len(addresses) > maxEndpointAddresses {
-		return field.ErrorList{field.TooMany(path, len(addresses), maxEndpointAddresses)}
-	}
 	var errs field.ErrorList
+	if len(addresses) > maxEndpointAddresses {
+		errs = append(errs, field.TooMany(path, len(addresses), maxEndpointAddresses))
+	}
 	for i, a := range addresses {
 		switch addressType {
 		case discoveryv1.AddressTypeIPv4:

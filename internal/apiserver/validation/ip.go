@@ -47,11 +47,15 @@ func familyOf(ip string) v1.IPFamily {
 	return ""
 }
 
+// otherFamily returns the one of the two families that family is not, and "" for what is no family.
 func otherFamily(family v1.IPFamily) v1.IPFamily {
-	if family == v1.IPv4Protocol {
+	switch family {
+	case v1.IPv4Protocol:
 		return v1.IPv6Protocol
+	case v1.IPv6Protocol:
+		return v1.IPv4Protocol
 	}
-	return v1.IPv4Protocol
+	return ""
 }
 
 // addressWarnings remarks on an address that is accepted but not in its standard form. Text that is no address gives none: the

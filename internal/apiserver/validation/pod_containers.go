@@ -143,30 +143,6 @@ func takeHostPort(port *v1.ContainerPort, rules *containerRules, path *field.Pat
 	return errs
 }
 
-func containerResources(r *v1.ResourceRequirements, path *field.Path) field.ErrorList {
-	errs := concat(resourceList(r.Limits, path.Child("limits")), resourceList(r.Requests, path.Child("requests")))
-	for _, name := range sortedNames(r.Requests) {
-		request := r.Requests[name]
-		if limit, ok := r.Limits[name]; ok && request.Cmp(limit) > 0 {
-			errs = append(errs, field.Invalid(path.Child("requests"), request.String(), "must not be more than the limit of "+string(name)))
-		}
-	}
-	return errs
-}
-
-// resourceList checks amounts of resources by name: none may be negative.
-func resourceList(list v1.ResourceList, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, name := range sortedNames(list) {
-		at := path.Key(string(name))
-		errs = append(errs, invalid(at, name, syntax.IsQualifiedName(string(name)))...)
-		if quantity := list[name]; quantity.Sign() < 0 {
-			errs = append(errs, field.Invalid(at, quantity.String(), "must not be negative"))
-		}
-	}
-	return errs
-}
-
 func containerUser(sc *v1.SecurityContext, path *field.Path) field.ErrorList {
 	if sc == nil {
 		return nil

@@ -28,10 +28,10 @@ func addressLists(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 		return errs // no use asking for the family of what is no address
 	}
 	errs = append(errs, distinctFamilies(ips, path)...)
-	if len(errs) == 0 && !headless(&svc.Spec) {
-		errs = familiesMatch(&svc.Spec, path)
+	if headless(&svc.Spec) {
+		return errs
 	}
-	return errs
+	return append(errs, familiesMatch(&svc.Spec, path)...)
 }
 
 // linkedAddress checks that the singular clusterIP is the first of the plural.
@@ -99,7 +99,7 @@ func distinctFamilies(ips []string, path *field.Path) field.ErrorList {
 func familiesMatch(s *v1.ServiceSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, ip := range s.ClusterIPs[:min(len(s.ClusterIPs), len(s.IPFamilies))] {
-		if familyOf(ip) != s.IPFamilies[i] {
+		if otherFamily(s.IPFamilies[i]) == familyOf(ip) {
 			errs = append(errs, field.Invalid(path.Index(i), ip, fmt.Sprintf("must be %s, as ipFamilies[%d] says", s.IPFamilies[i], i)))
 		}
 	}

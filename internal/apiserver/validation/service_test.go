@@ -170,6 +170,8 @@ func TestServiceAddresses(t *testing.T) {
 		{"two of a family", ips("10.96.0.1", "10.96.0.1", "10.96.0.2"), "Invalid spec.clusterIPs"},
 		{"three", ips("10.96.0.1", "10.96.0.1", "fd00::1", "fd00::2"), "Invalid spec.clusterIPs"},
 		{"of another family", func(s *v1.Service) { ips("fd00::1", "fd00::1")(s); s.Spec.IPFamilies = []v1.IPFamily{"IPv4"} }, "Invalid spec.clusterIPs[0]"},
+		{"of another family, and linked wrongly", func(s *v1.Service) { ips("", "fd00::1")(s); s.Spec.IPFamilies = []v1.IPFamily{"IPv4"} },
+			"Invalid spec.clusterIPs\nInvalid spec.clusterIPs[0]"},
 		{"unknown family", func(s *v1.Service) { s.Spec.IPFamilies = []v1.IPFamily{"IPv5"} }, "NotSupported spec.ipFamilies[0]"},
 		{"family twice", func(s *v1.Service) { s.Spec.IPFamilies = []v1.IPFamily{"IPv4", "IPv4"} }, "Duplicate spec.ipFamilies[1]"},
 		{"unknown policy", func(s *v1.Service) { s.Spec.IPFamilyPolicy = ptr(v1.IPFamilyPolicy("x")) }, "NotSupported spec.ipFamilyPolicy"},

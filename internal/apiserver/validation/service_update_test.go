@@ -1,9 +1,11 @@
 package validation
 
 import (
+	"strings"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -78,4 +80,44 @@ func TestServiceStatus(t *testing.T) {
 		{"malformed name", nil, ingress(v1.LoadBalancerIngress{Hostname: "a b"}), "Invalid " + at + ".hostname"},
 		{"name that is an address", nil, ingress(v1.LoadBalancerIngress{Hostname: "192.0.2.1"}), "Invalid " + at + ".hostname"},
 	})
+}
+
+// Conditions are not refused, for Kubernetes does not refuse them; what is wrong with them is said.
+func TestServiceStatusWarnings(t *testing.T) {
+	good := metav1.Condition{Type: "Ready", Status: "True", Reason: "Done", LastTransitionTime: metav1.Unix(1, 0)}
+	with := func(build func(*metav1.Condition)) []metav1.Condition {
+		c := good
+		build(&c)
+		return []metav1.Condition{c}
+	}
+	for _, tt := range []struct {
+		name       string
+		conditions []metav1.Condition
+		want       string
+	}{
+		{"valid", []metav1.Condition{good}, ""},
+		{"no type", with(func(c *metav1.Condition) { c.Type = "" }), "status.conditions[0].type"},
+		{"type, malformed", with(func(c *metav1.Condition) { c.Type = "a b" }), "status.conditions[0].type"},
+		{"type twice", []metav1.Condition{good, good}, "status.conditions[1]"},
+		{"status", with(func(c *metav1.Condition) { c.Status = "yes" }), "status.conditions[0].status"},
+		{"no time", with(func(c *metav1.Condition) { c.LastTransitionTime = metav1.Time{} }), "status.conditions[0].lastTransitionTime"},
+		{"no reason", with(func(c *metav1.Condition) { c.Reason = "" }), "status.conditions[0].reason"},
+		{"generation", with(func(c *metav1.Condition) { c.ObservedGeneration = -1 }), "status.conditions[0].observedGeneration"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			svc := validService()
+			svc.Status.Conditions = tt.conditions
+			expect(t, ValidateServiceStatusUpdate(svc, validService()), "")
+			got := ServiceStatusWarnings(svc, validService())
+			if (tt.want == "") != (len(got) == 0) || tt.want != "" && !strings.HasPrefix(got[0], tt.want+": ") {
+				t.Errorf("warnings %q, want one of %q", got, tt.want)
+			}
+		})
+	}
+	svc := validService()
+	ingress := []v1.LoadBalancerIngress{{IP: "2001:db8:0::1"}, {IP: "192.0.2.1"}}
+	svc.Status.LoadBalancer.Ingress = ingress
+	if got := ServiceStatusWarnings(svc, validService()); len(got) != 1 || !strings.HasPrefix(got[0], "status.loadBalancer.ingress[0].ip: ") {
+		t.Errorf("warnings %q", got)
+	}
 }

@@ -3,8 +3,8 @@ package validation
 import (
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,13 +27,33 @@ func TestNamespace(t *testing.T) {
 		{"label", func(ns *v1.Namespace) { ns.Labels = map[string]string{"a b": ""} }, "Invalid metadata.labels"},
 		{"annotation", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a b": ""} }, "Invalid metadata.annotations"},
 		{"annotations too large", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a": strings.Repeat("a", 1<<18)} }, "TooLong metadata.annotations"},
-		{"finalizer without a domain", finalizers("a"), "Invalid spec.finalizers[0]"},
-		{"finalizer, malformed", finalizers("a b/c"), "Invalid spec.finalizers[0]"},
+		{"finalizer without a domain", finalizers("a"), "Invalid spec.finalizers"},
+		{"finalizer, malformed", finalizers("a b/c"), "Invalid spec.finalizers"},
+		{"object finalizers", func(ns *v1.Namespace) {
+			ns.Finalizers = []string{"kubernetes", "orphan", "example.com/a"}
+		}, ""},
+		{"object finalizer without a domain", func(ns *v1.Namespace) { ns.Finalizers = []string{"a"} }, "Invalid metadata.finalizers[0]"},
+		{"object finalizer, malformed", func(ns *v1.Namespace) { ns.Finalizers = []string{"a b/c"} }, "Invalid metadata.finalizers"},
+		{"object finalizers that contradict", func(ns *v1.Namespace) { ns.Finalizers = []string{"orphan", "foregroundDeletion"} }, "Invalid metadata.finalizers"},
 	})
 	changes(t, fresh, DefaultNamespace, ValidateNamespaceUpdate, []change[*v1.Namespace]{
 		{"labels", nil, func(ns *v1.Namespace) { ns.Labels["a"] = "b" }, ""},
 		{"name", nil, func(ns *v1.Namespace) { ns.Name = "b" }, "Invalid metadata.name"},
-		{"finalizer", nil, finalizers("a"), "Invalid spec.finalizers[0]"},
+		{"object finalizer", nil, func(ns *v1.Namespace) { ns.Finalizers = []string{"a"} }, "Invalid metadata.finalizers[0]"},
+	})
+	ending := func(ns *v1.Namespace) { ns.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
+	changes(t, fresh, DefaultNamespace, ValidateNamespaceStatusUpdate, []change[*v1.Namespace]{
+		{"active", nil, nil, ""},
+		{"ending before it is deleted", nil, func(ns *v1.Namespace) { ns.Status.Phase = v1.NamespaceTerminating }, "Invalid status.Phase"},
+		{"deleted, and active", ending, nil, "Invalid status.Phase"},
+		{"deleted, and ending", ending, func(ns *v1.Namespace) { ns.Status.Phase = v1.NamespaceTerminating }, ""},
+		{"name", nil, func(ns *v1.Namespace) { ns.Name = "b" }, "Invalid metadata.name"},
+	})
+	changes(t, fresh, DefaultNamespace, ValidateNamespaceFinalizeUpdate, []change[*v1.Namespace]{
+		{"done", finalizers("kubernetes"), finalizers(), ""},
+		{"another", nil, finalizers("kubernetes", "example.com/a"), ""},
+		{"without a domain", nil, finalizers("kubernetes", "a"), "Invalid spec.finalizers[1]"},
+		{"malformed", nil, finalizers("a b/c"), "Invalid spec.finalizers[0]"},
 	})
 	ns := &v1.Namespace{}
 	DefaultNamespace(ns)
@@ -44,33 +64,6 @@ func TestNamespace(t *testing.T) {
 	DefaultNamespace(ns)
 	if ns.Labels["kubernetes.io/metadata.name"] != "x" {
 		t.Errorf("labels %v, want the name among them", ns.Labels)
-	}
-}
-
-func TestNode(t *testing.T) {
-	fresh := func() *v1.Node { return &v1.Node{ObjectMeta: meta("")} }
-	tainted := func(list ...v1.Taint) func(*v1.Node) { return func(n *v1.Node) { n.Spec.Taints = list } }
-	rules(t, fresh, DefaultNode, ValidateNode, []rule[*v1.Node]{
-		{"valid", func(n *v1.Node) { n.Name, n.Spec.PodCIDR = "host.example", "127.128.0.0/16" }, ""},
-		{"name", func(n *v1.Node) { n.Name = "A" }, "Invalid metadata.name"},
-		{"taint", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoExecute"}), ""},
-		{"taint, malformed", tainted(v1.Taint{Value: "a b"}), "Required spec.taints[0].key\nInvalid spec.taints[0].value\nRequired spec.taints[0].effect"},
-		{"taint, unknown effect", tainted(v1.Taint{Key: "a b", Effect: "x"}), "Invalid spec.taints[0].key\nNotSupported spec.taints[0].effect"},
-		{"taint twice", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoSchedule", Value: "b"}), "Duplicate spec.taints[1]"},
-		{"range", func(n *v1.Node) { n.Spec.PodCIDR = "x" }, "Invalid spec.podCIDRs[0]"},
-		{"capacity", func(n *v1.Node) { n.Status.Capacity = quantities("cpu", "-1") }, "Invalid status.capacity[cpu]\nInvalid status.allocatable[cpu]"},
-		{"address twice", func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) }, "Duplicate status.addresses[1]"},
-	})
-	changes(t, fresh, DefaultNode, ValidateNodeUpdate, []change[*v1.Node]{
-		{"labels", nil, func(n *v1.Node) { n.Labels = map[string]string{"a": "b"} }, ""},
-		{"range given", nil, func(n *v1.Node) { n.Spec.PodCIDR = "10.0.0.0/24" }, ""},
-		{"range changed", func(n *v1.Node) { n.Spec.PodCIDR = "10.0.0.0/24" }, func(n *v1.Node) { n.Spec.PodCIDR = "10.0.1.0/24" }, "Invalid spec.podCIDRs"},
-		{"provider", func(n *v1.Node) { n.Spec.ProviderID = "a" }, func(n *v1.Node) { n.Spec.ProviderID = "b" }, "Forbidden spec.providerID"},
-	})
-	node := &v1.Node{Status: v1.NodeStatus{Capacity: quantities("cpu", "4")}, Spec: v1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}
-	DefaultNode(node)
-	if diff := cmp.Diff(node.Status.Capacity, node.Status.Allocatable); diff != "" || node.Spec.PodCIDR != "10.0.0.0/24" {
-		t.Errorf("podCIDR %q, allocatable (-capacity +allocatable): %s", node.Spec.PodCIDR, diff)
 	}
 }
 
@@ -85,27 +78,6 @@ func TestServiceAccount(t *testing.T) {
 	})
 }
 
-func TestEvent(t *testing.T) {
-	fresh := func() *v1.Event {
-		return &v1.Event{ObjectMeta: meta("a"), InvolvedObject: v1.ObjectReference{Namespace: "a"}}
-	}
-	in := func(event, involved string) func(*v1.Event) {
-		return func(e *v1.Event) { e.Namespace, e.InvolvedObject.Namespace = event, involved }
-	}
-	rules(t, fresh, DefaultEvent, ValidateEvent, []rule[*v1.Event]{
-		{"valid", nil, ""},
-		{"of the cluster, in default", in("default", ""), ""},
-		{"of the cluster, in kube-system", in("kube-system", ""), ""},
-		{"of the cluster, elsewhere", in("a", ""), "Invalid involvedObject.namespace"},
-		{"of another namespace", in("a", "b"), "Invalid involvedObject.namespace"},
-		{"name", func(e *v1.Event) { e.Name = "A" }, "Invalid metadata.name"},
-	})
-	changes(t, fresh, DefaultEvent, ValidateEventUpdate, []change[*v1.Event]{
-		{"count", nil, func(e *v1.Event) { e.Count++ }, ""},
-		{"of another namespace", nil, in("a", "b"), "Invalid involvedObject.namespace"},
-	})
-}
-
 func TestLease(t *testing.T) {
 	type lease = coordinationv1.Lease
 	fresh := func() *lease { return &lease{ObjectMeta: meta("a")} }
@@ -113,7 +85,13 @@ func TestLease(t *testing.T) {
 		{"valid", func(l *lease) { l.Spec.LeaseDurationSeconds, l.Spec.HolderIdentity = ptr[int32](40), ptr("n") }, ""},
 		{"no time", func(l *lease) { l.Spec.LeaseDurationSeconds = ptr[int32](0) }, "Invalid spec.leaseDurationSeconds"},
 		{"negative transitions", func(l *lease) { l.Spec.LeaseTransitions = ptr[int32](-1) }, "Invalid spec.leaseTransitions"},
-		{"strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a b")) }, "Invalid spec.strategy"},
+		{"strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.OldestEmulationVersion) }, ""},
+		{"strategy of somebody's own", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("example.com/a")) }, ""},
+		{"unknown strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a")) }, "NotSupported spec.strategy.strategy"},
+		{"malformed strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a b/c")) }, "Invalid spec.strategy.strategy"},
+		{"preferred holder by a strategy", func(l *lease) {
+			l.Spec.PreferredHolder, l.Spec.Strategy = ptr("a"), ptr(coordinationv1.OldestEmulationVersion)
+		}, ""},
 		{"preferred holder", func(l *lease) { l.Spec.PreferredHolder = ptr("a") }, "Forbidden spec.preferredHolder"},
 	}
 	rules(t, fresh, nil, ValidateLease, append(validate, rule[*lease]{"name", func(l *lease) { l.Name = "A" }, "Invalid metadata.name"}))

@@ -6,6 +6,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -30,6 +31,22 @@ func ServiceWarnings(svc, _ *v1.Service) []string {
 	warnings = append(warnings, ignoredFieldWarnings(svc, spec)...)
 	if d := svc.Spec.TrafficDistribution; d != nil && *d == v1.ServiceTrafficDistributionPreferClose {
 		warnings = append(warnings, fmt.Sprintf("%s: PreferClose is deprecated, use PreferSameZone", spec.Child("trafficDistribution")))
+	}
+	return warnings
+}
+
+// ServiceStatusWarnings remarks on what is wrong with the conditions, by the rules of metav1.Condition, and on addresses that are not
+// in standard form. Kubernetes v1.36 checks the conditions of a Service in no way, so they are not refused.
+func ServiceStatusWarnings(svc, _ *v1.Service) []string {
+	var warnings []string
+	path := field.NewPath("status", "conditions")
+	errs := metavalidation.ValidateConditions(svc.Status.Conditions, path)
+	for _, err := range errs {
+		warnings = append(warnings, err.Error())
+	}
+	ingress := field.NewPath("status", "loadBalancer", "ingress")
+	for i := range svc.Status.LoadBalancer.Ingress {
+		warnings = append(warnings, addressWarnings(ingress.Index(i).Child("ip"), svc.Status.LoadBalancer.Ingress[i].IP)...)
 	}
 	return warnings
 }
