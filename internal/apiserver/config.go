@@ -35,7 +35,7 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	c := genericapiserver.NewConfig(schemes.codecs)
 	c.SecureServing = secure
 	c.Authentication.Authenticator = newAuthenticator(ca, tokenfile.New(s.tokens.known), users)
-	c.Authorization.Authorizer = newAuthorizer()
+	c.Authorization.Authorizer, c.RuleResolver = s.authorizer, s.rules
 	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)
 	c.ExternalAddress = s.address().String()
 	c.EffectiveVersion = shownVersion{utilcompatibility.DefaultBuildEffectiveVersion()}

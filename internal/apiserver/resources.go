@@ -40,6 +40,8 @@ func (b *builder) add(resource schema.GroupResource, subresource string, storage
 type stores struct {
 	namespaces, services, endpoints, slices *registry.Store
 	addresses, cidrs                        *registry.Store
+	pods                                    *registry.Store
+	rbac                                    rbacStores
 	all                                     []*registry.Store
 }
 
@@ -59,7 +61,7 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	s.slices = keep(install(b, endpointSliceKind(rules)))
 	hooks.endpoints = s.endpoints
 	s.services = keep(install(b, serviceKind(rules, hooks.attach)))
-	pods := keep(install(b, podKind()))
+	s.pods = keep(install(b, podKind()))
 	keep(install(b, nodeKind()))
 	keep(install(b, configMapKind()))
 	keep(install(b, secretKind()))
@@ -68,13 +70,14 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	keep(install(b, leaseKind()))
 	s.addresses = keep(install(b, ipAddressKind()))
 	s.cidrs = keep(install(b, serviceCIDRKind()))
+	s.rbac = installRBAC(b, keep)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	services := b.rest[corev1.GroupName]["services"].(*resourceREST)
 	b.add(corev1.Resource("services"), "", &serviceREST{services})
-	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: pods})
-	proxied := &backends{services: s.services, endpoints: s.endpoints, pods: pods, allowLoopback: rules.AllowLoopback}
+	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: s.pods})
+	proxied := &backends{services: s.services, endpoints: s.endpoints, pods: s.pods, allowLoopback: rules.AllowLoopback}
 	proxied.install(b)
 	return &s, nil
 }

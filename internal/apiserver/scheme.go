@@ -86,6 +86,8 @@ func registerDefaults(s *runtime.Scheme) {
 	addDefaults(s, validation.DefaultNode)
 	addDefaults(s, validation.DefaultSecret)
 	addDefaults(s, validation.DefaultEvent)
+	addDefaults(s, validation.DefaultRoleBinding)
+	addDefaults(s, validation.DefaultClusterRoleBinding)
 }
 
 func addDefaults[T any, P interface {

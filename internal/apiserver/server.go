@@ -18,8 +18,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	restclient "k8s.io/client-go/rest"
+	"viaduct/internal/apiserver/access"
 	"viaduct/internal/apiserver/store"
 	"viaduct/internal/apiserver/validation"
 )
@@ -60,10 +63,14 @@ type Server struct {
 	pki      *pki
 	tokens   *partTokens
 	generic  *genericapiserver.GenericAPIServer
-	store    func() (*store.Store, error)
-	stop     context.CancelFunc // ends what New started for the store
-	boot     *bootstrap
-	ready    chan struct{}
+	roles    *access.RBAC
+	// authorizer says whether a user may do something, and rules lists what a user may do: what every request is checked by.
+	authorizer authorizer.Authorizer
+	rules      authorizer.RuleResolver
+	store      func() (*store.Store, error)
+	stop       context.CancelFunc // ends what New started for the store
+	boot       *bootstrap
+	ready      chan struct{}
 }
 
 // New opens the store, listens, and prepares everything else; it serves nothing yet. The caller must call Run, or Close if it won't.
@@ -112,6 +119,11 @@ func (s *Server) prepare(ctx context.Context) error {
 	if s.pki, err = openPKI(s.options.pkiDir()); err != nil {
 		return fmt.Errorf("opening the certificate authority: %w", err)
 	}
+	s.roles = access.NewRBAC()
+	if s.authorizer, err = newAuthorizer(s.roles); err != nil {
+		return err
+	}
+	s.rules = authorizerunion.NewRuleResolvers(s.roles)
 	schemes := newSchemes()
 	config, err := s.config(schemes)
 	if err != nil {
@@ -158,7 +170,7 @@ func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error
 		return err
 	}
 	go s.boot.keep(hook.Context, s.log)
-	return nil
+	return s.followRoles(hook.Context)
 }
 
 // Run serves until ctx ends, then drains the requests under way, closes the store, and returns.

@@ -54,6 +54,10 @@ func For(resource string) rest.TableConvertor {
 		return ipAddresses()
 	case "servicecidrs":
 		return serviceCIDRs()
+	case "rolebindings":
+		return roleBindings()
+	case "clusterrolebindings":
+		return clusterRoleBindings()
 	}
 	return rest.NewDefaultTableConvertor(v1.Resource(resource))
 }

@@ -1,0 +1,171 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+)
+
+// RBAC answers by the roles and bindings in the API, as https://kubernetes.io/docs/reference/access-authn-authz/rbac describes. An
+// answer costs a few map look-ups and the rules of the user's own roles; no list is copied. Until Run has read the roles once, whoever
+// asks waits.
+type RBAC struct {
+	index   atomic.Pointer[index]
+	loaded  chan struct{} // closed when index is set for the first time
+	once    sync.Once     // closes loaded
+	changed chan struct{} // holds one when index is newer than Objects was last called for
+}
+
+var (
+	_ authorizer.Authorizer   = &RBAC{}
+	_ authorizer.RuleResolver = &RBAC{}
+)
+
+// NewRBAC makes an authorizer that knows of no role yet.
+func NewRBAC() *RBAC {
+	return &RBAC{loaded: make(chan struct{}), changed: make(chan struct{}, 1)}
+}
+
+// Loaded is closed once the roles have been read.
+func (r *RBAC) Loaded() <-chan struct{} { return r.loaded }
+
+// Changed receives after a change of any role or binding; several changes may come as one.
+func (r *RBAC) Changed() <-chan struct{} { return r.changed }
+
+// Objects returns the roles and bindings by which r answers. They must not be changed. It waits until they have been read once, and
+// fails only if ctx ends before.
+func (r *RBAC) Objects(ctx context.Context) (Objects, error) {
+	x, err := r.current(ctx)
+	if err != nil {
+		return Objects{}, err
+	}
+	return x.objects, nil
+}
+
+func (r *RBAC) publish(x *index) {
+	r.index.Store(x)
+	r.once.Do(func() { close(r.loaded) })
+	select {
+	case r.changed <- struct{}{}:
+	default: // it has been said, and not yet heard
+	}
+}
+
+func (r *RBAC) current(ctx context.Context) (*index, error) {
+	if x := r.index.Load(); x != nil {
+		return x, nil
+	}
+	select {
+	case <-r.loaded:
+		return r.index.Load(), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the roles: %w", ctx.Err())
+	}
+}
+
+// Authorize implements authorizer.Authorizer. It allows or has no opinion; the reason of the latter names the roles that were bound to
+// the user and do not exist.
+func (r *RBAC) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	x, err := r.current(ctx)
+	if err != nil {
+		return authorizer.DecisionNoOpinion, "", err
+	}
+	allowed, reason := x.decide(a)
+	if allowed {
+		return authorizer.DecisionAllow, reason, nil
+	}
+	return authorizer.DecisionNoOpinion, reason, nil
+}
+
+// decide says whether a is allowed, and by which binding.
+func (x *index) decide(a authorizer.Attributes) (allowed bool, reason string) {
+	who := a.GetUser()
+	if who == nil {
+		return false, ""
+	}
+	var missing []error
+	x.visit(who, a.GetNamespace(), func(g grant) bool {
+		if g.err != nil {
+			missing = append(missing, g.err)
+		}
+		for i := range g.rules {
+			if allows(&g.rules[i], a) {
+				allowed, reason = true, fmt.Sprintf("RBAC: allowed by %s to %s", g.what, g.to)
+				return false
+			}
+		}
+		return true
+	})
+	if !allowed && len(missing) > 0 {
+		reason = fmt.Sprintf("RBAC: %v", utilerrors.NewAggregate(missing))
+	}
+	return allowed, reason
+}
+
+// ConditionsAwareAuthorize implements authorizer.Authorizer.
+func (r *RBAC) ConditionsAwareAuthorize(ctx context.Context, a authorizer.Attributes) authorizer.ConditionsAwareDecision {
+	return authorizer.ConditionsAwareDecisionFromParts(r.Authorize(ctx, a))
+}
+
+// EvaluateConditions implements authorizer.Authorizer: there are none.
+func (*RBAC) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision, authorizer.ConditionsData) (authorizer.Decision, string, error) {
+	return authorizer.DecisionDeny, "", authorizer.ErrorConditionEvaluationNotSupported
+}
+
+// Rules returns all that who may do in namespace, empty for what belongs to none. An error beside the rules is of roles that are bound
+// to who and do not exist: the rules are those of the rest.
+func (r *RBAC) Rules(ctx context.Context, who user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
+	x, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return x.rules(who, namespace)
+}
+
+func (x *index) rules(who user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
+	var rules []rbacv1.PolicyRule
+	var missing []error
+	seen := map[*bound]bool{}
+	x.visit(who, namespace, func(g grant) bool {
+		if seen[g.bound] {
+			return true
+		}
+		seen[g.bound] = true
+		rules = append(rules, g.rules...)
+		if g.err != nil {
+			missing = append(missing, g.err)
+		}
+		return true
+	})
+	return rules, utilerrors.NewAggregate(missing)
+}
+
+// RulesFor implements authorizer.RuleResolver: what `kubectl auth can-i --list` shows.
+func (r *RBAC) RulesFor(ctx context.Context, who user.Info, namespace string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+	rules, err := r.Rules(ctx, who, namespace)
+	resources, paths := RuleInfos(rules)
+	return resources, paths, false, err
+}
+
+// RuleInfos sorts rules into those about resources and those about other paths.
+func RuleInfos(rules []rbacv1.PolicyRule) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo) {
+	var resources []authorizer.ResourceRuleInfo
+	var paths []authorizer.NonResourceRuleInfo
+	for _, rule := range rules {
+		if len(rule.Resources) > 0 {
+			resources = append(resources, &authorizer.DefaultResourceRuleInfo{
+				Verbs: rule.Verbs, APIGroups: rule.APIGroups, Resources: rule.Resources, ResourceNames: rule.ResourceNames,
+			})
+		}
+		if len(rule.NonResourceURLs) > 0 {
+			paths = append(paths, &authorizer.DefaultNonResourceRuleInfo{Verbs: rule.Verbs, NonResourceURLs: rule.NonResourceURLs})
+		}
+	}
+	return resources, paths
+}
