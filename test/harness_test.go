@@ -133,6 +133,15 @@ func (h *host) start(args ...string) *running {
 	return r
 }
 
+// startServer runs `viaduct server`, the API alone, until it is ready.
+func (h *host) startServer(args ...string) *running {
+	h.t.Helper()
+	args = slices.Concat([]string{"server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr", h.ground.services.String()}, args)
+	r := startProcess(h.t, viaductCommand(h.t, args...))
+	r.out.await(h.t, "ready in", r.ended)
+	return r
+}
+
 const nodeName = "here"
 
 // up is what most tests begin with: a host of their own on which everything runs.

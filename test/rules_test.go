@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/apiserver/allocation": {},
 	"internal/apiserver/lifecycle":  {},
 	"internal/apiserver/store":      {},
+	"internal/apiserver/backup":     {"internal/apiserver/store"},
 	"internal/apiserver/apitest":    {"internal/apiserver", "internal/apiserver/store"},
 	"internal/apiserver/validation": {},
 	"internal/apiserver/tables":     {},

@@ -52,8 +52,11 @@ func (o *Options) pkiDir() string {
 	if o.PKIDir != "" {
 		return o.PKIDir
 	}
-	return filepath.Join(o.DataDir, "pki")
+	return PKIDir(o.DataDir)
 }
+
+// PKIDir is where a data directory has its certificate authority, unless a server is given another place.
+func PKIDir(dataDir string) string { return filepath.Join(dataDir, "pki") }
 
 // Server is one API server with its store.
 type Server struct {
@@ -148,6 +151,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 		return err
 	}
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
+	serveSnapshots(s.generic, schemes, etcd)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
 	if err := s.generic.AddReadyzChecks(namedCheck("etcd", etcd.Check)); err != nil {
 		return err

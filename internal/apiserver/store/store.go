@@ -43,6 +43,7 @@ type Store struct {
 	// copying is held shared while a snapshot is read, and alone by a defragmentation, which would otherwise wait for the snapshot's
 	// reader with every write of the server behind it.
 	copying sync.RWMutex
+	closing sync.Once
 }
 
 // Open opens the store, and returns once it can be written to. For a cluster that does not answer that is up to a minute.
@@ -82,13 +83,15 @@ func (s *Store) Compactor() etcd3.Compactor { return s.compactor }
 // Alone says that no other server can have this store open.
 func (s *Store) Alone() bool { return s.member != nil }
 
-// Close stops the store; what was acknowledged is on disk already.
+// Close stops the store; what was acknowledged is on disk already. To close it again does nothing.
 func (s *Store) Close() {
-	s.compactor.Stop()
-	_ = s.client.Close()
-	if s.member != nil {
-		s.member.Close()
-	}
+	s.closing.Do(func() {
+		s.compactor.Stop()
+		_ = s.client.Close()
+		if s.member != nil {
+			s.member.Close()
+		}
+	})
 }
 
 // checkTimeout is how long a store may take to answer before it counts as hanging.

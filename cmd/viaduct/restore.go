@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"viaduct/internal/apiserver"
+	"viaduct/internal/apiserver/backup"
+)
+
+func newRestore(con console, logs *logOptions) *cobra.Command {
+	var o backupOptions
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Bring back what 'viaduct backup' saved",
+		Long: `Verifies FILE and brings back the store and the certificate authority that it holds, on a --data-dir that no server uses. A server started
+on it then has every object as of the moment of the backup; clients that saw later ones list everything anew.
+
+A data directory that holds something already is refused. With --force what it holds is moved aside, not deleted.`,
+		Example: "  viaduct restore /backups/viaduct-2026-11-23.tar --data-dir /var/lib/viaduct",
+		Args:    fileArg,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			logs.start(con.Err)
+			ctx, stop := onSignal(cmd.Context(), con.Err)
+			defer stop()
+			if err := o.absolute(); err != nil {
+				return err
+			}
+			return o.restore(ctx, con, args[0])
+		},
+	}
+	o.register(cmd)
+	cmd.Flags().BoolVar(&o.force, "force", false, "replace what --data-dir and --pki-dir hold; it is moved aside")
+	return cmd
+}
+
+func (o *backupOptions) restore(ctx context.Context, con console, file string) error {
+	dataDir, err := makeDataDir(o.dataDir)
+	if err != nil {
+		return err
+	}
+	unlock, err := takeLocks(dataDir, serverLock)
+	if err != nil {
+		return fmt.Errorf("claiming the data directory: %w", err)
+	}
+	defer unlock()
+	start := time.Now()
+	fmt.Fprintf(con.Err, "verifying %s, and preparing what it holds\n", file)
+	restored, err := backup.Restore(ctx, file, backup.Target{StoreDir: apiserver.StoreDir(dataDir), PKIDir: o.pkiDir, Replace: o.force})
+	if errors.Is(err, backup.ErrNotEmpty) {
+		return fmt.Errorf("%w: give another --data-dir, or --force to move aside what is there", err)
+	}
+	if err != nil {
+		return fmt.Errorf("restoring %s: %w", file, err)
+	}
+	fmt.Fprintf(con.Out, "restored    %s\nstore       %s, %d keys as of revision %d\nauthority   %d files in %s\n",
+		file, megabytes(restored.Size), restored.Keys, restored.Revision, restored.PKIFiles, o.pkiDir)
+	for _, aside := range restored.Aside {
+		fmt.Fprintf(con.Out, "moved aside %s\n", aside)
+	}
+	fmt.Fprintf(con.Out, "took %d ms\n", time.Since(start).Milliseconds())
+	return nil
+}

@@ -1,0 +1,188 @@
+package backup
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"viaduct/internal/apiserver/store"
+)
+
+// A Target is where a backup is restored to.
+type Target struct {
+	StoreDir string // the store's own
+	PKIDir   string
+	Replace  bool // what is there is moved aside, rather than a reason to refuse
+}
+
+// Restored is what Restore has done.
+type Restored struct {
+	store.Contents
+	PKIFiles int
+	Aside    []string // where what was there before is now
+}
+
+// ErrNotEmpty says that there is something where a backup was to be restored.
+var ErrNotEmpty = errors.New("is not empty")
+
+// Restore brings back what the backup file at path holds. The whole file is verified, and everything made ready beside the target, before
+// anything in it is touched. No server may be using the target.
+func Restore(ctx context.Context, path string, to Target) (r Restored, err error) {
+	if err := to.check(); err != nil {
+		return Restored{}, err
+	}
+	parent := filepath.Dir(to.StoreDir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return Restored{}, err
+	}
+	work, err := os.MkdirTemp(parent, "restoring-") // beside the store, for it is to be renamed
+	if err != nil {
+		return Restored{}, err
+	}
+	defer os.RemoveAll(work)
+	if r.PKIFiles, err = unpack(path, work); err != nil {
+		return Restored{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	made := filepath.Join(work, "etcd")
+	if r.Contents, err = store.Restore(ctx, filepath.Join(work, snapshotName), made); err != nil {
+		return Restored{}, err
+	}
+	return r, r.put(to, made, filepath.Join(work, pkiPrefix))
+}
+
+// check refuses a target that holds something, unless that may be replaced.
+func (t Target) check() error {
+	if t.Replace {
+		return nil
+	}
+	for _, dir := range []string{t.StoreDir, t.PKIDir} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if len(entries) > 0 {
+			return fmt.Errorf("%s %w", dir, ErrNotEmpty)
+		}
+	}
+	return nil
+}
+
+// put moves aside what is in the way, and what was restored into its place.
+func (r *Restored) put(to Target, madeStore, madePKI string) error {
+	suffix := time.Now().Format(".20060102-150405")
+	for _, dir := range []string{to.StoreDir, to.PKIDir} {
+		if err := os.Remove(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue // it was empty
+		}
+		if err := os.Rename(dir, dir+suffix); err != nil {
+			return fmt.Errorf("moving aside what is there: %w", err)
+		}
+		r.Aside = append(r.Aside, dir+suffix)
+	}
+	if err := copyFiles(madePKI, to.PKIDir); err != nil {
+		return fmt.Errorf("restoring the certificate authority: %w", err)
+	}
+	if err := os.Rename(madeStore, to.StoreDir); err != nil {
+		return fmt.Errorf("restoring the store: %w", err)
+	}
+	return syncDir(filepath.Dir(to.StoreDir))
+}
+
+// copyFiles copies rather than renames: a certificate authority may be on another disk.
+func copyFiles(from, to string) error {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		text, err := os.ReadFile(filepath.Join(from, entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(to, entry.Name()), strings.NewReader(string(text))); err != nil {
+			return err
+		}
+	}
+	return syncDir(to)
+}
+
+// unpack writes what a backup holds to dir, and refuses what Write would not have written, a sum that is wrong, and a file without sums: it
+// was cut short.
+func unpack(path, dir string) (pkiFiles int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := os.Mkdir(filepath.Join(dir, pkiPrefix), 0o700); err != nil {
+		return 0, err
+	}
+	var sums strings.Builder
+	for archive := tar.NewReader(f); ; {
+		header, err := archive.Next()
+		if err != nil {
+			return 0, fmt.Errorf("it is no whole backup: %w", noEOF(err))
+		}
+		if header.Name == sumsName {
+			return pkiFiles, checkSums(archive, sums.String())
+		}
+		if !isOurs(header) {
+			return 0, fmt.Errorf("it is no backup: it holds %q", header.Name)
+		}
+		hash := sha256.New()
+		if err := writeFile(filepath.Join(dir, header.Name), io.TeeReader(archive, hash)); err != nil {
+			return 0, fmt.Errorf("%s: %w", header.Name, noEOF(err))
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", hash.Sum(nil), header.Name)
+		if header.Name != snapshotName {
+			pkiFiles++
+		}
+	}
+}
+
+// isOurs says whether Write makes such entries.
+func isOurs(h *tar.Header) bool {
+	name, inPKI := strings.CutPrefix(h.Name, pkiPrefix)
+	return h.Typeflag == tar.TypeReg && (h.Name == snapshotName ||
+		inPKI && h.Size <= maxSmallFile && name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, `/\`))
+}
+
+// noEOF calls an end that comes too early by its name.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func checkSums(said io.Reader, have string) error {
+	want, err := io.ReadAll(io.LimitReader(said, maxSmallFile))
+	if err != nil {
+		return fmt.Errorf("it is no whole backup: %w", noEOF(err))
+	}
+	if string(want) != have {
+		return errors.New("it is damaged: the SHA-256 sums in it are not those of what it holds")
+	}
+	return nil
+}
+
+// writeFile writes a new file for its owner alone.
+func writeFile(path string, from io.Reader) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	return errors.Join(err, f.Sync(), f.Close())
+}
