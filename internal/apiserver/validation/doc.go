@@ -7,7 +7,16 @@
 // look at any object but those given. The Default and Prepare functions change the object they are given and nothing else; the
 // Validate functions change nothing.
 //
-// Fields that Viaduct does not use pass unchecked, so that a manifest written for a larger cluster is not refused for them.
+// Paths and kinds of errors are upstream's, the odd ones too: spec.LoadBalancerSourceRanges with its capital, the bare
+// allocateLoadBalancerNodePorts, metadata.taints. A comment says so where one is met.
+//
+// Fields that Viaduct does not use pass with their syntax checked, or unchecked where even that would be a field of its own (disks of
+// cloud providers, Windows), so that a manifest written for a larger cluster is not refused for them.
+//
+// Endpoints are the way by which one user could make the server's proxy, or another's traffic, reach an address that only the server or
+// a node can reach (the confused deputy of CVE-2021-25740). So loopback, link-local, link-local multicast and unspecified addresses are
+// refused in Endpoints, EndpointSlices and externalIPs. In the loopback mode (Options.AllowLoopback) 127.0.0.0/8 and ::1 are
+// addresses of Pods, so the first two may hold them, and nothing else changes: link-local never passes.
 package validation
 
 import (

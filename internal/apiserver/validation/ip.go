@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 
 	v1 "k8s.io/api/core/v1"
 	syntax "k8s.io/apimachinery/pkg/util/validation"
@@ -80,11 +81,14 @@ func addressPair(path *field.Path, ips []string) field.ErrorList {
 	var errs field.ErrorList
 	for i, ip := range ips {
 		errs = append(errs, address(path.Index(i), ip)...)
+		if slices.Contains(ips[:i], ip) {
+			errs = append(errs, field.Duplicate(path.Index(i), ip))
+		}
 	}
 	if len(ips) > 2 {
 		return append(errs, field.Invalid(path, ips, "may hold two addresses at most, one of each family"))
 	}
-	if len(ips) == 2 && len(errs) == 0 && familyOf(ips[0]) == familyOf(ips[1]) {
+	if len(ips) == 2 && familyOf(ips[0]) == familyOf(ips[1]) {
 		errs = append(errs, field.Invalid(path, ips, fmt.Sprintf("may hold one %s address at most", familyOf(ips[0]))))
 	}
 	return errs

@@ -1,7 +1,9 @@
 package validation
 
 import (
+	"fmt"
 	"math"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -17,7 +19,6 @@ func ValidatePod(pod *v1.Pod) field.ErrorList {
 	errs := concat(
 		newMeta(&pod.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain),
 		podSpec(&pod.Spec, path),
-		gracePeriod(pod.Spec.TerminationGracePeriodSeconds, path.Child("terminationGracePeriodSeconds")),
 	)
 	if len(pod.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("ephemeralContainers"), "a Pod cannot be created with them"))
@@ -42,29 +43,50 @@ func podSpec(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return concat(
 		errs,
 		podContainers(s, volumes, path),
-		requiredOneOf(path.Child("restartPolicy"), s.RestartPolicy,
-			v1.RestartPolicyAlways, v1.RestartPolicyOnFailure, v1.RestartPolicyNever),
-		activeDeadline(s.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds")),
+		podEnd(s, path),
 		podNames(s, path),
 		podDNS(s, path),
 		metavalidation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector")),
+		podAffinity(s.Affinity, path.Child("affinity")),
+		spreadConstraints(s.TopologySpreadConstraints, path.Child("topologySpreadConstraints")),
 		podTolerations(s.Tolerations, path.Child("tolerations")),
-		podUsers(s.SecurityContext, path.Child("securityContext")),
+		podSecurity(s, path),
 		podGates(s, path),
 		hostAliases(s.HostAliases, path.Child("hostAliases")),
+		containerResources(&v1.ResourceRequirements{Limits: s.Overhead}, path.Child("overhead")),
+		podPlatform(s, path),
 	)
 }
 
-// gracePeriod checks how many seconds the Pod may take to end. Servers of old stored negative numbers, so it is not asked of Pods that
-// are there already.
-func gracePeriod(seconds *int64, path *field.Path) field.ErrorList {
-	if seconds == nil {
-		return field.ErrorList{field.Required(path, "")}
+// podEnd checks when and how the Pod ends. A negative grace period is taken to be one second, so it passes.
+func podEnd(s *v1.PodSpec, path *field.Path) field.ErrorList {
+	errs := concat(
+		requiredOneOf(path.Child("restartPolicy"), s.RestartPolicy,
+			v1.RestartPolicyAlways, v1.RestartPolicyOnFailure, v1.RestartPolicyNever),
+		activeDeadline(s.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds")),
+	)
+	if s.TerminationGracePeriodSeconds == nil {
+		errs = append(errs, field.Required(path.Child("terminationGracePeriodSeconds"), ""))
 	}
-	if *seconds < 0 {
-		return field.ErrorList{field.Invalid(path, *seconds, "must not be negative")}
+	return errs
+}
+
+// podPlatform checks what a scheduler and a node choose by.
+func podPlatform(s *v1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if s.PreemptionPolicy != nil {
+		errs = requiredOneOf(path.Child("preemptionPolicy"), *s.PreemptionPolicy, v1.PreemptLowerPriority, v1.PreemptNever)
 	}
-	return nil
+	if s.RuntimeClassName != nil {
+		errs = append(errs, invalid(path.Child("runtimeClassName"), *s.RuntimeClassName, isSubdomain(*s.RuntimeClassName))...)
+	}
+	if s.OS == nil {
+		return errs
+	}
+	if s.OS.Name == "" {
+		return append(errs, field.Required(path.Child("os", "name"), ""))
+	}
+	return append(errs, oneOf(path.Child("os"), s.OS.Name, v1.Linux, v1.Windows)...)
 }
 
 // activeDeadline checks how many seconds the Pod may run.
@@ -76,35 +98,72 @@ func activeDeadline(seconds *int64, path *field.Path) field.ErrorList {
 }
 
 func podNames(s *v1.PodSpec, path *field.Path) field.ErrorList {
-	errs := concat(
+	return concat(
 		optionalName(path.Child("hostname"), s.Hostname, syntax.IsDNS1123Label),
 		optionalName(path.Child("subdomain"), s.Subdomain, syntax.IsDNS1123Label),
 		optionalName(path.Child("nodeName"), s.NodeName, isSubdomain),
-		optionalName(path.Child("schedulerName"), s.SchedulerName, isSubdomain),
 		optionalName(path.Child("serviceAccountName"), s.ServiceAccountName, isSubdomain),
 		optionalName(path.Child("priorityClassName"), s.PriorityClassName, isSubdomain),
 	)
-	for i, secret := range s.ImagePullSecrets {
-		errs = append(errs, required(path.Child("imagePullSecrets").Index(i).Child("name"), secret.Name, "")...)
-	}
-	return errs
 }
+
+// What a resolver can use, by the limits of the C library.
+const (
+	maxNameservers  = 3
+	maxSearchPaths  = 32
+	maxSearchLength = 2048 // of all search paths with a space between each
+)
 
 func podDNS(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	errs := requiredOneOf(path.Child("dnsPolicy"), s.DNSPolicy,
 		v1.DNSClusterFirstWithHostNet, v1.DNSClusterFirst, v1.DNSDefault, v1.DNSNone)
-	path = path.Child("dnsConfig")
-	if s.DNSPolicy == v1.DNSNone && (s.DNSConfig == nil || len(s.DNSConfig.Nameservers) == 0) {
-		errs = append(errs, field.Required(path.Child("nameservers"), "at least one when dnsPolicy is None"))
-	}
-	if s.DNSConfig == nil {
+	config, path := s.DNSConfig, path.Child("dnsConfig")
+	none := s.DNSPolicy == v1.DNSNone
+	switch {
+	case config == nil && none:
+		return append(errs, field.Required(path, "when dnsPolicy is None"))
+	case config == nil:
 		return errs
+	case len(config.Nameservers) == 0 && none:
+		return append(errs, field.Required(path.Child("nameservers"), "at least one when dnsPolicy is None"))
 	}
-	for i, ip := range s.DNSConfig.Nameservers {
-		errs = append(errs, address(path.Child("nameservers").Index(i), ip)...)
+	return concat(errs, nameservers(config.Nameservers, path.Child("nameservers")), searchPaths(config.Searches, path.Child("searches")),
+		dnsOptions(config.Options, path.Child("options")))
+}
+
+func nameservers(list []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(list) > maxNameservers {
+		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be more than %d", maxNameservers)))
 	}
-	for i, option := range s.DNSConfig.Options {
-		errs = append(errs, required(path.Child("options").Index(i).Child("name"), option.Name, "")...)
+	for i, ip := range list {
+		errs = append(errs, address(path.Index(i), ip)...)
+	}
+	return errs
+}
+
+// searchPaths checks the domains that a name is completed with. A lone dot is the root; underscores are in many a real domain.
+func searchPaths(list []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(list) > maxSearchPaths {
+		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be more than %d", maxSearchPaths)))
+	}
+	if len(strings.Join(list, " ")) > maxSearchLength {
+		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be longer than %d bytes together", maxSearchLength)))
+	}
+	for i, domain := range list {
+		if domain != "." {
+			domain = strings.TrimSuffix(domain, ".")
+			errs = append(errs, invalid(path.Index(i), domain, syntax.IsDNS1123SubdomainWithUnderscore(domain))...)
+		}
+	}
+	return errs
+}
+
+func dnsOptions(list []v1.PodDNSConfigOption, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, option := range list {
+		errs = append(errs, required(path.Index(i), option.Name, "a name")...)
 	}
 	return errs
 }
@@ -141,40 +200,14 @@ func toleration(t *v1.Toleration, path *field.Path) field.ErrorList {
 		v1.TaintEffectNoSchedule, v1.TaintEffectPreferNoSchedule, v1.TaintEffectNoExecute)...)
 }
 
-func podUsers(sc *v1.PodSecurityContext, path *field.Path) field.ErrorList {
-	if sc == nil {
-		return nil
-	}
-	errs := concat(userID(path.Child("runAsUser"), sc.RunAsUser), groupID(path.Child("runAsGroup"), sc.RunAsGroup),
-		groupID(path.Child("fsGroup"), sc.FSGroup))
-	for i, group := range sc.SupplementalGroups {
-		errs = append(errs, groupID(path.Child("supplementalGroups").Index(i), &group)...)
-	}
-	return errs
-}
-
-func userID(path *field.Path, id *int64) field.ErrorList {
-	if id == nil {
-		return nil
-	}
-	return invalid(path, *id, syntax.IsValidUserID(*id))
-}
-
-func groupID(path *field.Path, id *int64) field.ErrorList {
-	if id == nil {
-		return nil
-	}
-	return invalid(path, *id, syntax.IsValidGroupID(*id))
-}
-
 // podGates checks what keeps a Pod from being bound, and what keeps it from being ready.
 func podGates(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	names := sets.New[string]()
 	for i, gate := range s.SchedulingGates {
-		name := path.Child("schedulingGates").Index(i).Child("name")
-		errs = append(errs, requiredName(name, gate.Name, syntax.IsQualifiedName)...)
-		errs = append(errs, distinctName(name, gate.Name, names)...)
+		at := path.Child("schedulingGates").Index(i)
+		errs = append(errs, invalid(at, gate.Name, syntax.IsQualifiedName(gate.Name))...)
+		errs = append(errs, distinctName(at, gate.Name, names)...)
 	}
 	for i, gate := range s.ReadinessGates {
 		condition := string(gate.ConditionType)

@@ -13,9 +13,10 @@ import (
 type containerRules struct {
 	names        sets.Set[string] // of the containers before it; two of one Pod cannot share a name
 	hostPorts    sets.Set[hostPort]
-	volumes      sets.Set[string] // that the Pod has
-	hostNetwork  bool
-	graceSeconds int64
+	volumes      volumesByName
+	hostNetwork  bool   // of the main containers; others may differ
+	ownUsers     bool   // hostUsers is false
+	graceSeconds *int64 // nil where the Pod does not say, which is reported by itself
 }
 
 // hostPort is what two containers of one Pod cannot both take from the host.
@@ -25,10 +26,10 @@ type hostPort struct {
 	Port     int32
 }
 
-func podContainers(s *v1.PodSpec, volumes sets.Set[string], path *field.Path) field.ErrorList {
-	rules := &containerRules{names: sets.New[string](), volumes: volumes, hostNetwork: s.HostNetwork}
-	if s.TerminationGracePeriodSeconds != nil {
-		rules.graceSeconds = *s.TerminationGracePeriodSeconds
+func podContainers(s *v1.PodSpec, volumes volumesByName, path *field.Path) field.ErrorList {
+	rules := &containerRules{
+		names: sets.New[string](), volumes: volumes, hostNetwork: s.HostNetwork,
+		ownUsers: s.HostUsers != nil && !*s.HostUsers, graceSeconds: s.TerminationGracePeriodSeconds,
 	}
 	var errs field.ErrorList
 	if len(s.Containers) == 0 {
@@ -39,6 +40,7 @@ func podContainers(s *v1.PodSpec, volumes sets.Set[string], path *field.Path) fi
 		errs = append(errs, container(&s.Containers[i], rules, path.Child("containers").Index(i))...)
 		errs = append(errs, hooksAndProbes(&s.Containers[i], rules, path.Child("containers").Index(i))...)
 	}
+	rules.hostNetwork = false
 	for i := range s.InitContainers {
 		rules.hostPorts = sets.New[hostPort]() // they run one after the other
 		errs = append(errs, initContainer(&s.InitContainers[i], rules, path.Child("initContainers").Index(i))...)
@@ -73,9 +75,10 @@ func container(c *v1.Container, rules *containerRules, path *field.Path) field.E
 		containerPolicies(c, path),
 		containerPorts(c.Ports, rules, path.Child("ports")),
 		containerEnv(c, path),
-		volumeMounts(c.VolumeMounts, rules.volumes, path.Child("volumeMounts")),
+		volumeMounts(c, rules.volumes, path.Child("volumeMounts")),
+		volumeDevices(c, rules.volumes, path.Child("volumeDevices")),
 		containerResources(&c.Resources, path.Child("resources")),
-		containerUser(c.SecurityContext, path.Child("securityContext")),
+		containerSecurity(c.SecurityContext, rules.ownUsers, path.Child("securityContext")),
 	)
 }
 
@@ -86,12 +89,16 @@ func containerImage(c *v1.Container, path *field.Path) field.ErrorList {
 	return required(path.Child("image"), c.Image, "")
 }
 
+// pulls checks when an image is fetched.
+func pulls(policy v1.PullPolicy, path *field.Path) field.ErrorList {
+	return requiredOneOf(path, policy, v1.PullAlways, v1.PullIfNotPresent, v1.PullNever)
+}
+
 func containerPolicies(c *v1.Container, path *field.Path) field.ErrorList {
 	errs := concat(
-		required(path.Child("terminationMessagePath"), c.TerminationMessagePath, ""),
 		requiredOneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 			v1.TerminationMessageReadFile, v1.TerminationMessageFallbackToLogsOnError),
-		requiredOneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy, v1.PullAlways, v1.PullIfNotPresent, v1.PullNever),
+		pulls(c.ImagePullPolicy, path.Child("imagePullPolicy")),
 	)
 	if c.RestartPolicy != nil {
 		errs = append(errs, oneOf(path.Child("restartPolicy"), *c.RestartPolicy, v1.ContainerRestartPolicyAlways,
@@ -121,31 +128,24 @@ func containerPort(port *v1.ContainerPort, names sets.Set[string], path *field.P
 	} else {
 		errs = append(errs, portNumber(path.Child("containerPort"), port.ContainerPort)...)
 	}
-	if port.HostIP != "" {
-		errs = append(errs, address(path.Child("hostIP"), port.HostIP)...)
-	}
 	return errs
 }
 
+// takeHostPort checks the port of the host. Its address, hostIP, may be any text, as upstream lets it.
 func takeHostPort(port *v1.ContainerPort, rules *containerRules, path *field.Path) field.ErrorList {
+	path = path.Child("hostPort")
+	var errs field.ErrorList
 	if rules.hostNetwork && port.HostPort != port.ContainerPort {
-		return field.ErrorList{field.Invalid(path.Child("hostPort"), port.HostPort, "must be the containerPort when hostNetwork is set")}
+		errs = append(errs, field.Invalid(path, port.HostPort, "must be the containerPort when hostNetwork is set"))
 	}
 	if port.HostPort == 0 {
-		return nil
+		return errs
 	}
-	errs := portNumber(path.Child("hostPort"), port.HostPort)
+	errs = append(errs, portNumber(path, port.HostPort)...)
 	key := hostPort{port.Protocol, port.HostIP, port.HostPort}
 	if rules.hostPorts.Has(key) {
-		errs = append(errs, field.Duplicate(path.Child("hostPort"), port.HostPort))
+		errs = append(errs, field.Duplicate(path, port.HostPort))
 	}
 	rules.hostPorts.Insert(key)
 	return errs
-}
-
-func containerUser(sc *v1.SecurityContext, path *field.Path) field.ErrorList {
-	if sc == nil {
-		return nil
-	}
-	return concat(userID(path.Child("runAsUser"), sc.RunAsUser), groupID(path.Child("runAsGroup"), sc.RunAsGroup))
 }

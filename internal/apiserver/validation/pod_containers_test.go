@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -29,15 +30,22 @@ func TestContainers(t *testing.T) {
 		{"port 0", ports(v1.ContainerPort{}), "Required " + at + "ports[0].containerPort"},
 		{"port too large", ports(v1.ContainerPort{ContainerPort: 65536}), "Invalid " + at + "ports[0].containerPort"},
 		{"port protocol", ports(v1.ContainerPort{ContainerPort: 1, Protocol: "x"}), "NotSupported " + at + "ports[0].protocol"},
-		{"host IP", ports(v1.ContainerPort{ContainerPort: 1, HostIP: "x"}), "Invalid " + at + "ports[0].hostIP"},
+		{"host IP", ports(v1.ContainerPort{ContainerPort: 1, HostIP: "x"}), ""},
 		{"host port", ports(v1.ContainerPort{ContainerPort: 1, HostPort: 65536}), "Invalid " + at + "ports[0].hostPort"},
 		{"host port twice", ports(v1.ContainerPort{ContainerPort: 1, HostPort: 9}, v1.ContainerPort{ContainerPort: 2, HostPort: 9}), "Duplicate " + at + "ports[1].hostPort"},
+		{"host network of an init container", func(p *v1.Pod) {
+			p.Spec.HostNetwork = true
+			p.Spec.InitContainers[0].Ports = []v1.ContainerPort{{ContainerPort: 1, HostPort: 2}}
+		}, ""},
+		{"host port of two containers", func(p *v1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, v1.Container{Name: "d", Image: "i", Ports: []v1.ContainerPort{{ContainerPort: 2, HostPort: 9}}})
+			ports(v1.ContainerPort{ContainerPort: 1, HostPort: 9})(p)
+		}, "Duplicate spec.containers[1].ports[0].hostPort"},
 		{"host network", func(p *v1.Pod) {
 			p.Spec.HostNetwork = true
 			ports(v1.ContainerPort{ContainerPort: 1, HostPort: 2})(p)
 		}, "Invalid " + at + "ports[0].hostPort"},
 		{"limit", first(func(c *v1.Container) { c.Resources.Limits = quantities("cpu", "-1") }), "Invalid " + at + "resources.limits[cpu]\nInvalid " + at + "resources.requests[cpu]"},
-		{"resource name", first(func(c *v1.Container) { c.Resources.Requests = quantities("a b", "1") }), "Invalid " + at + "resources.requests[a b]"},
 		{"request above the limit", first(func(c *v1.Container) {
 			c.Resources = v1.ResourceRequirements{Limits: quantities("cpu", "1"), Requests: quantities("cpu", "2")}
 		}), "Invalid " + at + "resources.requests"},
@@ -84,18 +92,27 @@ func TestEnv(t *testing.T) {
 		{"label", ref("metadata.labels['app']"), ""},
 		{"annotation", ref("metadata.annotations['Example.com/A']"), ""},
 		{"no field", ref(""), "Required " + fieldPath},
-		{"unknown field", ref("spec.containers"), "NotSupported " + fieldPath},
+		{"unknown field", ref("spec.containers"), "Invalid " + fieldPath},
+		{"field that changes", ref("status.phase"), "NotSupported " + fieldPath},
 		{"all labels", ref("metadata.labels"), "NotSupported " + fieldPath},
-		{"label, malformed", ref("metadata.labels['a b']"), "Invalid " + fieldPath},
+		{"label, malformed", ref("metadata.labels['a b']"), "Invalid " + at + ".fieldRef"},
+		{"annotation, malformed", ref("metadata.annotations['a b']"), "Invalid " + at + ".fieldRef"},
 		{"entry of what has none", ref("spec.nodeName['a']"), "Invalid " + fieldPath},
 		{"field of another version", from(v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{APIVersion: "v2", FieldPath: "status.podIP"}}), "Invalid " + fieldPath},
 		{"resource", from(v1.EnvVarSource{ResourceFieldRef: &v1.ResourceFieldSelector{}}), "Required " + at + ".resourceFieldRef.resource"},
-		{"config map key", from(v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{}}), "Required " + at + ".configMapKeyRef.name\nRequired " + at + ".configMapKeyRef.key"},
+		{"unknown resource", from(v1.EnvVarSource{ResourceFieldRef: &v1.ResourceFieldSelector{Resource: "limits.gpu"}}), "NotSupported " + at + ".resourceFieldRef.resource"},
+		{"huge pages", from(v1.EnvVarSource{ResourceFieldRef: &v1.ResourceFieldSelector{Resource: "limits.hugepages-2Mi", Divisor: resource.MustParse("1Ki")}}), ""},
+		{"cpu in mebis", from(v1.EnvVarSource{ResourceFieldRef: &v1.ResourceFieldSelector{Resource: "limits.cpu", Divisor: resource.MustParse("1Mi")}}),
+			"Invalid " + at + ".resourceFieldRef.divisor"},
+		{"memory in mebis", from(v1.EnvVarSource{ResourceFieldRef: &v1.ResourceFieldSelector{Resource: "limits.memory", Divisor: resource.MustParse("1Mi")}}), ""},
+		{"config map key", from(v1.EnvVarSource{ConfigMapKeyRef: &v1.ConfigMapKeySelector{}}), "Invalid " + at + ".configMapKeyRef.name\nRequired " + at + ".configMapKeyRef.key"},
 		{"secret key", from(v1.EnvVarSource{SecretKeyRef: &v1.SecretKeySelector{LocalObjectReference: name, Key: "a b"}}), "Invalid " + at + ".secretKeyRef.key"},
 		{"a whole map", all(v1.EnvFromSource{Prefix: "P_", ConfigMapRef: &v1.ConfigMapEnvSource{LocalObjectReference: name}}), ""},
-		{"of nothing", all(v1.EnvFromSource{}), "Invalid spec.containers[0].envFrom[0]"},
+		{"of nothing", all(v1.EnvFromSource{}), "Invalid spec.containers[0].envFrom"},
+		{"of what cannot be", all(v1.EnvFromSource{SecretRef: &v1.SecretEnvSource{LocalObjectReference: v1.LocalObjectReference{Name: "A"}}}),
+			"Invalid spec.containers[0].envFrom[0].secretRef.name"},
 		{"of two", all(v1.EnvFromSource{ConfigMapRef: &v1.ConfigMapEnvSource{LocalObjectReference: name}, SecretRef: &v1.SecretEnvSource{}}),
-			"Invalid spec.containers[0].envFrom[0]\nRequired spec.containers[0].envFrom[0].secretRef.name"},
+			"Invalid spec.containers[0].envFrom\nRequired spec.containers[0].envFrom[0].secretRef.name"},
 		{"prefix", all(v1.EnvFromSource{Prefix: "=", ConfigMapRef: &v1.ConfigMapEnvSource{}}),
 			"Invalid spec.containers[0].envFrom[0].prefix\nRequired spec.containers[0].envFrom[0].configMapRef.name"},
 	})
@@ -119,7 +136,7 @@ func TestProbes(t *testing.T) {
 		{"two", by(v1.ProbeHandler{TCPSocket: tcp, GRPC: &v1.GRPCAction{Port: 80}}), "Forbidden " + at + ".grpc"},
 		{"exec of nothing", by(v1.ProbeHandler{Exec: &v1.ExecAction{}}), "Required " + at + ".exec.command"},
 		{"http, malformed", by(v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Port: intstr.FromInt32(0), Scheme: "x", HTTPHeaders: []v1.HTTPHeader{{Name: "a b"}}}}),
-			"Invalid " + at + ".httpGet.port\nNotSupported " + at + ".httpGet.scheme\nInvalid " + at + ".httpGet.httpHeaders[0].name"},
+			"Invalid " + at + ".httpGet.port\nNotSupported " + at + ".httpGet.scheme\nInvalid " + at + ".httpGet.httpHeaders"},
 		{"tcp port", by(v1.ProbeHandler{TCPSocket: &v1.TCPSocketAction{Port: intstr.FromString("80")}}), "Invalid " + at + ".tcpSocket.port"},
 		{"grpc port", by(v1.ProbeHandler{GRPC: &v1.GRPCAction{}}), "Invalid " + at + ".grpc.port"},
 		{"negative numbers", ready(v1.Probe{ProbeHandler: v1.ProbeHandler{TCPSocket: tcp}, InitialDelaySeconds: -1, TimeoutSeconds: -1, PeriodSeconds: -1, SuccessThreshold: -1, FailureThreshold: -1}),
@@ -138,7 +155,7 @@ func TestProbes(t *testing.T) {
 		{"hook of nothing", before(v1.LifecycleHandler{}), "Required " + stop},
 		{"two hooks", before(v1.LifecycleHandler{HTTPGet: &v1.HTTPGetAction{Port: intstr.FromInt32(1)}, Sleep: &v1.SleepAction{}}), "Forbidden " + stop + ".sleep"},
 		{"hook that sleeps", before(v1.LifecycleHandler{Sleep: &v1.SleepAction{Seconds: 30}}), ""},
-		{"hook that sleeps too long", before(v1.LifecycleHandler{Sleep: &v1.SleepAction{Seconds: 31}}), "Invalid " + stop + ".sleep.seconds"},
+		{"hook that sleeps too long", before(v1.LifecycleHandler{Sleep: &v1.SleepAction{Seconds: 31}}), "Invalid " + stop + ".sleep"},
 		{"hook to a bad port", before(v1.LifecycleHandler{TCPSocket: &v1.TCPSocketAction{}}), "Invalid " + stop + ".tcpSocket.port"},
 	})
 	expect(t, httpGet(&v1.HTTPGetAction{Port: intstr.FromInt32(1), Scheme: "HTTP"}, field.NewPath("get")), "Required get.path")

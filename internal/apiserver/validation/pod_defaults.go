@@ -167,6 +167,9 @@ func defaultVolume(v *v1.VolumeSource) {
 	if countPointers(v) == 0 {
 		v.EmptyDir = &v1.EmptyDirVolumeSource{}
 	}
+	if v.Image != nil {
+		defaultTo(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
+	}
 	if v.HostPath != nil {
 		defaultPointer(&v.HostPath.Type, v1.HostPathUnset)
 	}

@@ -15,6 +15,18 @@ var (
 	envFields = []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
 		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"}
 	fileFields = []string{"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"}
+	// podFields are those that can be named at all, though not for every purpose.
+	podFields = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
+		"spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP", "status.hostIPs",
+		"status.podIP", "status.podIPs"}
+)
+
+// The amounts of a container that a variable or a file may be made from, and in which units.
+var (
+	resourceFields = []string{"limits.cpu", "limits.memory", "limits.ephemeral-storage", "requests.cpu", "requests.memory",
+		"requests.ephemeral-storage"}
+	cpuUnits  = []string{"1m", "1"}
+	byteUnits = []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
 )
 
 func containerEnv(c *v1.Container, path *field.Path) field.ErrorList {
@@ -23,7 +35,7 @@ func containerEnv(c *v1.Container, path *field.Path) field.ErrorList {
 		errs = append(errs, envVar(&c.Env[i], path.Child("env").Index(i))...)
 	}
 	for i := range c.EnvFrom {
-		errs = append(errs, envFrom(&c.EnvFrom[i], path.Child("envFrom").Index(i))...)
+		errs = append(errs, envFrom(&c.EnvFrom[i], path.Child("envFrom"), i)...)
 	}
 	return errs
 }
@@ -51,7 +63,7 @@ func envSource(source *v1.EnvVarSource, path *field.Path) field.ErrorList {
 		errs = append(errs, fieldRef(ref, envFields, path.Child("fieldRef"))...)
 	}
 	if ref := source.ResourceFieldRef; ref != nil {
-		errs = append(errs, required(path.Child("resourceFieldRef", "resource"), ref.Resource, "")...)
+		errs = append(errs, resourceRef(ref, path.Child("resourceFieldRef"))...)
 	}
 	if ref := source.ConfigMapKeyRef; ref != nil {
 		errs = append(errs, keyRef(ref.Name, ref.Key, path.Child("configMapKeyRef"))...)
@@ -64,9 +76,29 @@ func envSource(source *v1.EnvVarSource, path *field.Path) field.ErrorList {
 
 func keyRef(name, key string, path *field.Path) field.ErrorList {
 	return concat(
-		required(path.Child("name"), name, ""),
+		invalid(path.Child("name"), name, isSubdomain(name)),
 		requiredName(path.Child("key"), key, syntax.IsConfigMapKey),
 	)
+}
+
+// resourceRef checks a reference to what a container asks for.
+func resourceRef(ref *v1.ResourceFieldSelector, path *field.Path) field.ErrorList {
+	bytes := strings.HasPrefix(ref.Resource, "limits.hugepages-") || strings.HasPrefix(ref.Resource, "requests.hugepages-")
+	var errs field.ErrorList
+	switch {
+	case ref.Resource == "":
+		return field.ErrorList{field.Required(path.Child("resource"), "")}
+	case !bytes:
+		errs = oneOf(path.Child("resource"), ref.Resource, slices.Clone(resourceFields)...)
+	}
+	units := byteUnits
+	if strings.HasSuffix(ref.Resource, ".cpu") {
+		units = cpuUnits
+	}
+	if len(errs) == 0 && !ref.Divisor.IsZero() && !slices.Contains(units, ref.Divisor.String()) {
+		errs = append(errs, field.Invalid(path.Child("divisor"), ref.Divisor.String(), "must be one of "+strings.Join(units, ", ")))
+	}
+	return errs
 }
 
 // fieldRef checks a reference to a field of the Pod itself: one of fields, or one label or annotation.
@@ -79,14 +111,18 @@ func fieldRef(ref *v1.ObjectFieldSelector, fields []string, path *field.Path) fi
 	case ref.APIVersion != "v1":
 		return field.ErrorList{field.Invalid(path.Child("fieldPath"), ref.FieldPath, "is not a field of a Pod of version "+ref.APIVersion)}
 	}
-	path = path.Child("fieldPath")
 	if container, key, ok := subscript(ref.FieldPath); ok {
 		return mapEntry(container, key, ref.FieldPath, path)
+	}
+	path = path.Child("fieldPath")
+	if !slices.Contains(podFields, ref.FieldPath) {
+		return field.ErrorList{field.Invalid(path, ref.FieldPath, "is no field that can be named")}
 	}
 	return oneOf(path, ref.FieldPath, slices.Clone(fields)...)
 }
 
-// mapEntry checks a reference to one entry of a map in the metadata.
+// mapEntry checks a reference to one entry of a map in the metadata. What is wrong with its key is said of the whole reference, as
+// upstream says it.
 func mapEntry(container, key, whole string, path *field.Path) field.ErrorList {
 	switch container {
 	case "metadata.labels":
@@ -94,7 +130,7 @@ func mapEntry(container, key, whole string, path *field.Path) field.ErrorList {
 	case "metadata.annotations":
 		return invalid(path, key, syntax.IsQualifiedName(strings.ToLower(key)))
 	}
-	return field.ErrorList{field.Invalid(path, whole, "only labels and annotations have entries")}
+	return field.ErrorList{field.Invalid(path.Child("fieldPath"), whole, "only labels and annotations have entries")}
 }
 
 // subscript splits metadata.labels['key'] into the map and the key.
@@ -106,19 +142,22 @@ func subscript(path string) (container, key string, ok bool) {
 	return strings.Cut(inner, "['")
 }
 
-func envFrom(source *v1.EnvFromSource, path *field.Path) field.ErrorList {
+// envFrom checks one source of variables. list is the path of all of them: that there is not exactly one reference is said of it, as
+// upstream says it.
+func envFrom(source *v1.EnvFromSource, list *field.Path, i int) field.ErrorList {
+	path := list.Index(i)
 	errs := optionalName(path.Child("prefix"), source.Prefix, syntax.IsRelaxedEnvVarName)
 	switch {
 	case source.ConfigMapRef == nil && source.SecretRef == nil:
-		errs = append(errs, field.Invalid(path, "", "must have configMapRef or secretRef"))
+		errs = append(errs, field.Invalid(list, "", "must have configMapRef or secretRef"))
 	case source.ConfigMapRef != nil && source.SecretRef != nil:
-		errs = append(errs, field.Invalid(path, "", "may have one of configMapRef and secretRef only"))
+		errs = append(errs, field.Invalid(list, "", "may have one of configMapRef and secretRef only"))
 	}
 	if source.ConfigMapRef != nil {
-		errs = append(errs, required(path.Child("configMapRef", "name"), source.ConfigMapRef.Name, "")...)
+		errs = append(errs, requiredName(path.Child("configMapRef", "name"), source.ConfigMapRef.Name, isSubdomain)...)
 	}
 	if source.SecretRef != nil {
-		errs = append(errs, required(path.Child("secretRef", "name"), source.SecretRef.Name, "")...)
+		errs = append(errs, requiredName(path.Child("secretRef", "name"), source.SecretRef.Name, isSubdomain)...)
 	}
 	return errs
 }

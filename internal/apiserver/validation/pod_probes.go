@@ -91,14 +91,14 @@ func handlers(path *field.Path, ways []handler) field.ErrorList {
 		switch {
 		case !way.given:
 		case found:
-			errs = append(errs, field.Forbidden(path.Child(way.name), "there may be one handler only"))
+			errs = append(errs, field.Forbidden(path.Child(way.name), "only one of its kind may be given"))
 		default:
 			found = true
 			errs = append(errs, way.check(path.Child(way.name))...)
 		}
 	}
 	if !found {
-		errs = append(errs, field.Required(path, "a handler"))
+		errs = append(errs, field.Required(path, "one way to do it"))
 	}
 	return errs
 }
@@ -116,8 +116,8 @@ func httpGet(get *v1.HTTPGetAction, path *field.Path) field.ErrorList {
 		actionPort(get.Port, path),
 		oneOf(path.Child("scheme"), get.Scheme, v1.URISchemeHTTP, v1.URISchemeHTTPS),
 	)
-	for i, header := range get.HTTPHeaders {
-		errs = append(errs, invalid(path.Child("httpHeaders").Index(i).Child("name"), header.Name, syntax.IsHTTPHeaderName(header.Name))...)
+	for _, header := range get.HTTPHeaders {
+		errs = append(errs, invalid(path.Child("httpHeaders"), header.Name, syntax.IsHTTPHeaderName(header.Name))...)
 	}
 	return errs
 }
@@ -126,9 +126,9 @@ func actionPort(port intstr.IntOrString, path *field.Path) field.ErrorList {
 	return targetPort(path.Child("port"), port)
 }
 
-func sleep(s *v1.SleepAction, graceSeconds int64, path *field.Path) field.ErrorList {
-	if s.Seconds >= 0 && s.Seconds <= graceSeconds {
+func sleep(s *v1.SleepAction, graceSeconds *int64, path *field.Path) field.ErrorList {
+	if graceSeconds == nil || s.Seconds >= 0 && s.Seconds <= *graceSeconds {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path.Child("seconds"), s.Seconds, "must be between 0 and terminationGracePeriodSeconds")}
+	return field.ErrorList{field.Invalid(path, s.Seconds, "must be between 0 and terminationGracePeriodSeconds")}
 }

@@ -2,6 +2,8 @@ package validation
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,22 +101,41 @@ func TestPod(t *testing.T) {
 		{"name", func(p *v1.Pod) { p.Name = "A" }, "Invalid metadata.name"},
 		{"no containers", func(p *v1.Pod) { p.Spec.Containers = nil }, "Required spec.containers"},
 		{"restart policy", func(p *v1.Pod) { p.Spec.RestartPolicy = "x" }, "NotSupported spec.restartPolicy"},
-		{"grace", func(p *v1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr[int64](-1) }, "Invalid spec.terminationGracePeriodSeconds"},
+		{"grace", func(p *v1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr[int64](-1) }, ""},
 		{"deadline", func(p *v1.Pod) { p.Spec.ActiveDeadlineSeconds = ptr[int64](0) }, "Invalid spec.activeDeadlineSeconds"},
 		{"deadline, far", func(p *v1.Pod) { p.Spec.ActiveDeadlineSeconds = ptr[int64](math.MaxInt32 + 1) }, "Invalid spec.activeDeadlineSeconds"},
 		{"host name", func(p *v1.Pod) { p.Spec.Hostname = "a.b" }, "Invalid spec.hostname"},
 		{"subdomain", func(p *v1.Pod) { p.Spec.Subdomain = "A" }, "Invalid spec.subdomain"},
 		{"node", func(p *v1.Pod) { p.Spec.NodeName = "A" }, "Invalid spec.nodeName"},
 		{"service account", func(p *v1.Pod) { p.Spec.ServiceAccountName = "A" }, "Invalid spec.serviceAccountName"},
-		{"scheduler", func(p *v1.Pod) { p.Spec.SchedulerName = "A" }, "Invalid spec.schedulerName"},
+		{"scheduler", func(p *v1.Pod) { p.Spec.SchedulerName = "A" }, ""},
 		{"priority class", func(p *v1.Pod) { p.Spec.PriorityClassName = "A" }, "Invalid spec.priorityClassName"},
-		{"pull secret", func(p *v1.Pod) { p.Spec.ImagePullSecrets = make([]v1.LocalObjectReference, 1) }, "Required spec.imagePullSecrets[0].name"},
+		{"pull secret", func(p *v1.Pod) { p.Spec.ImagePullSecrets = make([]v1.LocalObjectReference, 1) }, ""},
+		{"runtime class", func(p *v1.Pod) { p.Spec.RuntimeClassName = ptr("A") }, "Invalid spec.runtimeClassName"},
+		{"preemption", func(p *v1.Pod) { p.Spec.PreemptionPolicy = ptr(v1.PreemptNever) }, ""},
+		{"no preemption", func(p *v1.Pod) { p.Spec.PreemptionPolicy = ptr(v1.PreemptionPolicy("")) }, "Required spec.preemptionPolicy"},
+		{"unknown preemption", func(p *v1.Pod) { p.Spec.PreemptionPolicy = ptr(v1.PreemptionPolicy("x")) }, "NotSupported spec.preemptionPolicy"},
+		{"no system", func(p *v1.Pod) { p.Spec.OS = &v1.PodOS{} }, "Required spec.os.name"},
+		{"unknown system", func(p *v1.Pod) { p.Spec.OS = &v1.PodOS{Name: "plan9"} }, "NotSupported spec.os"},
+		{"overhead", func(p *v1.Pod) { p.Spec.Overhead = quantities("cpu", "-1") }, "Invalid spec.overhead.limits[cpu]"},
 		{"node selector", func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"a b": ""} }, "Invalid spec.nodeSelector"},
 		{"DNS policy", func(p *v1.Pod) { p.Spec.DNSPolicy = "x" }, "NotSupported spec.dnsPolicy"},
-		{"DNS of its own, none", func(p *v1.Pod) { p.Spec.DNSPolicy = "None" }, "Required spec.dnsConfig.nameservers"},
+		{"DNS of its own, none", func(p *v1.Pod) { p.Spec.DNSPolicy = "None" }, "Required spec.dnsConfig"},
+		{"DNS of its own, without a server", func(p *v1.Pod) { p.Spec.DNSPolicy, p.Spec.DNSConfig = "None", &v1.PodDNSConfig{} }, "Required spec.dnsConfig.nameservers"},
+		{"DNS servers", func(p *v1.Pod) {
+			p.Spec.DNSConfig = &v1.PodDNSConfig{Nameservers: slices.Repeat([]string{"10.0.0.1"}, 4)}
+		}, "Invalid spec.dnsConfig.nameservers"},
+		{"search paths", func(p *v1.Pod) {
+			p.Spec.DNSConfig = &v1.PodDNSConfig{Searches: []string{".", "example.com.", "_tcp.example"}}
+		}, ""},
+		{"search path, malformed", func(p *v1.Pod) { p.Spec.DNSConfig = &v1.PodDNSConfig{Searches: []string{"a b"}} }, "Invalid spec.dnsConfig.searches[0]"},
+		{"too many search paths", func(p *v1.Pod) { p.Spec.DNSConfig = &v1.PodDNSConfig{Searches: slices.Repeat([]string{"a"}, 33)} }, "Invalid spec.dnsConfig.searches"},
+		{"search paths too long", func(p *v1.Pod) {
+			p.Spec.DNSConfig = &v1.PodDNSConfig{Searches: slices.Repeat([]string{strings.Repeat("a.", 100) + "a"}, 11)}
+		}, "Invalid spec.dnsConfig.searches"},
 		{"DNS of its own", func(p *v1.Pod) {
 			p.Spec.DNSConfig = &v1.PodDNSConfig{Nameservers: []string{"x"}, Options: make([]v1.PodDNSConfigOption, 1)}
-		}, "Invalid spec.dnsConfig.nameservers[0]\nRequired spec.dnsConfig.options[0].name"},
+		}, "Invalid spec.dnsConfig.nameservers[0]\nRequired spec.dnsConfig.options[0]"},
 		{"user and group", func(p *v1.Pod) {
 			p.Spec.SecurityContext = &v1.PodSecurityContext{RunAsUser: ptr[int64](-1), RunAsGroup: ptr[int64](-1), FSGroup: ptr[int64](-1), SupplementalGroups: []int64{-1}}
 		}, `Invalid spec.securityContext.runAsUser
@@ -135,7 +156,7 @@ func TestPod(t *testing.T) {
 			Invalid spec.tolerations[2].operator
 			Invalid spec.tolerations[3].effect`},
 		{"scheduling gates", func(p *v1.Pod) { p.Spec.SchedulingGates = []v1.PodSchedulingGate{{Name: "a"}, {Name: "a"}, {}} },
-			"Duplicate spec.schedulingGates[1].name\nRequired spec.schedulingGates[2].name"},
+			"Duplicate spec.schedulingGates[1]\nInvalid spec.schedulingGates[2]"},
 		{"scheduling gates and a node", func(p *v1.Pod) { p.Spec.SchedulingGates, p.Spec.NodeName = []v1.PodSchedulingGate{{Name: "a"}}, "n" }, "Forbidden spec.nodeName"},
 		{"readiness gates", func(p *v1.Pod) { p.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "a b"}} }, "Invalid spec.readinessGates[0].conditionType"},
 		{"host aliases", func(p *v1.Pod) { p.Spec.HostAliases = []v1.HostAlias{{IP: "x", Hostnames: []string{"A"}}} },
@@ -143,7 +164,6 @@ func TestPod(t *testing.T) {
 		{"ephemeral containers", func(p *v1.Pod) { p.Spec.EphemeralContainers = make([]v1.EphemeralContainer, 1) }, "Forbidden spec.ephemeralContainers"},
 		{"what is not used here passes", func(p *v1.Pod) {
 			p.Spec.RuntimeClassName, p.Spec.Affinity, p.Spec.ShareProcessNamespace = ptr("gvisor"), &v1.Affinity{NodeAffinity: &v1.NodeAffinity{}}, ptr(true)
-			p.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{{TopologyKey: "zone"}}
 		}, ""},
 	})
 	bare := &v1.Pod{ObjectMeta: validPod().ObjectMeta, Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c", Image: "i"}}}}
@@ -151,7 +171,6 @@ func TestPod(t *testing.T) {
 		Required spec.dnsPolicy
 		Required spec.terminationGracePeriodSeconds
 		Required spec.containers[0].imagePullPolicy
-		Required spec.containers[0].terminationMessagePath
 		Required spec.containers[0].terminationMessagePolicy`)
 }
 

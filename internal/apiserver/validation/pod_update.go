@@ -60,12 +60,83 @@ func moreTolerations(now, before []v1.Toleration, path *field.Path) field.ErrorL
 
 func fewerGates(now, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	had := sets.New[v1.PodSchedulingGate](before.SchedulingGates...)
-	for _, gate := range now.SchedulingGates {
+	var errs field.ErrorList
+	for i, gate := range now.SchedulingGates {
 		if !had.Has(gate) {
-			return field.ErrorList{field.Forbidden(path, "gates may be removed, not added")}
+			errs = append(errs, field.Forbidden(path.Index(i).Child("name"), "gates may be removed, not added"))
 		}
 	}
-	return nil
+	return errs
+}
+
+// narrowed lets the choice of nodes of a Pod that has gates become narrower, and puts it back as it was in munged.
+func narrowed(munged, before *v1.PodSpec, path *field.Path) field.ErrorList {
+	if len(before.SchedulingGates) == 0 {
+		return nil
+	}
+	var errs field.ErrorList
+	for key, value := range before.NodeSelector {
+		if now, ok := munged.NodeSelector[key]; !ok || now != value {
+			errs = append(errs, field.Invalid(path.Child("nodeSelector"), munged.NodeSelector, "entries may be added, not changed or removed"))
+			break
+		}
+	}
+	munged.NodeSelector = before.NodeSelector
+	had, has := nodeAffinityOf(before.Affinity), nodeAffinityOf(munged.Affinity)
+	errs = append(errs, narrowedTerms(nodeTermsOf(has), nodeTermsOf(had),
+		path.Child("affinity", "nodeAffinity", requiredTerms, "nodeSelectorTerms"))...)
+	putBackNodeAffinity(munged, before)
+	return errs
+}
+
+func nodeAffinityOf(a *v1.Affinity) *v1.NodeAffinity {
+	if a == nil {
+		return nil
+	}
+	return a.NodeAffinity
+}
+
+func nodeTermsOf(n *v1.NodeAffinity) []v1.NodeSelectorTerm {
+	if n == nil || n.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return nil
+	}
+	return n.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+}
+
+// narrowedTerms checks that no term came or went, for terms are alternatives, and that each begins with what it was.
+func narrowedTerms(now, before []v1.NodeSelectorTerm, path *field.Path) field.ErrorList {
+	if len(before) == 0 {
+		return nil
+	}
+	if len(now) != len(before) {
+		return field.ErrorList{field.Invalid(path, now, "terms may not be added or removed")}
+	}
+	var errs field.ErrorList
+	for i := range before {
+		a, b := &now[i], &before[i]
+		// A term of nothing matches no node: with a requirement it would match some.
+		widened := len(b.MatchExpressions)+len(b.MatchFields) == 0 && len(a.MatchExpressions)+len(a.MatchFields) > 0
+		if widened || !beginsWith(a.MatchExpressions, b.MatchExpressions) || !beginsWith(a.MatchFields, b.MatchFields) {
+			errs = append(errs, field.Invalid(path.Index(i), *a, "requirements may be added, not changed or removed"))
+		}
+	}
+	return errs
+}
+
+func beginsWith(now, before []v1.NodeSelectorRequirement) bool {
+	return len(now) >= len(before) && apiequality.Semantic.DeepEqual(now[:len(before):len(before)], before)
+}
+
+func putBackNodeAffinity(munged, before *v1.PodSpec) {
+	had := nodeAffinityOf(before.Affinity)
+	switch a := munged.Affinity; {
+	case a == nil && had != nil:
+		munged.Affinity = &v1.Affinity{NodeAffinity: had}
+	case a != nil && before.Affinity == nil && a.PodAffinity == nil && a.PodAntiAffinity == nil:
+		munged.Affinity = nil
+	case a != nil:
+		a.NodeAffinity = had
+	}
 }
 
 // restUnchanged puts what may change back as it was, and compares the rest.
@@ -85,65 +156,10 @@ func restUnchanged(now, before *v1.PodSpec, path *field.Path) field.ErrorList {
 			munged.TerminationGracePeriodSeconds = grace
 		}
 	}
+	errs := narrowed(munged, before, path)
 	if apiequality.Semantic.DeepEqual(munged, before) {
-		return nil
+		return errs
 	}
-	return field.ErrorList{field.Forbidden(path, "of a Pod's spec only these may change: containers[*].image, initContainers[*].image, "+
-		"activeDeadlineSeconds, tolerations (additions), schedulingGates (removals), and a negative terminationGracePeriodSeconds to 1")}
-}
-
-// ValidatePodStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see to.
-func ValidatePodStatusUpdate(pod, old *v1.Pod) field.ErrorList {
-	path := field.NewPath("status")
-	status := &pod.Status
-	errs := concat(
-		changedMeta(&pod.ObjectMeta, &old.ObjectMeta),
-		optionalName(path.Child("nominatedNodeName"), status.NominatedNodeName, isSubdomain),
-		podAddresses(status, path),
-	)
-	if pod.Spec.NodeName != old.Spec.NodeName {
-		errs = append(errs, field.Forbidden(field.NewPath("spec", "nodeName"), "may not be changed with the status"))
-	}
-	if pod.Spec.RestartPolicy == v1.RestartPolicyNever || pod.Spec.RestartPolicy == v1.RestartPolicyOnFailure {
-		errs = append(errs, noRevival(pod, old, path.Child("containerStatuses"))...)
-	}
-	if old.Status.QOSClass != "" {
-		errs = append(errs, immutable(path.Child("qosClass"), status.QOSClass, old.Status.QOSClass)...)
-	}
-	return errs
-}
-
-// podAddresses checks podIPs and hostIPs: one address of each family at most. That the singular fields agree, DefaultPod sees to.
-func podAddresses(status *v1.PodStatus, path *field.Path) field.ErrorList {
-	podIPs := make([]string, len(status.PodIPs))
-	for i := range status.PodIPs {
-		podIPs[i] = status.PodIPs[i].IP
-	}
-	hostIPs := make([]string, len(status.HostIPs))
-	for i := range status.HostIPs {
-		hostIPs[i] = status.HostIPs[i].IP
-	}
-	return concat(addressPair(path.Child("podIPs"), podIPs), addressPair(path.Child("hostIPs"), hostIPs))
-}
-
-// noRevival checks that a container which ended for good is not reported to run again.
-func noRevival(pod, old *v1.Pod, path *field.Path) field.ErrorList {
-	ended := map[string]bool{}
-	for _, c := range old.Status.ContainerStatuses {
-		if t := c.State.Terminated; t != nil {
-			ended[c.Name] = pod.Spec.RestartPolicy == v1.RestartPolicyNever || t.ExitCode == 0
-		}
-	}
-	for i := range pod.Spec.Containers {
-		if pod.Spec.Containers[i].RestartPolicy != nil {
-			delete(ended, pod.Spec.Containers[i].Name) // it follows a policy of its own
-		}
-	}
-	var errs field.ErrorList
-	for i, c := range pod.Status.ContainerStatuses {
-		if ended[c.Name] && c.State.Terminated == nil {
-			errs = append(errs, field.Forbidden(path.Index(i).Child("state"), "a container that ended for good cannot run again"))
-		}
-	}
-	return errs
+	return append(errs, field.Forbidden(path, "of a Pod's spec only these may change: containers[*].image, initContainers[*].image, "+
+		"activeDeadlineSeconds, tolerations (additions), schedulingGates (removals), and a negative terminationGracePeriodSeconds to 1"))
 }

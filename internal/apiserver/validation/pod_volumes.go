@@ -25,50 +25,88 @@ func countPointers(union any) int {
 	return n
 }
 
-// podVolumes checks the volumes of a Pod and returns their names.
-func podVolumes(volumes []v1.Volume, at *field.Path) (sets.Set[string], field.ErrorList) {
-	names := sets.New[string]()
+// volumesByName are the volumes of a Pod that nothing is wrong with, for containers to refer to.
+type volumesByName map[string]*v1.VolumeSource
+
+// podVolumes checks the volumes of a Pod and returns the good ones.
+func podVolumes(volumes []v1.Volume, at *field.Path) (volumesByName, field.ErrorList) {
+	good := volumesByName{}
 	var errs field.ErrorList
 	for i := range volumes {
 		name := at.Index(i).Child("name")
-		errs = append(errs, requiredName(name, volumes[i].Name, syntax.IsDNS1123Label)...)
-		errs = append(errs, distinctName(name, volumes[i].Name, names)...)
-		errs = append(errs, volumeSource(&volumes[i].VolumeSource, at.Index(i))...)
+		found := concat(volumeSource(&volumes[i].VolumeSource, at.Index(i)), requiredName(name, volumes[i].Name, syntax.IsDNS1123Label))
+		if _, twice := good[volumes[i].Name]; twice {
+			found = append(found, field.Duplicate(name, volumes[i].Name))
+		}
+		if len(found) == 0 {
+			good[volumes[i].Name] = &volumes[i].VolumeSource
+		}
+		errs = append(errs, found...)
 	}
-	return names, errs
+	return good, errs
 }
 
+// volumeSource checks where a volume comes from: from one place. The order is upstream's, for with two sources the later one is
+// reported; so are the names, of which one has a letter too few. Sources that nothing here mounts are not looked into.
 func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
-	switch n := countPointers(v); {
-	case n == 0:
-		return field.ErrorList{field.Required(at, "a source of the volume")}
-	case n > 1:
-		return field.ErrorList{field.Forbidden(at, "may have one source only")}
-	case v.EmptyDir != nil:
-		if limit := v.EmptyDir.SizeLimit; limit != nil && limit.Sign() < 0 {
-			return field.ErrorList{field.Forbidden(at.Child("emptyDir", "sizeLimit"), "must not be negative")}
-		}
-	case v.HostPath != nil:
-		return hostPath(v.HostPath, at.Child("hostPath"))
-	case v.Secret != nil:
-		return concat(required(at.Child("secret", "secretName"), v.Secret.SecretName, ""),
-			files(v.Secret.Items, v.Secret.DefaultMode, at.Child("secret")))
-	case v.ConfigMap != nil:
-		return concat(required(at.Child("configMap", "name"), v.ConfigMap.Name, ""),
-			files(v.ConfigMap.Items, v.ConfigMap.DefaultMode, at.Child("configMap")))
-	case v.DownwardAPI != nil:
-		return concat(fileMode(v.DownwardAPI.DefaultMode, at.Child("downwardAPI", "defaultMode")),
-			downwardFiles(v.DownwardAPI.Items, at.Child("downwardAPI")))
-	case v.Projected != nil:
-		return projected(v.Projected, at.Child("projected"))
-	case v.PersistentVolumeClaim != nil:
-		return required(at.Child("persistentVolumeClaim", "claimName"), v.PersistentVolumeClaim.ClaimName, "")
+	unseen := func(*field.Path) field.ErrorList { return nil }
+	return handlers(at, []handler{
+		{"emptyDir", v.EmptyDir != nil, func(at *field.Path) field.ErrorList { return emptyDir(v.EmptyDir, at) }},
+		{"hostPath", v.HostPath != nil, func(at *field.Path) field.ErrorList { return hostPath(v.HostPath, at) }},
+		{"gitRepo", v.GitRepo != nil, unseen},
+		{"gcePersistentDisk", v.GCEPersistentDisk != nil, unseen},
+		{"awsElasticBlockStore", v.AWSElasticBlockStore != nil, unseen},
+		{"secret", v.Secret != nil, func(at *field.Path) field.ErrorList {
+			return concat(required(at.Child("secretName"), v.Secret.SecretName, ""), files(v.Secret.Items, v.Secret.DefaultMode, at))
+		}},
+		{"nfs", v.NFS != nil, unseen},
+		{"iscsi", v.ISCSI != nil, unseen},
+		{"glusterfs", v.Glusterfs != nil, unseen},
+		{"flocker", v.Flocker != nil, unseen},
+		{"persistentVolumeClaim", v.PersistentVolumeClaim != nil, func(at *field.Path) field.ErrorList {
+			return required(at.Child("claimName"), v.PersistentVolumeClaim.ClaimName, "")
+		}},
+		{"rbd", v.RBD != nil, unseen},
+		{"cinder", v.Cinder != nil, unseen},
+		{"cephFS", v.CephFS != nil, unseen},
+		{"quobyte", v.Quobyte != nil, unseen},
+		{"downwarAPI", v.DownwardAPI != nil, func(*field.Path) field.ErrorList {
+			at := at.Child("downwardAPI")
+			return concat(fileMode(v.DownwardAPI.DefaultMode, at.Child("defaultMode")), downwardFiles(v.DownwardAPI.Items, at))
+		}},
+		{"fc", v.FC != nil, unseen},
+		{"flexVolume", v.FlexVolume != nil, unseen},
+		{"configMap", v.ConfigMap != nil, func(at *field.Path) field.ErrorList {
+			return concat(required(at.Child("name"), v.ConfigMap.Name, ""), files(v.ConfigMap.Items, v.ConfigMap.DefaultMode, at))
+		}},
+		{"azureFile", v.AzureFile != nil, unseen},
+		{"vsphereVolume", v.VsphereVolume != nil, unseen},
+		{"photonPersistentDisk", v.PhotonPersistentDisk != nil, unseen},
+		{"portworxVolume", v.PortworxVolume != nil, unseen},
+		{"azureDisk", v.AzureDisk != nil, unseen},
+		{"storageos", v.StorageOS != nil, unseen},
+		{"projected", v.Projected != nil, func(at *field.Path) field.ErrorList { return projected(v.Projected, at) }},
+		{"scaleIO", v.ScaleIO != nil, unseen},
+		{"csi", v.CSI != nil, unseen},
+		{"ephemeral", v.Ephemeral != nil, unseen},
+		{"image", v.Image != nil, func(at *field.Path) field.ErrorList {
+			return concat(required(at.Child("reference"), v.Image.Reference, ""), pulls(v.Image.PullPolicy, at.Child("pullPolicy")))
+		}},
+	})
+}
+
+func emptyDir(e *v1.EmptyDirVolumeSource, at *field.Path) field.ErrorList {
+	if e.SizeLimit == nil || e.SizeLimit.Sign() >= 0 {
+		return nil
 	}
-	return nil
+	return field.ErrorList{field.Forbidden(at.Child("sizeLimit"), "must not be negative")}
 }
 
 func hostPath(h *v1.HostPathVolumeSource, at *field.Path) field.ErrorList {
-	errs := required(at.Child("path"), h.Path, "")
+	if h.Path == "" {
+		return field.ErrorList{field.Required(at.Child("path"), "")}
+	}
+	var errs field.ErrorList
 	if slices.Contains(strings.Split(h.Path, "/"), "..") {
 		errs = append(errs, field.Invalid(at.Child("path"), h.Path, "must not go up with '..'"))
 	}
@@ -90,45 +128,98 @@ func files(items []v1.KeyToPath, mode *int32, at *field.Path) field.ErrorList {
 	return errs
 }
 
+// downwardFiles checks the files made from the Pod's own fields. Paths of errors do not say which file, as upstream's do not.
 func downwardFiles(items []v1.DownwardAPIVolumeFile, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range items {
-		item := at.Child("items").Index(i)
-		errs = append(errs, filePath(items[i].Path, item.Child("path"))...)
-		errs = append(errs, fileMode(items[i].Mode, item.Child("mode"))...)
+		errs = concat(errs, filePath(items[i].Path, at.Child("path")), fileMode(items[i].Mode, at.Child("mode")))
 		switch {
 		case items[i].FieldRef != nil && items[i].ResourceFieldRef != nil:
-			errs = append(errs, field.Invalid(item, "resource", "may have one of fieldRef and resourceFieldRef only"))
+			errs = append(errs, field.Invalid(at, "resource", "may have one of fieldRef and resourceFieldRef only"))
 		case items[i].FieldRef != nil:
-			errs = append(errs, fieldRef(items[i].FieldRef, fileFields, item.Child("fieldRef"))...)
+			errs = append(errs, fieldRef(items[i].FieldRef, fileFields, at.Child("fieldRef"))...)
 		case items[i].ResourceFieldRef == nil:
-			errs = append(errs, field.Required(item, "fieldRef or resourceFieldRef"))
+			errs = append(errs, field.Required(at, "fieldRef or resourceFieldRef"))
+		case items[i].ResourceFieldRef.ContainerName == "":
+			errs = append(errs, field.Required(at.Child("resourceFieldRef", "containerName"), ""))
+		default:
+			errs = append(errs, resourceRef(items[i].ResourceFieldRef, at.Child("resourceFieldRef"))...)
 		}
 	}
 	return errs
 }
 
+// The time that a projected token may live, in seconds.
+const (
+	minTokenSeconds = 10 * 60
+	maxTokenSeconds = 1 << 32
+)
+
 func projected(p *v1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
 	errs := fileMode(p.DefaultMode, at.Child("defaultMode"))
+	paths := sets.New[string]()
 	for i := range p.Sources {
-		source, at := &p.Sources[i], at.Child("sources").Index(i)
-		if countPointers(source) > 1 {
-			errs = append(errs, field.Forbidden(at, "may have one source only"))
-		}
-		if s := source.Secret; s != nil {
-			errs = concat(errs, required(at.Child("secret", "name"), s.Name, ""), files(s.Items, nil, at.Child("secret")))
-		}
-		if c := source.ConfigMap; c != nil {
-			errs = concat(errs, required(at.Child("configMap", "name"), c.Name, ""), files(c.Items, nil, at.Child("configMap")))
-		}
-		if d := source.DownwardAPI; d != nil {
-			errs = append(errs, downwardFiles(d.Items, at.Child("downwardAPI"))...)
-		}
-		if t := source.ServiceAccountToken; t != nil {
-			errs = append(errs, required(at.Child("serviceAccountToken", "path"), t.Path, "")...)
+		errs = append(errs, projection(&p.Sources[i], at, i)...)
+		for _, path := range projectedPaths(&p.Sources[i]) {
+			if path != "" && paths.Has(path) {
+				errs = append(errs, field.Invalid(at, path, "two sources make this file"))
+			}
+			paths.Insert(path)
 		}
 	}
 	return errs
+}
+
+// projection checks the i-th source of a projected volume, which is at the path volume. The path of a token is reported for the whole
+// volume, as upstream reports it.
+func projection(source *v1.VolumeProjection, volume *field.Path, i int) field.ErrorList {
+	at := volume.Child("sources").Index(i)
+	var errs field.ErrorList
+	if countPointers(source) > 1 {
+		errs = append(errs, field.Forbidden(at, "may have one source only"))
+	}
+	if s := source.Secret; s != nil {
+		errs = concat(errs, required(at.Child("secret", "name"), s.Name, ""), files(s.Items, nil, at.Child("secret")))
+	}
+	if c := source.ConfigMap; c != nil {
+		errs = concat(errs, required(at.Child("configMap", "name"), c.Name, ""), files(c.Items, nil, at.Child("configMap")))
+	}
+	if d := source.DownwardAPI; d != nil {
+		errs = append(errs, downwardFiles(d.Items, at.Child("downwardAPI"))...)
+	}
+	if t := source.ServiceAccountToken; t != nil {
+		errs = append(errs, filePath(t.Path, volume.Child("path"))...)
+		if s := t.ExpirationSeconds; s != nil && (*s < minTokenSeconds || *s > maxTokenSeconds) {
+			errs = append(errs, field.Invalid(at.Child("serviceAccountToken", "expirationSeconds"), *s,
+				syntax.InclusiveRangeError(minTokenSeconds, maxTokenSeconds)))
+		}
+	}
+	return errs
+}
+
+// projectedPaths are the files that a source names.
+func projectedPaths(source *v1.VolumeProjection) []string {
+	var paths []string
+	add := func(items []v1.KeyToPath) {
+		for _, item := range items {
+			paths = append(paths, item.Path)
+		}
+	}
+	if source.Secret != nil {
+		add(source.Secret.Items)
+	}
+	if source.ConfigMap != nil {
+		add(source.ConfigMap.Items)
+	}
+	if source.DownwardAPI != nil {
+		for _, item := range source.DownwardAPI.Items {
+			paths = append(paths, item.Path)
+		}
+	}
+	if source.ClusterTrustBundle != nil {
+		paths = append(paths, source.ClusterTrustBundle.Path)
+	}
+	return paths
 }
 
 func fileMode(mode *int32, at *field.Path) field.ErrorList {
@@ -158,35 +249,6 @@ func within(name string, at *field.Path) field.ErrorList {
 	}
 	if slices.Contains(strings.Split(name, "/"), "..") {
 		errs = append(errs, field.Invalid(at, name, "must not go up with '..'"))
-	}
-	return errs
-}
-
-func volumeMounts(mounts []v1.VolumeMount, volumes sets.Set[string], at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	paths := sets.New[string]()
-	for i := range mounts {
-		errs = append(errs, volumeMount(&mounts[i], volumes, at.Index(i))...)
-		if paths.Has(mounts[i].MountPath) {
-			errs = append(errs, field.Invalid(at.Index(i).Child("mountPath"), mounts[i].MountPath, "another volume is mounted there"))
-		}
-		paths.Insert(mounts[i].MountPath)
-	}
-	return errs
-}
-
-func volumeMount(m *v1.VolumeMount, volumes sets.Set[string], at *field.Path) field.ErrorList {
-	errs := concat(
-		required(at.Child("name"), m.Name, ""),
-		required(at.Child("mountPath"), m.MountPath, ""),
-		within(m.SubPath, at.Child("subPath")),
-		within(m.SubPathExpr, at.Child("subPathExpr")),
-	)
-	if m.Name != "" && !volumes.Has(m.Name) {
-		errs = append(errs, field.NotFound(at.Child("name"), m.Name))
-	}
-	if m.SubPath != "" && m.SubPathExpr != "" {
-		errs = append(errs, field.Invalid(at.Child("subPathExpr"), m.SubPathExpr, "may not be set when subPath is"))
 	}
 	return errs
 }
