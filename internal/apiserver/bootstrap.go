@@ -30,13 +30,13 @@ const lookAgainFailed = time.Second
 
 // bootstrap makes what every cluster has: the system namespaces, and the Service by which Pods reach the servers.
 type bootstrap struct {
-	schemes *schemes
-	stores  *stores
-	alloc   *serviceAllocator
-	server  netip.AddrPort // where this server listens
-	writing sync.Mutex     // held while what is there is read and changed
-	peers   *peers         // guarded by writing
-	missing chan struct{}  // holds one when something was deleted that has to be made again
+	schemes   *schemes
+	stores    *stores
+	clusterIP netip.Addr     // of the Service
+	server    netip.AddrPort // where this server listens
+	writing   sync.Mutex     // held while what is there is read and changed
+	peers     *peers         // guarded by writing
+	missing   chan struct{}  // holds one when something was deleted that has to be made again
 }
 
 // isMissed says that a Service was deleted; if it is ours it is made again at once.
@@ -86,21 +86,6 @@ func (b *bootstrap) once(ctx context.Context) error {
 	return b.run(ctx)
 }
 
-// seed tells the allocator what the stored Services hold. It runs before the first request is served.
-func (b *bootstrap) seed(ctx context.Context) error {
-	if err := b.waitForCaches(ctx); err != nil {
-		return err
-	}
-	obj, err := b.stores.services.List(withNamespace(ctx, ""), nil)
-	if err != nil {
-		return fmt.Errorf("reading the stored services: %w", err)
-	}
-	for i := range obj.(*corev1.ServiceList).Items {
-		b.alloc.seed(&obj.(*corev1.ServiceList).Items[i])
-	}
-	return nil
-}
-
 // waitForCaches returns when every watch cache has been filled. It polls faster than the library's own hook: an empty cache is ready
 // within two milliseconds.
 func (b *bootstrap) waitForCaches(ctx context.Context) error {
@@ -128,7 +113,7 @@ func (b *bootstrap) run(ctx context.Context) error {
 			return fmt.Errorf("creating namespace %s: %w", name, err)
 		}
 	}
-	own := ownService(b.alloc.ranges[0].addr(0), b.server.Port())
+	own := ownService(b.clusterIP, b.server.Port())
 	if err := b.create(ctx, b.stores.services, metav1.NamespaceDefault, own); err != nil {
 		return fmt.Errorf("creating the service kubernetes: %w", err)
 	}

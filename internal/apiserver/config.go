@@ -84,7 +84,7 @@ func (s *Server) servingPair() (pair, error) {
 	}
 	addrs := []net.IP{
 		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
-		s.address().Addr().AsSlice(), newIPRange(s.options.ServiceCIDRs[0]).addr(0).AsSlice(),
+		s.address().Addr().AsSlice(), s.clusterIP.AsSlice(),
 	}
 	if s.options.Advertise.IsValid() {
 		addrs = append(addrs, s.options.Advertise.AsSlice())

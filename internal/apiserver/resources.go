@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
@@ -39,7 +40,7 @@ func (b *builder) add(resource schema.GroupResource, subresource string, storage
 // stores are the resources that the server itself reads or writes.
 type stores struct {
 	namespaces, services, endpoints, slices *registry.Store
-	addresses, cidrs                        *registry.Store
+	addresses, cidrs, cidrsStatus, events   *registry.Store
 	pods                                    *registry.Store
 	rbac                                    rbacStores
 	all                                     []*registry.Store
@@ -66,7 +67,7 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	keep(install(b, configMapKind()))
 	keep(install(b, secretKind()))
 	keep(install(b, serviceAccountKind()))
-	keep(install(b, eventKind()))
+	s.events = keep(install(b, eventKind()))
 	keep(install(b, leaseKind()))
 	s.addresses = keep(install(b, ipAddressKind()))
 	s.cidrs = keep(install(b, serviceCIDRKind()))
@@ -74,6 +75,7 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	s.cidrsStatus = b.rest[networkingv1.GroupName]["servicecidrs/status"].(*statusREST).store
 	services := b.rest[corev1.GroupName]["services"].(*resourceREST)
 	b.add(corev1.Resource("services"), "", &serviceREST{services})
 	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: s.pods})

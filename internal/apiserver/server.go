@@ -23,6 +23,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	restclient "k8s.io/client-go/rest"
 	"viaduct/internal/apiserver/access"
+	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/apiserver/store"
 	"viaduct/internal/apiserver/validation"
 )
@@ -41,6 +42,7 @@ type Options struct {
 	// ServiceCIDRs are the ranges that ClusterIPs come from: one, or one of each family, the primary first. If the primary is within
 	// 127.0.0.0/8, endpoints may be loopback addresses too.
 	ServiceCIDRs []netip.Prefix
+	NodePorts    allocation.PortRange // the ports that NodePort Services get theirs from; the zero value: 30000-32767
 	// AllowExternalIPs lets everybody who may write a Service claim any address for it. Whoever does can take the traffic to that
 	// address from every Pod (CVE-2020-8554), so by default only administrators may.
 	AllowExternalIPs bool
@@ -73,7 +75,10 @@ type Server struct {
 	store      func() (*store.Store, error)
 	stop       context.CancelFunc // ends what New started for the store
 	boot       *bootstrap
-	ready      chan struct{}
+	alloc      *allocations
+	// clusterIP is the address of the Service by which Pods reach the server: the first of the primary range, whoever makes it.
+	clusterIP netip.Addr
+	ready     chan struct{}
 }
 
 // New opens the store, listens, and prepares everything else; it serves nothing yet. The caller must call Run, or Close if it won't.
@@ -81,6 +86,9 @@ func New(ctx context.Context, options Options) (*Server, error) {
 	s := &Server{options: options, log: options.Log, tokens: newPartTokens(options.NodeName), ready: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if err := s.checkRanges(); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(options.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
@@ -143,13 +151,15 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if err != nil {
 		return err
 	}
-	alloc := newServiceAllocator(s.options.ServiceCIDRs...)
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: etcd}, rest: restByGroup{}}
-	s.boot = &bootstrap{schemes: schemes, alloc: alloc, server: s.address(), peers: newPeers(etcd, s.advertised()), missing: make(chan struct{}, 1)}
-	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, &serviceHooks{alloc: alloc, deleted: s.boot.isMissed})
+	s.boot = &bootstrap{schemes: schemes, clusterIP: s.clusterIP, server: s.address(), peers: newPeers(etcd, s.advertised()), missing: make(chan struct{}, 1)}
+	hooks := &serviceHooks{deleted: s.boot.isMissed}
+	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, hooks)
 	if err != nil {
 		return err
 	}
+	s.alloc = newAllocations(&s.options, s.log, schemes, s.boot.stores, etcd)
+	hooks.alloc = s.alloc.allocator
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
 	serveSnapshots(s.generic, schemes, etcd)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
@@ -160,7 +170,10 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if err := b.installGroups(s.generic); err != nil {
 		return fmt.Errorf("installing the API: %w", err)
 	}
-	return s.boot.seed(ctx)
+	if err := s.boot.waitForCaches(ctx); err != nil {
+		return err
+	}
+	return s.alloc.start(ctx)
 }
 
 // loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is as good an
@@ -192,6 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer keeping.Wait()
 	defer cancel()
 	keeping.Go(func() { etcd.Keep(ctx) })
+	keeping.Go(func() { s.alloc.run(ctx) })
 	go s.announceReady(ctx)
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
 		return fmt.Errorf("serving the API: %w", err)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -47,12 +48,14 @@ func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*c
 
 // serviceHooks ties the allocation of addresses and node ports to the life of Services.
 type serviceHooks struct {
-	alloc     *serviceAllocator
+	alloc     *allocation.Allocator // set once the stores are there that it works on
+	services  *registry.Store
 	endpoints *registry.Store // an Endpoints object ends with its Service, whoever wrote it
 	deleted   func(*corev1.Service)
 }
 
 func (h *serviceHooks) attach(store *registry.Store) {
+	h.services = store
 	store.Decorator = decorateServices
 	store.BeginCreate = h.beginCreate
 	store.BeginUpdate = h.beginUpdate
@@ -88,29 +91,39 @@ func (h *serviceHooks) beginUpdate(ctx context.Context, obj, oldObj runtime.Obje
 // update it leaves the keeping to serviceREST.
 func (h *serviceHooks) begin(ctx context.Context, svc, old *corev1.Service, dryRun bool) (registry.FinishFunc, error) {
 	update := updateOf(ctx)
-	update.settle(false) // an earlier try of this update was not written
-	if errs := validation.InitIPFamilies(svc, old, h.alloc.families()); len(errs) > 0 {
+	update.settle(ctx, false) // an earlier try of this update was not written
+	if errs := validation.InitIPFamilies(svc, old, h.alloc.Families()); len(errs) > 0 {
 		return nil, invalidService(svc, errs)
 	}
-	txn := h.alloc.begin(svc, old)
-	errs, err := txn.allocate()
+	txn, errs, err := h.alloc.Allocate(ctx, svc, old, dryRun)
 	if err == nil && len(errs) > 0 {
 		err = invalidService(svc, errs)
 	}
-	if err != nil || dryRun {
-		txn.revert()
-		return func(context.Context, bool) {}, err
+	if err != nil {
+		return nil, h.explain(ctx, svc, old, err)
 	}
-	return func(_ context.Context, success bool) {
+	return func(ctx context.Context, success bool) {
 		switch {
 		case !success:
-			txn.revert()
+			txn.Revert(ctx)
 		case update != nil:
 			update.txn = txn
 		default:
-			txn.commit()
+			txn.Commit(ctx)
 		}
 	}, nil
+}
+
+// explain turns the failure to allocate for a new Service into the true reason, where that is that there is one of its name: which may
+// well hold what was asked for, as when the same manifest is created twice.
+func (h *serviceHooks) explain(ctx context.Context, svc, old *corev1.Service, err error) error {
+	if old != nil {
+		return err
+	}
+	if _, missing := h.services.Get(ctx, svc.Name, &metav1.GetOptions{}); missing != nil {
+		return err
+	}
+	return apierrors.NewAlreadyExists(corev1.Resource("services"), svc.Name)
 }
 
 func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOptions) {
@@ -118,8 +131,8 @@ func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOpt
 		return
 	}
 	svc := obj.(*corev1.Service)
-	h.alloc.releaseAll(svc)
 	ctx := withNamespace(context.Background(), svc.Namespace)
+	h.alloc.ReleaseAll(ctx, svc)
 	// The controller deletes what is left if this fails: there is nothing to report to whoever deleted the Service.
 	defer h.deleted(svc)
 	_, _, _ = h.endpoints.Delete(ctx, svc.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"viaduct/internal/apiserver/allocation"
 )
 
 // serviceREST settles what an update has allocated once it is known how the update ended. The registry's own finish functions cannot:
@@ -17,13 +18,13 @@ func (r *serviceREST) Update(ctx context.Context, name string, obj rest.UpdatedO
 	update rest.ValidateObjectUpdateFunc, forceCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	u := &serviceUpdate{}
 	stored, created, err := r.resourceREST.Update(context.WithValue(ctx, serviceUpdateKey{}, u), name, obj, create, update, forceCreate, options)
-	u.settle(err == nil)
+	u.settle(ctx, err == nil)
 	return stored, created, err
 }
 
 // serviceUpdate is one update of a Service; nil stands for a create, which the registry finishes after its write.
 type serviceUpdate struct {
-	txn *serviceTxn // of the latest try, if that got as far as the write
+	txn *allocation.Transaction // of the latest try, if that got as far as the write
 }
 
 type serviceUpdateKey struct{}
@@ -34,14 +35,14 @@ func updateOf(ctx context.Context) *serviceUpdate {
 }
 
 // settle keeps or undoes the latest try.
-func (u *serviceUpdate) settle(written bool) {
+func (u *serviceUpdate) settle(ctx context.Context, written bool) {
 	if u == nil || u.txn == nil {
 		return
 	}
 	if written {
-		u.txn.commit()
+		u.txn.Commit(ctx)
 	} else {
-		u.txn.revert()
+		u.txn.Revert(ctx)
 	}
 	u.txn = nil
 }

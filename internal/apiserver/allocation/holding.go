@@ -1,0 +1,97 @@
+package allocation
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+// Owner is the Service that a record is made for. Two Services of one name, one after the other, are two owners.
+type Owner struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"` // empty in records that others made: then the name counts
+}
+
+func (o Owner) String() string { return o.Namespace + "/" + o.Name }
+
+// OwnerOf is svc as an owner.
+func OwnerOf(svc *corev1.Service) Owner {
+	return Owner{Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID}
+}
+
+// is says whether a record of o is one of svc's.
+func (o Owner) is(svc Owner) bool {
+	return o.Namespace == svc.Namespace && o.Name == svc.Name && (o.UID == "" || o.UID == svc.UID)
+}
+
+// holding is what a Service holds.
+type holding struct {
+	addrs sets.Set[netip.Addr]
+	ports sets.Set[int32]
+}
+
+// held reads it from the Service; nil holds nothing.
+func held(svc *corev1.Service) holding {
+	h := holding{addrs: sets.New[netip.Addr](), ports: sets.New[int32]()}
+	if svc == nil {
+		return h
+	}
+	if hasAddresses(&svc.Spec) {
+		for _, s := range clusterIPs(&svc.Spec) {
+			if addr, err := netip.ParseAddr(s); err == nil {
+				h.addrs.Insert(addr)
+			}
+		}
+	}
+	if mayHaveNodePorts(&svc.Spec) {
+		for _, p := range svc.Spec.Ports {
+			h.ports.Insert(p.NodePort)
+		}
+	}
+	if needsHealthPort(&svc.Spec) {
+		h.ports.Insert(svc.Spec.HealthCheckNodePort)
+	}
+	h.ports.Delete(0)
+	return h
+}
+
+// minus is what h has and other does not.
+func (h holding) minus(other holding) holding {
+	return holding{addrs: h.addrs.Difference(other.addrs), ports: h.ports.Difference(other.ports)}
+}
+
+// clusterIPs is the list, also of a Service stored before there was one.
+func clusterIPs(spec *corev1.ServiceSpec) []string {
+	if len(spec.ClusterIPs) == 0 && spec.ClusterIP != "" {
+		return []string{spec.ClusterIP}
+	}
+	return spec.ClusterIPs
+}
+
+// hasAddresses says that the Service is neither headless nor a mere name.
+func hasAddresses(spec *corev1.ServiceSpec) bool {
+	return spec.Type != corev1.ServiceTypeExternalName && spec.ClusterIP != corev1.ClusterIPNone &&
+		!slices.Contains(spec.ClusterIPs, corev1.ClusterIPNone)
+}
+
+// mayHaveNodePorts says that node ports which are named are held.
+func mayHaveNodePorts(spec *corev1.ServiceSpec) bool {
+	return spec.Type == corev1.ServiceTypeNodePort || spec.Type == corev1.ServiceTypeLoadBalancer
+}
+
+// needsNodePorts says that ports without a node port get one.
+func needsNodePorts(spec *corev1.ServiceSpec) bool {
+	if spec.Type == corev1.ServiceTypeLoadBalancer {
+		return spec.AllocateLoadBalancerNodePorts == nil || *spec.AllocateLoadBalancerNodePorts
+	}
+	return spec.Type == corev1.ServiceTypeNodePort
+}
+
+// needsHealthPort says that load balancers must ask each node whether it has endpoints of its own.
+func needsHealthPort(spec *corev1.ServiceSpec) bool {
+	return spec.Type == corev1.ServiceTypeLoadBalancer && spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
