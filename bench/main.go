@@ -47,6 +47,7 @@ func measurements() []measurement {
 		{"endpoints", "Pod status to Endpoints event", measureEndpoints},
 		{"connect", "Pod status to first connection", measureConnect},
 		{"proxy", "connections through the proxy", measureProxy},
+		{"load", "Pods created by many clients at once", measureLoad},
 	}
 }
 

@@ -30,7 +30,7 @@ func (u *up) makeService(ctx context.Context, name string, addrs []string) (clus
 	}
 	for i, addr := range addrs {
 		pod := fmt.Sprintf("%s-%d", name, i)
-		if err := u.makePod(ctx, pod, name); err != nil {
+		if err := u.makePod(ctx, pod, name, nodeName); err != nil {
 			return "", err
 		}
 		if err := u.setStatus(ctx, pod, addr, true); err != nil {
@@ -40,11 +40,11 @@ func (u *up) makeService(ctx context.Context, name string, addrs []string) (clus
 	return svc.Spec.ClusterIP, nil
 }
 
-func (u *up) makePod(ctx context.Context, name, app string) error {
+func (u *up) makePod(ctx context.Context, name, app, node string) error {
 	_, err := u.client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": app}},
 		Spec: corev1.PodSpec{
-			NodeName:   nodeName,
+			NodeName:   node,
 			Containers: []corev1.Container{{Name: "c", Image: "none", Command: []string{"true"}}},
 		},
 	}, metav1.CreateOptions{})

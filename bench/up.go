@@ -90,12 +90,16 @@ func (u *up) waitReady(ctx context.Context) (time.Duration, error) {
 }
 
 // connect makes the client, over TLS as any user's.
-func (u *up) connect() error {
+func (u *up) connect() error { return u.connectBy(nil) }
+
+// connectBy is connect with a dialer; nil is the usual one.
+func (u *up) connectBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(u.dataDir, "kubeconfig"))
 	if err != nil {
 		return err
 	}
 	config.QPS = -1
+	config.Dial = dial
 	config.WarningHandler = restclient.NoWarnings{} // that Endpoints are deprecated is known
 	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
 	u.client, err = kubernetes.NewForConfig(config)

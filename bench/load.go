@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The shape in which the goal is given.
+const (
+	loadServices = 200
+	loadPods     = 50 // a Service
+	loadClients  = 16
+	loadNodes    = 100 // that the Pods are on; none of them this host
+)
+
+// measureLoad fills a server with Services and ready Pods by several clients at once, with the controllers and the proxy at work, and
+// then reads its memory.
+func measureLoad(ctx context.Context, b *bench) ([]row, error) {
+	return with(ctx, b, func(u *up) ([]row, error) {
+		services := b.times(loadServices, 4)
+		clients, err := u.clients(loadClients)
+		if err != nil {
+			return nil, err
+		}
+		for s := range services {
+			if _, err := u.makeService(ctx, fmt.Sprintf("s%d", s), nil); err != nil {
+				return nil, err
+			}
+		}
+		began := time.Now()
+		if err := fill(ctx, clients, services); err != nil {
+			return nil, err
+		}
+		rate := float64(services*loadPods) / time.Since(began).Seconds()
+		if err := u.awaitMembers(ctx, services); err != nil {
+			return nil, err
+		}
+		behind := time.Since(began) - time.Duration(float64(services*loadPods)/rate*float64(time.Second))
+		memory, err := u.memoryWhenIdle(ctx, b)
+		what := fmt.Sprintf("%d Pods behind %d Services", services*loadPods, services)
+		return []row{
+			{fmt.Sprintf("%s, each created and made ready, %d clients", what, loadClients), fmt.Sprintf("%.0f Pods/s", rate), "400 Pods/s"},
+			{"from the last of those writes until Endpoints hold all Pods", ms(behind), "reported"},
+			{"resident memory of `viaduct up` with " + what, memory, "under 350 MB"},
+		}, err
+	})
+}
+
+// fill makes the Pods, each by one of the clients: one write for the Pod, one for its status.
+func fill(ctx context.Context, clients []*up, services int) error {
+	var work errgroup.Group
+	for c, client := range clients {
+		work.Go(func() error {
+			for i := c; i < services*loadPods; i += len(clients) {
+				app := fmt.Sprintf("s%d", i%services)
+				pod := fmt.Sprintf("%s-%d", app, i/services)
+				if err := client.makePod(ctx, pod, app, fmt.Sprintf("node-%d", i%loadNodes)); err != nil {
+					return err
+				}
+				if err := client.setStatus(ctx, pod, client.addr(i), true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// clients makes n clients of u that share no connection.
+func (u *up) clients(n int) ([]*up, error) {
+	var out []*up
+	for range n {
+		own := *u
+		// A dialer of its own keeps a client's transport from being shared.
+		if err := own.connectBy((&net.Dialer{}).DialContext); err != nil {
+			return nil, err
+		}
+		out = append(out, &own)
+	}
+	return out, nil
+}
+
+// awaitMembers waits until the Endpoints of all Services hold all Pods.
+func (u *up) awaitMembers(ctx context.Context, services int) error {
+	for from := time.Now(); time.Since(from) < 2*awaitTimeout; {
+		list, err := u.client.CoreV1().Endpoints(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		members := 0
+		for _, ep := range list.Items {
+			members += ready(&ep)
+		}
+		if members >= services*loadPods {
+			return nil
+		}
+	}
+	return fmt.Errorf("the endpoints were not complete within %s", 2*awaitTimeout)
+}
+
+// ready counts the ready addresses of Pods.
+func ready(ep *corev1.Endpoints) int {
+	n := 0
+	for _, s := range ep.Subsets {
+		for _, a := range s.Addresses {
+			if a.TargetRef != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
