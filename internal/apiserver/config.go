@@ -12,11 +12,13 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
+	"k8s.io/apiserver/pkg/features"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
 	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/compatibility"
 	"viaduct/internal/apiserver/openapi"
 )
@@ -30,6 +32,9 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	}
 	users, err := userTokens(TokenFilePath(s.options.DataDir))
 	if err != nil {
+		return nil, err
+	}
+	if err := switchFeatures(); err != nil {
 		return nil, err
 	}
 	c := genericapiserver.NewConfig(schemes.codecs)
@@ -51,6 +56,13 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	}
 	setOpenAPI(c, schemes)
 	return c, nil
+}
+
+// switchFeatures sets the gates that this server wants other than the library does. They are the process's; every server sets them alike.
+func switchFeatures() error {
+	// A copy of the index of all objects with each write, so that a list of an old version needs no etcd, is a quarter of a busy
+	// server's memory. Such lists are the later pages of a long one, and etcd is in this process.
+	return utilfeature.DefaultMutableFeatureGate.SetFromMap(map[string]bool{string(features.ListFromCacheSnapshot): false})
 }
 
 func setOpenAPI(c *genericapiserver.Config, schemes *schemes) {

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -112,12 +111,13 @@ func attrsOf[T object](k kind[T]) storage.AttrFunc {
 		if !ok {
 			return nil, nil, fmt.Errorf("%T is not one of the %s", obj, k.resource)
 		}
-		set := fields.Set{"metadata.name": o.GetName()}
+		set := fields.Set{}
+		if k.selectable != nil {
+			set = k.selectable(o)
+		}
+		set["metadata.name"] = o.GetName()
 		if !k.clusterWide {
 			set["metadata.namespace"] = o.GetNamespace()
-		}
-		if k.selectable != nil {
-			maps.Copy(set, k.selectable(o))
 		}
 		return o.GetLabels(), set, nil
 	}

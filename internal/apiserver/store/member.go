@@ -47,6 +47,8 @@ func memberConfig(dir string, quota int64, log *slog.Logger) *embed.Config {
 	cfg.QuotaBackendBytes = quota
 	// Of logs (64 MB each) and snapshots that the last snapshot made superfluous, a member that is alone needs none for slow peers.
 	cfg.MaxWalFiles, cfg.MaxSnapFiles = 2, 2
+	// Nor must it keep the last 15,000 writes in memory for them.
+	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = 2000, 100
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(logCore{log: log}))
 	return cfg
 }
