@@ -105,5 +105,8 @@ func trim(obj any) (any, error) {
 		m.SetManagedFields(nil)
 		m.SetAnnotations(nil)
 	}
+	if pod, ok := obj.(*v1.Pod); ok {
+		pod.Spec = v1.PodSpec{NodeName: pod.Spec.NodeName}
+	}
 	return obj, nil
 }

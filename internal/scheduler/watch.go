@@ -6,6 +6,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
@@ -32,7 +33,7 @@ type watch struct {
 
 // newWatch makes a watch whose queue is running already; stop ends it.
 func newWatch(client kubernetes.Interface) (*watch, error) {
-	w := &watch{factory: informers.NewSharedInformerFactory(client, 0)}
+	w := &watch{factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))}
 	w.queue = workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
 	core := w.factory.Core().V1()
@@ -43,6 +44,23 @@ func newWatch(client kubernetes.Interface) (*watch, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// slim drops what nobody here reads. Of a Pod that has its node, only that is of interest.
+func slim(obj any) (any, error) {
+	m, ok := obj.(metav1.Object)
+	if !ok {
+		return obj, nil // the last state of something deleted
+	}
+	m.SetManagedFields(nil)
+	if pod, ok := obj.(*v1.Pod); ok && pod.Spec.NodeName != "" {
+		return &v1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion},
+			Spec:       v1.PodSpec{NodeName: pod.Spec.NodeName},
+			Status:     v1.PodStatus{Phase: pod.Status.Phase},
+		}, nil
+	}
+	return obj, nil
 }
 
 // start fills the caches. It is false if ctx ended before.
