@@ -67,13 +67,14 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 		return fmt.Errorf("claiming the data directory: %w", err)
 	}
 	defer unlock()
-	p, err := agentPart(api, dataDir, o, logs.start(con.Err))
+	log := logs.start(con.Err)
+	p, err := agentPart(api, dataDir, o, log)
 	if err != nil {
 		return err
 	}
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
-	return supervise(ctx, nil, p)
+	return supervise(ctx, nil, p, lean(log))
 }
 
 func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, log *slog.Logger) (part, error) {

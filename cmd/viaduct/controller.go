@@ -35,7 +35,8 @@ func newController(con console, logs *logOptions) *cobra.Command {
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)
 			defer stop()
-			return supervise(ctx, nil, controllerParts(api, which, logs.start(con.Err))...)
+			log := logs.start(con.Err)
+			return supervise(ctx, nil, append(controllerParts(api, which, log), lean(log))...)
 		},
 	}
 	client.register(cmd)

@@ -11,21 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// returnStartMemory gives back what only the start needed: free heap, and those pages of the program's own file that were read for
-// package initialization and are unlikely to be read again. The kernel brings back from its page cache whatever is. It is about half
-// of an idle process's resident memory; failing to return it costs nothing else.
-func returnStartMemory() error {
+// returnMemory gives back free heap, and the pages of files that are mapped and unchanged: of the program itself, most of which was
+// read for package initialization only, and of the store. The kernel brings back from its page cache whatever is used again. It is
+// about half of an idle process's resident memory; failing to return it costs nothing else.
+func returnMemory() error {
 	debug.FreeOSMemory()
-	exe, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return err
-	}
 	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return err
 	}
 	defer maps.Close()
-	ranges, err := untouchedMappings(maps, exe)
+	ranges, err := untouchedMappings(maps)
 	if err != nil {
 		return err
 	}
@@ -40,17 +36,17 @@ func returnStartMemory() error {
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }
 
-// untouchedMappings finds, in text of the form of /proc/self/smaps (proc(5)), the ranges that hold file just as it is on disk: what is
-// there can be read again. A range may be read-only and yet hold something of its own, which the loader put there before it closed it
+// untouchedMappings finds, in text of the form of /proc/self/smaps (proc(5)), the ranges that hold a file just as it is on disk: what
+// is there can be read again. A range may be read-only and yet hold something of its own, which the loader put there before it closed it
 // (RELRO); such pages count as anonymous.
-func untouchedMappings(text io.Reader, file string) ([]mapping, error) {
+func untouchedMappings(text io.Reader) ([]mapping, error) {
 	var found []mapping
 	var candidate *mapping
 	lines := bufio.NewScanner(text)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		switch {
-		case len(fields) == 6 && fields[5] == file && !strings.Contains(fields[1], "w"):
+		case len(fields) == 6 && strings.HasPrefix(fields[5], "/") && !strings.Contains(fields[1], "w"):
 			candidate = &mapping{}
 			if _, err := fmt.Sscanf(fields[0], "%x-%x", &candidate.from, &candidate.to); err != nil {
 				return nil, fmt.Errorf("reading the memory map: %q: %w", lines.Text(), err)

@@ -2,5 +2,5 @@
 
 package main
 
-// returnStartMemory does nothing: only Linux lets a process return pages of its own program.
-func returnStartMemory() error { return nil }
+// returnMemory does nothing: only Linux lets a process return pages of its own program.
+func returnMemory() error { return nil }

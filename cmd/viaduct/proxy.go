@@ -64,7 +64,8 @@ func runProxy(ctx context.Context, con console, client clientOptions, o proxyOpt
 	}
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
-	return supervise(ctx, nil, proxyParts(api, o, logs.start(con.Err))...)
+	log := logs.start(con.Err)
+	return supervise(ctx, nil, append(proxyParts(api, o, log), lean(log))...)
 }
 
 // proxyParts makes the proxy, or nothing for --proxy=none.

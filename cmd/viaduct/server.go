@@ -78,7 +78,7 @@ func runServer(ctx context.Context, con console, o serverOptions, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	return supervise(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server))
+	return supervise(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server), lean(log))
 }
 
 // claim makes the data directory and takes its locks.

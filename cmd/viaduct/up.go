@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -88,21 +87,12 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		server.Close()
 		return err
 	}
-	settled := time.AfterFunc(settleTime, func() {
-		if err := returnStartMemory(); err != nil {
-			log.Debug("returning the memory of the start", "err", err)
-		}
-	})
-	defer settled.Stop()
 	return supervise(ctx, func() {
 		if ready != nil {
 			ready(server)
 		}
 	}, parts...)
 }
-
-// settleTime is how long after the start the caches have surely been filled.
-const settleTime = 3 * time.Second
 
 // parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one reads
 // how the Pods end.
@@ -131,7 +121,7 @@ func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logge
 	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()), {name: "narrator", run: narrator.Run}}
 	parts = append(parts, controllerParts(controllers, []string{endpointsController, schedulerController}, log)...)
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
-	parts = append(parts, agent)
+	parts = append(parts, agent, lean(log))
 	if len(o.files) > 0 {
 		parts = append(parts, applyPart(con, o.server.dataDir, o.files, narrator.Ready()))
 	}

@@ -1,0 +1,27 @@
+package main
+
+import "testing"
+
+func TestLullComesAfterWork(t *testing.T) {
+	const mb = 1 << 20
+	tests := []struct {
+		name   string
+		totals []uint64 // MB allocated at each look
+		want   []bool
+	}{
+		{"work, then rest", []uint64{100, 300, 310, 320}, []bool{false, false, true, false}},
+		{"a start and then nothing", []uint64{70, 75, 80}, []bool{false, true, false}},
+		{"never at rest", []uint64{100, 200, 300, 400}, []bool{false, false, false, false}},
+		{"little by little", []uint64{10, 20, 30, 40, 50, 60, 70, 80}, []bool{false, false, false, false, false, false, true, false}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var r lull
+			for i, total := range tt.totals {
+				if got := r.look(total * mb); got != tt.want[i] {
+					t.Errorf("look %d, at %d MB: %v, want %v", i, total, got, tt.want[i])
+				}
+			}
+		})
+	}
+}
