@@ -70,7 +70,7 @@ func desiredEndpoints(svc *v1.Service, members []membership.Member, have *v1.End
 	subsets, truncated := membership.Subsets(svc, members)
 	want := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
 	if have != nil {
-		want = have.DeepCopy()
+		have.ObjectMeta.DeepCopyInto(&want.ObjectMeta)
 	}
 	want.Subsets = subsets
 	want.Labels = membership.EndpointsLabels(svc)
@@ -84,8 +84,23 @@ func desiredEndpoints(svc *v1.Service, members []membership.Member, have *v1.End
 // sameEndpoints compares what is decided here, whatever the order in which somebody else spelled it.
 func sameEndpoints(have, want *v1.Endpoints) bool {
 	return maps.Equal(have.Labels, want.Labels) && maps.Equal(have.Annotations, want.Annotations) &&
+		sumOf(have.Subsets) == sumOf(want.Subsets) &&
 		(apiequality.Semantic.DeepEqual(have.Subsets, want.Subsets) ||
 			apiequality.Semantic.DeepEqual(membership.Canonical(have.Subsets), want.Subsets))
+}
+
+// sums count what subsets say: pairs of address and port. They cost nothing to compare, and nearly every change of membership alters
+// them.
+type sums struct{ ready, notReady int }
+
+func sumOf(subsets []v1.EndpointSubset) sums {
+	var sum sums
+	for _, s := range subsets {
+		ports := max(1, len(s.Ports))
+		sum.ready += ports * len(s.Addresses)
+		sum.notReady += ports * len(s.NotReadyAddresses)
+	}
+	return sum
 }
 
 // cachedVersion is the resourceVersion that the cache has of an object, "" if it has none.
