@@ -49,6 +49,9 @@ func TestMain(m *testing.M) {
 	if insideNamespace() {
 		os.Exit(runInside(os.Args[1:]))
 	}
+	if config := os.Getenv(etcdVariable); config != "" {
+		os.Exit(runEtcd(config))
+	}
 	if os.Getenv(curlVariable) != "" {
 		os.Exit(curl(os.Args[1:]))
 	}

@@ -1,8 +1,18 @@
 package store
 
 import (
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestClusterCheck(t *testing.T) {
@@ -34,4 +44,63 @@ func TestClusterCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A start that fails says for each server what is wrong with it.
+func TestConnectSaysWhy(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	secure, strict := secureServer(t, tls.NoClientCert), secureServer(t, tls.RequireAnyClientCert)
+	for name, tt := range map[string]struct {
+		cluster Cluster
+		says    string
+	}{
+		"nobody there":          {Cluster{Servers: []string{"http://" + closed.Addr().String()}}, "connection refused"},
+		"silent":                {Cluster{Servers: []string{"http://" + silent.Addr().String()}}, "does not answer"},
+		"silent, with https":    {Cluster{Servers: []string{"https://" + silent.Addr().String()}}, "deadline exceeded"},
+		"unknown authority":     {Cluster{Servers: []string{secure.URL}}, "unknown authority"},
+		"no client certificate": {Cluster{Servers: []string{strict.URL}, CAFile: authorityOf(t, strict)}, "certificate required"},
+		"https, but no etcd":    {Cluster{Servers: []string{secure.URL}, CAFile: authorityOf(t, secure)}, "does not answer"},
+		"no such file":          {Cluster{Servers: []string{secure.URL}, CAFile: "/no/such/ca.crt"}, "/no/such/ca.crt"},
+		"each is named":         {Cluster{Servers: []string{"http://" + silent.Addr().String(), "http://" + closed.Addr().String()}}, closed.Addr().String()},
+		"what cannot be used":   {Cluster{Servers: []string{"etcd"}}, "is no URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			_, err := connect(ctx, tt.cluster, slog.New(slog.DiscardHandler))
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v, want one with %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func secureServer(t *testing.T, clients tls.ClientAuthType) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.TLS = &tls.Config{ClientAuth: clients}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// authorityOf is a file with the authority of a server's certificate.
+func authorityOf(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -13,14 +13,18 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 )
 
-// lookEvery is how often a store is looked at.
+// lookEvery is how often a store is looked at. In that time no server writes a good part of the quota.
 const lookEvery = time.Second
 
 // Keep keeps the store small until ctx ends: old revisions are compacted away, and the member's file is given back what it does not use.
 // Of several servers over one cluster one compacts, whichever comes first; that cluster's files and quota are its administrator's.
 func (s *Store) Keep(ctx context.Context) {
+	s.keep(ctx, lookEvery)
+}
+
+func (s *Store) keep(ctx context.Context, every time.Duration) {
 	k := &keeper{store: s, log: s.log, size: newSizing(s.quota, time.Now())}
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

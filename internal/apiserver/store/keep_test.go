@@ -1,0 +1,192 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	testQuota = 24 << 20 // bytes
+	testLook  = 20 * time.Millisecond
+	testTime  = time.Minute // far more than anything here takes
+)
+
+// journal collects what is logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// small opens a store with a small quota.
+func small(t *testing.T) (*Store, *journal) {
+	t.Helper()
+	log := &journal{}
+	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd"), Quota: testQuota, Log: slog.New(slog.NewTextHandler(log, nil))})
+	return s, log
+}
+
+// kept has s kept small until the test ends.
+func kept(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { s.keep(ctx, testLook) })
+	t.Cleanup(func() { stop(); keeping.Wait() })
+}
+
+// value is one that compresses to nothing anywhere: 32 kB.
+func value(n int) string { return strings.Repeat(fmt.Sprintf("%08d", n), 4096) }
+
+// Five times the quota is written, all of it over the same few keys, as Pods that come and go do.
+func TestSizeStaysBounded(t *testing.T) {
+	s, log := small(t)
+	kept(t, s)
+	most, start := int64(0), time.Now()
+	const times = 5
+	writes := times * testQuota / len(value(0))
+	for n := range writes {
+		put(t, s, fmt.Sprintf("/registry/pods/%d", n%20), value(n))
+		most = max(most, s.usage().file)
+		if n%7 == 0 {
+			if _, err := s.Client().KV.Delete(t.Context(), fmt.Sprintf("/registry/pods/%d", n%20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d MB written in %s; the file took at most %d of %d MB", times*testQuota>>20, time.Since(start).Round(time.Millisecond), most>>20, testQuota>>20)
+	if most >= testQuota {
+		t.Errorf("the file grew to %d bytes, the quota is %d", most, testQuota)
+	}
+	if s.isFull() || strings.Contains(log.String(), "the store is full") {
+		t.Errorf("the store got full:\n%s", log)
+	}
+}
+
+// fill writes until the store refuses, and gives the number of writes that it took.
+func fill(t *testing.T, s *Store, key func(n int) string) int {
+	t.Helper()
+	for n := range 10 * testQuota / len(value(0)) {
+		_, err := s.Client().KV.Put(t.Context(), key(n), value(n))
+		if errors.Is(err, rpctypes.ErrNoSpace) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("ten times the quota was taken")
+	return 0
+}
+
+// await polls, for nobody announces what a store does by itself.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testTime)
+	defer cancel()
+	for tick := time.Tick(testLook); !is(); {
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			t.Fatalf("waiting until %s", what)
+		}
+	}
+}
+
+func TestFullOfHistoryHeals(t *testing.T) {
+	s, log := small(t)
+	last := fill(t, s, func(int) string { return "/registry/a" }) - 1
+	if !s.isFull() {
+		t.Fatal("a store that refuses writes does not say that it is full")
+	}
+	kept(t, s)
+	await(t, "the store has room again", func() bool { return !s.isFull() })
+	got, _ := entries(t, s)
+	if got["/registry/a"].value != value(last) {
+		t.Error("the value that was acknowledged last is lost")
+	}
+	put(t, s, "/registry/b", "1")
+	for _, want := range []string{"the store is full and refuses writes", "the store has room again"} {
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("the log does not say once %q:\n%s", want, log)
+		}
+	}
+}
+
+func TestFullOfObjectsTellsAndHeals(t *testing.T) {
+	s, log := small(t)
+	taken := fill(t, s, func(n int) string { return fmt.Sprintf("/registry/pods/%d", n) })
+	kept(t, s)
+	await(t, "the log tells", func() bool { return strings.Contains(log.String(), "delete some") })
+	for n := range taken / 2 { // as the API server deletes: if it is still what was read
+		key := fmt.Sprintf("/registry/pods/%d", n)
+		_, err := s.Client().KV.Txn(t.Context()).If(clientv3.Compare(clientv3.Version(key), "=", 1)).Then(clientv3.OpDelete(key)).Else(clientv3.OpGet(key)).Commit()
+		if err != nil {
+			t.Fatalf("a full store refuses to delete: %v", err)
+		}
+	}
+	await(t, "the store has room again", func() bool { return !s.isFull() })
+	put(t, s, "/registry/b", "1")
+	if got, _ := entries(t, s); len(got) != taken-taken/2+1 {
+		t.Errorf("%d keys are left of %d, half of which were deleted", len(got), taken)
+	}
+}
+
+func TestSizing(t *testing.T) {
+	const quota = 1000 << 20
+	start := time.Unix(0, 0)
+	mb := func(file, inUse int64) usage { return usage{file: file << 20, inUse: inUse << 20} }
+	type look struct {
+		after            time.Duration // since the start
+		used             usage
+		compact, rewrite string
+	}
+	for name, looks := range map[string][]look{
+		"idle": {{time.Second, mb(1, 1), "", ""}, {5 * time.Minute, mb(1, 1), "interval", ""}, {9 * time.Minute, mb(1, 1), "", ""},
+			{10 * time.Minute, mb(1, 1), "interval", ""}, {15 * time.Minute, mb(1, 1), "interval", ""}},
+		"a cluster elsewhere":              {{5 * time.Minute, usage{}, "interval", ""}, {15 * time.Minute, usage{}, "interval", ""}},
+		"much in use, but not growing":     {{time.Second, mb(600, 600), "", ""}, {2 * time.Second, mb(600, 600), "", ""}},
+		"growing, but little in use":       {{time.Second, mb(100, 100), "", ""}, {2 * time.Second, mb(450, 450), "", ""}},
+		"growing beyond half of the quota": {{time.Second, mb(450, 450), "", ""}, {2 * time.Second, mb(560, 560), "growth", ""}, {3 * time.Second, mb(570, 570), "", ""}, {4 * time.Second, mb(670, 670), "growth", ""}},
+		"close to the quota":               {{time.Second, mb(800, 300), "", "close to the quota"}},
+		"close, but all of it in use":      {{time.Second, mb(800, 790), "", ""}},
+		"unused for long":                  {{14 * time.Minute, mb(400, 10), "interval", ""}, {16 * time.Minute, mb(400, 10), "", "waste"}, {18 * time.Minute, mb(400, 10), "", ""}},
+		"unused now, but needed before":    {{14 * time.Minute, mb(400, 390), "interval", ""}, {16 * time.Minute, mb(400, 10), "", ""}, {32 * time.Minute, mb(400, 10), "interval", "waste"}},
+		"unused, but too little":           {{16 * time.Minute, mb(60, 1), "interval", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSizing(quota, start)
+			for _, l := range looks {
+				now := start.Add(l.after)
+				if got := s.compaction(now, l.used); got != l.compact {
+					t.Errorf("after %s: compaction %q, want %q", l.after, got, l.compact)
+				}
+				if got := s.defragmentation(now, l.used); got != l.rewrite {
+					t.Errorf("after %s: defragmentation %q, want %q", l.after, got, l.rewrite)
+				}
+			}
+		})
+	}
+}
