@@ -13,19 +13,10 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiserverconfig "k8s.io/apiserver/pkg/apis/apiserver"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/group"
-	"k8s.io/apiserver/pkg/authentication/request/anonymous"
-	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
-	"k8s.io/apiserver/pkg/authentication/request/union"
-	"k8s.io/apiserver/pkg/authentication/request/x509"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
-	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
 // The identities of Viaduct's own parts, with upstream's names where it has one.
@@ -41,19 +32,6 @@ const (
 // publicPaths may be read without logging in: they say whether the server lives, and which version it is.
 func publicPaths() []string {
 	return []string{"/healthz", "/livez", "/readyz", "/version"}
-}
-
-// newAuthenticator accepts client certificates of ca and the given tokens; nobody else gets further than publicPaths.
-func newAuthenticator(ca dynamiccertificates.CAContentProvider, tokens ...authenticator.Token) authenticator.Request {
-	known := group.NewAuthenticatedGroupAdder(union.New(
-		x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion),
-		bearertoken.New(tokenunion.New(tokens...)),
-	))
-	var conditions []apiserverconfig.AnonymousAuthCondition
-	for _, path := range publicPaths() {
-		conditions = append(conditions, apiserverconfig.AnonymousAuthCondition{Path: path})
-	}
-	return union.NewFailOnError(known, anonymous.NewAuthenticator(conditions))
 }
 
 // partTokens are the tokens by which the parts in this process log in; new at each start, kept in memory only.

@@ -39,7 +39,8 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	}
 	c := genericapiserver.NewConfig(schemes.codecs)
 	c.SecureServing = secure
-	c.Authentication.Authenticator = newAuthenticator(ca, tokenfile.New(s.tokens.known), users)
+	s.logins = newLogins(ca, tokenfile.New(s.tokens.known), users)
+	c.Authentication.Authenticator = s.logins.requests
 	c.Authorization.Authorizer, c.RuleResolver = s.authorizer, s.rules
 	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)
 	c.ExternalAddress = s.address().String()

@@ -67,6 +67,7 @@ type Server struct {
 	listener net.Listener
 	pki      *pki
 	tokens   *partTokens
+	logins   *logins
 	generic  *genericapiserver.GenericAPIServer
 	roles    *access.RBAC
 	// authorizer says whether a user may do something, and rules lists what a user may do: what every request is checked by.
@@ -160,6 +161,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	}
 	s.alloc = newAllocations(&s.options, s.log, schemes, s.boot.stores, etcd)
 	hooks.alloc = s.alloc.allocator
+	reviewers{authorizer: s.authorizer, rules: s.rules, tokens: s.logins.tokens, audience: issuer}.install(b)
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
 	serveSnapshots(s.generic, schemes, etcd)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
