@@ -2,8 +2,10 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -28,6 +30,26 @@ type resourceREST struct {
 func (r *resourceREST) ShortNames() []string { return r.shortNames }
 func (r *resourceREST) Categories() []string { return r.categories }
 
+// Update implements rest.Updater.
+func (r *resourceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc, forceCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return r.Store.Update(ctx, name, clientsWish{obj}, create, update, forceCreate, options)
+}
+
+// clientsWish is what a client wants an object to become. Where the library cannot work out a patch it sometimes answers with an error
+// that is no API error, which a client would see as a fault of the server's: 500.
+type clientsWish struct{ rest.UpdatedObjectInfo }
+
+// UpdatedObject implements rest.UpdatedObjectInfo.
+func (w clientsWish) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
+	obj, err := w.UpdatedObjectInfo.UpdatedObject(ctx, old)
+	var known apierrors.APIStatus
+	if err != nil && !errors.As(err, &known) && ctx.Err() == nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return obj, err
+}
+
 // statusREST serves the status subresource of a resource.
 type statusREST struct {
 	store *registry.Store
@@ -43,7 +65,7 @@ func (r *statusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 
 func (r *statusREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, obj, create, update, false, options) // a status alone never creates its object
+	return r.store.Update(ctx, name, clientsWish{obj}, create, update, false, options) // a status alone never creates its object
 }
 
 func (r *statusREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
