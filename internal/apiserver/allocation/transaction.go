@@ -23,6 +23,9 @@ type Transaction struct {
 
 func (a *Allocator) begin(svc, old *corev1.Service, dryRun bool) *Transaction {
 	owner := OwnerOf(svc)
+	if old != nil {
+		owner = OwnerOf(old) // what a client sends to be put in its place need not say its UID
+	}
 	return &Transaction{
 		a: a, svc: svc, before: held(old),
 		addrs: newBook(a.addresses, owner, dryRun), ports: newBook(a.ports, owner, dryRun),
