@@ -10,13 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
+	"viaduct/internal/apiserver/access"
 )
 
 // The identities of Viaduct's own parts, with upstream's names where it has one.
@@ -24,9 +23,7 @@ const (
 	UserAdmin      = "viaduct-admin"
 	UserController = "system:kube-controller-manager"
 	UserProxy      = "system:kube-proxy"
-	UserNodePrefix = "system:node:" // followed by the node's name
-
-	groupNodes = "system:nodes"
+	UserNodePrefix = access.NodeUserPrefix // followed by the node's name
 )
 
 // publicPaths may be read without logging in: they say whether the server lives, and which version it is.
@@ -46,7 +43,7 @@ func newPartTokens(nodeName string) *partTokens {
 	t.add(UserController)
 	t.add(UserProxy)
 	if nodeName != "" {
-		t.add(UserNodePrefix+nodeName, groupNodes)
+		t.add(UserNodePrefix+nodeName, user.NodesGroup)
 	}
 	return t
 }
@@ -86,12 +83,13 @@ func randomToken() string {
 	return hex.EncodeToString(b)
 }
 
-// newAuthorizer lets system:masters do everything, everybody read publicPaths, and others what the roles in the API say.
-func newAuthorizer(roles authorizer.Authorizer) (authorizer.Authorizer, error) {
+// newAuthorizer lets system:masters do everything, everybody read publicPaths, agents what their nodes need, and all what the roles in
+// the API say.
+func newAuthorizer(nodes, roles authorizer.Authorizer) (authorizer.Authorizer, error) {
 	return authorizerunion.New(
 		authorizerunion.NamedAuthorizer{AuthorizerName: "Masters", Authorizer: authorizer.AuthorizerFunc(allowMasters)},
 		authorizerunion.NamedAuthorizer{AuthorizerName: "Public", Authorizer: authorizer.AuthorizerFunc(allowPublic)},
-		authorizerunion.NamedAuthorizer{AuthorizerName: "Parts", Authorizer: newPartAuthorizer()},
+		authorizerunion.NamedAuthorizer{AuthorizerName: "Node", Authorizer: nodes},
 		authorizerunion.NamedAuthorizer{AuthorizerName: "RBAC", Authorizer: roles},
 	)
 }
@@ -110,73 +108,4 @@ func allowPublic(_ context.Context, a authorizer.Attributes) (authorizer.Decisio
 		return authorizer.DecisionAllow, "", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
-}
-
-func newPartAuthorizer() authorizer.Authorizer {
-	rules := partRules()
-	return authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-		who := a.GetUser()
-		if who == nil {
-			return authorizer.DecisionNoOpinion, "nobody is logged in", nil
-		}
-		if allowsPath(who, a) {
-			return authorizer.DecisionAllow, "", nil
-		}
-		for _, subject := range append([]string{who.GetName()}, who.GetGroups()...) {
-			if slices.ContainsFunc(rules[subject], func(r rbacv1.PolicyRule) bool { return covers(r, a) }) {
-				return authorizer.DecisionAllow, "", nil
-			}
-		}
-		return authorizer.DecisionNoOpinion, "", nil
-	})
-}
-
-// allowsPath lets everybody read publicPaths and everybody who is logged in discover the API.
-func allowsPath(who user.Info, a authorizer.Attributes) bool {
-	if a.IsResourceRequest() || a.GetVerb() != "get" {
-		return false
-	}
-	path := a.GetPath()
-	if slices.Contains(publicPaths(), path) {
-		return true
-	}
-	discovery := []string{"/api", "/apis", "/openapi", "/livez", "/readyz", "/healthz", "/version"}
-	return slices.Contains(who.GetGroups(), user.AllAuthenticated) && slices.ContainsFunc(discovery, func(prefix string) bool {
-		return path == prefix || strings.HasPrefix(path, prefix+"/")
-	})
-}
-
-// partRules is the least that each part can work with.
-func partRules() map[string][]rbacv1.PolicyRule {
-	read := []string{"get", "list", "watch"}
-	write := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
-	rule := func(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
-	}
-	events := rule([]string{"create", "update", "patch"}, "", "events")
-	return map[string][]rbacv1.PolicyRule{
-		UserController: {
-			rule(read, "", "services", "pods", "nodes", "namespaces"),
-			rule(write, "", "endpoints"), rule(write, "discovery.k8s.io", "endpointslices"), rule(write, "coordination.k8s.io", "leases"),
-			rule([]string{"create"}, "", "pods/binding"), rule([]string{"update", "patch"}, "", "pods/status"), events,
-		},
-		UserProxy: {
-			rule(read, "", "services", "nodes"), rule(read, "discovery.k8s.io", "endpointslices"), events,
-		},
-		groupNodes: {
-			rule(read, "", "services", "pods", "nodes"), rule([]string{"get"}, "", "configmaps", "secrets"),
-			rule([]string{"create", "update", "patch"}, "", "nodes", "nodes/status"),
-			rule([]string{"update", "patch"}, "", "pods/status"), rule([]string{"delete"}, "", "pods"),
-			rule(write, "coordination.k8s.io", "leases"), events,
-		},
-	}
-}
-
-func covers(r rbacv1.PolicyRule, a authorizer.Attributes) bool {
-	resource := a.GetResource()
-	if sub := a.GetSubresource(); sub != "" {
-		resource += "/" + sub
-	}
-	return a.IsResourceRequest() && slices.Contains(r.Verbs, a.GetVerb()) &&
-		slices.Contains(r.APIGroups, a.GetAPIGroup()) && slices.Contains(r.Resources, resource)
 }

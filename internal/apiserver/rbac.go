@@ -1,12 +1,9 @@
 package apiserver
 
 import (
-	"context"
-
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
-	"viaduct/internal/apiserver/access"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -22,25 +19,6 @@ func installRBAC(b *builder, keep func(*registry.Store, error) *registry.Store) 
 		roleBindings:        keep(install(b, roleBindingKind())),
 		clusterRoles:        keep(install(b, clusterRoleKind())),
 		clusterRoleBindings: keep(install(b, clusterRoleBindingKind())),
-	}
-}
-
-// followRoles starts to answer by the roles and bindings, until ctx ends. It returns when they have been read.
-func (s *Server) followRoles(ctx context.Context) error {
-	stores := s.boot.stores.rbac
-	any := func(store *registry.Store) access.Source { return access.Source{Storage: store, Since: "0"} }
-	done := make(chan error, 1)
-	go func() {
-		done <- s.roles.Run(ctx, access.Sources{
-			Roles: any(stores.roles), RoleBindings: any(stores.roleBindings),
-			ClusterRoles: any(stores.clusterRoles), ClusterRoleBindings: any(stores.clusterRoleBindings), Log: s.log,
-		})
-	}()
-	select {
-	case <-s.roles.Loaded():
-		return nil
-	case err := <-done:
-		return err
 	}
 }
 

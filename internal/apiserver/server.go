@@ -131,11 +131,12 @@ func (s *Server) prepare(ctx context.Context) error {
 	if s.pki, err = openPKI(s.options.pkiDir()); err != nil {
 		return fmt.Errorf("opening the certificate authority: %w", err)
 	}
+	nodes := access.NewNodes(boundPods{s})
 	s.roles = access.NewRBAC()
-	if s.authorizer, err = newAuthorizer(s.roles); err != nil {
+	if s.authorizer, err = newAuthorizer(nodes, s.roles); err != nil {
 		return err
 	}
-	s.rules = authorizerunion.NewRuleResolvers(s.roles)
+	s.rules = authorizerunion.NewRuleResolvers(nodes, s.roles)
 	schemes := newSchemes()
 	config, err := s.config(schemes)
 	if err != nil {
@@ -163,6 +164,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	hooks.alloc = s.alloc.allocator
 	reviewers{authorizer: s.authorizer, rules: s.rules, tokens: s.logins.tokens, audience: issuer}.install(b)
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
+	s.generic.AddPostStartHookOrDie("viaduct-access", s.accessHook)
 	serveSnapshots(s.generic, schemes, etcd)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
 	if err := s.generic.AddReadyzChecks(namedCheck("etcd", etcd.Check)); err != nil {
@@ -189,7 +191,7 @@ func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error
 		return err
 	}
 	go s.boot.keep(hook.Context, s.log)
-	return s.followRoles(hook.Context)
+	return nil
 }
 
 // Run serves until ctx ends, then drains the requests under way, closes the store, and returns.

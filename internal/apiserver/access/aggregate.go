@@ -1,0 +1,82 @@
+package access
+
+import (
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Aggregate returns the roles whose rules are not those of the roles they gather, with the rules that they should have: the work of
+// upstream's clusterrole-aggregation controller. A role that gathers one of them is seen to when it is asked for again.
+func Aggregate(roles []rbacv1.ClusterRole) []rbacv1.ClusterRole {
+	var changed []rbacv1.ClusterRole
+	for i := range roles {
+		if roles[i].AggregationRule == nil {
+			continue
+		}
+		rules := gather(&roles[i], roles)
+		if apiequality.Semantic.DeepEqual(rules, roles[i].Rules) {
+			continue
+		}
+		better := roles[i].DeepCopy()
+		better.Rules = rules
+		changed = append(changed, *better)
+	}
+	return changed
+}
+
+// gather returns the rules of the roles that one selects, each rule once: selector by selector, then by name.
+func gather(one *rbacv1.ClusterRole, roles []rbacv1.ClusterRole) []rbacv1.PolicyRule {
+	var rules []rbacv1.PolicyRule
+	for i := range one.AggregationRule.ClusterRoleSelectors {
+		for _, r := range selected(&one.AggregationRule.ClusterRoleSelectors[i], roles) {
+			if r.Name == one.Name {
+				continue
+			}
+			for _, rule := range r.Rules {
+				known := slices.ContainsFunc(rules, func(k rbacv1.PolicyRule) bool { return apiequality.Semantic.DeepEqual(k, rule) })
+				if !known {
+					rules = append(rules, rule)
+				}
+			}
+		}
+	}
+	return rules
+}
+
+func selected(by *metav1.LabelSelector, roles []rbacv1.ClusterRole) []*rbacv1.ClusterRole {
+	selector, err := metav1.LabelSelectorAsSelector(by)
+	if err != nil {
+		return nil // validation refuses such a role
+	}
+	var out []*rbacv1.ClusterRole
+	for i := range roles {
+		if selector.Matches(labels.Set(roles[i].Labels)) {
+			out = append(out, &roles[i])
+		}
+	}
+	slices.SortFunc(out, func(a, b *rbacv1.ClusterRole) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// gatherNew gives those of fresh that are about to be created and gather others their rules at once, for what is created complete need
+// not be written twice. have is what is there already.
+func gatherNew(fresh, have []rbacv1.ClusterRole) {
+	for range len(fresh) { // view goes into edit, and edit into admin: once more for each step
+		all := slices.Concat(fresh, have)
+		settled := true
+		for _, better := range Aggregate(all) {
+			i := slices.IndexFunc(fresh, func(r rbacv1.ClusterRole) bool { return r.Name == better.Name && r.ResourceVersion == "" })
+			if i >= 0 {
+				fresh[i].Rules, settled = better.Rules, false
+			}
+		}
+		if settled {
+			return
+		}
+	}
+}
