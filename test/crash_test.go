@@ -106,9 +106,23 @@ func contents(n int) map[string]string {
 // writeUntilKilled writes to all accounts at once, and kills the server after a random number of writes.
 func (b *ledger) writeUntilKilled(t *testing.T, client kubernetes.Interface, server *running) {
 	t.Helper()
+	due := 1 + rand.IntN(250)
+	n := 0
+	b.writeUntilRefused(t, client, func() {
+		if n++; n == due {
+			server.signal(syscall.SIGKILL)
+		}
+	})
+	if code := server.wait(); code != -1 || n < due {
+		t.Fatalf("exit %d after %d writes, want the kill after %d:\n%s", code, n, due, server.out.text())
+	}
+}
+
+// writeUntilRefused writes to all accounts at once, to each until a write is not acknowledged. acknowledged is called after each that is.
+func (b *ledger) writeUntilRefused(t *testing.T, client kubernetes.Interface, acknowledged func()) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	due := 1 + rand.IntN(250)
 	written := make(chan struct{})
 	var writers sync.WaitGroup
 	for _, a := range b.accounts {
@@ -122,14 +136,8 @@ func (b *ledger) writeUntilKilled(t *testing.T, client kubernetes.Interface, ser
 		writers.Wait()
 		close(written)
 	}()
-	n := 0
 	for range written {
-		if n++; n == due {
-			server.signal(syscall.SIGKILL)
-		}
-	}
-	if code := server.wait(); code != -1 || n < due {
-		t.Fatalf("exit %d after %d writes, want the kill after %d:\n%s", code, n, due, server.out.text())
+		acknowledged()
 	}
 	for _, a := range b.accounts {
 		b.revision = max(b.revision, a.revision)

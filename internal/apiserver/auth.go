@@ -54,9 +54,9 @@ func (t *partTokens) add(name string, groups ...string) {
 	t.known[token] = &user.DefaultInfo{Name: name, Groups: groups}
 }
 
-// TokenFilePath is where the tokens of a data directory's users may be written, in the form of kube-apiserver's --token-auth-file: a line
-// a user, of token, name, uid, and optionally "group,group". It is read at the start.
-func TokenFilePath(dataDir string) string { return filepath.Join(dataDir, "pki", "tokens.csv") }
+// TokenFilePath is where the tokens of users may be written, beside the certificate authority, which servers over one etcd share. It has the
+// form of kube-apiserver's --token-auth-file: a line a user, of token, name, uid, and optionally "group,group". It is read at the start.
+func TokenFilePath(pkiDir string) string { return filepath.Join(pkiDir, "tokens.csv") }
 
 // userTokens reads the token file, if there is one. One that others can read is refused: its tokens are not secret any more.
 func userTokens(path string) (*tokenfile.TokenAuthenticator, error) {

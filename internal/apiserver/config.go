@@ -30,7 +30,7 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := userTokens(TokenFilePath(s.options.DataDir))
+	users, err := userTokens(TokenFilePath(s.options.pkiDir()))
 	if err != nil {
 		return nil, err
 	}

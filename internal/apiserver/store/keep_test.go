@@ -190,3 +190,36 @@ func TestSizing(t *testing.T) {
 		})
 	}
 }
+
+// Of two servers over one store one compacts at each interval, and what was written keeps a whole interval of history.
+func TestOneOfTwoCompacts(t *testing.T) {
+	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd")})
+	servers := []*keeper{{store: s}, {store: s}}
+	interval := func() {
+		for _, k := range servers {
+			if err := k.compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	readable := func(revision int64) bool {
+		_, err := s.Client().KV.Get(t.Context(), "/registry/a", clientv3.WithRev(revision))
+		if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	put(t, s, "/registry/a", "0")
+	interval()
+	written := put(t, s, "/registry/a", "1")
+	put(t, s, "/registry/a", "2")
+	interval()
+	if !readable(written) {
+		t.Error("what was written in the last interval is gone at its end")
+	}
+	interval()
+	interval()
+	if readable(written) {
+		t.Error("what was written three intervals ago still has its history")
+	}
+}
