@@ -33,7 +33,6 @@ const dialTimeout = 10 * time.Second
 
 // proxyREST serves the proxy subresource of one resource. Where a request goes is locate's to say: id is [scheme:]name[:port].
 type proxyREST struct {
-	newObject  func() runtime.Object
 	newOptions func() runtime.Object // with the path below the subresource, which pathOf reads
 	locate     func(ctx context.Context, id string) (*url.URL, error)
 	transport  *http.Transport
@@ -44,8 +43,12 @@ var (
 	_ rest.Storage   = &proxyREST{}
 )
 
-func (r *proxyREST) New() runtime.Object { return r.newObject() }
-func (r *proxyREST) Destroy()            { r.transport.CloseIdleConnections() }
+// New implements rest.Storage. It says what the requests are of: were it the Service or the Pod, clients that read the API's description
+// would take a proxied PATCH for a patch of it.
+func (r *proxyREST) New() runtime.Object { return r.newOptions() }
+
+// Destroy implements rest.Storage.
+func (r *proxyREST) Destroy() { r.transport.CloseIdleConnections() }
 
 // ConnectMethods implements rest.Connecter.
 func (r *proxyREST) ConnectMethods() []string {
@@ -107,12 +110,10 @@ func (l *backends) install(b *builder) {
 		IdleConnTimeout:     90 * time.Second,
 	}
 	b.add(corev1.Resource("services"), "proxy", &proxyREST{
-		newObject:  func() runtime.Object { return &corev1.Service{} },
 		newOptions: func() runtime.Object { return &corev1.ServiceProxyOptions{} },
 		locate:     l.service, transport: transport,
 	})
 	b.add(corev1.Resource("pods"), "proxy", &proxyREST{
-		newObject:  func() runtime.Object { return &corev1.Pod{} },
 		newOptions: func() runtime.Object { return &corev1.PodProxyOptions{} },
 		locate:     l.pod, transport: transport,
 	})

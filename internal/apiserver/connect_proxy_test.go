@@ -143,6 +143,24 @@ func TestProxyToNoLoopbackElsewhere(t *testing.T) {
 	}
 }
 
+// kubectl asks the API's description whether the server checks fields of a kind, and takes the first PATCH of that kind for an answer.
+func TestProxyIsNoPatchOfAService(t *testing.T) {
+	client := apitest.Start(t).Client(t)
+	resources, err := client.Discovery().ServerResourcesForGroupVersion("v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{}
+	for _, r := range resources.APIResources {
+		kinds[r.Name] = r.Kind
+	}
+	for name, want := range map[string]string{"services": "Service", "services/proxy": "ServiceProxyOptions", "pods/proxy": "PodProxyOptions"} {
+		if kinds[name] != want {
+			t.Errorf("%s is of kind %q, want %s", name, kinds[name], want)
+		}
+	}
+}
+
 func TestEndpointsAreDeprecated(t *testing.T) {
 	server := apitest.Start(t)
 	config := server.Config()
