@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -271,6 +273,44 @@ func sliceWith(t *testing.T, client kubernetes.Interface, ip string) error {
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e-"}, AddressType: family, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{ip}}},
 	}, metav1.CreateOptions{})
 	return err
+}
+
+// Whoever may write Services may not for that claim addresses of others; what an administrator gave a Service they may leave there.
+func TestExternalIPsOfAnEditor(t *testing.T) {
+	server := apitest.Start(t)
+	admin, editor := server.Client(t), as(t, server, "editor")
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "services"}, Rules: []rbacv1.PolicyRule{
+		{Verbs: []string{"*"}, APIGroups: []string{""}, Resources: []string{"services"}}}}
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "services"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "services"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "editor"}}}
+	if _, err := admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	services := editor.CoreV1().Services("default")
+	eventually(t, "the editor reads services", func() bool {
+		_, err := services.List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
+	claimed := service("claimed", func(svc *corev1.Service) { svc.Spec.ExternalIPs = []string{"192.0.2.1"} })
+	if _, err := services.Create(t.Context(), claimed, metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("a claim of an editor: %v", err)
+	}
+	plain, err := services.Create(t.Context(), service("plain"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := []byte(`{"spec":{"externalIPs":["192.0.2.1"]}}`)
+	if _, err := services.Patch(t.Context(), plain.Name, types.MergePatchType, patch, metav1.PatchOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("a claim of an editor by patch: %v", err)
+	}
+	given := create(t, admin, claimed)
+	given.Labels = map[string]string{"kept": "yes"}
+	if _, err := services.Update(t.Context(), given, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("an editor labels what an administrator made: %v", err)
+	}
 }
 
 func TestExternalIPsOfAnAdministrator(t *testing.T) {

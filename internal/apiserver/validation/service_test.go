@@ -72,9 +72,27 @@ func TestServiceShape(t *testing.T) {
 		{"external name with addresses", func(s *v1.Service) { s.Spec.Type, s.Spec.ExternalName = v1.ServiceTypeExternalName, "db" },
 			"Forbidden spec.clusterIPs\nForbidden spec.ipFamilies\nForbidden spec.ipFamilyPolicy"},
 		{"traffic distribution", func(s *v1.Service) { s.Spec.TrafficDistribution = ptr("PreferSameNode") }, ""},
+		{"traffic distribution of old", func(s *v1.Service) { s.Spec.TrafficDistribution = ptr("PreferClose") }, ""},
+		{"traffic distribution by zone", func(s *v1.Service) { s.Spec.TrafficDistribution = ptr("PreferSameZone") }, ""},
 		{"unknown traffic distribution", func(s *v1.Service) { s.Spec.TrafficDistribution = ptr("") }, "NotSupported spec.trafficDistribution"},
 		{"unknown internal policy", func(s *v1.Service) { s.Spec.InternalTrafficPolicy = ptr(v1.ServiceInternalTrafficPolicy("x")) },
 			"NotSupported spec.internalTrafficPolicy"},
+		{"internal policy Local", func(s *v1.Service) { s.Spec.InternalTrafficPolicy = ptr(v1.ServiceInternalTrafficPolicyLocal) }, ""},
+		{"unknown internal policy of an external name", func(s *v1.Service) {
+			externalNameService(s)
+			s.Spec.InternalTrafficPolicy = ptr(v1.ServiceInternalTrafficPolicy("x"))
+		}, "NotSupported spec.internalTrafficPolicy"},
+		{"not checked: the load balancer's address, and whether unready endpoints are told of", func(s *v1.Service) {
+			s.Spec.LoadBalancerIP, s.Spec.PublishNotReadyAddresses = "x", true
+		}, ""},
+		{"external name with ports", func(s *v1.Service) {
+			externalNameService(s)
+			s.Spec.Ports = []v1.ServicePort{{Port: 80}}
+		}, ""},
+		{"external name with a bad port", func(s *v1.Service) {
+			externalNameService(s)
+			s.Spec.Ports = []v1.ServicePort{{Port: 65536, TargetPort: intstr.FromInt32(1)}}
+		}, "Invalid spec.ports[0].port"},
 	})
 	bare := validService()
 	bare.Spec = v1.ServiceSpec{Ports: []v1.ServicePort{{Port: 80}}}
@@ -100,6 +118,9 @@ func TestServicePorts(t *testing.T) {
 		{"number 0", port(func(p *v1.ServicePort) { p.Port = 0; p.TargetPort = intstr.FromInt32(80) }), "Invalid spec.ports[0].port"},
 		{"number too large", port(func(p *v1.ServicePort) { p.Port = 65536; p.TargetPort = intstr.FromInt32(80) }), "Invalid spec.ports[0].port"},
 		{"protocol", port(func(p *v1.ServicePort) { p.Protocol = "tcp" }), "NotSupported spec.ports[0].protocol"},
+		{"SCTP", port(func(p *v1.ServicePort) { p.Protocol = "SCTP" }), ""},
+		{"the last number", port(func(p *v1.ServicePort) { p.Port = 65535 }), ""},
+		{"name too long", port(func(p *v1.ServicePort) { p.Name = strings.Repeat("a", 64) }), "Invalid spec.ports[0].name"},
 		{"target too large", port(func(p *v1.ServicePort) { p.TargetPort = intstr.FromInt32(65536) }), "Invalid spec.ports[0].targetPort"},
 		{"target by name", port(func(p *v1.ServicePort) { p.TargetPort = intstr.FromString("web-1") }), ""},
 		{"target with a long name", port(func(p *v1.ServicePort) { p.TargetPort = intstr.FromString("a-name-too-long-1") }), "Invalid spec.ports[0].targetPort"},
@@ -213,6 +234,9 @@ func TestServiceLoadBalancer(t *testing.T) {
 		{"class of another type", func(s *v1.Service) { s.Spec.LoadBalancerClass = ptr("lb") }, "Forbidden spec.loadBalancerClass"},
 		{"policy where nothing comes from outside", func(s *v1.Service) { s.Spec.ExternalTrafficPolicy = "Cluster" }, "Invalid spec.externalTrafficPolicy"},
 		{"policy with external IPs", func(s *v1.Service) { s.Spec.ExternalIPs, s.Spec.ExternalTrafficPolicy = []string{"192.0.2.1"}, "Local" }, ""},
+		{"ranges of two families", ranges("192.0.2.0/24", "2001:db8::/32"), ""},
+		{"policy Local of node ports", func(s *v1.Service) { nodePortService(s); s.Spec.ExternalTrafficPolicy = "Local" }, ""},
+		{"no node ports", func(s *v1.Service) { balanced(s); s.Spec.AllocateLoadBalancerNodePorts = ptr(false) }, ""},
 		{"unknown policy", func(s *v1.Service) { nodePortService(s); s.Spec.ExternalTrafficPolicy = "x" }, "NotSupported spec.externalTrafficPolicy"},
 		{"health check", localBalanced, ""},
 		{"health check, none", func(s *v1.Service) { localBalanced(s); s.Spec.HealthCheckNodePort = 0 }, "Required spec.healthCheckNodePort"},
