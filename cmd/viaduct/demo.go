@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync/atomic"
 
@@ -51,7 +52,7 @@ func runDemo(ctx context.Context, con console, keep bool, log *slog.Logger) (err
 	}
 	defer ground.release()
 	d := &demo{con: con, dataDir: dataDir, keep: keep, log: log, options: upOptions{
-		server: serverOptions{dataDir: dataDir, listen: "127.0.0.1:0", serviceCIDR: ground.services},
+		server: serverOptions{dataDir: dataDir, listen: "127.0.0.1:0", serviceCIDRs: []netip.Prefix{ground.services}},
 		proxy:  proxyOptions{mode: proxyAuto},
 		agent:  agentOptions{podCIDR: ground.pods, runtime: node.RuntimeProcess},
 	}}

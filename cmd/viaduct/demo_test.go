@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -83,7 +84,7 @@ func TestGroundIsClaimed(t *testing.T) {
 	}
 	defer two.release()
 	for _, g := range []*ground{one, two} {
-		if err := checkRanges(serviceRange(g.services, true), podRange(g.pods, true)); err != nil {
+		if err := checkRanges(serviceRanges([]netip.Prefix{g.services}, true), podRange(g.pods, true)); err != nil {
 			t.Errorf("%v: %v", g, err)
 		}
 	}

@@ -11,18 +11,20 @@ import (
 	"github.com/spf13/pflag"
 
 	"viaduct/internal/apiserver"
+	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/apiserver/store"
 )
 
 // serverOptions are the flags of the API server.
 type serverOptions struct {
-	dataDir     string
-	pkiDir      string // empty: in dataDir
-	listen      string
-	advertise   netip.Addr // the zero value: where it listens
-	etcd        store.Cluster
-	serviceCIDR netip.Prefix
-	externalIPs bool // anybody who may write a Service may set them
+	dataDir      string
+	pkiDir       string // empty: in dataDir
+	listen       string
+	advertise    netip.Addr // the zero value: where it listens
+	etcd         store.Cluster
+	serviceCIDRs []netip.Prefix // one, or one of each family, the primary first
+	nodePorts    allocation.PortRange
+	externalIPs  bool // anybody who may write a Service may set them
 }
 
 func (o *serverOptions) register(flags *pflag.FlagSet) {
@@ -35,8 +37,10 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.etcd.CAFile, "etcd-cafile", "", "certificate authority of the etcd servers")
 	flags.StringVar(&o.etcd.CertFile, "etcd-certfile", "", "certificate to log in to etcd with")
 	flags.StringVar(&o.etcd.KeyFile, "etcd-keyfile", "", "key of --etcd-certfile")
-	o.serviceCIDR = netip.MustParsePrefix("127.96.0.0/16")
-	flags.Var(cidr{&o.serviceCIDR}, "service-cidr", "range that Services' addresses are taken from; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
+	o.serviceCIDRs = []netip.Prefix{netip.MustParsePrefix("127.96.0.0/16")}
+	flags.Var(cidrs{&o.serviceCIDRs}, "service-cidr", "range that Services' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
+	o.nodePorts = allocation.DefaultNodePorts()
+	flags.Var(portRange{&o.nodePorts}, "service-node-port-range", "ports that Services of type NodePort and LoadBalancer get theirs from")
 	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only administrators, set its externalIPs; "+
 		"whoever does can take the traffic of any Pod to those addresses (CVE-2020-8554)")
 }
@@ -56,7 +60,7 @@ that directory to the other hosts before their first start.`,
     --etcd-cafile ca.crt --etcd-certfile client.crt --etcd-keyfile client.key --pki-dir /etc/viaduct/pki --listen 10.0.0.7:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(serviceRange(o.serviceCIDR, false).check(), o.etcd.Check()); err != nil {
+			if err := errors.Join(checkServiceRanges(serviceRanges(o.serviceCIDRs, false)), o.etcd.Check()); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -103,7 +107,8 @@ func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Log
 		Etcd:         o.etcd,
 		Advertise:    o.advertise,
 		Listen:       o.listen,
-		ServiceCIDRs: []netip.Prefix{o.serviceCIDR},
+		ServiceCIDRs: o.serviceCIDRs,
+		NodePorts:    o.nodePorts,
 
 		AllowExternalIPs: o.externalIPs,
 

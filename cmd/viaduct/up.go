@@ -64,7 +64,7 @@ func (o *upOptions) check() error {
 }
 
 func (o *upOptions) checkRanges() error {
-	return checkRanges(serviceRange(o.server.serviceCIDR, o.proxy.mode != proxyNone), podRange(o.agent.podCIDR, o.agent.runtime != node.RuntimeNone))
+	return checkRanges(serviceRanges(o.server.serviceCIDRs, o.proxy.mode != proxyNone), podRange(o.agent.podCIDR, o.agent.runtime != node.RuntimeNone))
 }
 
 // up runs all parts until ctx ends or one fails. ready, if any, is called once all of them run.

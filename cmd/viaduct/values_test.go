@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"viaduct/internal/apiserver/allocation"
 )
 
 func TestCIDRFlag(t *testing.T) {
@@ -34,8 +36,9 @@ func TestCheckRanges(t *testing.T) {
 		{"127.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not inside"},
 		{"127.96.0.0/29", "127.128.0.0/16", "too small"},
 		{"127.0.0.0/16", "127.128.0.0/16", "contains 127.0.0.1"},
+		{"127.96.0.0/16,fd00::/64", "127.128.0.0/16", "--service-cidr fd00::/64 is not inside 127.0.0.0/8"},
 	} {
-		err := checkRanges(serviceRange(netip.MustParsePrefix(c.service), true), podRange(netip.MustParsePrefix(c.pod), true))
+		err := checkRanges(serviceRanges(prefixes(t, c.service), true), podRange(netip.MustParsePrefix(c.pod), true))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
 		}
@@ -48,12 +51,58 @@ func TestCheckRangesServedElsewhere(t *testing.T) {
 		{"10.96.0.0/16", "10.244.0.0/16", ""},
 		{"127.96.0.0/16", "127.128.0.0/16", ""},
 		{"10.96.0.0/16", "10.96.1.0/24", "overlap"},
-		{"fd00::/108", "10.244.0.0/16", "--service-cidr fd00::/108 is not an IPv4 range"},
+		{"fd00::/108", "10.244.0.0/16", ""},
+		{"10.96.0.0/16,fd00::/64", "10.244.0.0/16", ""},
+		{"fd00::/64,10.96.0.0/16", "10.96.128.0/24", "overlap"},
+		{"10.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not an IPv4 range"},
+		{"10.96.0.0/16,fd00::/48", "10.244.0.0/16", "too large"},
+		{"10.96.0.0/16,fd00::/125", "10.244.0.0/16", "too small"},
+		{"::/64", "10.244.0.0/16", "contains ::1"},
 		{"10.96.0.0/29", "10.244.0.0/16", "too small"},
 	} {
-		err := checkRanges(serviceRange(netip.MustParsePrefix(c.service), false), podRange(netip.MustParsePrefix(c.pod), false))
+		err := checkRanges(serviceRanges(prefixes(t, c.service), false), podRange(netip.MustParsePrefix(c.pod), false))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
+		}
+	}
+}
+
+func prefixes(t *testing.T, text string) []netip.Prefix {
+	t.Helper()
+	var list []netip.Prefix
+	if err := (cidrs{&list}).Set(text); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestCIDRsFlag(t *testing.T) {
+	for _, c := range []struct{ in, why string }{
+		{"10.96.0.0/16", ""},
+		{"fd00::/112,10.96.0.0/16", ""},
+		{"10.96.0.0/16,10.97.0.0/16", "one IPv4 and one IPv6"},
+		{"10.96.0.0/16,fd00::/112,fd01::/112", "one IPv4 and one IPv6"},
+		{"10.96.0.0/16,", "want an address range"},
+		{"10.96.0.1/16", "want 10.96.0.0/16"},
+	} {
+		var list []netip.Prefix
+		err := cidrs{&list}.Set(c.in)
+		if c.why == "" && (err != nil || cidrs{&list}.String() != c.in) {
+			t.Errorf("%q: %v, set %v", c.in, err, list)
+		}
+		if c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why) || list != nil) {
+			t.Errorf("%q: %v, want %q", c.in, err, c.why)
+		}
+	}
+}
+
+func TestPortRangeFlag(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"30000-32767": true, "1-65535": true, "80-80": true, "0-80": false, "80": false, "81-80": false, "1-65536": false, "-1-80": false, "": false, "a-b": false,
+	} {
+		var ports allocation.PortRange
+		if err := (portRange{&ports}).Set(in); (err == nil) != ok || ok && ports.String() != in {
+			t.Errorf("%q: %v, set %s, want accepted: %t", in, err, ports, ok)
 		}
 	}
 }
