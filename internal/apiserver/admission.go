@@ -19,6 +19,8 @@ type admissionChain struct {
 func (c *admissionChain) fill(s *Server) {
 	steps := []admission.Interface{
 		&namespaceMustExist{namespaces: s.boot.stores.namespaces},
+		&nodeKeepsToItself{pods: s.boot.stores.pods},
+		&grantWhatYouHold{authorizer: s.authorizer, held: s.roles, stores: s.boot.stores.rbac},
 	}
 	if !s.options.AllowExternalIPs {
 		steps = append(steps, &externalIPsForAdmins{authorizer: s.generic.Authorizer})
