@@ -180,6 +180,12 @@ func TestClusterLosesAnyone(t *testing.T) {
 	for i := range f.etcd.members {
 		f.etcd.kill(i)
 	}
+	eventually(t, "a server without a store is not ready", func() error {
+		if r := f.hosts[0].tryKubectl("", "get", "--raw", "/readyz"); r.code == 0 || !strings.Contains(r.stderr, "[-]etcd failed") {
+			return fmt.Errorf("/readyz is answered %s", r.all())
+		}
+		return nil
+	})
 	for i := range f.etcd.members {
 		f.etcd.launch(i)
 	}

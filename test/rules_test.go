@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 }
 
 // Test files may use the test support packages too.
-var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/proxy/proxytest", "internal/proxy/userspace"}
+var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
 var pure = map[string]bool{"internal/membership": true, "internal/table": true, "internal/apiserver/validation": true}

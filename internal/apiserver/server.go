@@ -6,6 +6,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -167,7 +168,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	s.generic.AddPostStartHookOrDie("viaduct-access", s.accessHook)
 	serveSnapshots(s.generic, schemes, etcd)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
-	if err := s.generic.AddReadyzChecks(namedCheck("etcd", etcd.Check)); err != nil {
+	if err := s.addStoreChecks(etcd); err != nil {
 		return err
 	}
 	config.AdmissionControl.(*admissionChain).fill(s)
@@ -178,6 +179,11 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 		return err
 	}
 	return s.alloc.start(ctx)
+}
+
+// addStoreChecks adds kube-apiserver's checks of its store: one that says it lives, and one that says it can be used.
+func (s *Server) addStoreChecks(etcd *store.Store) error {
+	return errors.Join(s.generic.AddHealthChecks(namedCheck("etcd", etcd.Check)), s.generic.AddReadyzChecks(namedCheck("etcd-readiness", etcd.Check)))
 }
 
 // loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is as good an
