@@ -24,6 +24,7 @@ func podKind() kind[*corev1.Pod] {
 		newList:   func() runtime.Object { return &corev1.PodList{} },
 		prepareCreate: func(_ context.Context, pod *corev1.Pod) {
 			pod.Generation = 1
+			validation.PreparePodCreate(pod)
 			pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(pod)}
 			if len(pod.Spec.SchedulingGates) > 0 {
 				setPodCondition(&pod.Status, corev1.PodCondition{

@@ -175,6 +175,7 @@ func FuzzPod(f *testing.F) {
 		updates: []func(now, old *v1.Pod) field.ErrorList{
 			ValidatePodUpdate,
 			func(now, old *v1.Pod) field.ErrorList { ValidatePodStatusUpdate(now, old); return nil }, // a new Pod's status is not checked
+			func(now, _ *v1.Pod) field.ErrorList { PreparePodCreate(now.DeepCopy()); return nil },
 		},
 		warn: []func(now, old *v1.Pod) []string{PodWarnings, PodStatusWarnings},
 	}, busy, validPod())

@@ -157,6 +157,7 @@ func labelKeys(t *v1.PodAffinityTerm, path *field.Path) field.ErrorList {
 	errs := concat(
 		keysBesideSelector(t.MatchLabelKeys, t.LabelSelector, path.Child("matchLabelKeys")),
 		keysBesideSelector(t.MismatchLabelKeys, t.LabelSelector, path.Child("mismatchLabelKeys")),
+		keysOnceInSelector(t.MatchLabelKeys, t.LabelSelector, path), // of the term, as upstream reports it
 	)
 	unlike := sets.New(t.MismatchLabelKeys...)
 	for i, key := range t.MatchLabelKeys {
@@ -217,28 +218,73 @@ func spreadConstraint(c *v1.TopologySpreadConstraint, path *field.Path) field.Er
 	return errs
 }
 
-// spreadKeys checks the keys by which Pods are told apart besides the selector; one cannot be in both.
+// spreadKeys checks the keys by which Pods are told apart besides the selector.
 func spreadKeys(c *v1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
-	if len(c.MatchLabelKeys) == 0 {
+	return concat(keysBesideSelector(c.MatchLabelKeys, c.LabelSelector, path), keysOnceInSelector(c.MatchLabelKeys, c.LabelSelector, path))
+}
+
+// keysOnceInSelector refuses keys that the writer put into the selector too. One requirement on such a key is that of
+// PreparePodCreate; a second is the writer's.
+func keysOnceInSelector(keys []string, selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
+	if selector == nil {
 		return nil
 	}
-	var errs field.ErrorList
-	selected := sets.New[string]()
-	if c.LabelSelector == nil {
-		errs = append(errs, field.Forbidden(path, "may not be set without labelSelector"))
-	} else {
-		for key := range c.LabelSelector.MatchLabels {
-			selected.Insert(key)
-		}
-		for _, expression := range c.LabelSelector.MatchExpressions {
-			selected.Insert(expression.Key)
-		}
+	times := map[string]int{}
+	for key := range selector.MatchLabels {
+		times[key]++
 	}
-	for i, key := range c.MatchLabelKeys {
-		errs = append(errs, metavalidation.ValidateLabelName(key, path.Index(i))...)
-		if selected.Has(key) {
+	for _, expression := range selector.MatchExpressions {
+		times[expression.Key]++
+	}
+	var errs field.ErrorList
+	for i, key := range keys {
+		if times[key] > 1 {
 			errs = append(errs, field.Invalid(path.Index(i), key, "is in labelSelector too"))
 		}
 	}
 	return errs
+}
+
+// PreparePodCreate turns the keys of labels in which others must be like a new Pod, or unlike it, into requirements of the selectors
+// beside them, for the Pod's labels as they are now. (KEP-3633 for affinity, KEP-3243 for spreading.)
+func PreparePodCreate(pod *v1.Pod) {
+	for i := range pod.Spec.TopologySpreadConstraints {
+		c := &pod.Spec.TopologySpreadConstraints[i]
+		require(c.LabelSelector, c.MatchLabelKeys, metav1.LabelSelectorOpIn, pod.Labels)
+	}
+	if a := pod.Spec.Affinity; a != nil {
+		if a.PodAffinity != nil {
+			requireOfTerms(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
+				a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution, pod.Labels)
+		}
+		if a.PodAntiAffinity != nil {
+			requireOfTerms(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
+				a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, pod.Labels)
+		}
+	}
+}
+
+func requireOfTerms(required []v1.PodAffinityTerm, preferred []v1.WeightedPodAffinityTerm, labels map[string]string) {
+	both := func(t *v1.PodAffinityTerm) {
+		require(t.LabelSelector, t.MatchLabelKeys, metav1.LabelSelectorOpIn, labels)
+		require(t.LabelSelector, t.MismatchLabelKeys, metav1.LabelSelectorOpNotIn, labels)
+	}
+	for i := range required {
+		both(&required[i])
+	}
+	for i := range preferred {
+		both(&preferred[i].PodAffinityTerm)
+	}
+}
+
+func require(selector *metav1.LabelSelector, keys []string, operator metav1.LabelSelectorOperator, labels map[string]string) {
+	if selector == nil {
+		return
+	}
+	for _, key := range keys {
+		if value, ok := labels[key]; ok {
+			selector.MatchExpressions = append(selector.MatchExpressions,
+				metav1.LabelSelectorRequirement{Key: key, Operator: operator, Values: []string{value}})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package validation
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -70,6 +71,8 @@ func TestPodAffinity(t *testing.T) {
 		{"keys without a selector", near(v1.PodAffinityTerm{TopologyKey: "zone", MatchLabelKeys: []string{"a"}}), "Forbidden " + at + ".matchLabelKeys"},
 		{"keys both ways", near(v1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: all, MatchLabelKeys: []string{"a"}, MismatchLabelKeys: []string{"a"}}),
 			"Invalid " + at + ".matchLabelKeys[0]"},
+		{"keys of the selector", near(v1.PodAffinityTerm{TopologyKey: "zone", MatchLabelKeys: []string{"app"}, LabelSelector: &metav1.LabelSelector{
+			MatchLabels: all.MatchLabels, MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Exists"}}}}), "Invalid " + at + "[0]"},
 		{"keys, malformed", near(v1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: all, MismatchLabelKeys: []string{"a b"}}), "Invalid " + at + ".mismatchLabelKeys[0]"},
 		{"far by no weight", func(p *v1.Pod) {
 			term := v1.WeightedPodAffinityTerm{PodAffinityTerm: v1.PodAffinityTerm{TopologyKey: "zone"}}
@@ -114,8 +117,47 @@ func TestSpread(t *testing.T) {
 			"NotSupported " + at + ".nodeAffinityPolicy\nNotSupported " + at + ".nodeTaintsPolicy"},
 		{"selector", spread(func(c *constraint) { c.LabelSelector.MatchLabels["a"] = "a b" }), "Invalid " + at + ".labelSelector.matchLabels"},
 		{"keys", spread(func(c *constraint) { c.MatchLabelKeys = []string{"version"} }), ""},
-		{"keys of the selector", spread(func(c *constraint) { c.MatchLabelKeys = []string{"a"} }), "Invalid " + at + ".matchLabelKeys[0]"},
+		{"keys of the selector", spread(func(c *constraint) {
+			c.MatchLabelKeys = []string{"a"}
+			c.LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Exists"}}
+		}), "Invalid " + at + ".matchLabelKeys[0]"},
 		{"keys without a selector", spread(func(c *constraint) { c.MatchLabelKeys, c.LabelSelector = []string{"a"}, nil }), "Forbidden " + at + ".matchLabelKeys"},
 		{"keys, malformed", spread(func(c *constraint) { c.MatchLabelKeys = []string{"a b"} }), "Invalid " + at + ".matchLabelKeys[0]"},
 	})
+}
+
+func TestPreparePodCreate(t *testing.T) {
+	pod := validPod()
+	pod.Labels = map[string]string{"app": "web", "version": "2"}
+	selector := func() *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "front"}}
+	}
+	term := func() v1.PodAffinityTerm {
+		return v1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: selector(), MatchLabelKeys: []string{"version", "absent"}, MismatchLabelKeys: []string{"app"}}
+	}
+	pod.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{
+		{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: v1.DoNotSchedule, LabelSelector: selector(), MatchLabelKeys: []string{"version"}}}
+	pod.Spec.Affinity = &v1.Affinity{
+		PodAffinity: &v1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term()}},
+		PodAntiAffinity: &v1.PodAntiAffinity{
+			PreferredDuringSchedulingIgnoredDuringExecution: []v1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: term()}}},
+	}
+	DefaultPod(pod)
+	PreparePodCreate(pod)
+	like := metav1.LabelSelectorRequirement{Key: "version", Operator: "In", Values: []string{"2"}}
+	unlike := metav1.LabelSelectorRequirement{Key: "app", Operator: "NotIn", Values: []string{"web"}}
+	for name, tt := range map[string]struct {
+		got  *metav1.LabelSelector
+		want []metav1.LabelSelectorRequirement
+	}{
+		"spread": {pod.Spec.TopologySpreadConstraints[0].LabelSelector, []metav1.LabelSelectorRequirement{like}},
+		"near":   {pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0].LabelSelector, []metav1.LabelSelectorRequirement{like, unlike}},
+		"far": {pod.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector,
+			[]metav1.LabelSelectorRequirement{like, unlike}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.got.MatchExpressions); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	expect(t, ValidatePod(pod), "")
 }
