@@ -21,6 +21,8 @@ func (c *admissionChain) fill(s *Server) {
 		&namespaceMustExist{namespaces: s.boot.stores.namespaces},
 		&nodeKeepsToItself{pods: s.boot.stores.pods},
 		&grantWhatYouHold{authorizer: s.authorizer, held: s.roles, stores: s.boot.stores.rbac},
+		&podServiceAccount{accounts: s.boot.stores.accounts},
+		&tokensForImpersonators{authorizer: s.generic.Authorizer},
 	}
 	if !s.options.AllowExternalIPs {
 		steps = append(steps, &externalIPsForAdmins{authorizer: s.generic.Authorizer})

@@ -10,7 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/version"
-	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	"k8s.io/apiserver/pkg/features"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -39,7 +38,9 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	}
 	c := genericapiserver.NewConfig(schemes.codecs)
 	c.SecureServing = secure
-	s.logins = newLogins(ca, tokenfile.New(s.tokens.known), users)
+	if s.logins, err = s.newLogins(ca, users); err != nil {
+		return nil, err
+	}
 	c.Authentication.Authenticator = s.logins.requests
 	c.Authorization.Authorizer, c.RuleResolver = s.authorizer, s.rules
 	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)

@@ -41,7 +41,7 @@ func (b *builder) add(resource schema.GroupResource, subresource string, storage
 type stores struct {
 	namespaces, services, endpoints, slices *registry.Store
 	addresses, cidrs, cidrsStatus, events   *registry.Store
-	pods                                    *registry.Store
+	pods, nodes, secrets, accounts          *registry.Store
 	rbac                                    rbacStores
 	all                                     []*registry.Store
 }
@@ -63,10 +63,10 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	hooks.endpoints = s.endpoints
 	s.services = keep(install(b, serviceKind(rules, hooks.attach)))
 	s.pods = keep(install(b, podKind()))
-	keep(install(b, nodeKind()))
+	s.nodes = keep(install(b, nodeKind()))
 	keep(install(b, configMapKind()))
-	keep(install(b, secretKind()))
-	keep(install(b, serviceAccountKind()))
+	s.secrets = keep(install(b, secretKind()))
+	s.accounts = keep(install(b, serviceAccountKind()))
 	s.events = keep(install(b, eventKind()))
 	keep(install(b, leaseKind()))
 	s.addresses = keep(install(b, ipAddressKind()))

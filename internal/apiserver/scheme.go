@@ -86,6 +86,7 @@ func registerDefaults(s *runtime.Scheme) {
 	addDefaults(s, validation.DefaultNode)
 	addDefaults(s, validation.DefaultSecret)
 	addDefaults(s, validation.DefaultEvent)
+	addDefaults(s, validation.DefaultTokenRequest)
 	addDefaults(s, validation.DefaultRoleBinding)
 	addDefaults(s, validation.DefaultClusterRoleBinding)
 }

@@ -163,7 +163,10 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	}
 	s.alloc = newAllocations(&s.options, s.log, schemes, s.boot.stores, etcd)
 	hooks.alloc = s.alloc.allocator
-	reviewers{authorizer: s.authorizer, rules: s.rules, tokens: s.logins.tokens, audience: issuer}.install(b)
+	s.logins.follow(s.boot.stores)
+	if err := s.logins.install(b, s); err != nil {
+		return fmt.Errorf("preparing the logins: %w", err)
+	}
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
 	s.generic.AddPostStartHookOrDie("viaduct-access", s.accessHook)
 	serveSnapshots(s.generic, schemes, etcd)
@@ -216,6 +219,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	keeping.Go(func() { etcd.Keep(ctx) })
 	keeping.Go(func() { s.alloc.run(ctx) })
+	keeping.Go(func() { sweepTokens(ctx, s.boot.stores.secrets, s.log) })
 	go s.announceReady(ctx)
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
 		return fmt.Errorf("serving the API: %w", err)

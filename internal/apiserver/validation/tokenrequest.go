@@ -1,0 +1,32 @@
+package validation
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// DefaultTokenRequest makes a token last for an hour.
+func DefaultTokenRequest(request *authenticationv1.TokenRequest) {
+	defaultPointer(&request.Spec.ExpirationSeconds, defaultTokenSeconds)
+}
+
+// ValidateTokenRequest checks how long a token is to last, and that it is not one for a webhook, which this server has none of: those
+// alone carry attestations.
+func ValidateTokenRequest(request *authenticationv1.TokenRequest) field.ErrorList {
+	path := field.NewPath("spec", "expirationSeconds")
+	var seconds int64
+	if request.Spec.ExpirationSeconds != nil {
+		seconds = *request.Spec.ExpirationSeconds
+	}
+	var errs field.ErrorList
+	if seconds < minTokenSeconds {
+		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration less than 10 minutes"))
+	}
+	if seconds > maxTokenSeconds {
+		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"))
+	}
+	if a := request.Spec.Attestations; len(a) > 0 {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "attestations"), a, "attestations may only be specified with a webhook bound object reference"))
+	}
+	return errs
+}
