@@ -45,7 +45,9 @@ func memberConfig(dir string, quota int64, log *slog.Logger) *embed.Config {
 	// A member that is alone always wins its election: waiting a whole second for it would be the longest part of a warm start.
 	cfg.TickMs, cfg.ElectionMs = 25, 125
 	cfg.QuotaBackendBytes = quota
-	// Of logs (64 MB each) and snapshots that the last snapshot made superfluous, a member that is alone needs none for slow peers.
+	// Most of the log is kept for slow peers. A member that is alone has none: it keeps little of it in memory, little to read at a start
+	// after a crash, and few files (64 MB each) that the last snapshot has made superfluous.
+	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = 2000, 100 // writes
 	cfg.MaxWalFiles, cfg.MaxSnapFiles = 2, 2
 	// Nor must it keep the last 15,000 writes in memory for them.
 	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = 2000, 100
