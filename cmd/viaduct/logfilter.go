@@ -42,5 +42,6 @@ func aboutClientsLeaving(r slog.Record) bool {
 // would be ours to know.
 func isClientLeaving(text string) bool {
 	late := strings.HasPrefix(text, "FinishRequest: post-timeout activity") && strings.Contains(text, "panicked: false")
-	return late || strings.HasSuffix(text, "http: Handler timeout")
+	gaveUp := strings.HasPrefix(text, "apiserver received an error that is not an metav1.Status") && strings.HasSuffix(text, ": context canceled")
+	return late || gaveUp || strings.HasSuffix(text, "http: Handler timeout")
 }

@@ -142,6 +142,7 @@ type shownVersion struct{ compatibility.EffectiveVersion }
 func (v shownVersion) Info() *version.Info {
 	info := *v.EffectiveVersion.Info()
 	info.Major, info.Minor, info.GitVersion = "1", "36", KubernetesVersion+"+viaduct"
+	info.EmulationMajor, info.EmulationMinor, info.MinCompatibilityMajor, info.MinCompatibilityMinor = "1", "36", "1", "35"
 	info.GitCommit, info.GitTreeState, info.BuildDate = "", "", ""
 	return &info
 }

@@ -1,0 +1,202 @@
+package apiserver_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"viaduct/internal/apiserver"
+	"viaduct/internal/apiserver/apitest"
+)
+
+// patience bounds how long a test waits for an event.
+const patience = 30 * time.Second
+
+// A heard event is one line of a watch.
+type heard struct {
+	Type   string         `json:"type"`
+	Object map[string]any `json:"object"`
+}
+
+func (e heard) String() string {
+	return e.Type + " " + at(e.Object, "metadata.name") + " " + at(e.Object, "metadata.resourceVersion")
+}
+
+// A listener is an open watch.
+type listener struct {
+	t       *testing.T
+	decoder *json.Decoder
+}
+
+// watch opens a watch of config maps with the given parameters. It ends with the test.
+func (c *caller) watch(pairs ...string) *listener {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	c.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, "GET", c.server.URL()+query(configMaps, append(pairs, "watch", "true")...), nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.server.Config().BearerToken)
+	resp, err := c.client.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		c.t.Fatalf("watching: %d %s", resp.StatusCode, text)
+	}
+	return &listener{c.t, json.NewDecoder(resp.Body)}
+}
+
+func (l *listener) next() heard {
+	l.t.Helper()
+	var e heard
+	if err := l.decoder.Decode(&e); err != nil {
+		l.t.Fatalf("the watch ends: %v", err)
+	}
+	return e
+}
+
+// wants requires the next events to be these.
+func (l *listener) wants(events ...string) {
+	l.t.Helper()
+	for i, want := range events {
+		if got := l.next().String(); got != want {
+			l.t.Fatalf("event %d is %q, want %q", i, got, want)
+		}
+	}
+}
+
+// A watch from a version tells all that happened since, once, in order.
+func TestWatchFromAVersion(t *testing.T) {
+	c := newCaller(t, apitest.Start(t))
+	then := at(c.must("POST", configMaps, named("a")), "metadata.resourceVersion")
+	b := at(c.must("POST", configMaps, named("b")), "metadata.resourceVersion")
+	c2 := at(c.must("PATCH", configMaps+"/a", `{"data":{"k":"v"}}`, "Content-Type", mergeType), "metadata.resourceVersion")
+	c.must("DELETE", configMaps+"/b", "")
+	since := c.watch("resourceVersion", then)
+	since.wants("ADDED b "+b, "MODIFIED a "+c2)
+	gone := since.next()
+	if gone.Type != "DELETED" || at(gone.Object, "metadata.name") != "b" || at(gone.Object, "metadata.resourceVersion") <= c2 {
+		t.Errorf("after that it tells %s, want that b is gone, as of a version after %s", gone, c2)
+	}
+	c.watch("resourceVersion", "0").wants("ADDED a " + c2) // what is there, and no history
+	c.watch().wants("ADDED a " + c2)
+	picky := c.watch("fieldSelector", "metadata.name=x")
+	x := at(c.must("POST", configMaps, named("x")), "metadata.resourceVersion")
+	since.wants("ADDED x " + x)
+	picky.wants("ADDED x " + x)
+}
+
+// An object that comes to match a selector is added for that watch, and one that matches no more is gone.
+func TestWatchOfASelection(t *testing.T) {
+	c := newCaller(t, apitest.Start(t))
+	then := at(c.must("POST", configMaps, named("a")), "metadata.resourceVersion")
+	labelled := c.watch("resourceVersion", then, "labelSelector", "picked=yes")
+	for _, label := range []string{`"yes"`, `"yes"`, `null`} {
+		c.must("PATCH", configMaps+"/a", `{"metadata":{"labels":{"picked":`+label+`}},"data":{"k":`+label+`}}`, "Content-Type", mergeType)
+		c.must("PATCH", configMaps+"/a", `{"data":{"n":"1"}}`, "Content-Type", mergeType)
+	}
+	for i, want := range []string{"ADDED a", "MODIFIED a", "DELETED a"} {
+		if got := labelled.next(); !strings.HasPrefix(got.String(), want) {
+			t.Errorf("event %d is %q, want %q", i, got, want)
+		}
+	}
+}
+
+// Instead of a list a client can watch from the beginning, and is told by a bookmark when it has everything (KEP-3157).
+func TestWatchList(t *testing.T) {
+	c := newCaller(t, apitest.Start(t))
+	last := c.makeConfigMaps(2)
+	l := c.watch("sendInitialEvents", "true", "resourceVersionMatch", "NotOlderThan", "allowWatchBookmarks", "true")
+	for i := range 2 {
+		if got, want := l.next(), fmt.Sprintf("ADDED cm-%d", i); !strings.HasPrefix(got.String(), want) {
+			t.Errorf("it tells %s, want %s", got, want)
+		}
+	}
+	mark := l.next()
+	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") != last || at(mark.Object, "kind") != "ConfigMap" {
+		t.Errorf("it tells %s, want a bookmark of a ConfigMap at %s", mark, last)
+	}
+	annotations, _ := mark.Object["metadata"].(map[string]any)["annotations"].(map[string]any)
+	if annotations[metav1.InitialEventsAnnotationKey] != "true" {
+		t.Errorf("the bookmark does not say that it ends the initial events: %v", mark.Object)
+	}
+	more := at(c.must("POST", configMaps, named("more")), "metadata.resourceVersion")
+	l.wants("ADDED more " + more)
+	a := c.do("GET", query(configMaps, "watch", "true", "sendInitialEvents", "true", "allowWatchBookmarks", "true"), "")
+	if s := a.status(); a.code != 422 || !strings.Contains(s.Message, "resourceVersionMatch") {
+		t.Errorf("without resourceVersionMatch: %d %s", a.code, s.Message)
+	}
+}
+
+// Who asks for bookmarks gets one at least before the watch ends.
+func TestBookmarks(t *testing.T) {
+	c := newCaller(t, apitest.Start(t))
+	last := c.makeConfigMaps(1)
+	l := c.watch("resourceVersion", last, "allowWatchBookmarks", "true", "timeoutSeconds", "3")
+	mark := l.next()
+	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < last {
+		t.Errorf("it tells %s, want a bookmark not older than %s", mark, last)
+	}
+	if left, _ := mark.Object["metadata"].(map[string]any); len(left) > 2 {
+		t.Errorf("a bookmark has a version, and nothing else of an object: %v", mark.Object)
+	}
+}
+
+// What the store has forgotten is told as gone: clients then begin anew.
+func TestForgottenVersions(t *testing.T) {
+	cluster := apitest.Etcd(t)
+	first := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster}))
+	old := first.makeConfigMaps(4)
+	page := first.must("GET", query(configMaps, "limit", "2"), "")
+	first.must("DELETE", configMaps+"/cm-2", "")
+	forget(t, cluster.Servers[0])
+	first.server.Stop()
+	c := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster})) // its watch cache begins with now
+
+	gone := func(what string, s metav1.Status, code int) {
+		t.Helper()
+		if code != 410 || s.Reason != metav1.StatusReasonExpired {
+			t.Errorf("%s: %d %s %s, want 410 Expired", what, code, s.Reason, s.Message)
+		}
+	}
+	e := c.watch("resourceVersion", old).next()
+	text, _ := json.Marshal(e.Object)
+	told := answer{body: text}.status()
+	gone("a watch", told, int(told.Code))
+	a := c.do("GET", query(configMaps, "resourceVersion", old, "resourceVersionMatch", "Exact"), "")
+	gone("a list", a.status(), a.code)
+	a = c.do("GET", query(configMaps, "limit", "2", "continue", at(page, "metadata.continue")), "")
+	gone("a page", a.status(), a.code)
+	rest := c.must("GET", query(configMaps, "limit", "2", "continue", a.status().Continue), "")
+	if got, want := names(rest), "cm-3"; got != want {
+		t.Errorf("with the token of the refusal the list goes on with %s, want %s", got, want)
+	}
+}
+
+// forget throws the history of the store away.
+func forget(t *testing.T, etcd string) {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	now, err := client.Get(t.Context(), "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Compact(t.Context(), now.Header.Revision); err != nil {
+		t.Fatal(err)
+	}
+}
