@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 )
@@ -76,6 +77,25 @@ func (b *bootstrap) keep(ctx context.Context, log *slog.Logger) {
 			continue
 		}
 		tick.Reset(lookAgain)
+	}
+}
+
+// beginAgain is how soon the first run is tried again.
+const beginAgain = 20 * time.Millisecond
+
+// begin is the first run. Several servers that start over an empty store are in one another's way for a moment: each claims the address
+// of the Service kubernetes, and those that come too late find it taken before they can find the Service. So it is tried until it is done.
+// A server that cannot do it for long goes on as it is, for keep will not stop trying.
+func (b *bootstrap) begin(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, bootstrapTimeout)
+	defer cancel()
+	var err error
+	_ = wait.PollUntilContextCancel(ctx, beginAgain, true, func(ctx context.Context) (bool, error) {
+		err = b.run(ctx)
+		return err == nil, nil
+	})
+	if err != nil {
+		log.Warn("making what every cluster has", "err", err)
 	}
 }
 

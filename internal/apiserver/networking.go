@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -16,7 +17,8 @@ func networkingResource(resource string) schema.GroupResource {
 	return schema.GroupResource{Group: networkingv1.GroupName, Resource: resource}
 }
 
-func ipAddressKind() kind[*networkingv1.IPAddress] {
+// ipAddressKind calls deleted after each deletion.
+func ipAddressKind(deleted func(*networkingv1.IPAddress)) kind[*networkingv1.IPAddress] {
 	return kind[*networkingv1.IPAddress]{
 		resource: networkingResource("ipaddresses"), singular: "ipaddress", shortNames: []string{"ip"}, clusterWide: true,
 		newObject:      func() *networkingv1.IPAddress { return &networkingv1.IPAddress{} },
@@ -24,6 +26,13 @@ func ipAddressKind() kind[*networkingv1.IPAddress] {
 		validate:       validation.ValidateIPAddress,
 		validateUpdate: validation.ValidateIPAddressUpdate,
 		unconditional:  true,
+		attach: func(store *registry.Store) {
+			store.AfterDelete = func(obj runtime.Object, options *metav1.DeleteOptions) {
+				if len(options.DryRun) == 0 {
+					deleted(obj.(*networkingv1.IPAddress))
+				}
+			}
+		},
 	}
 }
 

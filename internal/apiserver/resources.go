@@ -69,7 +69,7 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	s.accounts = keep(install(b, serviceAccountKind()))
 	s.events = keep(install(b, eventKind()))
 	keep(install(b, leaseKind()))
-	s.addresses = keep(install(b, ipAddressKind()))
+	s.addresses = keep(install(b, ipAddressKind(hooks.addressDeleted)))
 	s.cidrs = keep(install(b, serviceCIDRKind()))
 	s.rbac = installRBAC(b, keep)
 	if err := errors.Join(errs...); err != nil {

@@ -162,7 +162,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 		return err
 	}
 	s.alloc = newAllocations(&s.options, s.log, schemes, s.boot.stores, etcd)
-	hooks.alloc = s.alloc.allocator
+	hooks.alloc, hooks.repairer = s.alloc.allocator, s.alloc.repairer
 	s.logins.follow(s.boot.stores)
 	if err := s.logins.install(b, s); err != nil {
 		return fmt.Errorf("preparing the logins: %w", err)
@@ -194,11 +194,7 @@ func (s *Server) addStoreChecks(etcd *store.Store) error {
 func (s *Server) loopbackMode() bool { return s.options.ServiceCIDRs[0].Addr().IsLoopback() }
 
 func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error {
-	ctx, cancel := context.WithTimeout(hook.Context, bootstrapTimeout)
-	defer cancel()
-	if err := s.boot.run(ctx); err != nil {
-		return err
-	}
+	s.boot.begin(hook.Context, s.log)
 	go s.boot.keep(hook.Context, s.log)
 	return nil
 }

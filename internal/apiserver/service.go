@@ -2,8 +2,10 @@ package apiserver
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -48,7 +50,8 @@ func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*c
 
 // serviceHooks ties the allocation of addresses and node ports to the life of Services.
 type serviceHooks struct {
-	alloc     *allocation.Allocator // set once the stores are there that it works on
+	alloc     *allocation.Allocator // set, with repairer, once the stores are there that they work on
+	repairer  *allocation.Repairer
 	services  *registry.Store
 	endpoints *registry.Store // an Endpoints object ends with its Service, whoever wrote it
 	deleted   func(*corev1.Service)
@@ -137,6 +140,16 @@ func (h *serviceHooks) afterDelete(obj runtime.Object, options *metav1.DeleteOpt
 	defer h.deleted(svc)
 	_, _, _ = h.endpoints.Delete(ctx, svc.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 }
+
+// addressDeleted hears of every IPAddress that is deleted, by whomever.
+func (h *serviceHooks) addressDeleted(ip *networkingv1.IPAddress) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	h.repairer.Deleted(ctx, ip)
+}
+
+// lookTimeout bounds what is looked up after a request has been carried out.
+const lookTimeout = 2 * time.Second
 
 func invalidService(svc *corev1.Service, errs field.ErrorList) error {
 	return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), svc.Name, errs)

@@ -55,6 +55,20 @@ func (r *Repairer) Kick() {
 	}
 }
 
+// Deleted is told of every IPAddress that is deleted. Mostly the Service does not need it any more. If it does, because somebody deleted
+// the record of an address that is in use, it is made again at once.
+func (r *Repairer) Deleted(ctx context.Context, ip *networkingv1.IPAddress) {
+	addr, err := netip.ParseAddr(ip.Name)
+	was := recordOf(ip)
+	if err != nil || was.foreign {
+		return
+	}
+	svc, err := r.services.Get(ctx, was.owner.Namespace, was.owner.Name, latest)
+	if err == nil && was.owner.is(OwnerOf(svc)) && held(svc).addrs.Has(addr) {
+		r.Kick()
+	}
+}
+
 // Run makes a pass every three minutes, and when told, until ctx ends.
 func (r *Repairer) Run(ctx context.Context) error {
 	tick := time.NewTicker(repairEvery)

@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/allocation"
@@ -120,9 +122,7 @@ func TestRepair(t *testing.T) {
 	want("all is well", pass(0))
 
 	// Records that are lost are made again, and that is told.
-	if err := client.NetworkingV1().IPAddresses().Delete(ctx, "10.96.0.9", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	c.lose(t, "10.96.0.9") // in etcd: the servers would notice a deletion by the API
 	if _, err := c.etcd.Delete(ctx, portKeys+"30009"); err != nil {
 		t.Fatal(err)
 	}
@@ -146,12 +146,64 @@ func TestRepair(t *testing.T) {
 	c.checkRecords(t)
 
 	// What people have to put right is told once.
-	if err := client.NetworkingV1().IPAddresses().Delete(ctx, "10.96.0.9", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	c.lose(t, "10.96.0.9")
 	mustCreate(t, client, service("b", withIPs("10.96.0.9"))) // nothing was recorded, so it was not refused
 	want("twice", pass(time.Hour), "ClusterIPAlreadyAllocated a")
 	want("twice, again", pass(time.Hour))
+}
+
+// The record of an address that is in use, deleted by somebody, is made again at once.
+func TestDeletedRecordComesBack(t *testing.T) {
+	c := startCluster(t, 1, smallRanges())
+	client := c.clients[0]
+	mustCreate(t, client, service("a", withIPs("10.96.0.9")))
+	made, err := client.NetworkingV1().IPAddresses().Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=10.96.0.9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Stop()
+	if err := client.NetworkingV1().IPAddresses().Delete(t.Context(), "10.96.0.9", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for deleted := false; ; {
+		event := <-made.ResultChan()
+		deleted = deleted || event.Type == watch.Deleted
+		if deleted && event.Type == watch.Added {
+			break
+		}
+	}
+	c.checkRecords(t)
+}
+
+// Servers that start at once over an empty store all come up, with one Service kubernetes between them.
+func TestServersThatStartAtOnce(t *testing.T) {
+	c := &cluster{options: smallRanges()}
+	shared := apitest.Etcd(t)
+	c.options.Etcd, c.options.PKIDir, c.etcd = shared, t.TempDir(), connect(t, shared)
+	servers := make(chan *apitest.Server, 3)
+	for range cap(servers) {
+		go func() {
+			var server *apitest.Server // nil, if it does not come up
+			defer func() { servers <- server }()
+			server = c.startServer(t)
+		}()
+	}
+	for range cap(servers) {
+		server := <-servers
+		if server == nil {
+			t.FailNow()
+		}
+		c.clients = append(c.clients, server.Client(t))
+	}
+	c.checkRecords(t)
+}
+
+// lose removes the record of an address, or of all, behind the servers' backs.
+func (c *cluster) lose(t *testing.T, ip string) {
+	t.Helper()
+	if _, err := c.etcd.Delete(t.Context(), "/registry/ipaddresses/"+ip, clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // leak records an address for a Service that does not have it.
@@ -208,9 +260,7 @@ func TestStoreWithoutRecords(t *testing.T) {
 	made := mustCreate(t, c.clients[0], service("a", ofType(corev1.ServiceTypeNodePort), withPolicy(corev1.IPFamilyPolicyRequireDualStack)))
 	before := c.recorded(t)
 	ctx := t.Context()
-	if err := c.clients[0].NetworkingV1().IPAddresses().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	c.lose(t, "")
 	if _, err := c.etcd.Delete(ctx, portKeys+fmt.Sprint(made.Spec.Ports[0].NodePort)); err != nil {
 		t.Fatal(err)
 	}
