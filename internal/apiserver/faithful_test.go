@@ -225,7 +225,12 @@ func TestEveryFieldOfAPodIsKept(t *testing.T) {
 	if n := reflect.TypeFor[corev1.VolumeSource]().NumField(); n > variants {
 		t.Fatalf("%d kinds of volumes, and only %d variants", n, variants)
 	}
-	pods := apitest.Start(t).Client(t).CoreV1().Pods("default")
+	client := apitest.Start(t).Client(t)
+	pods := client.CoreV1().Pods("default")
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: fullPod(0).Spec.ServiceAccountName}}
+	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	for variant := range variants {
 		sent := fullPod(variant)
 		if _, err := pods.Create(t.Context(), sent, metav1.CreateOptions{}); err != nil {
