@@ -38,7 +38,7 @@ func newLogins(ca dynamiccertificates.CAContentProvider, authority *tokens.Autho
 		return authenticator.WrapAudienceAgnosticToken(authenticator.Audiences{issuer}, t)
 	}
 	bearer := group.NewAuthenticatedGroupAdder(bearertoken.New(tokenunion.New(forUs(tokenunion.New(others...)), forUs(l.users), l.accounts)))
-	certificates := group.NewAuthenticatedGroupAdder(x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion))
+	certificates := group.NewAuthenticatedGroupAdder(newCertificateLogin(x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion)))
 	var conditions []apiserverconfig.AnonymousAuthCondition
 	for _, path := range publicPaths() {
 		conditions = append(conditions, apiserverconfig.AnonymousAuthCondition{Path: path})
