@@ -1,7 +1,8 @@
 # The two commands that matter need no make: go run ./cmd/viaduct demo, and go test ./...
 
 GOROUTINES = ./internal/endpoints/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
-	./internal/proxy/... ./internal/table/... ./internal/narrate/...
+	./internal/proxy/... ./internal/table/... ./internal/narrate/... ./internal/apiserver/access/... ./internal/apiserver/allocation/... \
+	./internal/apiserver/lifecycle/... ./internal/apiserver/store/... ./internal/apiserver/backup/... ./internal/apiserver/tokens/...
 
 .PHONY: build test race lint bench demo ci
 
