@@ -8,12 +8,16 @@
 //
 //	range.go     PURE  which numbers there are, and in which order they are tried
 //	holding.go   PURE  what a Service holds
+//	records.go         what a record is, and what one request does to the records
 //	addresses.go       the records of addresses
 //	ports.go           the records of ports
+//	allocator.go       a free number, or the one asked for
 //	transaction.go     what one create or update claims: all of it is kept, or none
-//	cidrs.go           the ServiceCIDR objects, which say where addresses come from
+//	cidrs.go     PURE  which ranges the ServiceCIDR objects offer
+//	keeper.go          makes, judges and ends those objects
 //	examine.go   PURE  what is wrong with the records
-//	repair.go          puts it right
+//	repair.go, cure.go find it and put it right
+//	events.go          tells people
 //
 // A record is always made before the Service that needs it is written, and removed after the Service that had it was: whoever dies in
 // between leaves a record that nobody needs, never a Service without its record. The repair pass finds such leaks.
