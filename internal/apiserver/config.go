@@ -51,8 +51,8 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	// One open watch would otherwise hold up the shutdown for a whole request timeout.
 	c.ShutdownWatchTerminationGracePeriod = 500 * time.Millisecond
 	c.AdmissionControl = &admissionChain{}
-	c.LongRunningFunc = longRunning(c.LongRunningFunc)
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy"))
+	c.LongRunningFunc = longRunning(c.LongRunningFunc)
 	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
 		return genericapiserver.DefaultBuildHandlerChain(warnOfDeprecated(api), c)
 	}
