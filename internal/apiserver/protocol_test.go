@@ -243,4 +243,3 @@ func TestDeprecationOfEndpoints(t *testing.T) {
 		}
 	}
 }
-
