@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
@@ -34,7 +36,22 @@ func (r *lull) look(total uint64) bool {
 	return true
 }
 
-// lean is the part that returns memory whenever the process has come to rest.
+// headroom is by how much the heap may outgrow what is alive in it before the next collection, in bytes, as long as it is small. Go's own
+// rule, as much again as is alive, collects a small heap all the time, and leaves a large one full of holes.
+const headroom = 128 << 20
+
+// The bounds of what the collector is set to, in percent of what is alive.
+const (
+	leastPercent = 40
+	mostPercent  = 400
+)
+
+// percentFor is what the collector should be set to with so many bytes alive.
+func percentFor(alive uint64) int {
+	return int(min(max(100*headroom/max(alive, 1), leastPercent), mostPercent))
+}
+
+// lean is the part that keeps the heap in proportion, and returns memory whenever the process has come to rest.
 func lean(log *slog.Logger) part {
 	return part{name: "memory", run: func(ctx context.Context) error {
 		stayLean(ctx, log)
@@ -52,7 +69,11 @@ func stayLean(ctx context.Context, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		if !r.look(allocated()) {
+		total, alive := heap()
+		if os.Getenv("GOGC") == "" { // whoever set it knows better
+			debug.SetGCPercent(percentFor(alive))
+		}
+		if !r.look(total) {
 			continue
 		}
 		if err := returnMemory(); err != nil {
@@ -61,9 +82,9 @@ func stayLean(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// allocated is how many bytes the process has allocated since its start.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+// heap tells how many bytes the process has allocated since its start, and how many of them the last collection found alive.
+func heap() (total, alive uint64) {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+	return sample[0].Value.Uint64(), sample[1].Value.Uint64()
 }

@@ -25,3 +25,12 @@ func TestLullComesAfterWork(t *testing.T) {
 		})
 	}
 }
+
+func TestPercentFor(t *testing.T) {
+	const mb = 1 << 20
+	for alive, want := range map[uint64]int{0: 400, 10 * mb: 400, 64 * mb: 200, 128 * mb: 100, 256 * mb: 50, 4096 * mb: 40} {
+		if got := percentFor(alive); got != want {
+			t.Errorf("with %d MB alive: %d, want %d", alive/mb, got, want)
+		}
+	}
+}
