@@ -170,6 +170,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	s.generic.AddPostStartHookOrDie("viaduct-bootstrap", s.bootstrapHook)
 	s.generic.AddPostStartHookOrDie("viaduct-access", s.accessHook)
 	serveSnapshots(s.generic, schemes, etcd)
+	serveNoDefinitions(s.generic)
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
 	if err := s.addStoreChecks(etcd); err != nil {
 		return err
