@@ -30,6 +30,16 @@ type resourceREST struct {
 func (r *resourceREST) ShortNames() []string { return r.shortNames }
 func (r *resourceREST) Categories() []string { return r.categories }
 
+// Create implements rest.Creater. That a new object has a version already is the client's fault; the library leaves the error as it
+// comes from the storage, which clients would see as a fault of the server's: 500.
+func (r *resourceREST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	made, err := r.Store.Create(ctx, obj, validate, options)
+	if errors.Is(err, storage.ErrResourceVersionSetOnCreate) {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return made, err
+}
+
 // Update implements rest.Updater.
 func (r *resourceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, forceCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {

@@ -36,8 +36,11 @@ func TestPreconditions(t *testing.T) {
 	wantStatus(t, put(stale, ""), 409, conflict, `Operation cannot be fulfilled on configmaps "one": the object has been modified; please apply your changes to the latest version and try again`)
 	wantStatus(t, put("", "another"), 409, conflict, "Precondition failed: UID in precondition: another")
 	wantStatus(t, c.do("PATCH", one, `{"metadata":{"resourceVersion":"`+stale+`"},"data":{"a":"b"}}`, "Content-Type", mergeType), 409, conflict, "the object has been modified")
-	for _, precondition := range []string{`{"uid":"another"}`, `{"resourceVersion":"` + stale + `"}`} {
-		wantStatus(t, c.do("DELETE", one, `{"apiVersion":"v1","kind":"DeleteOptions","preconditions":`+precondition+`}`), 409, conflict, "Precondition failed")
+	for precondition, says := range map[string]string{
+		`{"uid":"another"}`:                   "the UID in the precondition (another) does not match the UID in record",
+		`{"resourceVersion":"` + stale + `"}`: "the ResourceVersion in the precondition (" + stale + ") does not match the ResourceVersion in record",
+	} {
+		wantStatus(t, c.do("DELETE", one, `{"apiVersion":"v1","kind":"DeleteOptions","preconditions":`+precondition+`}`), 409, conflict, says)
 	}
 	wantStatus(t, c.do("POST", configMaps, named("one")), 409, metav1.StatusReasonAlreadyExists, `configmaps "one" already exists`)
 	wantStatus(t, c.do("POST", configMaps, `{"metadata":{"name":"two","resourceVersion":"1"}}`), 400, metav1.StatusReasonBadRequest, "resourceVersion should not be set on objects to be created")
