@@ -76,8 +76,8 @@ func describe(t *testing.T, h *host) {
 	h.awaitEndpoints("described", 1)
 	wantText(t, "describe service", h.kubectl("describe", "service", "described"),
 		"Selector:                 app=described", "Endpoints:                "+ip+":80", "Session Affinity:         None")
-	wantText(t, "describe pod", h.kubectl("describe", "pod", "described"), "Node:         "+nodeName+"/127.0.0.1", "Successfully assigned default/described to "+nodeName,
-		"Started container echo", "Readiness:      http-get", "Status:       Running")
+	wantText(t, "describe pod", h.kubectl("describe", "pod", "described"), "Node:             "+nodeName+"/127.0.0.1", "Successfully assigned default/described to "+nodeName,
+		"Started container echo", "Readiness:      http-get", "Status:           Running", "Service Account:  default")
 	wantText(t, "describe endpoints", h.kubectl("describe", "endpoints", "described"), "Addresses:          "+ip)
 	wantText(t, "describe endpointslice", h.kubectl("describe", "endpointslice", "-l", "kubernetes.io/service-name=described"), "Pod/described", "Ready:    true")
 	wantText(t, "describe node", h.kubectl("describe", "node", nodeName), "PodCIDR:", "AgentReady", "HolderIdentity:  "+nodeName)

@@ -188,8 +188,8 @@ func TestImpersonationNeedsTheVerb(t *testing.T) {
 	if may(t, server, "support", what{"impersonate", "", "users", ""}) {
 		t.Error("support may be anybody")
 	}
-	_, err := as(t, server, "ann").CoreV1().Pods(corev1.NamespaceAll).List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Errorf("as ann: %v", err)
-	}
+	eventually(t, "who is ann may look", func() bool {
+		_, err := as(t, server, "ann").CoreV1().Pods(corev1.NamespaceAll).List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
 }
