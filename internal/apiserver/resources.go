@@ -78,6 +78,9 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	s.cidrsStatus = b.rest[networkingv1.GroupName]["servicecidrs/status"].(*statusREST).store
 	services := b.rest[corev1.GroupName]["services"].(*resourceREST)
 	b.add(corev1.Resource("services"), "", &serviceREST{services})
+	namespaces := b.rest[corev1.GroupName]["namespaces"].(*resourceREST)
+	b.add(corev1.Resource("namespaces"), "", &namespaceREST{namespaces, s.namespaces})
+	installFinalize(b, s.namespaces)
 	b.add(corev1.Resource("pods"), "binding", &bindingREST{pods: s.pods})
 	proxied := &backends{services: s.services, endpoints: s.endpoints, pods: s.pods, allowLoopback: rules.AllowLoopback}
 	proxied.install(b)

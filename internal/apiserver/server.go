@@ -25,6 +25,7 @@ import (
 	restclient "k8s.io/client-go/rest"
 	"viaduct/internal/apiserver/access"
 	"viaduct/internal/apiserver/allocation"
+	"viaduct/internal/apiserver/lifecycle"
 	"viaduct/internal/apiserver/store"
 	"viaduct/internal/apiserver/validation"
 )
@@ -78,6 +79,7 @@ type Server struct {
 	stop       context.CancelFunc // ends what New started for the store
 	boot       *bootstrap
 	alloc      *allocations
+	lifecycle  *lifecycle.Lifecycle
 	// clusterIP is the address of the Service by which Pods reach the server: the first of the primary range, whoever makes it.
 	clusterIP netip.Addr
 	ready     chan struct{}
@@ -175,6 +177,9 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if err := s.addStoreChecks(etcd); err != nil {
 		return err
 	}
+	if s.lifecycle, err = s.newLifecycle(b); err != nil {
+		return err
+	}
 	config.AdmissionControl.(*admissionChain).fill(s)
 	if err := b.installGroups(s.generic); err != nil {
 		return fmt.Errorf("installing the API: %w", err)
@@ -217,6 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 	keeping.Go(func() { etcd.Keep(ctx) })
 	keeping.Go(func() { s.alloc.run(ctx) })
 	keeping.Go(func() { sweepTokens(ctx, s.boot.stores.secrets, s.log) })
+	keeping.Go(func() { s.lifecycle.Run(ctx) })
 	go s.announceReady(ctx)
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
 		return fmt.Errorf("serving the API: %w", err)

@@ -42,28 +42,6 @@ func prepareNode(_ context.Context, node, old *corev1.Node) {
 	}
 }
 
-func namespaceKind() kind[*corev1.Namespace] {
-	return kind[*corev1.Namespace]{
-		resource: corev1.Resource("namespaces"), singular: "namespace", shortNames: []string{"ns"}, clusterWide: true,
-		newObject: func() *corev1.Namespace { return &corev1.Namespace{} },
-		newList:   func() runtime.Object { return &corev1.NamespaceList{} },
-		prepareCreate: func(_ context.Context, ns *corev1.Namespace) {
-			ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
-		},
-		prepareUpdate:  func(_ context.Context, ns, old *corev1.Namespace) { ns.Status, ns.Spec = old.Status, old.Spec },
-		validate:       validation.ValidateNamespace,
-		validateUpdate: validation.ValidateNamespaceUpdate,
-		unconditional:  true,
-		selectable: func(ns *corev1.Namespace) fields.Set {
-			return fields.Set{"status.phase": string(ns.Status.Phase)}
-		},
-		status: &statusKind[*corev1.Namespace]{
-			prepareUpdate:  func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
-			validateUpdate: validation.ValidateNamespaceStatusUpdate,
-		},
-	}
-}
-
 func configMapKind() kind[*corev1.ConfigMap] {
 	return kind[*corev1.ConfigMap]{
 		resource: corev1.Resource("configmaps"), singular: "configmap", shortNames: []string{"cm"},
