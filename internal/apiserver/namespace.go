@@ -95,6 +95,7 @@ type namespaceStorage interface {
 	rest.Creater
 	rest.Updater
 	rest.ResetFieldsStrategy
+	rest.StorageVersionProvider
 }
 
 // Delete implements rest.GracefulDeleter.

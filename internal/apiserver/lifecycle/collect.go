@@ -202,16 +202,13 @@ func (c *collector) get(ctx context.Context, at place, name string, uid types.UI
 	return found, nil
 }
 
-// errReplaced ends an update of an object whose name another one has by now.
-var errReplaced = errors.New("replaced by another object of that name")
-
 // update changes the metadata of an object, if it is still there.
 func (c *collector) update(ctx context.Context, n *node, change func(metav1.Object)) error {
 	wish := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
 		obj := stored.DeepCopyObject()
 		m, err := meta.Accessor(obj)
 		if err == nil && m.GetUID() != n.uid {
-			err = errReplaced
+			err = apierrors.NewNotFound(n.resource.GroupResource, n.name) // another object has its name by now
 		}
 		if err == nil {
 			change(m)
@@ -220,15 +217,10 @@ func (c *collector) update(ctx context.Context, n *node, change func(metav1.Obje
 	})
 	_, _, err := n.resource.Store.Update(in(ctx, n.namespace), n.name, wish,
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) || err != nil && errorIs(err, errReplaced) {
+	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err
-}
-
-// errorIs looks for target also where it was made an answer to a client.
-func errorIs(err, target error) bool {
-	return errors.Is(err, target) || apierrors.IsBadRequest(err) && err.Error() == target.Error()
 }
 
 // delete ends an object: if version is not empty, only as it was seen.

@@ -60,8 +60,7 @@ func TestOrphansStay(t *testing.T) {
 	s.config("child", by(owner), by(other))
 	s.delete("owner", metav1.DeletePropagationOrphan)
 	s.await("the owner is gone", func() bool { return s.isGone("owner") })
-	child := must(t, s.CoreV1().ConfigMaps("default"), nil)
-	cm, err := child.Get(t.Context(), "child", metav1.GetOptions{})
+	cm, err := s.get("child")
 	if err != nil || len(cm.OwnerReferences) != 1 || cm.OwnerReferences[0].UID != other.UID {
 		t.Errorf("the child is %v, %v; want it with the other owner only", cm.OwnerReferences, err)
 	}

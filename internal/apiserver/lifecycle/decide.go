@@ -39,13 +39,15 @@ func decide(owners []ownerState) verdict {
 	return end
 }
 
-// policyFor is how an object is deleted that has no owner left. What its user asked for, by a finalizer, is respected; and where an owner
-// waits for everything below it to end, so does what is between.
+// policyFor is how an object is deleted that has no owner left. Where an owner waits for everything below it to end, so does what is
+// between; else what its user asked for, by a finalizer, is respected.
 func policyFor(finalizers []string, owners []ownerState, hasDependents bool) metav1.DeletionPropagation {
 	switch {
+	case hasDependents && slices.Contains(owners, waiting):
+		return metav1.DeletePropagationForeground
 	case slices.Contains(finalizers, metav1.FinalizerOrphanDependents):
 		return metav1.DeletePropagationOrphan
-	case slices.Contains(finalizers, metav1.FinalizerDeleteDependents), hasDependents && slices.Contains(owners, waiting):
+	case slices.Contains(finalizers, metav1.FinalizerDeleteDependents):
 		return metav1.DeletePropagationForeground
 	}
 	return metav1.DeletePropagationBackground

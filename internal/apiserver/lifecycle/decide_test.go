@@ -7,48 +7,50 @@ import (
 )
 
 func TestDecide(t *testing.T) {
-	tests := []struct {
+	for _, row := range []struct {
 		name   string
 		owners []ownerState
 		want   verdict
 	}{
 		{"no owner at all", nil, keep},
-		{"one, alive", []ownerState{alive}, keep},
-		{"one, gone", []ownerState{absent}, end},
+		{"one that lives", []ownerState{alive}, keep},
+		{"one that is gone", []ownerState{absent}, end},
 		{"one that waits for it", []ownerState{waiting}, end},
-		{"one that nobody can tell of", []ownerState{unknown}, keep},
-		{"one gone of two", []ownerState{alive, absent}, unlink},
-		{"one waiting of two", []ownerState{waiting, alive}, unlink},
+		{"all gone", []ownerState{absent, absent}, end},
+		{"one gone, one waits", []ownerState{absent, waiting}, end},
+		{"one gone, one lives", []ownerState{absent, alive}, unlink},
+		{"one lives, one waits", []ownerState{alive, waiting}, unlink},
+		{"nobody can tell", []ownerState{unknown}, keep},
 		{"one gone, of the other nobody can tell", []ownerState{absent, unknown}, unlink},
-		{"both gone", []ownerState{absent, absent}, end},
-		{"one gone, one waiting", []ownerState{absent, waiting}, end},
-	}
-	for _, tt := range tests {
-		if got := decide(tt.owners); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := decide(row.owners); got != row.want {
+				t.Errorf("decided %d, not %d", got, row.want)
+			}
+		})
 	}
 }
 
 func TestPolicyFor(t *testing.T) {
-	foreground, orphan := []string{metav1.FinalizerDeleteDependents}, []string{metav1.FinalizerOrphanDependents}
-	tests := []struct {
+	orphan, foreground := metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents
+	for _, row := range []struct {
 		name          string
 		finalizers    []string
 		owners        []ownerState
 		hasDependents bool
 		want          metav1.DeletionPropagation
 	}{
-		{"plain", nil, []ownerState{absent}, false, metav1.DeletePropagationBackground},
-		{"with dependents", nil, []ownerState{absent}, true, metav1.DeletePropagationBackground},
-		{"a leaf under an owner that waits", nil, []ownerState{waiting}, false, metav1.DeletePropagationBackground},
-		{"between an owner that waits and dependents", nil, []ownerState{waiting}, true, metav1.DeletePropagationForeground},
-		{"as its user wants: foreground", foreground, []ownerState{absent}, false, metav1.DeletePropagationForeground},
-		{"as its user wants: orphan", orphan, []ownerState{waiting}, true, metav1.DeletePropagationOrphan},
-	}
-	for _, tt := range tests {
-		if got := policyFor(tt.finalizers, tt.owners, tt.hasDependents); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
-		}
+		{"plain", nil, []ownerState{absent}, true, metav1.DeletePropagationBackground},
+		{"its user wants it to wait", []string{foreground}, []ownerState{absent}, false, metav1.DeletePropagationForeground},
+		{"its user wants dependents to stay", []string{orphan}, []ownerState{absent}, true, metav1.DeletePropagationOrphan},
+		{"between an owner that waits and dependents", nil, []ownerState{absent, waiting}, true, metav1.DeletePropagationForeground},
+		{"an owner that waits outweighs a wish", []string{orphan}, []ownerState{waiting}, true, metav1.DeletePropagationForeground},
+		{"the last below an owner that waits", nil, []ownerState{waiting}, false, metav1.DeletePropagationBackground},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := policyFor(row.finalizers, row.owners, row.hasDependents); got != row.want {
+				t.Errorf("it is deleted in the way %s, not %s", got, row.want)
+			}
+		})
 	}
 }

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -157,20 +154,15 @@ func createMissing(ctx context.Context, store Store, obj interface {
 	return err
 }
 
-// empty deletes what is in a namespace. Some of it may take its time, as Pods do: the namespace is looked at again when it is gone.
+// empty deletes what is in a namespace: its Pods, and once these are gone the rest, lest a Pod outlives what it is guarded by (KEP-5080).
+// Some of it may take its time: the namespace is looked at again when it is gone.
 func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
 	var left remains
-	var errs []error
-	for i := range n.resources {
-		r := &n.resources[i]
-		if !r.Namespaced {
-			continue
-		}
-		if err := left.deleteAll(in(ctx, ns.Name), r); err != nil {
-			errs = append(errs, fmt.Errorf("deleting %s: %w", r.GroupResource, err))
-		}
+	isPods := func(r *Resource) bool { return r.GroupResource == corev1.Resource("pods") }
+	failed := n.deleteAll(ctx, ns.Name, &left, isPods)
+	if left.nothing() && failed == nil {
+		failed = n.deleteAll(ctx, ns.Name, &left, func(r *Resource) bool { return !isPods(r) })
 	}
-	failed := errors.Join(errs...)
 	if left.nothing() && failed == nil {
 		return n.finish(ctx, ns)
 	}
@@ -178,6 +170,20 @@ func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
 		return errors.Join(failed, err)
 	}
 	return failed
+}
+
+func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *remains, wanted func(*Resource) bool) error {
+	var errs []error
+	for i := range n.resources {
+		r := &n.resources[i]
+		if !r.Namespaced || !wanted(r) {
+			continue
+		}
+		if err := left.deleteAll(in(ctx, namespace), r); err != nil {
+			errs = append(errs, fmt.Errorf("deleting %s: %w", r.GroupResource, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // finish takes away our finalizer. If it was the last, the namespace is gone with it.
@@ -209,50 +215,4 @@ func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Name
 		return nil
 	}
 	return err
-}
-
-// remains is what is still in a namespace.
-type remains struct {
-	objects    map[string]int // resource → how many
-	finalizers map[string]int // finalizer → how many objects it holds
-}
-
-func (left *remains) nothing() bool { return len(left.objects) == 0 }
-
-// deleteAll deletes the objects of r that are not being deleted already, and counts what is left.
-func (left *remains) deleteAll(ctx context.Context, r *Resource) error {
-	collection, ok := r.Store.(rest.CollectionDeleter)
-	if !ok {
-		return errors.New("they cannot be deleted together")
-	}
-	background := metav1.DeletePropagationBackground
-	options := &metav1.DeleteOptions{PropagationPolicy: &background}
-	before, err := r.Store.List(ctx, &internalversion.ListOptions{})
-	if err != nil || meta.LenList(before) == 0 {
-		return err
-	}
-	if _, err := collection.DeleteCollection(ctx, rest.ValidateAllObjectFunc, options, &internalversion.ListOptions{}); err != nil {
-		return err
-	}
-	after, err := r.Store.List(ctx, &internalversion.ListOptions{})
-	if err != nil {
-		return err
-	}
-	return meta.EachListItem(after, func(item runtime.Object) error {
-		obj, err := meta.Accessor(item)
-		if err == nil {
-			left.add(r, obj)
-		}
-		return err
-	})
-}
-
-func (left *remains) add(r *Resource, obj metav1.Object) {
-	if left.objects == nil {
-		left.objects, left.finalizers = map[string]int{}, map[string]int{}
-	}
-	left.objects[strings.TrimSuffix(r.Resource+"."+r.Group, ".")]++
-	for _, f := range obj.GetFinalizers() {
-		left.finalizers[f]++
-	}
 }
