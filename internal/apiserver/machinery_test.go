@@ -92,12 +92,19 @@ func (c *caller) must(method, path, body string, headers ...string) map[string]a
 	return a.object()
 }
 
-// makeConfigMaps creates so many, named cm-0 and on, and gives the resourceVersion of the last.
-func (c *caller) makeConfigMaps(n int) string {
+// secrets are what the tests of lists and watches make: unlike config maps, a namespace has none of its own.
+const secrets = "/api/v1/namespaces/default/secrets"
+
+func secretNamed(name string) string {
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":%q}}`, name)
+}
+
+// makeSecrets creates so many, named a-0 and on, and gives the resourceVersion of the last.
+func (c *caller) makeSecrets(n int) string {
 	c.t.Helper()
 	version := ""
 	for i := range n {
-		version = at(c.must("POST", configMaps, named(fmt.Sprintf("cm-%d", i))), "metadata.resourceVersion")
+		version = at(c.must("POST", secrets, secretNamed(fmt.Sprintf("a-%d", i))), "metadata.resourceVersion")
 	}
 	return version
 }
@@ -146,20 +153,20 @@ func query(path string, pairs ...string) string {
 // What the versions of a list request mean: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
 func TestListVersions(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	then := c.makeConfigMaps(2)
-	now := at(c.must("POST", configMaps, named("later")), "metadata.resourceVersion")
-	c.must("DELETE", configMaps+"/cm-0", "")
+	then := c.makeSecrets(2)
+	now := at(c.must("POST", secrets, secretNamed("later")), "metadata.resourceVersion")
+	c.must("DELETE", secrets+"/a-0", "")
 	for _, l := range []struct{ name, version, match, want string }{
-		{"most recent", "", "", "cm-1 later"},
-		{"any", "0", "", "cm-1 later"}, // the watch cache has heard of it by the time of the list before
-		{"any, spelled out", "0", "NotOlderThan", "cm-1 later"},
-		{"not older than", then, "NotOlderThan", "cm-1 later"},
-		{"not older than, unsaid", then, "", "cm-1 later"},
-		{"exactly then", then, "Exact", "cm-0 cm-1"},
-		{"exactly later", now, "Exact", "cm-0 cm-1 later"},
+		{"most recent", "", "", "a-1 later"},
+		{"any", "0", "", "a-1 later"}, // the watch cache has heard of it by the time of the list before
+		{"any, spelled out", "0", "NotOlderThan", "a-1 later"},
+		{"not older than", then, "NotOlderThan", "a-1 later"},
+		{"not older than, unsaid", then, "", "a-1 later"},
+		{"exactly then", then, "Exact", "a-0 a-1"},
+		{"exactly later", now, "Exact", "a-0 a-1 later"},
 	} {
 		t.Run(l.name, func(t *testing.T) {
-			list := c.must("GET", query(configMaps, "resourceVersion", l.version, "resourceVersionMatch", l.match), "")
+			list := c.must("GET", query(secrets, "resourceVersion", l.version, "resourceVersionMatch", l.match), "")
 			if got := names(list); got != l.want {
 				t.Errorf("it has %s, want %s", got, l.want)
 			}
@@ -182,7 +189,7 @@ func TestListVersions(t *testing.T) {
 		{"exactly a version to come", []string{"resourceVersion", "1000000", "resourceVersionMatch", "Exact"}, 504, metav1.StatusReasonTimeout, "Too large resource version: 1000000"},
 	} {
 		t.Run(l.name, func(t *testing.T) {
-			a := c.do("GET", query(configMaps, l.pairs...), "")
+			a := c.do("GET", query(secrets, l.pairs...), "")
 			s := a.status()
 			if a.code != l.code || s.Reason != l.reason || !strings.Contains(s.Message, l.says) {
 				t.Errorf("%d %s %q, want %d %s %q", a.code, s.Reason, s.Message, l.code, l.reason, l.says)
@@ -197,20 +204,20 @@ func TestListVersions(t *testing.T) {
 // The pages of a list are of one version, however much is written meanwhile.
 func TestPages(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	c.makeConfigMaps(5)
-	first := c.must("GET", query(configMaps, "limit", "2"), "")
+	c.makeSecrets(5)
+	first := c.must("GET", query(secrets, "limit", "2"), "")
 	token := at(first, "metadata.continue")
-	if got := names(first); got != "cm-0 cm-1" || at(first, "metadata.remainingItemCount") != "3" || token == "" {
+	if got := names(first); got != "a-0 a-1" || at(first, "metadata.remainingItemCount") != "3" || token == "" {
 		t.Fatalf("the first page has %s, and %v", got, first["metadata"])
 	}
-	c.must("DELETE", configMaps+"/cm-3", "")
-	c.must("POST", configMaps, named("cm-22"))
-	second := c.must("GET", query(configMaps, "limit", "2", "continue", token), "")
-	if got, want := names(second), "cm-2 cm-3"; got != want {
+	c.must("DELETE", secrets+"/a-3", "")
+	c.must("POST", secrets, secretNamed("a-22"))
+	second := c.must("GET", query(secrets, "limit", "2", "continue", token), "")
+	if got, want := names(second), "a-2 a-3"; got != want {
 		t.Errorf("the second page has %s, want %s", got, want)
 	}
-	third := c.must("GET", query(configMaps, "limit", "2", "continue", at(second, "metadata.continue")), "")
-	if got := names(third); got != "cm-4" || at(third, "metadata.continue") != "" {
+	third := c.must("GET", query(secrets, "limit", "2", "continue", at(second, "metadata.continue")), "")
+	if got := names(third); got != "a-4" || at(third, "metadata.continue") != "" {
 		t.Errorf("the last page has %s, and %v", got, third["metadata"])
 	}
 	for page, list := range map[string]map[string]any{"second": second, "third": third} {
@@ -218,7 +225,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("the %s page is of version %s, the first of %s", page, got, want)
 		}
 	}
-	a := c.do("GET", query(configMaps, "limit", "2", "continue", token, "resourceVersion", "1", "resourceVersionMatch", "Exact"), "")
+	a := c.do("GET", query(secrets, "limit", "2", "continue", token, "resourceVersion", "1", "resourceVersionMatch", "Exact"), "")
 	if s := a.status(); a.code != 422 || s.Reason != metav1.StatusReasonInvalid {
 		t.Errorf("a page of another version: %d %s %s", a.code, s.Reason, s.Message)
 	}

@@ -18,7 +18,7 @@ import (
 // What a request accepts decides the form of the answer; what nobody can give is refused.
 func TestFormsOfAnswers(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	c.makeConfigMaps(1)
+	c.must("POST", configMaps, named("cm-0"))
 	table, partial := "application/json;as=Table;v=v1;g=meta.k8s.io", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 	for _, f := range []struct {
 		name, path, accept string
@@ -194,7 +194,7 @@ func TestOpenAPIDocuments(t *testing.T) {
 func TestWhoReadsMetrics(t *testing.T) {
 	server := apitest.Start(t)
 	c := newCaller(t, server)
-	c.makeConfigMaps(1)
+	c.must("POST", configMaps, named("cm-0"))
 	if a := c.do("GET", "/metrics", ""); a.code != 200 || !bytes.Contains(a.body, []byte(`apiserver_request_total{code="201"`)) {
 		t.Errorf("for an administrator: %d", a.code)
 	}

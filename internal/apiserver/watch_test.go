@@ -35,12 +35,12 @@ type listener struct {
 	decoder *json.Decoder
 }
 
-// watch opens a watch of config maps with the given parameters. It ends with the test.
+// watch opens a watch of secrets with the given parameters. It ends with the test.
 func (c *caller) watch(pairs ...string) *listener {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	c.t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, "GET", c.server.URL()+query(configMaps, append(pairs, "watch", "true")...), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", c.server.URL()+query(secrets, append(pairs, "watch", "true")...), nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -79,10 +79,10 @@ func (l *listener) wants(events ...string) {
 // A watch from a version tells all that happened since, once, in order.
 func TestWatchFromAVersion(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	then := at(c.must("POST", configMaps, named("a")), "metadata.resourceVersion")
-	b := at(c.must("POST", configMaps, named("b")), "metadata.resourceVersion")
-	c2 := at(c.must("PATCH", configMaps+"/a", `{"data":{"k":"v"}}`, "Content-Type", mergeType), "metadata.resourceVersion")
-	c.must("DELETE", configMaps+"/b", "")
+	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
+	b := at(c.must("POST", secrets, secretNamed("b")), "metadata.resourceVersion")
+	c2 := at(c.must("PATCH", secrets+"/a", `{"stringData":{"k":"v"}}`, "Content-Type", mergeType), "metadata.resourceVersion")
+	c.must("DELETE", secrets+"/b", "")
 	since := c.watch("resourceVersion", then)
 	since.wants("ADDED b "+b, "MODIFIED a "+c2)
 	gone := since.next()
@@ -92,7 +92,7 @@ func TestWatchFromAVersion(t *testing.T) {
 	c.watch("resourceVersion", "0").wants("ADDED a " + c2) // what is there, and no history
 	c.watch().wants("ADDED a " + c2)
 	picky := c.watch("fieldSelector", "metadata.name=x")
-	x := at(c.must("POST", configMaps, named("x")), "metadata.resourceVersion")
+	x := at(c.must("POST", secrets, secretNamed("x")), "metadata.resourceVersion")
 	since.wants("ADDED x " + x)
 	picky.wants("ADDED x " + x)
 }
@@ -100,11 +100,11 @@ func TestWatchFromAVersion(t *testing.T) {
 // An object that comes to match a selector is added for that watch, and one that matches no more is gone.
 func TestWatchOfASelection(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	then := at(c.must("POST", configMaps, named("a")), "metadata.resourceVersion")
+	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
 	labelled := c.watch("resourceVersion", then, "labelSelector", "picked=yes")
 	for _, label := range []string{`"yes"`, `"yes"`, `null`} {
-		c.must("PATCH", configMaps+"/a", `{"metadata":{"labels":{"picked":`+label+`}},"data":{"k":`+label+`}}`, "Content-Type", mergeType)
-		c.must("PATCH", configMaps+"/a", `{"data":{"n":"1"}}`, "Content-Type", mergeType)
+		c.must("PATCH", secrets+"/a", `{"metadata":{"labels":{"picked":`+label+`}},"stringData":{"k":`+label+`}}`, "Content-Type", mergeType)
+		c.must("PATCH", secrets+"/a", `{"stringData":{"n":"1"}}`, "Content-Type", mergeType)
 	}
 	for i, want := range []string{"ADDED a", "MODIFIED a", "DELETED a"} {
 		if got := labelled.next(); !strings.HasPrefix(got.String(), want) {
@@ -116,24 +116,24 @@ func TestWatchOfASelection(t *testing.T) {
 // Instead of a list a client can watch from the beginning, and is told by a bookmark when it has everything (KEP-3157).
 func TestWatchList(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	last := c.makeConfigMaps(2)
+	last := c.makeSecrets(2)
 	l := c.watch("sendInitialEvents", "true", "resourceVersionMatch", "NotOlderThan", "allowWatchBookmarks", "true")
 	for i := range 2 {
-		if got, want := l.next(), fmt.Sprintf("ADDED cm-%d", i); !strings.HasPrefix(got.String(), want) {
+		if got, want := l.next(), fmt.Sprintf("ADDED a-%d", i); !strings.HasPrefix(got.String(), want) {
 			t.Errorf("it tells %s, want %s", got, want)
 		}
 	}
 	mark := l.next()
-	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") != last || at(mark.Object, "kind") != "ConfigMap" {
-		t.Errorf("it tells %s, want a bookmark of a ConfigMap at %s", mark, last)
+	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < last || at(mark.Object, "kind") != "Secret" {
+		t.Errorf("it tells %s, want a bookmark of a Secret not older than %s", mark, last)
 	}
 	annotations, _ := mark.Object["metadata"].(map[string]any)["annotations"].(map[string]any)
 	if annotations[metav1.InitialEventsAnnotationKey] != "true" {
 		t.Errorf("the bookmark does not say that it ends the initial events: %v", mark.Object)
 	}
-	more := at(c.must("POST", configMaps, named("more")), "metadata.resourceVersion")
+	more := at(c.must("POST", secrets, secretNamed("more")), "metadata.resourceVersion")
 	l.wants("ADDED more " + more)
-	a := c.do("GET", query(configMaps, "watch", "true", "sendInitialEvents", "true", "allowWatchBookmarks", "true"), "")
+	a := c.do("GET", query(secrets, "watch", "true", "sendInitialEvents", "true", "allowWatchBookmarks", "true"), "")
 	if s := a.status(); a.code != 422 || !strings.Contains(s.Message, "resourceVersionMatch") {
 		t.Errorf("without resourceVersionMatch: %d %s", a.code, s.Message)
 	}
@@ -142,11 +142,11 @@ func TestWatchList(t *testing.T) {
 // Who asks for bookmarks hears before the watch ends how far it got, though nothing of what it watches changed.
 func TestBookmarks(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	l := c.watch("resourceVersion", c.makeConfigMaps(1), "fieldSelector", "metadata.name=cm-0", "allowWatchBookmarks", "true", "timeoutSeconds", "4")
-	other := at(c.must("POST", configMaps, named("other")), "metadata.resourceVersion")
+	l := c.watch("resourceVersion", c.makeSecrets(1), "fieldSelector", "metadata.name=a-0", "allowWatchBookmarks", "true", "timeoutSeconds", "4")
+	other := at(c.must("POST", secrets, secretNamed("other")), "metadata.resourceVersion")
 	mark := l.next()
-	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") != other {
-		t.Errorf("it tells %s, want a bookmark at %s", mark, other)
+	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < other {
+		t.Errorf("it tells %s, want a bookmark not older than %s", mark, other)
 	}
 	if at(mark.Object, "metadata.name") != "" || at(mark.Object, "metadata.uid") != "" {
 		t.Errorf("a bookmark has a version, and nothing else of an object: %v", mark.Object)
@@ -157,9 +157,9 @@ func TestBookmarks(t *testing.T) {
 func TestForgottenVersions(t *testing.T) {
 	cluster := apitest.Etcd(t)
 	first := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster}))
-	old := first.makeConfigMaps(4)
-	page := first.must("GET", query(configMaps, "limit", "2"), "")
-	first.must("DELETE", configMaps+"/cm-2", "")
+	old := first.makeSecrets(4)
+	page := first.must("GET", query(secrets, "limit", "2"), "")
+	first.must("DELETE", secrets+"/a-2", "")
 	forget(t, cluster.Servers[0])
 	first.server.Stop()
 	c := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster})) // its watch cache begins with now
@@ -174,12 +174,12 @@ func TestForgottenVersions(t *testing.T) {
 	text, _ := json.Marshal(e.Object)
 	told := answer{body: text}.status()
 	gone("a watch", told, int(told.Code))
-	a := c.do("GET", query(configMaps, "resourceVersion", old, "resourceVersionMatch", "Exact"), "")
+	a := c.do("GET", query(secrets, "resourceVersion", old, "resourceVersionMatch", "Exact"), "")
 	gone("a list", a.status(), a.code)
-	a = c.do("GET", query(configMaps, "limit", "2", "continue", at(page, "metadata.continue")), "")
+	a = c.do("GET", query(secrets, "limit", "2", "continue", at(page, "metadata.continue")), "")
 	gone("a page", a.status(), a.code)
-	rest := c.must("GET", query(configMaps, "limit", "2", "continue", a.status().Continue), "")
-	if got, want := names(rest), "cm-3"; got != want {
+	rest := c.must("GET", query(secrets, "limit", "2", "continue", a.status().Continue), "")
+	if got, want := names(rest), "a-3"; got != want {
 		t.Errorf("with the token of the refusal the list goes on with %s, want %s", got, want)
 	}
 }
