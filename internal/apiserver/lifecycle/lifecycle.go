@@ -30,8 +30,8 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// workers is how many objects, and how many namespaces, are worked on at a time.
-const workers = 4
+// workers is how many objects, and how many namespaces, are worked on at a time: together their writes share the store's syncs.
+const workers = 16
 
 // Lifecycle is the package's work, done by Run.
 type Lifecycle struct {
