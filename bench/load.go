@@ -19,37 +19,56 @@ const (
 	loadNodes    = 100 // that the Pods are on; none of them this host
 )
 
+// measurePods fills an API server alone.
+func measurePods(ctx context.Context, b *bench) ([]row, error) {
+	return withCommand(ctx, b, serverOnly, func(u *up) ([]row, error) {
+		services := b.times(loadServices, 4)
+		rate, err := u.load(ctx, services)
+		what := fmt.Sprintf("%d Pods created and made ready in `viaduct server`, %d clients", services*loadPods, loadClients)
+		return []row{{what, fmt.Sprintf("%.0f Pods/s", rate), "400 Pods/s"}}, err
+	})
+}
+
 // measureLoad fills a server with Services and ready Pods by several clients at once, with the controllers and the proxy at work, and
 // then reads its memory.
 func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
-		clients, err := u.clients(loadClients)
+		rate, err := u.load(ctx, services)
 		if err != nil {
 			return nil, err
 		}
-		for s := range services {
-			if _, err := u.makeService(ctx, fmt.Sprintf("s%d", s), nil); err != nil {
-				return nil, err
-			}
-		}
-		began := time.Now()
-		if err := fill(ctx, clients, services); err != nil {
-			return nil, err
-		}
-		rate := float64(services*loadPods) / time.Since(began).Seconds()
+		filled := time.Now()
 		if err := u.awaitMembers(ctx, services); err != nil {
 			return nil, err
 		}
-		behind := time.Since(began) - time.Duration(float64(services*loadPods)/rate*float64(time.Second))
+		behind := time.Since(filled)
 		memory, err := u.memoryWhenIdle(ctx, b)
 		what := fmt.Sprintf("%d Pods behind %d Services", services*loadPods, services)
 		return []row{
-			{fmt.Sprintf("%s, each created and made ready, %d clients", what, loadClients), fmt.Sprintf("%.0f Pods/s", rate), "400 Pods/s"},
+			{fmt.Sprintf("%s, each created and made ready in `viaduct up`, %d clients", what, loadClients), fmt.Sprintf("%.0f Pods/s", rate), "reported"},
 			{"from the last of those writes until Endpoints hold all Pods", ms(behind), "reported"},
 			{"resident memory of `viaduct up` with " + what, memory, "under 350 MB"},
 		}, err
 	})
+}
+
+// load makes the Services and, by several clients, the Pods; it returns how many Pods a second.
+func (u *up) load(ctx context.Context, services int) (float64, error) {
+	clients, err := u.clients(loadClients)
+	if err != nil {
+		return 0, err
+	}
+	for s := range services {
+		if _, err := u.makeService(ctx, fmt.Sprintf("s%d", s), nil); err != nil {
+			return 0, err
+		}
+	}
+	began := time.Now()
+	if err := fill(ctx, clients, services); err != nil {
+		return 0, err
+	}
+	return float64(services*loadPods) / time.Since(began).Seconds(), nil
 }
 
 // fill makes the Pods, each by one of the clients: one write for the Pod, one for its status.

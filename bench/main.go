@@ -47,7 +47,8 @@ func measurements() []measurement {
 		{"endpoints", "Pod status to Endpoints event", measureEndpoints},
 		{"connect", "Pod status to first connection", measureConnect},
 		{"proxy", "connections through the proxy", measureProxy},
-		{"load", "Pods created by many clients at once", measureLoad},
+		{"pods", "Pods created by many clients at once, in an API server alone", measurePods},
+		{"load", "the same behind Services, with everything at work", measureLoad},
 	}
 }
 

@@ -38,7 +38,7 @@ func measureStart(ctx context.Context, b *bench) ([]row, error) {
 }
 
 func timeStart(ctx context.Context, b *bench, data string) (time.Duration, error) {
-	u, err := startUp(b, data)
+	u, err := startUp(b, everything, data)
 	if err != nil {
 		return 0, err
 	}

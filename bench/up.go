@@ -34,8 +34,14 @@ type up struct {
 	client  *kubernetes.Clientset
 }
 
-// startUp starts the binary on dataDir, with addresses of its own; it does not wait until it is ready.
-func startUp(b *bench, dataDir string) (*up, error) {
+// What is started: all parts, or the API server alone.
+const (
+	everything = "up"
+	serverOnly = "server"
+)
+
+// startUp starts a command of the binary on dataDir, with addresses of its own; it does not wait until it is ready.
+func startUp(b *bench, command, dataDir string) (*up, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -47,8 +53,11 @@ func startUp(b *bench, dataDir string) (*up, error) {
 		return nil, err
 	}
 	defer log.Close()
-	u.cmd = exec.Command(b.binary, "up", "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--node-name", nodeName,
-		"--runtime", "none", "--service-cidr", fmt.Sprintf("127.%d.128.0/17", block), "--pod-cidr", fmt.Sprintf("127.%d.0.0/17", block))
+	args := []string{command, "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--service-cidr", fmt.Sprintf("127.%d.128.0/17", block)}
+	if command == everything {
+		args = append(args, "--node-name", nodeName, "--runtime", "none", "--pod-cidr", fmt.Sprintf("127.%d.0.0/17", block))
+	}
+	u.cmd = exec.Command(b.binary, args...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
 	u.started = time.Now()
 	return u, u.cmd.Start()
@@ -135,11 +144,16 @@ func (u *up) residentMB() (float64, error) {
 
 // with runs measure against a fresh, ready `viaduct up`.
 func with(ctx context.Context, b *bench, measure func(u *up) ([]row, error)) ([]row, error) {
+	return withCommand(ctx, b, everything, measure)
+}
+
+// withCommand runs measure against a fresh, ready command of the binary.
+func withCommand(ctx context.Context, b *bench, command string, measure func(u *up) ([]row, error)) ([]row, error) {
 	dir, err := os.MkdirTemp("", "viaduct-bench-")
 	if err != nil {
 		return nil, err
 	}
-	u, err := startUp(b, filepath.Join(dir, "data"))
+	u, err := startUp(b, command, filepath.Join(dir, "data"))
 	if err != nil {
 		return nil, err
 	}

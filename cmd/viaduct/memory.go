@@ -15,7 +15,7 @@ const (
 	// restingRate is the most that a resting process allocates between two looks, in bytes: heartbeats and a few requests.
 	restingRate = 16 << 20
 	// worthReturning is how much must have been allocated since memory was last returned for it to be worth a collection, in bytes.
-	worthReturning = 64 << 20
+	worthReturning = 32 << 20
 )
 
 // lull tells from the total of what a process has allocated when it has come to rest after work. The collector alone leaves a process
@@ -42,7 +42,7 @@ const headroom = 128 << 20
 
 // The bounds of what the collector is set to, in percent of what is alive.
 const (
-	leastPercent = 40
+	leastPercent = 60
 	mostPercent  = 400
 )
 
