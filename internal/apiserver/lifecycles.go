@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,4 +37,15 @@ func (s *Server) newLifecycle(b *builder) (*lifecycle.Lifecycle, error) {
 		Resources: resources, Finalize: namespaces["namespaces/finalize"].(rest.Updater), Status: namespaces["namespaces/status"].(rest.Updater),
 		RootCA: s.pki.caPEM(), Log: s.log,
 	}), nil
+}
+
+// beginLifecycle returns what is to run until ctx ends. The server waits for its end before it lets the watch caches go: a consistent
+// read of a cache that no longer learns anything blocks for three seconds.
+func (s *Server) beginLifecycle(ctx context.Context) (run func()) {
+	ended := make(chan struct{})
+	s.generic.AddPreShutdownHookOrDie("viaduct-lifecycle", func() error { <-ended; return nil })
+	return func() {
+		defer close(ended)
+		s.lifecycle.Run(ctx)
+	}
 }

@@ -222,7 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 	keeping.Go(func() { etcd.Keep(ctx) })
 	keeping.Go(func() { s.alloc.run(ctx) })
 	keeping.Go(func() { sweepTokens(ctx, s.boot.stores.secrets, s.log) })
-	keeping.Go(func() { s.lifecycle.Run(ctx) })
+	keeping.Go(s.beginLifecycle(ctx))
 	go s.announceReady(ctx)
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil {
 		return fmt.Errorf("serving the API: %w", err)

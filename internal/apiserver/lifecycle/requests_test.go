@@ -81,3 +81,20 @@ func TestOrphanDependents(t *testing.T) {
 		}
 	}
 }
+
+// TestTheServerStopsInTheMidst stops servers that have reads and writes of a namespace's end under way.
+func TestTheServerStopsInTheMidst(t *testing.T) {
+	for range 5 {
+		s := newStage(t)
+		s.namespace("ending")
+		s.pod("ending")
+		if err := s.CoreV1().Namespaces().Delete(t.Context(), "ending", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		s.server.Stop()
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	}
+}
