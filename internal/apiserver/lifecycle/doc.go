@@ -9,7 +9,7 @@
 //	complain.go         tells users, by events, of owners that cannot be
 //	namespaces.go       empties namespaces that end, and furnishes those that live
 //	remains.go          deletes what is in a namespace, and counts what is left
-//	conditions.go PURE  what a namespace says of its end
+//	conditions.go       what a namespace says of its end
 //
 // It works on the storages of the server that it runs in. Several servers over one store may each run it: every write names the object
 // that was seen by its UID, and doing what has been done already does nothing.
