@@ -60,16 +60,21 @@ etcdctl snapshot save.`,
 		Args:    fileArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			logs.start(con.Err)
-			ctx, stop := onSignal(cmd.Context(), con.Err)
-			defer stop()
-			if err := o.absolute(); err != nil {
-				return err
-			}
-			return o.backup(ctx, con, args[0])
+			return o.run(cmd, con, args[0], o.backup)
 		},
 	}
 	o.register(cmd)
 	return cmd
+}
+
+// run does what is to be done with a file, until it is done or a signal comes.
+func (o *backupOptions) run(cmd *cobra.Command, con console, file string, do func(context.Context, console, string) error) error {
+	ctx, stop := onSignal(cmd.Context(), con.Err)
+	defer stop()
+	if err := o.absolute(); err != nil {
+		return err
+	}
+	return do(ctx, con, file)
 }
 
 // fileArg wants exactly one positional argument, the file.

@@ -25,12 +25,7 @@ A data directory that holds something already is refused. With --force what it h
 		Args:    fileArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			logs.start(con.Err)
-			ctx, stop := onSignal(cmd.Context(), con.Err)
-			defer stop()
-			if err := o.absolute(); err != nil {
-				return err
-			}
-			return o.restore(ctx, con, args[0])
+			return o.run(cmd, con, args[0], o.restore)
 		},
 	}
 	o.register(cmd)
