@@ -23,7 +23,7 @@ const (
 func measurePods(ctx context.Context, b *bench) ([]row, error) {
 	return withCommand(ctx, b, serverOnly, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
-		rate, err := u.load(ctx, services)
+		rate, err := u.load(ctx, services, loadPods)
 		what := fmt.Sprintf("%d Pods created and made ready in `viaduct server`, %d clients", services*loadPods, loadClients)
 		return []row{{what, fmt.Sprintf("%.0f Pods/s", rate), "400 Pods/s"}}, err
 	})
@@ -34,12 +34,12 @@ func measurePods(ctx context.Context, b *bench) ([]row, error) {
 func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
-		rate, err := u.load(ctx, services)
+		rate, err := u.load(ctx, services, loadPods)
 		if err != nil {
 			return nil, err
 		}
 		filled := time.Now()
-		if err := u.awaitMembers(ctx, services); err != nil {
+		if err := u.awaitMembers(ctx, services*loadPods); err != nil {
 			return nil, err
 		}
 		behind := time.Since(filled)
@@ -53,8 +53,8 @@ func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// load makes the Services and, by several clients, the Pods; it returns how many Pods a second.
-func (u *up) load(ctx context.Context, services int) (float64, error) {
+// load makes the Services s0, s1, … and, by several clients, the Pods of each: s0-0, s0-1, … It returns how many Pods a second.
+func (u *up) load(ctx context.Context, services, pods int) (float64, error) {
 	clients, err := u.clients(loadClients)
 	if err != nil {
 		return 0, err
@@ -65,18 +65,18 @@ func (u *up) load(ctx context.Context, services int) (float64, error) {
 		}
 	}
 	began := time.Now()
-	if err := fill(ctx, clients, services); err != nil {
+	if err := fill(ctx, clients, services, pods); err != nil {
 		return 0, err
 	}
-	return float64(services*loadPods) / time.Since(began).Seconds(), nil
+	return float64(services*pods) / time.Since(began).Seconds(), nil
 }
 
 // fill makes the Pods, each by one of the clients: one write for the Pod, one for its status.
-func fill(ctx context.Context, clients []*up, services int) error {
+func fill(ctx context.Context, clients []*up, services, pods int) error {
 	var work errgroup.Group
 	for c, client := range clients {
 		work.Go(func() error {
-			for i := c; i < services*loadPods; i += len(clients) {
+			for i := c; i < services*pods; i += len(clients) {
 				app := fmt.Sprintf("s%d", i%services)
 				pod := fmt.Sprintf("%s-%d", app, i/services)
 				if err := client.makePod(ctx, pod, app, fmt.Sprintf("node-%d", i%loadNodes)); err != nil {
@@ -106,8 +106,8 @@ func (u *up) clients(n int) ([]*up, error) {
 	return out, nil
 }
 
-// awaitMembers waits until the Endpoints of all Services hold all Pods.
-func (u *up) awaitMembers(ctx context.Context, services int) error {
+// awaitMembers waits until the Endpoints of all Services together hold this many ready Pods.
+func (u *up) awaitMembers(ctx context.Context, want int) error {
 	for from := time.Now(); time.Since(from) < 2*awaitTimeout; {
 		list, err := u.client.CoreV1().Endpoints(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -117,7 +117,7 @@ func (u *up) awaitMembers(ctx context.Context, services int) error {
 		for _, ep := range list.Items {
 			members += ready(&ep)
 		}
-		if members >= services*loadPods {
+		if members >= want {
 			return nil
 		}
 	}

@@ -45,6 +45,7 @@ func measurements() []measurement {
 		{"start", "process start to ready", measureStart},
 		{"memory", "resident memory when idle", measureMemory},
 		{"endpoints", "Pod status to Endpoints event", measureEndpoints},
+		{"storm", "half of a large Service flips at once", measureStorm},
 		{"connect", "Pod status to first connection", measureConnect},
 		{"proxy", "connections through the proxy", measureProxy},
 		{"pods", "Pods created by many clients at once, in an API server alone", measurePods},
