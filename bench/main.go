@@ -46,6 +46,7 @@ func measurements() []measurement {
 		{"memory", "resident memory when idle", measureMemory},
 		{"endpoints", "Pod status to Endpoints event", measureEndpoints},
 		{"storm", "half of a large Service flips at once", measureStorm},
+		{"settled", "the controllers' start among many Services", measureSettled},
 		{"connect", "Pod status to first connection", measureConnect},
 		{"proxy", "connections through the proxy", measureProxy},
 		{"pods", "Pods created by many clients at once, in an API server alone", measurePods},
