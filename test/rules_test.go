@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"internal/table":           {},
 	"internal/health":          {},
 	"internal/loop":            {},
+	"internal/leader":          {},
 	"internal/endpoints":       {"internal/membership"},
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
