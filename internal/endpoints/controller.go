@@ -22,6 +22,16 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
+// The controllers, by the names that kube-controller-manager gives them: each may be left to it.
+const (
+	EndpointsController = "endpoints-controller"              // Endpoints, of Services with a selector
+	SliceController     = "endpointslice-controller"          // EndpointSlices of the same
+	MirrorController    = "endpointslicemirroring-controller" // EndpointSlices of Endpoints that were written by hand
+)
+
+// Controllers lists them all.
+func Controllers() []string { return []string{EndpointsController, SliceController, MirrorController} }
+
 // Retries of a Service whose writes fail: at once nearly, for most are conflicts, then ever more slowly.
 const (
 	firstRetry = 5 * time.Millisecond
@@ -30,84 +40,158 @@ const (
 
 // Options say how a Controller works.
 type Options struct {
-	Workers int          // Services synced at once; 0: 4
-	Log     *slog.Logger // nil: slog.Default()
+	Controllers []string     // which of Controllers() run; what the others keep is not touched. nil: all
+	Workers     int          // Services synced at once; 0: 4
+	Log         *slog.Logger // nil: slog.Default()
 }
 
-// Controller keeps Endpoints and EndpointSlices.
+// Controller keeps Endpoints and EndpointSlices. Watch must run for Work to have anything to work on; Run does both.
 type Controller struct {
 	client   kubernetes.Interface
 	log      *slog.Logger
 	workers  int
+	runs     map[string]bool // which of Controllers()
 	watch    *watch
 	expected *expectations
+	paces    *paces
+	looks    *survey
 
-	// Made by Run, for they start goroutines.
-	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
-	recorder record.EventRecorder
+	recorder record.EventRecorder // of the workers
+
+	mu    sync.Mutex                                                 // protects queue
+	queue workqueue.TypedRateLimitingInterface[types.NamespacedName] // nil while Work does not run
 }
 
 // New makes a controller; Run starts it.
 func New(client kubernetes.Interface, options Options) *Controller {
-	c := &Controller{client: client, log: options.Log, workers: options.Workers, expected: newExpectations()}
+	c := &Controller{
+		client: client, log: options.Log, workers: options.Workers, runs: map[string]bool{},
+		expected: newExpectations(), paces: newPaces(), looks: &survey{},
+	}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
 	if c.workers == 0 {
 		c.workers = 4
 	}
-	c.watch = newWatch(client, func(key types.NamespacedName) { c.queue.Add(key) })
+	if options.Controllers == nil {
+		options.Controllers = Controllers()
+	}
+	for _, name := range options.Controllers {
+		c.runs[name] = true
+	}
+	c.watch = newWatch(client, c.changed, c.look)
 	return c
 }
 
-// Run works until ctx ends. An error says that it could not start.
+// Run watches and works until ctx ends. An error says that it could not start.
 func (c *Controller) Run(ctx context.Context) error {
-	events := record.NewBroadcaster()
-	defer events.Shutdown()
-	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
-	c.recorder = events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"})
-	c.queue = workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
-	defer c.queue.ShutDown()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan error, 1)
+	go func() {
+		defer cancel()
+		watched <- c.Watch(ctx)
+	}()
+	return errors.Join(c.Work(ctx), <-watched)
+}
+
+// Watch keeps the caches until ctx ends. It writes nothing: a process that may come to work later has them ready by then.
+func (c *Controller) Watch(ctx context.Context) error {
 	if err := c.watch.start(ctx); err != nil {
 		return fmt.Errorf("starting the endpoints controller: %w", err)
 	}
-	// What the caches hold at first has been queued by then: a Service, and also whatever is left of one that is gone.
-	if !cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) {
-		return nil // ctx ended first
-	}
-	var workers sync.WaitGroup
-	for range c.workers {
-		workers.Go(func() { c.work(ctx) })
-	}
 	<-ctx.Done()
-	c.queue.ShutDown()
-	workers.Wait()
 	c.watch.stop()
 	return nil
 }
 
-func (c *Controller) work(ctx context.Context) {
-	for {
-		key, shutdown := c.queue.Get()
-		if shutdown {
-			return
-		}
-		c.handle(ctx, key)
-		c.queue.Done(key)
+// Work writes what there should be until ctx ends, and returns once no write is under way. It may be called again after that.
+func (c *Controller) Work(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) {
+		return nil // ctx ended first
+	}
+	events := record.NewBroadcaster()
+	defer events.Shutdown()
+	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	queue := c.begin(events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"}))
+	var workers sync.WaitGroup
+	for range c.workers {
+		workers.Go(func() { c.work(ctx, queue) })
+	}
+	<-ctx.Done()
+	c.mu.Lock()
+	c.queue = nil
+	c.mu.Unlock()
+	queue.ShutDown()
+	workers.Wait()
+	return nil
+}
+
+// begin queues everything that there is: whatever happened before now was nobody's to queue.
+func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLimitingInterface[types.NamespacedName] {
+	queue := workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
+	c.recorder = recorder
+	c.paces.reset()
+	c.mu.Lock()
+	c.queue = queue
+	c.mu.Unlock()
+	all := c.watch.everything()
+	c.looks.begin(time.Now(), all)
+	for key := range all {
+		queue.Add(key)
+	}
+	return queue
+}
+
+// look has a Service looked at, because what was written for it may have been changed.
+func (c *Controller) look(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue != nil {
+		c.queue.Add(key)
 	}
 }
 
-func (c *Controller) handle(ctx context.Context, key types.NamespacedName) {
+// changed has a Service looked at, because what is behind it may have changed.
+func (c *Controller) changed(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue != nil {
+		c.paces.change(key, time.Now())
+		c.queue.Add(key)
+	}
+}
+
+func (c *Controller) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
+	for {
+		key, shutdown := queue.Get()
+		if shutdown {
+			return
+		}
+		if wait := c.paces.due(key, time.Now()); wait > 0 {
+			queue.AddAfter(key, wait)
+		} else {
+			c.handle(ctx, queue, key)
+		}
+		queue.Done(key)
+	}
+}
+
+func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], key types.NamespacedName) {
 	err := c.sync(ctx, key)
 	switch {
 	case err == nil:
-		c.queue.Forget(key)
+		queue.Forget(key)
+		if took, done := c.looks.done(key, time.Now()); done {
+			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took", took.time.Round(time.Millisecond))
+		}
 	case errors.Is(err, errStale):
 		// The event that brings the cache up to date queues the key again; this is for the case that it never comes.
-		c.queue.AddAfter(key, staleRetry)
+		queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:
 		c.log.Debug("syncing a service", "service", key, "err", err)
-		c.queue.AddRateLimited(key)
+		queue.AddRateLimited(key)
 	}
 }

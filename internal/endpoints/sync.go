@@ -26,6 +26,7 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if c.expected.stale(key, func(what object) string { return c.cachedVersion(key, what) }) {
 		return errStale
 	}
+	merged := c.paces.take(key)
 	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -34,7 +35,27 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	return c.apply(ctx, key, svc, c.plan(key, svc, have))
+	if err := c.apply(ctx, key, svc, c.chosen(c.plan(key, svc, have))); err != nil {
+		return err
+	}
+	if merged > 1 {
+		c.log.Debug("merged changes", "service", key, "changes", merged)
+	}
+	return nil
+}
+
+// chosen leaves out what is not this controller's to keep.
+func (c *Controller) chosen(t target) target {
+	if !c.runs[EndpointsController] {
+		t.want = t.have
+	}
+	if !c.runs[SliceController] {
+		t.slices = membership.Plan{}
+	}
+	if !c.runs[MirrorController] {
+		t.mirror, t.unmirrored = membership.Plan{}, 0
+	}
+	return t
 }
 
 // plan decides nothing that package membership has not decided. svc and have are nil if they are not there.

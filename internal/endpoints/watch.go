@@ -32,15 +32,17 @@ type watch struct {
 	nodes     corelisters.NodeLister
 	pods      cache.Indexer
 	slices    cache.Indexer
+	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
 	synced    []cache.InformerSynced
 	broken    error // what kept the informers from being set up
 
 	selectors *selectors
-	queue     func(types.NamespacedName)
+	changed   func(types.NamespacedName) // what is behind a Service may have changed
+	look      func(types.NamespacedName) // what was written for it may have been changed
 }
 
-func newWatch(client kubernetes.Interface, queue func(types.NamespacedName)) *watch {
-	w := &watch{selectors: newSelectors(), queue: queue}
+func newWatch(client kubernetes.Interface, changed, look func(types.NamespacedName)) *watch {
+	w := &watch{selectors: newSelectors(), changed: changed, look: look}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	core := w.factory.Core().V1()
@@ -51,11 +53,12 @@ func newWatch(client kubernetes.Interface, queue func(types.NamespacedName)) *wa
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
 		on(w, core.Nodes().Informer(), w.nodeChanged),
-		on(w, core.Endpoints().Informer(), func(before, after *v1.Endpoints) { w.queueOwner(either(before, after)) }),
+		on(w, core.Endpoints().Informer(), func(before, after *v1.Endpoints) { w.look(keyOf(either(before, after))) }),
 		on(w, slices, w.sliceChanged),
 	)
 	w.services, w.endpoints, w.nodes = core.Services().Lister(), core.Endpoints().Lister(), core.Nodes().Lister()
 	w.pods, w.slices = pods.GetIndexer(), slices.GetIndexer()
+	w.named = []cache.Store{core.Services().Informer().GetStore(), core.Endpoints().Informer().GetStore()}
 	return w
 }
 
@@ -138,15 +141,13 @@ func keyOf(obj metav1.Object) types.NamespacedName {
 	return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }
 
-func (w *watch) queueOwner(obj metav1.Object) { w.queue(keyOf(obj)) }
-
 func (w *watch) serviceChanged(before, after *v1.Service) {
 	if after == nil {
 		w.selectors.set(keyOf(before), nil)
 	} else {
 		w.selectors.set(keyOf(after), after.Spec.Selector)
 	}
-	w.queueOwner(either(before, after))
+	w.changed(keyOf(either(before, after)))
 }
 
 func (w *watch) podChanged(before, after *v1.Pod) {
@@ -165,7 +166,7 @@ func (w *watch) queueSelecting(pod *v1.Pod) {
 	for _, key := range w.selectors.maySelect(pod.Namespace, pod.Labels) {
 		svc, err := w.services.Services(key.Namespace).Get(key.Name)
 		if err == nil && membership.Judge(svc, pod).Why != membership.NotSelected {
-			w.queue(key)
+			w.changed(key)
 		}
 	}
 }
@@ -190,9 +191,30 @@ func zoneOf(node *v1.Node) string { return node.Labels[v1.LabelTopologyZone] }
 func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	for _, s := range []*discovery.EndpointSlice{before, after} {
 		if s != nil && keptHere(s) && s.Labels[discovery.LabelServiceName] != "" {
-			w.queue(types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]})
+			w.look(ownerOf(s))
 		}
 	}
+}
+
+// ownerOf is the Service, or the Endpoints written by hand, that a slice belongs to.
+func ownerOf(s *discovery.EndpointSlice) types.NamespacedName {
+	return types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
+}
+
+// everything is all that there may be anything to do for: Services, and what may be left of ones that are gone.
+func (w *watch) everything() map[types.NamespacedName]bool {
+	all := map[types.NamespacedName]bool{}
+	for _, store := range w.named {
+		for _, obj := range store.List() {
+			all[keyOf(obj.(metav1.Object))] = true
+		}
+	}
+	for _, obj := range w.slices.List() {
+		if s := obj.(*discovery.EndpointSlice); keptHere(s) && s.Labels[discovery.LabelServiceName] != "" {
+			all[ownerOf(s)] = true
+		}
+	}
+	return all
 }
 
 func keptHere(s *discovery.EndpointSlice) bool {

@@ -1,0 +1,73 @@
+package endpoints
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestPace(t *testing.T) {
+	start := time.Unix(0, 0)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	type step struct {
+		ms     int // since the start
+		change int // so many changes come
+		write  int // a write begins, and is to merge so many; 0: none begins
+		wait   int // ms to wait, after all that
+	}
+	for name, steps := range map[string][]step{
+		"nothing waits":                               {{0, 0, 0, 0}},
+		"the first change is written at once":         {{0, 1, 0, 0}, {1, 0, 1, 0}},
+		"one change after another":                    {{0, 1, 1, 0}, {3, 1, 1, 0}, {6, 1, 1, 0}, {9, 1, 0, 0}},
+		"two at once wait until a lull":               {{0, 2, 0, 10}, {4, 0, 0, 6}, {10, 0, 2, 0}},
+		"every change of a storm begins a new lull":   {{0, 2, 0, 10}, {9, 1, 0, 10}, {18, 1, 0, 10}, {28, 0, 4, 0}},
+		"no change waits longer than the longest":     {{0, 2, 0, 10}, {95, 1, 0, 5}, {99, 1, 0, 1}, {100, 1, 5, 0}},
+		"in a storm a single change waits":            {{0, 2, 2, 0}, {11, 1, 0, 10}, {21, 0, 1, 0}},
+		"a write with one change ends the storm":      {{0, 2, 2, 0}, {11, 1, 1, 0}, {12, 1, 0, 0}},
+		"a look at what was written ends no storm":    {{0, 2, 2, 0}, {1, 0, 0, 0}, {2, 1, 0, 10}},
+		"what comes during a write waits for its own": {{0, 1, 1, 0}, {2, 3, 0, 10}, {12, 0, 3, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p pace
+			for i, s := range steps {
+				for range s.change {
+					p.change(at(s.ms))
+				}
+				if s.write > 0 {
+					if got := p.take(); got != s.write {
+						t.Errorf("step %d: the write merges %d changes, want %d", i, got, s.write)
+					}
+				}
+				if got := p.due(at(s.ms)); got != time.Duration(s.wait)*time.Millisecond {
+					t.Errorf("step %d: wait %s, want %d ms", i, got, s.wait)
+				}
+			}
+		})
+	}
+}
+
+func TestPacesForgetTheIdle(t *testing.T) {
+	p := newPaces()
+	key := types.NamespacedName{Namespace: "default", Name: "web"}
+	p.change(key, time.Unix(0, 0))
+	if got := p.take(key); got != 1 {
+		t.Errorf("the write merges %d changes, want 1", got)
+	}
+	if len(p.byKey) != 0 {
+		t.Error("a Service that is quiet is still remembered")
+	}
+	if got := p.take(key); got != 0 {
+		t.Errorf("a write without a change merges %d", got)
+	}
+	for range 2 {
+		p.change(key, time.Unix(0, 0))
+	}
+	if got := p.due(key, time.Unix(0, 0)); got != lull {
+		t.Errorf("two changes wait %s, want %s", got, lull)
+	}
+	p.reset()
+	if got := p.due(key, time.Unix(0, 0)); got != 0 {
+		t.Errorf("after a reset the wait is %s", got)
+	}
+}
