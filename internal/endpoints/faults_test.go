@@ -70,6 +70,13 @@ func (f *faults) set(w weather) {
 	f.next()
 }
 
+// plant has writes answered with 200 that are not done.
+func (f *faults) plant(drop func(*http.Request) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drop = drop
+}
+
 // hits draws whether a fault happens.
 func (f *faults) hits(percent func(weather) int) bool {
 	f.mu.Lock()
