@@ -87,7 +87,7 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		return start{}, err
 	}
 	defer log.Close()
-	c.cmd = exec.Command(b.binary, "controller", "--data-dir", u.dataDir)
+	c.cmd = exec.Command(b.binary, "controller", "-v", "--data-dir", u.dataDir)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	began := time.Now()
 	if err := c.cmd.Start(); err != nil {
@@ -99,7 +99,7 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		s.mb, err = c.residentMB()
 	}
 	if err := errors.Join(err, c.stop()); err != nil {
-		return start{}, err
+		return start{}, err // the log stays for whoever reads the error
 	}
 	s.writes, err = u.writtenSince(ctx, since)
 	return s, err

@@ -26,7 +26,6 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if c.expected.stale(key, func(what object) string { return c.cachedVersion(key, what) }) {
 		return errStale
 	}
-	merged := c.paces.take(key)
 	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -35,7 +34,12 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err := c.apply(ctx, key, svc, c.chosen(c.plan(key, svc, have))); err != nil {
+	merged := c.paces.take(key) // before the Pods are read: what changes from here on is for the next time
+	t, ok := c.plan(key, svc, have)
+	if !ok {
+		return errStale
+	}
+	if err := c.apply(ctx, key, svc, c.chosen(t)); err != nil {
 		return err
 	}
 	if merged > 1 {
@@ -58,20 +62,25 @@ func (c *Controller) chosen(t target) target {
 	return t
 }
 
-// plan decides nothing that package membership has not decided. svc and have are nil if they are not there.
-func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.Endpoints) target {
+// plan decides nothing that package membership has not decided. svc and have are nil if they are not there. It is false if what is known of
+// the Service and of its Pods is not of one time.
+func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.Endpoints) (target, bool) {
 	t := target{have: have, want: have}
 	kept := c.watch.slicesOf(key, membership.SliceManagedBy)
 	mirrored := c.watch.slicesOf(key, membership.MirrorManagedBy)
 	if svc != nil && membership.HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName {
-		members := membership.OfPods(svc, c.watch.podsOf(svc), c.watch.zone)
+		pods, ok := c.watch.podsOf(svc)
+		if !ok {
+			return t, false
+		}
+		members := membership.OfPods(svc, pods, c.watch.zone)
 		t.want = desiredEndpoints(svc, members, have)
 		t.slices = membership.PlanSlices(svc, members, kept)
 		t.mirror.Delete = mirrored
 		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending
 			t.slices.Create = nil
 		}
-		return t
+		return t, true
 	}
 	// Without a selector, what was made for one must not stay behind: it would go on sending connections to whoever was there.
 	if have != nil && membership.ManagesEndpoints(have) {
@@ -83,7 +92,7 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 	} else {
 		t.mirror.Delete = mirrored
 	}
-	return t
+	return t, true
 }
 
 // desiredEndpoints is have itself if it is right.

@@ -3,7 +3,7 @@ package endpoints
 import (
 	"context"
 	"errors"
-	"maps"
+	"sync"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
@@ -19,7 +19,6 @@ import (
 
 // The indexes of the caches.
 const (
-	byLabel   = "label"   // Pods, by each label they have
 	byNode    = "node"    // Pods, by the node they run on
 	byService = "service" // EndpointSlices, by the Service or Endpoints they belong to
 )
@@ -36,19 +35,21 @@ type watch struct {
 	synced    []cache.InformerSynced
 	broken    error // what kept the informers from being set up
 
-	selectors *selectors
-	changed   func(types.NamespacedName) // what is behind a Service may have changed
-	look      func(types.NamespacedName) // what was written for it may have been changed
+	changed func(types.NamespacedName) // what is behind a Service may have changed
+	look    func(types.NamespacedName) // what was written for it may have been changed
+
+	mu    sync.Mutex // protects index
+	index *membership.Index
 }
 
 func newWatch(client kubernetes.Interface, changed, look func(types.NamespacedName)) *watch {
-	w := &watch{selectors: newSelectors(), changed: changed, look: look}
+	w := &watch{index: membership.NewIndex(), changed: changed, look: look}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	core := w.factory.Core().V1()
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
 	w.broken = errors.Join(
-		pods.AddIndexers(cache.Indexers{byLabel: indexByLabel, byNode: indexByNode}),
+		pods.AddIndexers(cache.Indexers{byNode: indexByNode}),
 		slices.AddIndexers(cache.Indexers{byService: indexByService}),
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
@@ -81,18 +82,6 @@ func slim(obj any) (any, error) {
 		m.SetManagedFields(nil)
 	}
 	return obj, nil
-}
-
-func indexByLabel(obj any) ([]string, error) {
-	pod, ok := obj.(*v1.Pod)
-	if !ok {
-		return nil, nil
-	}
-	entries := make([]string, 0, len(pod.Labels))
-	for k, v := range pod.Labels {
-		entries = append(entries, labelEntry(pod.Namespace, k, v))
-	}
-	return entries, nil
 }
 
 func indexByNode(obj any) ([]string, error) {
@@ -142,33 +131,37 @@ func keyOf(obj metav1.Object) types.NamespacedName {
 }
 
 func (w *watch) serviceChanged(before, after *v1.Service) {
+	w.mu.Lock()
 	if after == nil {
-		w.selectors.set(keyOf(before), nil)
+		w.index.DropService(keyOf(before))
 	} else {
-		w.selectors.set(keyOf(after), after.Spec.Selector)
+		w.index.SetService(after)
 	}
+	w.mu.Unlock()
 	w.changed(keyOf(either(before, after)))
 }
 
 func (w *watch) podChanged(before, after *v1.Pod) {
-	if !membership.Matters(before, after) {
-		return
+	w.mu.Lock()
+	var concerned []types.NamespacedName
+	if after == nil {
+		concerned = w.index.DropPod(keyOf(before))
+	} else {
+		concerned = w.index.SetPod(after)
 	}
-	if before != nil && (after == nil || !maps.Equal(before.Labels, after.Labels)) {
-		w.queueSelecting(before)
-	}
-	if after != nil {
-		w.queueSelecting(after)
-	}
-}
-
-func (w *watch) queueSelecting(pod *v1.Pod) {
-	for _, key := range w.selectors.maySelect(pod.Namespace, pod.Labels) {
-		svc, err := w.services.Services(key.Namespace).Get(key.Name)
-		if err == nil && membership.Judge(svc, pod).Why != membership.NotSelected {
+	w.mu.Unlock()
+	if membership.Matters(before, after) {
+		for _, key := range concerned {
 			w.changed(key)
 		}
 	}
+}
+
+// podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to say so.
+func (w *watch) podsOf(svc *v1.Service) ([]*v1.Pod, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.index.Pods(svc)
 }
 
 // nodeChanged looks again at the Services of a node's Pods if its zone changed: their slices say the zone.
@@ -180,8 +173,12 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	if err != nil {
 		return // the index is there: newWatch made it
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, pod := range pods {
-		w.queueSelecting(pod.(*v1.Pod))
+		for _, key := range w.index.Selecting(keyOf(pod.(*v1.Pod))) {
+			w.changed(key)
+		}
 	}
 }
 
@@ -235,23 +232,6 @@ func (w *watch) slicesOf(key types.NamespacedName, by string) []*discovery.Endpo
 		}
 	}
 	return out
-}
-
-// podsOf are the Pods that may be behind svc: those with one of the labels that it asks for.
-func (w *watch) podsOf(svc *v1.Service) []*v1.Pod {
-	k, ok := firstKey(svc.Spec.Selector)
-	if !ok {
-		return nil
-	}
-	objs, err := w.pods.ByIndex(byLabel, labelEntry(svc.Namespace, k, svc.Spec.Selector[k]))
-	if err != nil {
-		return nil // the index is there: newWatch made it
-	}
-	pods := make([]*v1.Pod, 0, len(objs))
-	for _, obj := range objs {
-		pods = append(pods, obj.(*v1.Pod))
-	}
-	return pods
 }
 
 // zone tells the zone of a node.
