@@ -67,8 +67,14 @@ func operations() []operation {
 // step does the operation of a number. What the API refuses because of the state that it has is no failure.
 func (a *author) step(number int) {
 	a.t.Helper()
+	a.stepOf(number, operations())
+}
+
+// stepOf does the operation of a number, which is one of these.
+func (a *author) stepOf(number int, of []operation) {
+	a.t.Helper()
 	a.Rand = rand.New(rand.NewPCG(a.seed, uint64(number)))
-	op := a.pick()
+	op := a.pick(of)
 	err := op.do(a)
 	switch {
 	case err == nil:
@@ -80,14 +86,13 @@ func (a *author) step(number int) {
 	}
 }
 
-func (a *author) pick() operation {
-	all := operations()
+func (a *author) pick(of []operation) operation {
 	total := 0
-	for _, op := range all {
+	for _, op := range of {
 		total += op.weight
 	}
 	n := a.IntN(total)
-	for _, op := range all {
+	for _, op := range of {
 		if n -= op.weight; n < 0 {
 			return op
 		}

@@ -33,6 +33,14 @@ const (
 // cut is begun again after some seconds.
 const quietLimit = 60 * time.Second
 
+// seedOf is the seed that is to be replayed, or another one each time.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := numberFrom(t, seedVariable, rand.Uint64())
+	t.Logf("to replay: %s=%d go test -run '^%s$' ./internal/endpoints", seedVariable, seed, t.Name())
+	return seed
+}
+
 // numberFrom is what an environment variable says, or otherwise.
 func numberFrom(t *testing.T, variable string, otherwise uint64) uint64 {
 	t.Helper()
@@ -65,6 +73,7 @@ type campaign struct {
 	changed chan struct{} // something that a controller writes has been written
 }
 
+// newCampaign has no controller yet.
 func newCampaign(t *testing.T, seed uint64) *campaign {
 	t.Helper()
 	server := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), ServiceCIDRs: []netip.Prefix{
@@ -72,7 +81,7 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 	}})
 	c := &campaign{
 		t: t, server: server, client: server.Client(t), rng: rand.New(rand.NewPCG(seed, 3)), faults: newFaults(seed),
-		changed: make(chan struct{}, 1),
+		stop: func() {}, changed: make(chan struct{}, 1),
 	}
 	c.author = newAuthor(t, c.client, seed)
 	namespace := &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: otherNamespace}}
@@ -81,7 +90,6 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 	}
 	c.observe(c.client.CoreV1().Endpoints("").Watch(t.Context(), metav1.ListOptions{}))
 	c.observe(c.client.DiscoveryV1().EndpointSlices("").Watch(t.Context(), metav1.ListOptions{}))
-	c.stop = c.start()
 	t.Cleanup(func() { c.stop() })
 	return c
 }
@@ -135,12 +143,18 @@ func (c *campaign) restart(overlap bool) {
 	c.stop = c.start()
 }
 
-// wrong says all that is not as it should be.
-func (c *campaign) wrong() []string {
+func (c *campaign) read() stored {
+	c.t.Helper()
 	s, err := readStored(c.t.Context(), c.client)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return s
+}
+
+// wrong says all that is not as it should be.
+func (c *campaign) wrong() []string {
+	s := c.read()
 	return slices.Concat(unplanned(s), broken(s, c.author.byHand, c.author.foreign))
 }
 
@@ -196,7 +210,31 @@ func (c *campaign) run(count int) {
 		if wrong := c.settle(quietLimit); len(wrong) > 0 {
 			c.t.Fatalf("after %d operations:\n%s", number, strings.Join(wrong, "\n"))
 		}
+		c.askUpstream(number)
 		c.author.round++
+	}
+}
+
+// askUpstream compares the slices with what the library of Kubernetes would have.
+func (c *campaign) askUpstream(number int) {
+	c.t.Helper()
+	if wrong := disputed(c.t.Context(), c.read(), documentedDifferences()); len(wrong) > 0 {
+		c.t.Fatalf("after %d operations:\n%s", number, strings.Join(wrong, "\n"))
+	}
+}
+
+// through makes one more Service, and waits until the controller has seen to it: it has then been through all that was there before.
+func (c *campaign) through() {
+	c.t.Helper()
+	_, err := c.client.CoreV1().Services(metav1.NamespaceDefault).Create(c.t.Context(), &v1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "last"},
+		Spec:       v1.ServiceSpec{Selector: map[string]string{"nobody": "has"}, Ports: []v1.ServicePort{{Port: 80}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if wrong := c.settle(quietLimit); len(wrong) > 0 {
+		c.t.Fatalf("after a start:\n%s", strings.Join(wrong, "\n"))
 	}
 }
 
@@ -206,30 +244,20 @@ func (c *campaign) checkRestart() {
 	c.stop()
 	before := len(c.faults.written(0))
 	c.stop = c.start()
-	last, err := c.client.CoreV1().Services(metav1.NamespaceDefault).Create(c.t.Context(), &v1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: "last"},
-		Spec:       v1.ServiceSpec{Selector: map[string]string{"nobody": "has"}, Ports: []v1.ServicePort{{Port: 80}}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if wrong := c.settle(quietLimit); len(wrong) > 0 { // it has come to the last one: it has been through all
-		c.t.Fatalf("after a restart:\n%s", strings.Join(wrong, "\n"))
-	}
+	c.through()
 	c.stop()
 	c.stop = func() {}
-	if n := len(c.faults.written(before)); n != 2 {
-		c.t.Errorf("after a restart there were %d writes, want those of the Endpoints and the slice of %s:\n%s",
-			n, last.Name, strings.Join(c.faults.written(before), "\n"))
+	if writes := c.faults.written(before); len(writes) != 2 {
+		c.t.Errorf("after a restart there were %d writes, want those of the Endpoints and the slice of the last Service:\n%s",
+			len(writes), strings.Join(writes, "\n"))
 	}
 }
 
 // TestRandomOperations does some thousand operations in bad weather. To replay a failure, set the variables that it prints; what is held
 // up, and for how long, still depends on the scheduling of goroutines.
 func TestRandomOperations(t *testing.T) {
-	seed, count := numberFrom(t, seedVariable, rand.Uint64()), int(numberFrom(t, operationsVariable, 2000))
-	t.Logf("to replay: %s=%d %s=%d go test -run '^%s$' ./internal/endpoints", seedVariable, seed, operationsVariable, count, t.Name())
-	c := newCampaign(t, seed)
+	c, count := newCampaign(t, seedOf(t)), int(numberFrom(t, operationsVariable, 2000))
+	c.stop = c.start()
 	c.run(count)
 	c.checkRestart()
 	if idle := c.faults.idle; len(idle) > 0 {
