@@ -6,7 +6,6 @@ import (
 	"maps"
 
 	v1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -105,32 +104,11 @@ func desiredEndpoints(svc *v1.Service, members []membership.Member, have *v1.End
 	want.Subsets = subsets
 	want.Labels = membership.EndpointsLabels(svc)
 	want.Annotations = membership.EndpointsAnnotations(want.Annotations, truncated)
-	if have != nil && sameEndpoints(have, want) {
+	if have != nil && maps.Equal(have.Labels, want.Labels) && maps.Equal(have.Annotations, want.Annotations) &&
+		membership.SameSubsets(have.Subsets, want.Subsets) {
 		return have
 	}
 	return want
-}
-
-// sameEndpoints compares what is decided here, whatever the order in which somebody else spelled it.
-func sameEndpoints(have, want *v1.Endpoints) bool {
-	return maps.Equal(have.Labels, want.Labels) && maps.Equal(have.Annotations, want.Annotations) &&
-		sumOf(have.Subsets) == sumOf(want.Subsets) &&
-		(apiequality.Semantic.DeepEqual(have.Subsets, want.Subsets) ||
-			apiequality.Semantic.DeepEqual(membership.Canonical(have.Subsets), want.Subsets))
-}
-
-// sums count what subsets say: pairs of address and port. They cost nothing to compare, and nearly every change of membership alters
-// them.
-type sums struct{ ready, notReady int }
-
-func sumOf(subsets []v1.EndpointSubset) sums {
-	var sum sums
-	for _, s := range subsets {
-		ports := max(1, len(s.Ports))
-		sum.ready += ports * len(s.Addresses)
-		sum.notReady += ports * len(s.NotReadyAddresses)
-	}
-	return sum
 }
 
 // cachedVersion is the resourceVersion that the cache has of an object, "" if it has none.

@@ -98,7 +98,8 @@ func finished(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports.
+// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports. What spells Members
+// shares memory with them: they are not to be changed any more then.
 type Member struct {
 	Addr     netip.Addr
 	Ports    []Port // what it offers of the Service's ports, sorted; numbers, for names are resolved here and nowhere else
@@ -107,24 +108,43 @@ type Member struct {
 	Hostname string             // its name in DNS, of a Pod that asked for one
 	Target   v1.ObjectReference // the Pod, or what a person wrote; zero if nothing
 
+	// Whom it is meant for first, by AddHints; "" is no hint.
+	HintZone, HintNode string
+
 	Ready, Serving, Terminating bool
 	Why                         Reason
 }
 
 // sortMembers puts members into their one order: by address, by target, by readiness, by ports.
 func sortMembers(members []Member) {
-	slices.SortFunc(members, func(a, b Member) int {
-		return cmp.Or(
-			a.Addr.Compare(b.Addr),
-			cmp.Compare(a.Target.UID, b.Target.UID),
-			cmp.Compare(a.Target.Namespace, b.Target.Namespace),
-			cmp.Compare(a.Target.Name, b.Target.Name),
-			slices.CompareFunc(a.Ports, b.Ports, comparePorts),
-			cmp.Compare(a.Node, b.Node),
-			cmp.Compare(a.Hostname, b.Hostname),
-			cmp.Compare(a.Why, b.Why),
-		)
-	})
+	sorted := make([]*Member, len(members)) // moved instead of the Members, which are large
+	for i := range members {
+		sorted[i] = &members[i]
+	}
+	if slices.IsSortedFunc(sorted, compareMembers) {
+		return
+	}
+	slices.SortFunc(sorted, compareMembers)
+	out := make([]Member, len(members))
+	for i, m := range sorted {
+		out[i] = *m
+	}
+	copy(members, out)
+}
+
+func compareMembers(a, b *Member) int {
+	if c := a.Addr.Compare(b.Addr); c != 0 {
+		return c
+	}
+	return cmp.Or(
+		cmp.Compare(a.Target.UID, b.Target.UID),
+		cmp.Compare(a.Target.Namespace, b.Target.Namespace),
+		cmp.Compare(a.Target.Name, b.Target.Name),
+		slices.CompareFunc(a.Ports, b.Ports, comparePorts),
+		cmp.Compare(a.Node, b.Node),
+		cmp.Compare(a.Hostname, b.Hostname),
+		cmp.Compare(a.Why, b.Why),
+	)
 }
 
 // NodeZone tells the zone of a node, "" if it has none; false if there is no such node.
@@ -134,12 +154,13 @@ type NodeZone func(node string) (zone string, ok bool)
 func OfPods(svc *v1.Service, pods []*v1.Pod, nodes NodeZone) []Member {
 	families := Families(svc)
 	members := make([]Member, 0, len(pods)*len(families))
+	resolver := resolver{svc: svc}
 	for _, pod := range pods {
 		v := Judge(svc, pod)
 		if !v.In {
 			continue
 		}
-		ports, _ := ResolvePorts(svc, pod)
+		ports := resolver.ports(pod)
 		for _, family := range families {
 			if addr, ok := addrOf(pod, family); ok {
 				members = append(members, ofPod(svc, pod, v, addr, ports, nodes))
@@ -186,23 +207,23 @@ func familyOf(addr netip.Addr) v1.IPFamily {
 
 // addrOf is the Pod's first address of a family.
 func addrOf(pod *v1.Pod, family v1.IPFamily) (netip.Addr, bool) {
-	for _, ip := range podIPs(pod) {
-		if addr, err := netip.ParseAddr(ip); err == nil && familyOf(addr) == family {
-			return addr.Unmap(), true
+	if len(pod.Status.PodIPs) == 0 {
+		return parse(pod.Status.PodIP, family)
+	}
+	for _, ip := range pod.Status.PodIPs {
+		if addr, ok := parse(ip.IP, family); ok {
+			return addr, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-func podIPs(pod *v1.Pod) []string {
-	if len(pod.Status.PodIPs) == 0 {
-		return []string{pod.Status.PodIP}
+func parse(ip string, family v1.IPFamily) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || familyOf(addr) != family {
+		return netip.Addr{}, false
 	}
-	var ips []string
-	for _, ip := range pod.Status.PodIPs {
-		ips = append(ips, ip.IP)
-	}
-	return ips
+	return addr.Unmap(), true
 }
 
 // WhyNot completes Judge for the question of a person: a Pod that Judge lets in may still be listed nowhere, for want of an address of

@@ -76,7 +76,8 @@ func mirrorGroups(ep *v1.Endpoints) (map[group]*wanted, int) {
 		slices.SortStableFunc(mirrored, func(a, b Member) int { return cmp.Compare(btoi(b.Ready), btoi(a.Ready)) })
 		room := min(len(mirrored), MaxMirrored)
 		skipped += len(mirrored) - room
-		for _, m := range mirrored[:room] {
+		for i := range mirrored[:room] {
+			m := &mirrored[i]
 			key := group{addressType(familyOf(m.Addr)), spellPorts(m.Ports)}
 			if want[key] == nil {
 				want[key] = &wanted{ports: m.Ports}
@@ -103,7 +104,7 @@ func countUnreadable(subsets []v1.EndpointSubset) int {
 }
 
 // mirrorEndpoint says of a hand-written address only what its author said: whether it is ready.
-func mirrorEndpoint(m Member) discovery.Endpoint {
+func mirrorEndpoint(m *Member) discovery.Endpoint {
 	e := endpointOf(m)
 	e.Conditions.Serving, e.Conditions.Terminating = nil, nil
 	return e

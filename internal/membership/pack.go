@@ -7,23 +7,19 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // endpointKey is what makes an endpoint the same one as before; all else about it may change in place.
-type endpointKey struct{ address, hostname, namespace, name string }
+type endpointKey struct{ address, target string }
 
 func keyOf(e *discovery.Endpoint) endpointKey {
 	var k endpointKey
 	if len(e.Addresses) > 0 {
 		k.address = e.Addresses[0]
 	}
-	if e.Hostname != nil {
-		k.hostname = *e.Hostname
-	}
 	if e.TargetRef != nil {
-		k.namespace, k.name = e.TargetRef.Namespace, e.TargetRef.Name
+		k.target = e.TargetRef.Name
 	}
 	return k
 }
@@ -31,7 +27,7 @@ func keyOf(e *discovery.Endpoint) endpointKey {
 // draft is one slice of a group while it is planned.
 type draft struct {
 	was       *discovery.EndpointSlice
-	endpoints []discovery.Endpoint
+	endpoints []*discovery.Endpoint
 	changed   bool
 }
 
@@ -56,62 +52,39 @@ func packGroup(svc *v1.Service, key group, want *wanted, have []*discovery.Endpo
 }
 
 // keepInPlace drops from every slice what is not wanted, brings the rest up to date, and returns what is in no slice yet.
-func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]*draft, []discovery.Endpoint) {
-	left := make(map[endpointKey]*discovery.Endpoint, len(want))
+func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]*draft, []*discovery.Endpoint) {
+	at := make(map[endpointKey]int, len(want))
 	for i := range want {
-		left[keyOf(&want[i])] = &want[i]
+		at[keyOf(&want[i])] = i
 	}
+	placed := make([]bool, len(want))
 	var drafts []*draft
 	for _, s := range have {
-		d := &draft{was: s}
+		d := &draft{was: s, endpoints: make([]*discovery.Endpoint, 0, min(len(s.Endpoints), MaxEndpointsPerSlice))}
 		for i := range s.Endpoints {
 			old := &s.Endpoints[i]
-			next, ok := left[keyOf(old)]
-			if !ok || len(d.endpoints) == MaxEndpointsPerSlice {
+			next, ok := at[keyOf(old)]
+			if !ok || placed[next] || len(d.endpoints) == MaxEndpointsPerSlice {
 				d.changed = true
 				continue
 			}
-			delete(left, keyOf(old))
-			d.changed = d.changed || !sameEndpoint(old, next)
-			d.endpoints = append(d.endpoints, *next)
+			placed[next] = true
+			d.changed = d.changed || !sameEndpoint(old, &want[next])
+			d.endpoints = append(d.endpoints, &want[next])
 		}
 		drafts = append(drafts, d)
 	}
-	var homeless []discovery.Endpoint
+	var homeless []*discovery.Endpoint
 	for i := range want {
-		if left[keyOf(&want[i])] == &want[i] {
-			homeless = append(homeless, want[i])
+		if !placed[i] {
+			homeless = append(homeless, &want[i])
 		}
 	}
 	return drafts, homeless
 }
 
-// sameEndpoint compares all that is decided here; a target's resourceVersion is not. Fields are compared one by one because reflection made
-// up most of the cost of a plan.
-func sameEndpoint(a, b *discovery.Endpoint) bool {
-	return slices.Equal(a.Addresses, b.Addresses) &&
-		same(a.Conditions.Ready, b.Conditions.Ready) &&
-		same(a.Conditions.Serving, b.Conditions.Serving) &&
-		same(a.Conditions.Terminating, b.Conditions.Terminating) &&
-		same(a.Hostname, b.Hostname) && same(a.NodeName, b.NodeName) && same(a.Zone, b.Zone) &&
-		sameTarget(a.TargetRef, b.TargetRef) &&
-		maps.Equal(a.DeprecatedTopology, b.DeprecatedTopology) &&
-		(a.Hints == nil && b.Hints == nil || apiequality.Semantic.DeepEqual(a.Hints, b.Hints))
-}
-
-func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
-
-func sameTarget(a, b *v1.ObjectReference) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	x, y := *a, *b
-	x.ResourceVersion, y.ResourceVersion = "", ""
-	return x == y
-}
-
 // fillChanged puts endpoints into slices that are written anyway, the fullest first.
-func fillChanged(drafts []*draft, homeless []discovery.Endpoint) []discovery.Endpoint {
+func fillChanged(drafts []*draft, homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	var changed []*draft
 	for _, d := range drafts {
 		if d.changed && len(d.endpoints) > 0 {
@@ -130,7 +103,7 @@ func fillChanged(drafts []*draft, homeless []discovery.Endpoint) []discovery.End
 	return homeless
 }
 
-func (d *draft) take(homeless []discovery.Endpoint) []discovery.Endpoint {
+func (d *draft) take(homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	n := min(d.room(), len(homeless))
 	if n <= 0 {
 		return homeless
@@ -140,7 +113,7 @@ func (d *draft) take(homeless []discovery.Endpoint) []discovery.Endpoint {
 }
 
 // fillOneUnchanged writes one more slice if it can take all that is left: the one with the least room to spare.
-func fillOneUnchanged(drafts []*draft, homeless []discovery.Endpoint) []discovery.Endpoint {
+func fillOneUnchanged(drafts []*draft, homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	var best *draft
 	rest := len(homeless) % MaxEndpointsPerSlice
 	if rest == 0 {
@@ -168,22 +141,31 @@ func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
 		}
 		keepOne = false
 		if d.changed {
-			next := d.was.DeepCopy()
-			next.Labels, next.Endpoints = maps.Clone(labels), d.endpoints
-			plan.Update = append(plan.Update, next)
+			next := *d.was
+			d.was.ObjectMeta.DeepCopyInto(&next.ObjectMeta)
+			next.Labels, next.Endpoints = maps.Clone(labels), cloneAll(d.endpoints)
+			plan.Update = append(plan.Update, &next)
 		}
 	}
 	return plan
 }
 
-func newSlice(svc *v1.Service, family discovery.AddressType, ports []Port, endpoints []discovery.Endpoint) *discovery.EndpointSlice {
+func newSlice(svc *v1.Service, family discovery.AddressType, ports []Port, endpoints []*discovery.Endpoint) *discovery.EndpointSlice {
 	return &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: generateName(svc.Name), Namespace: svc.Namespace,
 			Labels: SliceLabels(svc), OwnerReferences: []metav1.OwnerReference{serviceOwner(svc)},
 		},
 		AddressType: family,
-		Endpoints:   slices.Clone(endpoints),
+		Endpoints:   cloneAll(endpoints),
 		Ports:       slicePorts(ports),
 	}
+}
+
+func cloneAll(endpoints []*discovery.Endpoint) []discovery.Endpoint {
+	out := make([]discovery.Endpoint, len(endpoints))
+	for i, e := range endpoints {
+		out[i] = *e
+	}
+	return out
 }

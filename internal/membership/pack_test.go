@@ -108,7 +108,7 @@ func TestAnOverfullSliceGivesAwayWhatIsTooMuch(t *testing.T) {
 	var c cluster
 	c.reconcile(t, web(), somePods(0, 50)...)
 	for _, m := range OfPods(web(), somePods(50, 130), nil) {
-		c.slices[0].Endpoints = append(c.slices[0].Endpoints, endpointOf(m))
+		c.slices[0].Endpoints = append(c.slices[0].Endpoints, endpointOf(&m))
 	}
 	if n := c.reconcile(t, web(), somePods(0, 180)...); n != 2 || !slices.Equal(c.sizes(), []int{80, 100}) {
 		t.Errorf("%d writes, slices of %v; want an update and a create, and 80, 100", n, c.sizes())

@@ -38,6 +38,29 @@ func ResolvePorts(svc *v1.Service, pod *v1.Pod) (ports []Port, missing []string)
 	return slices.Compact(ports), missing
 }
 
+// resolver is ResolvePorts for many Pods of one Service: those that offer the same ports share them in memory.
+type resolver struct {
+	svc  *v1.Service
+	last []Port // of the Pod before
+	any  bool   // there was one
+}
+
+func (r *resolver) ports(pod *v1.Pod) []Port {
+	if r.any && !r.named() {
+		return r.last
+	}
+	ports, _ := ResolvePorts(r.svc, pod)
+	if !r.any || !slices.Equal(ports, r.last) {
+		r.last, r.any = ports, true
+	}
+	return r.last
+}
+
+// named says whether the ports may differ from Pod to Pod.
+func (r *resolver) named() bool {
+	return slices.ContainsFunc(r.svc.Spec.Ports, func(sp v1.ServicePort) bool { return sp.TargetPort.Type == intstr.String })
+}
+
 func protocolOf(p v1.Protocol) v1.Protocol { return cmp.Or(p, v1.ProtocolTCP) }
 
 // targetNumber resolves a targetPort: a number is itself, none is the Service's own; a name is looked for in the containers, and in those

@@ -57,13 +57,14 @@ func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	want := map[group]*wanted{}
 	var ports []Port
 	var spelled string // ports, spelled: most members have those of the one before
-	for _, m := range members {
+	for i := range members {
+		m := &members[i]
 		if !slices.Equal(m.Ports, ports) {
 			ports, spelled = m.Ports, spellPorts(m.Ports)
 		}
 		key := group{addressType(familyOf(m.Addr)), spelled}
 		if want[key] == nil {
-			want[key] = &wanted{ports: m.Ports}
+			want[key] = &wanted{ports: m.Ports, endpoints: make([]discovery.Endpoint, 0, len(members)-i)}
 		}
 		want[key].endpoints = append(want[key].endpoints, endpointOf(m))
 	}
@@ -78,18 +79,30 @@ func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 
 func addressType(family v1.IPFamily) discovery.AddressType { return discovery.AddressType(family) }
 
-func endpointOf(m Member) discovery.Endpoint {
-	c := &struct{ ready, serving, terminating bool }{m.Ready, m.Serving, m.Terminating} // one allocation, not three
+func endpointOf(m *Member) discovery.Endpoint {
 	e := discovery.Endpoint{
 		Addresses:  []string{m.Addr.String()},
-		Conditions: discovery.EndpointConditions{Ready: &c.ready, Serving: &c.serving, Terminating: &c.terminating},
-		Hostname:   optional(m.Hostname), NodeName: optional(m.Node), Zone: optional(m.Zone),
+		Conditions: discovery.EndpointConditions{Ready: &m.Ready, Serving: &m.Serving, Terminating: &m.Terminating},
+		Hostname:   unlessEmpty(&m.Hostname), NodeName: unlessEmpty(&m.Node), Zone: unlessEmpty(&m.Zone),
 	}
 	if m.Target != (v1.ObjectReference{}) {
-		target := m.Target
-		e.TargetRef = &target
+		e.TargetRef = &m.Target
+	}
+	if m.HintZone != "" || m.HintNode != "" {
+		e.Hints = hintsOf(m)
 	}
 	return e
+}
+
+func hintsOf(m *Member) *discovery.EndpointHints {
+	var h discovery.EndpointHints
+	if m.HintZone != "" {
+		h.ForZones = []discovery.ForZone{{Name: m.HintZone}}
+	}
+	if m.HintNode != "" {
+		h.ForNodes = []discovery.ForNode{{Name: m.HintNode}}
+	}
+	return &h
 }
 
 // sortHeld sorts the slices that svc has into their groups, and plans the end of those that belong in none.

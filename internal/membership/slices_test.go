@@ -213,7 +213,7 @@ func TestOddSlicesAreMended(t *testing.T) {
 func overfullTail() []discovery.Endpoint {
 	var out []discovery.Endpoint
 	for _, m := range OfPods(web(), somePods(50, 130), nil) {
-		out = append(out, endpointOf(m))
+		out = append(out, endpointOf(&m))
 	}
 	return out
 }

@@ -18,8 +18,9 @@ const MaxAddresses = 1000
 func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, truncated bool) {
 	family := Families(svc)[0]
 	portless := len(svc.Spec.Ports) == 0 && IsHeadless(svc)
-	var listed []Member
-	for _, m := range members {
+	listed := make([]*Member, 0, len(members))
+	for i := range members {
+		m := &members[i]
 		if familyOf(m.Addr) != family || m.Terminating && !m.Ready {
 			continue
 		}
@@ -37,19 +38,30 @@ func IsHeadless(svc *v1.Service) bool {
 
 // Canonical rewrites subsets into the one form that Subsets would give them, so that two spellings of one thing compare equal.
 func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
-	return pack(membersOf(subsets))
+	members := membersOf(subsets)
+	listed := make([]*Member, len(members))
+	for i := range members {
+		listed[i] = &members[i]
+	}
+	return pack(listed)
 }
 
 // pack groups members so that every port appears in exactly one subset, with all the addresses that offer it. The members are sorted.
-func pack(members []Member) []v1.EndpointSubset {
+func pack(members []*Member) []v1.EndpointSubset {
+	if len(members) == 0 {
+		return nil
+	}
+	if ports := members[0].Ports; !slices.ContainsFunc(members, func(m *Member) bool { return !slices.Equal(m.Ports, ports) }) {
+		return []v1.EndpointSubset{subset(members, ports)} // as nearly always
+	}
 	offering := map[Port][]int{} // port → members, ascending
-	var without []int
+	var without []*Member
 	for i, m := range members {
 		for _, p := range m.Ports {
 			offering[p] = append(offering[p], i)
 		}
 		if len(m.Ports) == 0 {
-			without = append(without, i)
+			without = append(without, m)
 		}
 	}
 	groups := map[string][]Port{} // the members, spelled → the ports that exactly these offer
@@ -61,10 +73,14 @@ func pack(members []Member) []v1.EndpointSubset {
 		slices.SortFunc(ports, comparePorts)
 	}
 	for _, ports := range slices.SortedFunc(maps.Values(groups), func(a, b []Port) int { return slices.CompareFunc(a, b, comparePorts) }) {
-		subsets = append(subsets, subset(members, offering[ports[0]], ports))
+		var who []*Member
+		for _, i := range offering[ports[0]] {
+			who = append(who, members[i])
+		}
+		subsets = append(subsets, subset(who, ports))
 	}
 	if len(without) > 0 {
-		subsets = append(subsets, subset(members, without, nil))
+		subsets = append(subsets, subset(without, nil))
 	}
 	return subsets
 }
@@ -78,34 +94,47 @@ func spell(indices []int) string {
 	return string(b)
 }
 
-func subset(members []Member, who []int, ports []Port) v1.EndpointSubset {
+func subset(members []*Member, ports []Port) v1.EndpointSubset {
 	var s v1.EndpointSubset
 	for _, p := range ports {
 		s.Ports = append(s.Ports, v1.EndpointPort{Name: p.Name, Port: p.Number, Protocol: p.Protocol, AppProtocol: optional(p.AppProtocol)})
 	}
-	for _, i := range who {
-		m := &members[i]
-		addr := v1.EndpointAddress{IP: m.Addr.String(), Hostname: m.Hostname, NodeName: optional(m.Node)}
-		if m.Target != (v1.ObjectReference{}) {
-			target := m.Target
-			addr.TargetRef = &target
+	addresses := make([]v1.EndpointAddress, 0, len(members))
+	for _, ready := range []bool{true, false} {
+		from := len(addresses)
+		for _, m := range members {
+			if m.Ready == ready {
+				addresses = append(addresses, addressOf(m))
+			}
 		}
-		if m.Ready {
-			s.Addresses = append(s.Addresses, addr)
-		} else {
-			s.NotReadyAddresses = append(s.NotReadyAddresses, addr)
+		switch part := addresses[from:len(addresses):len(addresses)]; {
+		case len(part) == 0:
+		case ready:
+			s.Addresses = part
+		default:
+			s.NotReadyAddresses = part
 		}
 	}
 	return s
 }
 
-// optional is nil for "", which the API refuses in the fields it is used for.
-func optional(s string) *string {
-	if s == "" {
+func addressOf(m *Member) v1.EndpointAddress {
+	a := v1.EndpointAddress{IP: m.Addr.String(), Hostname: m.Hostname, NodeName: unlessEmpty(&m.Node)}
+	if m.Target != (v1.ObjectReference{}) {
+		a.TargetRef = &m.Target
+	}
+	return a
+}
+
+// unlessEmpty is s, or nil for "", which the API refuses in the fields it is used for.
+func unlessEmpty(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }
+
+func optional(s string) *string { return unlessEmpty(&s) }
 
 // truncate keeps MaxAddresses, each subset its share, the ready ones first. A subset that is left with none is dropped: the API would
 // refuse the whole object for it.
