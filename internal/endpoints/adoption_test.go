@@ -19,7 +19,7 @@ func TestAdoption(t *testing.T) {
 		c.author.stepOf(number, live)
 	}
 	c.fillAsUpstream()
-	c.stop = c.start()
+	c.start()
 	c.through()
 	if writes := c.faults.written(0); len(writes) != 2 {
 		t.Fatalf("taking over took %d writes, want those of the Endpoints and the slice of the last Service:\n%s", len(writes), strings.Join(writes, "\n"))
@@ -31,7 +31,6 @@ func TestAdoption(t *testing.T) {
 		t.Fatalf("after the take-over:\n%s", strings.Join(wrong, "\n"))
 	}
 	c.stop()
-	c.stop = func() {}
 	before := c.read()
 	for _, svc := range before.selecting() {
 		if err := upstream(c.client, before, svc, documentedDifferences()); err != nil {

@@ -106,6 +106,16 @@ func (a *author) rollOut() error {
 	return nil
 }
 
+// populate makes enough Pods of the same labels for a Service of theirs to need several slices.
+func (a *author) populate() {
+	for i := range podNames {
+		key := types.NamespacedName{Namespace: metav1.NamespaceDefault, Name: fmt.Sprintf("p%d", i)}
+		if err := a.createPod(key, map[string]string{"app": "a", "tier": oneOf(a, "x", "x", "y")}); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
 // changeStatus changes the status of some Pod that is there.
 func (a *author) changeStatus(change func(*v1.Pod)) error {
 	return a.withPod(func(pod *v1.Pod) error {

@@ -20,7 +20,7 @@ const otherNamespace = "other"
 
 // How many names there are of each kind. There are few of them, so that what comes under a name has often been there before.
 const (
-	podNames     = 150
+	podNames     = 220
 	serviceNames = 7
 	nodeNames    = 6
 )
@@ -47,7 +47,7 @@ type author struct {
 
 func newAuthor(t *testing.T, client kubernetes.Interface, seed uint64) *author {
 	return &author{
-		t: t, client: client, seed: seed, done: map[string]int{}, refused: map[string]int{},
+		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, client: client, seed: seed, done: map[string]int{}, refused: map[string]int{},
 		byHand: map[types.NamespacedName]*v1.Endpoints{}, foreign: map[types.NamespacedName]*discovery.EndpointSlice{},
 		selected: map[types.NamespacedName]int{},
 	}

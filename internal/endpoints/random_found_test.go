@@ -21,7 +21,7 @@ func TestDroppedWritesAreFound(t *testing.T) {
 	for _, resource := range []string{"endpoints", "endpointslices"} {
 		t.Run(resource, func(t *testing.T) {
 			c := newCampaign(t, 1)
-			c.stop = c.start()
+			c.start()
 			w := &world{t: t, client: c.client}
 			w.service("web")
 			w.pod("a", "web", "10.1.0.1", false)

@@ -1,7 +1,6 @@
 package endpoints_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -20,7 +19,6 @@ import (
 	"k8s.io/klog/v2"
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/apitest"
-	"viaduct/internal/endpoints"
 )
 
 // What a run is drawn from and how long it is; both may be given, to replay a run or to make a long one.
@@ -69,7 +67,8 @@ type campaign struct {
 	rng     *rand.Rand
 	author  *author
 	faults  *faults
-	stop    func()        // ends the controller
+	leader  *process      // the one that works
+	standby *process      // one that would
 	changed chan struct{} // something that a controller writes has been written
 }
 
@@ -81,7 +80,7 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 	}})
 	c := &campaign{
 		t: t, server: server, client: server.Client(t), rng: rand.New(rand.NewPCG(seed, 3)), faults: newFaults(seed),
-		stop: func() {}, changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
 	}
 	c.author = newAuthor(t, c.client, seed)
 	namespace := &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: otherNamespace}}
@@ -90,7 +89,7 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 	}
 	c.observe(c.client.CoreV1().Endpoints("").Watch(t.Context(), metav1.ListOptions{}))
 	c.observe(c.client.DiscoveryV1().EndpointSlices("").Watch(t.Context(), metav1.ListOptions{}))
-	t.Cleanup(func() { c.stop() })
+	t.Cleanup(c.stop)
 	return c
 }
 
@@ -109,38 +108,6 @@ func (c *campaign) observe(events watch.Interface, err error) {
 			}
 		}
 	}()
-}
-
-// start runs one more controller, whose requests pass the faults. It gives what ends it.
-func (c *campaign) start() (stop func()) {
-	config := c.server.ClientConfig(apiserver.UserController)
-	config.Wrap(c.faults.around)
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	controller := endpoints.New(client, endpoints.Options{Log: slog.New(slog.DiscardHandler)})
-	go func() { done <- controller.Run(ctx) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			c.t.Errorf("the controller ended with: %v", err)
-		}
-	}
-}
-
-// restart ends the controller and starts another: before, so that for a while both are at work, or after.
-func (c *campaign) restart(overlap bool) {
-	if overlap {
-		stop := c.stop
-		c.stop = c.start()
-		stop()
-		return
-	}
-	c.stop()
-	c.stop = c.start()
 }
 
 func (c *campaign) read() stored {
@@ -190,9 +157,9 @@ func (c *campaign) disturb() {
 	case n < 3:
 		c.faults.cut()
 	case n < 5:
-		c.restart(false)
+		c.restart()
 	case n < 7:
-		c.restart(true)
+		c.handOver(n == 6)
 	}
 }
 
@@ -243,10 +210,9 @@ func (c *campaign) checkRestart() {
 	c.t.Helper()
 	c.stop()
 	before := len(c.faults.written(0))
-	c.stop = c.start()
+	c.start()
 	c.through()
 	c.stop()
-	c.stop = func() {}
 	if writes := c.faults.written(before); len(writes) != 2 {
 		c.t.Errorf("after a restart there were %d writes, want those of the Endpoints and the slice of the last Service:\n%s",
 			len(writes), strings.Join(writes, "\n"))
@@ -257,7 +223,8 @@ func (c *campaign) checkRestart() {
 // up, and for how long, still depends on the scheduling of goroutines.
 func TestRandomOperations(t *testing.T) {
 	c, count := newCampaign(t, seedOf(t)), int(numberFrom(t, operationsVariable, 2000))
-	c.stop = c.start()
+	c.start()
+	c.author.populate()
 	c.run(count)
 	c.checkRestart()
 	if idle := c.faults.idle; len(idle) > 0 {
