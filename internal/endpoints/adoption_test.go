@@ -60,7 +60,7 @@ func (c *campaign) fillAsUpstream() {
 		if err := upstream(c.client, s, svc, documentedDifferences()); err != nil {
 			c.t.Fatalf("filling in the slices of %s: %v", keyOf(svc), err)
 		}
-		subsets, _ := membership.Subsets(svc, membership.OfPods(svc, s.podsIn(svc.Namespace), s.zone))
+		subsets, _ := membership.Subsets(svc, s.members(svc, nil))
 		ep := &v1.Endpoints{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: svc.Name, Labels: membership.EndpointsLabels(svc),

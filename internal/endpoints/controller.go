@@ -154,12 +154,12 @@ func (c *Controller) look(key types.NamespacedName) {
 	}
 }
 
-// changed has a Service looked at, because what is behind it may have changed.
-func (c *Controller) changed(key types.NamespacedName) {
+// changed has a Service looked at, because what is behind it may have changed, at trigger if that is known.
+func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.queue != nil {
-		c.paces.change(key, time.Now())
+		c.paces.change(key, time.Now(), trigger)
 		c.queue.Add(key)
 	}
 }

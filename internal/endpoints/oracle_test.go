@@ -20,7 +20,7 @@ func unplanned(s stored) []string {
 			wrong = append(wrong, fmt.Sprintf("%s: %s", key, fmt.Sprintf(format, args...)))
 		}
 		if svc != nil && membership.HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName {
-			members := membership.OfPods(svc, s.podsIn(svc.Namespace), s.zone)
+			members := s.members(svc, kept)
 			if problem := wrongEndpoints(svc, members, ep); problem != "" {
 				complain("%s", problem)
 			}

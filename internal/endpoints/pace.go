@@ -23,14 +23,23 @@ type pace struct {
 	waiting     int // changes that are not written
 	first, last time.Time
 	storm       bool
+	trigger     time.Time // when the first of what is waiting happened, as far as it tells; zero: none does
 }
 
-func (p *pace) change(now time.Time) {
+// change takes note of a change that is seen now and happened at trigger, if that is known.
+func (p *pace) change(now, trigger time.Time) {
 	if p.waiting == 0 {
 		p.first = now
 	}
 	p.waiting++
 	p.last = now
+	p.cause(trigger)
+}
+
+func (p *pace) cause(trigger time.Time) {
+	if p.trigger.IsZero() || !trigger.IsZero() && trigger.Before(p.trigger) {
+		p.trigger = trigger
+	}
 }
 
 // due is how long to wait before a write; 0 is not at all.
@@ -45,17 +54,24 @@ func (p *pace) due(now time.Time) time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// take says that what is waiting is written now, and how many changes that are.
-func (p *pace) take() (merged int) {
-	merged, p.waiting = p.waiting, 0
-	if merged > 0 {
-		p.storm = merged > 1
+// batch is what one write tells.
+type batch struct {
+	changes int
+	trigger time.Time // see pace
+}
+
+// take says that what is waiting is written now.
+func (p *pace) take() batch {
+	b := batch{p.waiting, p.trigger}
+	p.waiting, p.trigger = 0, time.Time{}
+	if b.changes > 0 {
+		p.storm = b.changes > 1
 	}
-	return merged
+	return b
 }
 
 // idle says that nothing is lost if p is forgotten.
-func (p *pace) idle() bool { return p.waiting == 0 && !p.storm }
+func (p *pace) idle() bool { return p.waiting == 0 && !p.storm && p.trigger.IsZero() }
 
 // paces holds those of all Services that are not idle.
 type paces struct {
@@ -71,13 +87,28 @@ func (p *paces) reset() {
 	clear(p.byKey)
 }
 
-func (p *paces) change(key types.NamespacedName, now time.Time) {
+func (p *paces) change(key types.NamespacedName, now, trigger time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.of(key).change(now, trigger)
+}
+
+// of is the pace of a Service; p.mu is held.
+func (p *paces) of(key types.NamespacedName) *pace {
 	if p.byKey[key] == nil {
 		p.byKey[key] = &pace{}
 	}
-	p.byKey[key].change(now)
+	return p.byKey[key]
+}
+
+// failed says that a batch was not written: whenever it is, it still happened then.
+func (p *paces) failed(key types.NamespacedName, b batch) {
+	if b.trigger.IsZero() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of(key).cause(b.trigger)
 }
 
 func (p *paces) due(key types.NamespacedName, now time.Time) time.Duration {
@@ -89,16 +120,16 @@ func (p *paces) due(key types.NamespacedName, now time.Time) time.Duration {
 	return 0
 }
 
-func (p *paces) take(key types.NamespacedName) (merged int) {
+func (p *paces) take(key types.NamespacedName) batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one := p.byKey[key]
 	if one == nil {
-		return 0
+		return batch{}
 	}
-	merged = one.take()
+	b := one.take()
 	if one.idle() {
 		delete(p.byKey, key)
 	}
-	return merged
+	return b
 }

@@ -32,10 +32,10 @@ func TestPace(t *testing.T) {
 			var p pace
 			for i, s := range steps {
 				for range s.change {
-					p.change(at(s.ms))
+					p.change(at(s.ms), time.Time{})
 				}
 				if s.write > 0 {
-					if got := p.take(); got != s.write {
+					if got := p.take().changes; got != s.write {
 						t.Errorf("step %d: the write merges %d changes, want %d", i, got, s.write)
 					}
 				}
@@ -50,18 +50,18 @@ func TestPace(t *testing.T) {
 func TestPacesForgetTheIdle(t *testing.T) {
 	p := newPaces()
 	key := types.NamespacedName{Namespace: "default", Name: "web"}
-	p.change(key, time.Unix(0, 0))
-	if got := p.take(key); got != 1 {
+	p.change(key, time.Unix(0, 0), time.Time{})
+	if got := p.take(key).changes; got != 1 {
 		t.Errorf("the write merges %d changes, want 1", got)
 	}
 	if len(p.byKey) != 0 {
 		t.Error("a Service that is quiet is still remembered")
 	}
-	if got := p.take(key); got != 0 {
+	if got := p.take(key).changes; got != 0 {
 		t.Errorf("a write without a change merges %d", got)
 	}
 	for range 2 {
-		p.change(key, time.Unix(0, 0))
+		p.change(key, time.Unix(0, 0), time.Time{})
 	}
 	if got := p.due(key, time.Unix(0, 0)); got != lull {
 		t.Errorf("two changes wait %s, want %s", got, lull)
@@ -69,5 +69,28 @@ func TestPacesForgetTheIdle(t *testing.T) {
 	p.reset()
 	if got := p.due(key, time.Unix(0, 0)); got != 0 {
 		t.Errorf("after a reset the wait is %s", got)
+	}
+}
+
+// The first trigger of a batch is its own, also if the batch fails at first.
+func TestPaceTriggers(t *testing.T) {
+	p := newPaces()
+	key := types.NamespacedName{Namespace: "default", Name: "web"}
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	p.change(key, at(10), at(9))
+	p.change(key, at(11), time.Time{})
+	p.change(key, at(12), at(8))
+	b := p.take(key)
+	if !b.trigger.Equal(at(8)) {
+		t.Errorf("the batch was triggered at %s, want %s", b.trigger, at(8))
+	}
+	p.failed(key, b)
+	p.change(key, at(20), at(19))
+	if again := p.take(key); !again.trigger.Equal(at(8)) {
+		t.Errorf("after a failure the batch was triggered at %s, want %s", again.trigger, at(8))
+	}
+	p.change(key, at(30), time.Time{})
+	if b := p.take(key); !b.trigger.IsZero() {
+		t.Errorf("a change that does not tell when was triggered at %s", b.trigger)
 	}
 }

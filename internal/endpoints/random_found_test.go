@@ -63,7 +63,7 @@ func rightWorld() (stored, map[types.NamespacedName]*v1.Endpoints, map[types.Nam
 	}}
 	db := v1.Service{ObjectMeta: meta("db"), Spec: v1.ServiceSpec{ClusterIP: "10.96.0.2", IPFamilies: []v1.IPFamily{v1.IPv4Protocol}}}
 	s.services = []v1.Service{web, db}
-	members := membership.OfPods(&web, s.podsIn("default"), s.zone)
+	members := s.members(&web, nil)
 	subsets, _ := membership.Subsets(&web, members)
 	kept := v1.Endpoints{ObjectMeta: meta("web"), Subsets: subsets}
 	kept.Labels = membership.EndpointsLabels(&web)

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"viaduct/internal/membership"
 )
 
 // stored is all that the API holds of what matters here.
@@ -58,13 +59,15 @@ func (s stored) sliceOf(key types.NamespacedName) *discovery.EndpointSlice {
 	return find(s.slices, func(es *discovery.EndpointSlice) bool { return keyOf(es) == key })
 }
 
-// zone tells the zone of a node, as membership asks for it.
-func (s stored) zone(name string) (string, bool) {
-	node := find(s.nodes, func(n *v1.Node) bool { return n.Name == name })
-	if node == nil {
-		return "", false
+// members are those of svc, with the hints that they are to have beside those in its slices.
+func (s stored) members(svc *v1.Service, have []*discovery.EndpointSlice) []membership.Member {
+	topology := membership.NewTopology()
+	for i := range s.nodes {
+		topology.Set(&s.nodes[i])
 	}
-	return node.Labels[v1.LabelTopologyZone], true
+	members := membership.OfPods(svc, s.podsIn(svc.Namespace), topology.Zone)
+	membership.AddHints(svc, members, topology, have)
+	return members
 }
 
 // slicesOf are the slices of a Service that by keeps.

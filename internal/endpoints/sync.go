@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +19,7 @@ type target struct {
 	have, want *v1.Endpoints // want nil: there is to be none; the same as have: it is to stay as it is
 	slices     membership.Plan
 	mirror     membership.Plan
+	hints      []membership.HintsChange
 	unmirrored int // addresses that a person wrote and that are past the limit of a mirror
 }
 
@@ -33,18 +36,29 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	merged := c.paces.take(key) // before the Pods are read: what changes from here on is for the next time
+	batch := c.paces.take(key) // before the Pods are read: what changes from here on is for the next time
 	t, ok := c.plan(key, svc, have)
 	if !ok {
+		c.paces.failed(key, batch)
 		return errStale
 	}
-	if err := c.apply(ctx, key, svc, c.chosen(t)); err != nil {
+	t = c.chosen(t)
+	t.stamp(batch.trigger)
+	if err := c.apply(ctx, key, svc, t); err != nil {
+		c.paces.failed(key, batch)
 		return err
 	}
-	if merged > 1 {
-		c.log.Debug("merged changes", "service", key, "changes", merged)
-	}
 	return nil
+}
+
+// stamp says on everything that is to be written when the first of what it tells happened. A mirror does not say it.
+func (t *target) stamp(trigger time.Time) {
+	if t.want != t.have && t.want != nil {
+		membership.Stamp(t.want, trigger)
+	}
+	for _, s := range slices.Concat(t.slices.Create, t.slices.Update) {
+		membership.Stamp(s, trigger)
+	}
 }
 
 // chosen leaves out what is not this controller's to keep.
@@ -53,7 +67,7 @@ func (c *Controller) chosen(t target) target {
 		t.want = t.have
 	}
 	if !c.runs[SliceController] {
-		t.slices = membership.Plan{}
+		t.slices, t.hints = membership.Plan{}, nil
 	}
 	if !c.runs[MirrorController] {
 		t.mirror, t.unmirrored = membership.Plan{}, 0
@@ -72,7 +86,8 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 		if !ok {
 			return t, false
 		}
-		members := membership.OfPods(svc, pods, c.watch.zone)
+		var members []membership.Member
+		members, t.hints = c.watch.members(svc, pods, kept)
 		t.want = desiredEndpoints(svc, members, have)
 		t.slices = membership.PlanSlices(svc, members, kept)
 		t.mirror.Delete = mirrored

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
@@ -23,27 +24,36 @@ const (
 	byService = "service" // EndpointSlices, by the Service or Endpoints they belong to
 )
 
+// changed is told that what is behind a Service may have changed, at trigger if that is known.
+type changed func(service types.NamespacedName, trigger time.Time)
+
 // watch is what the controller sees of the API. Whatever it hears, it only says which Service to look at.
 type watch struct {
 	factory   informers.SharedInformerFactory
 	services  corelisters.ServiceLister
 	endpoints corelisters.EndpointsLister
-	nodes     corelisters.NodeLister
 	pods      cache.Indexer
 	slices    cache.Indexer
 	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
 	synced    []cache.InformerSynced
 	broken    error // what kept the informers from being set up
 
-	changed func(types.NamespacedName) // what is behind a Service may have changed
-	look    func(types.NamespacedName) // what was written for it may have been changed
+	changed changed
+	look    func(types.NamespacedName) // what was written for a Service may have been changed
 
-	mu    sync.Mutex // protects index
-	index *membership.Index
+	mu           sync.Mutex // protects the following
+	index        *membership.Index
+	proportional map[types.NamespacedName]bool // Services whose hints follow the zones' shares of the CPU
+
+	nodes    sync.RWMutex // protects topology
+	topology *membership.Topology
 }
 
-func newWatch(client kubernetes.Interface, changed, look func(types.NamespacedName)) *watch {
-	w := &watch{index: membership.NewIndex(), changed: changed, look: look}
+func newWatch(client kubernetes.Interface, changed changed, look func(types.NamespacedName)) *watch {
+	w := &watch{
+		changed: changed, look: look,
+		index: membership.NewIndex(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
+	}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	core := w.factory.Core().V1()
@@ -57,7 +67,7 @@ func newWatch(client kubernetes.Interface, changed, look func(types.NamespacedNa
 		on(w, core.Endpoints().Informer(), func(before, after *v1.Endpoints) { w.look(keyOf(either(before, after))) }),
 		on(w, slices, w.sliceChanged),
 	)
-	w.services, w.endpoints, w.nodes = core.Services().Lister(), core.Endpoints().Lister(), core.Nodes().Lister()
+	w.services, w.endpoints = core.Services().Lister(), core.Endpoints().Lister()
 	w.pods, w.slices = pods.GetIndexer(), slices.GetIndexer()
 	w.named = []cache.Store{core.Services().Informer().GetStore(), core.Endpoints().Informer().GetStore()}
 	return w
@@ -131,14 +141,19 @@ func keyOf(obj metav1.Object) types.NamespacedName {
 }
 
 func (w *watch) serviceChanged(before, after *v1.Service) {
+	key := keyOf(either(before, after))
 	w.mu.Lock()
+	delete(w.proportional, key)
 	if after == nil {
-		w.index.DropService(keyOf(before))
+		w.index.DropService(key)
 	} else {
 		w.index.SetService(after)
+		if membership.Proportional(after) {
+			w.proportional[key] = true
+		}
 	}
 	w.mu.Unlock()
-	w.changed(keyOf(either(before, after)))
+	w.changed(key, membership.ServiceTrigger(before, after))
 }
 
 func (w *watch) podChanged(before, after *v1.Pod) {
@@ -151,8 +166,9 @@ func (w *watch) podChanged(before, after *v1.Pod) {
 	}
 	w.mu.Unlock()
 	if membership.Matters(before, after) {
+		trigger := membership.PodTrigger(before, after)
 		for _, key := range concerned {
-			w.changed(key)
+			w.changed(key, trigger)
 		}
 	}
 }
@@ -164,25 +180,37 @@ func (w *watch) podsOf(svc *v1.Service) ([]*v1.Pod, bool) {
 	return w.index.Pods(svc)
 }
 
-// nodeChanged looks again at the Services of a node's Pods if its zone changed: their slices say the zone.
+// nodeChanged looks again at the Services of a node's Pods if its zone changed, for their slices say the zone; and at those whose hints
+// depend on the CPU of all nodes if that did.
 func (w *watch) nodeChanged(before, after *v1.Node) {
-	if before != nil && after != nil && zoneOf(before) == zoneOf(after) {
+	w.nodes.Lock()
+	var zone, shares bool
+	if after == nil {
+		zone, shares = w.topology.Drop(before.Name)
+	} else {
+		zone, shares = w.topology.Set(after)
+	}
+	w.nodes.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if shares {
+		for key := range w.proportional {
+			w.changed(key, time.Time{})
+		}
+	}
+	if !zone {
 		return
 	}
 	pods, err := w.pods.ByIndex(byNode, either(before, after).Name)
 	if err != nil {
 		return // the index is there: newWatch made it
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, pod := range pods {
 		for _, key := range w.index.Selecting(keyOf(pod.(*v1.Pod))) {
-			w.changed(key)
+			w.changed(key, time.Time{})
 		}
 	}
 }
-
-func zoneOf(node *v1.Node) string { return node.Labels[v1.LabelTopologyZone] }
 
 // sliceChanged looks at the Service of a slice that is, or was, kept here.
 func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
@@ -234,11 +262,10 @@ func (w *watch) slicesOf(key types.NamespacedName, by string) []*discovery.Endpo
 	return out
 }
 
-// zone tells the zone of a node.
-func (w *watch) zone(name string) (string, bool) {
-	node, err := w.nodes.Get(name)
-	if err != nil {
-		return "", false
-	}
-	return zoneOf(node), true
+// members are those of svc among pods, with the hints that they are to have.
+func (w *watch) members(svc *v1.Service, pods []*v1.Pod, have []*discovery.EndpointSlice) ([]membership.Member, []membership.HintsChange) {
+	w.nodes.RLock()
+	defer w.nodes.RUnlock()
+	members := membership.OfPods(svc, pods, w.topology.Zone)
+	return members, membership.AddHints(svc, members, w.topology, have)
 }

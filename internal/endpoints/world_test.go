@@ -39,10 +39,10 @@ func newWorld(t *testing.T) *world {
 }
 
 // startController runs a controller with the rights of one, and no more.
-func (w *world) startController() {
+func (w *world) startController(which ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Log: slog.New(slog.DiscardHandler)})
+	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which, Log: slog.New(slog.DiscardHandler)})
 	go func() { done <- c.Run(ctx) }()
 	stopped := false
 	w.stop = func() {
@@ -94,7 +94,7 @@ func (w *world) pod(name, app, ip string, ready bool) {
 
 func (w *world) status(pod, ip string, phase v1.PodPhase, ready bool) {
 	w.t.Helper()
-	condition := v1.PodCondition{Type: v1.PodReady, Status: v1.ConditionFalse}
+	condition := v1.PodCondition{Type: v1.PodReady, Status: v1.ConditionFalse, LastTransitionTime: metav1.Now()}
 	if ready {
 		condition.Status = v1.ConditionTrue
 	}

@@ -41,6 +41,9 @@ func (c *Controller) complain(svc *v1.Service, t target, endpointsErr, slicesErr
 		}
 		c.recorder.Eventf(t.want, v1.EventTypeWarning, reason, "Writing the endpoints %s/%s: %v", t.want.Namespace, t.want.Name, endpointsErr)
 	}
+	for _, h := range t.hints {
+		c.tellHints(svc, h)
+	}
 	if t.unmirrored > 0 && !t.mirror.Empty() { // told when it is written, not each time it is looked at
 		c.recorder.Eventf(t.have, v1.EventTypeWarning, "TooManyAddressesToMirror",
 			"%d addresses are more than %d of one subset, or no IP addresses: they get no connections", t.unmirrored, membership.MaxMirrored)
@@ -48,6 +51,14 @@ func (c *Controller) complain(svc *v1.Service, t target, endpointsErr, slicesErr
 	if svc != nil && worthTelling(slicesErr) {
 		c.recorder.Eventf(svc, v1.EventTypeWarning, "FailedToUpdateEndpointSlices", "Writing the endpoint slices of %s/%s: %v", svc.Namespace, svc.Name, slicesErr)
 	}
+}
+
+func (c *Controller) tellHints(svc *v1.Service, h membership.HintsChange) {
+	if h.Enabled {
+		c.recorder.Eventf(svc, v1.EventTypeNormal, "TopologyAwareHintsEnabled", "Each zone is hinted its share of the endpoints, address type %s", h.Type)
+		return
+	}
+	c.recorder.Eventf(svc, v1.EventTypeWarning, "TopologyAwareHintsDisabled", "No hints: %s, address type %s", h.Why, h.Type)
 }
 
 func worthTelling(err error) bool {
