@@ -33,7 +33,8 @@ func TestAdoption(t *testing.T) {
 	c.stop()
 	before := c.read()
 	for _, svc := range before.selecting() {
-		if err := upstream(c.client, before, svc, documentedDifferences()); err != nil {
+		s, svc := before.settled(svc, missingNodes())
+		if err := upstream(c.client, s, svc); err != nil {
 			t.Errorf("handing %s back: %v", svc.Name, err)
 		}
 	}
@@ -57,7 +58,8 @@ func (c *campaign) fillAsUpstream() {
 	c.t.Helper()
 	s := c.read()
 	for _, svc := range s.selecting() {
-		if err := upstream(c.client, s, svc, documentedDifferences()); err != nil {
+		agreed, svc := s.settled(svc, missingNodes())
+		if err := upstream(c.client, agreed, svc); err != nil {
 			c.t.Fatalf("filling in the slices of %s: %v", keyOf(svc), err)
 		}
 		subsets, _ := membership.Subsets(svc, s.members(svc, nil))

@@ -194,7 +194,7 @@ func (c *campaign) run(count int) {
 // askUpstream compares the slices with what the library of Kubernetes would have.
 func (c *campaign) askUpstream(number int) {
 	c.t.Helper()
-	if wrong := disputed(c.t.Context(), c.read(), documentedDifferences()); len(wrong) > 0 {
+	if wrong := disputed(c.t.Context(), c.read(), documentedDifferences()...); len(wrong) > 0 {
 		c.t.Fatalf("after %d operations:\n%s", number, strings.Join(wrong, "\n"))
 	}
 }

@@ -34,29 +34,57 @@ type difference struct {
 	agree     func(*stored, *v1.Service)
 }
 
-func documentedDifferences() []difference {
-	return []difference{
-		{
-			name: "a Pod on a node that is not there",
-			why: "Upstream leaves the Pod out, and tries again until it gives up; here it is listed, without a zone: that it answers is known " +
-				"from its readiness, and a node that is registered late must not cost a Service its endpoints.",
-			agree: func(s *stored, _ *v1.Service) {
-				for i := range s.pods {
-					if name := s.pods[i].Spec.NodeName; find(s.nodes, func(n *v1.Node) bool { return n.Name == name }) == nil {
-						s.nodes = append(s.nodes, v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
-					}
+func documentedDifferences() []difference { return []difference{missingNodes(), proportionalHints()} }
+
+func missingNodes() difference {
+	return difference{
+		name: "a Pod on a node that is not there",
+		why: "Upstream leaves the Pod out, and tries again until it gives up; here it is listed, without a zone: that it answers is known " +
+			"from its readiness, and a node that is registered late must not cost a Service its endpoints.",
+		agree: func(s *stored, _ *v1.Service) {
+			for i := range s.pods {
+				if name := s.pods[i].Spec.NodeName; find(s.nodes, func(n *v1.Node) bool { return n.Name == name }) == nil {
+					s.nodes = append(s.nodes, v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}})
 				}
-			},
+			}
 		},
 	}
 }
 
-// upstream has the library reconcile the slices of svc, through client, from what s holds.
-func upstream(client kubernetes.Interface, s stored, svc *v1.Service, agreed []difference) error {
+func proportionalHints() difference {
+	return difference{
+		name: "which endpoints are hinted to another zone by CPU",
+		why: "Upstream takes them as they come, and what it has depends on what it had; here it is the first ones, and what is hinted " +
+			"already. How many each zone gets agrees: see the tests of package membership.",
+		agree: func(s *stored, svc *v1.Service) {
+			if !membership.Proportional(svc) {
+				return
+			}
+			svc.Annotations, svc.Spec.TrafficDistribution = nil, nil
+			for _, es := range s.slicesOf(keyOf(svc), ours) {
+				for i := range es.Endpoints {
+					es.Endpoints[i].Hints = nil
+				}
+			}
+		},
+	}
+}
+
+// settled are the objects as they are after some differences.
+func (s stored) settled(svc *v1.Service, by ...difference) (stored, *v1.Service) {
 	s.nodes, svc = slices.Clone(s.nodes), svc.DeepCopy()
-	for _, d := range agreed {
+	s.slices = slices.Clone(s.slices)
+	for i := range s.slices {
+		s.slices[i] = *s.slices[i].DeepCopy()
+	}
+	for _, d := range by {
 		d.agree(&s, svc)
 	}
+	return s, svc
+}
+
+// upstream has the library reconcile the slices of svc, through client, from what s holds.
+func upstream(client kubernetes.Interface, s stored, svc *v1.Service) error {
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	topology, nodes := topologycache.NewTopologyCache(), []*v1.Node{}
 	for i := range s.nodes {
@@ -94,23 +122,21 @@ func (s stored) selecting() []*v1.Service {
 
 // disputed says where the library of Kubernetes would have the slices otherwise: what it makes of nothing has other endpoints, or what is
 // there it would write to.
-func disputed(ctx context.Context, s stored, agreed []difference) []string {
+func disputed(ctx context.Context, s stored, agreed ...difference) []string {
 	var wrong []string
 	for _, svc := range s.selecting() {
 		if svc.DeletionTimestamp != nil { // neither makes slices of what is ending
 			continue
 		}
-		if membership.Proportional(svc) { // both choose the same number for each zone, but not the same endpoints; see TestHints
-			continue
-		}
+		s, svc := s.settled(svc, agreed...)
 		fromNothing := s
 		fromNothing.slices = nil
-		made, _, err := opinion(ctx, fromNothing, svc, agreed)
+		made, _, err := opinion(ctx, fromNothing, svc)
 		if err != nil {
 			wrong = append(wrong, fmt.Sprintf("%s: upstream's library: %v", keyOf(svc), err))
 		}
 		wrong = append(wrong, unlike(keyOf(svc).String(), spellEach(s.slicesOf(keyOf(svc), ours)), spellEach(made))...)
-		_, writes, err := opinion(ctx, s, svc, agreed)
+		_, writes, err := opinion(ctx, s, svc)
 		if err != nil || len(writes) > 0 {
 			wrong = append(wrong, fmt.Sprintf("%s: upstream's library would write %v, with error %v", keyOf(svc), writes, err))
 		}
@@ -119,14 +145,14 @@ func disputed(ctx context.Context, s stored, agreed []difference) []string {
 }
 
 // opinion gives the slices that the library leaves of those in s, and what it wrote.
-func opinion(ctx context.Context, s stored, svc *v1.Service, agreed []difference) (left []*discovery.EndpointSlice, writes []string, err error) {
+func opinion(ctx context.Context, s stored, svc *v1.Service) (left []*discovery.EndpointSlice, writes []string, err error) {
 	var objects []runtime.Object
 	for _, es := range s.slicesOf(keyOf(svc), ours) {
 		objects = append(objects, es.DeepCopy())
 	}
 	client := fake.NewClientset(objects...)
 	client.PrependReactor("create", "endpointslices", nameCreated)
-	err = upstream(client, s, svc, agreed)
+	err = upstream(client, s, svc)
 	for _, action := range client.Actions() {
 		writes = append(writes, action.GetVerb())
 	}
