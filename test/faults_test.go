@@ -192,7 +192,7 @@ func TestPartsApart(t *testing.T) {
 	server.out.await(t, "ready in", server.ended)
 	agentDir := t.TempDir()
 	parts := []*exec.Cmd{
-		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler"),
+		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler", "--secure-port", "0"),
 		viaductCommand(t, "proxy", "--kubeconfig", kubeconfig, "--node-name", nodeName),
 		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr", h.ground.pods.String()),
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,23 +19,39 @@ type clientOptions struct {
 
 func (o *clientOptions) register(cmd *cobra.Command) {
 	registerDataDir(cmd.Flags(), &o.dataDir)
-	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one in --data-dir)")
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one in --data-dir, or in a Pod its service account)")
 }
 
 func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
+	config, err := o.find()
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = userAgent
+	config.QPS = -1 // the server limits what it takes; a part that waits for itself only adds latency
+	return config, nil
+}
+
+// find takes the kubeconfig that was named, or the data directory's, or what a cluster gives to the Pods that run on it.
+func (o *clientOptions) find() (*rest.Config, error) {
 	path := o.kubeconfig
 	if path == "" {
 		path = kubeconfigIn(o.dataDir)
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give --kubeconfig", path)
+			config, err := rest.InClusterConfig()
+			if errors.Is(err, rest.ErrNotInCluster) {
+				return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give --kubeconfig", path)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("reading this Pod's service account: %w", err)
+			}
+			return config, nil
 		}
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	config.UserAgent = userAgent
-	config.QPS = -1 // the server limits what it takes; a part that waits for itself only adds latency
 	return config, nil
 }
 

@@ -1,71 +1,85 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
-
-	"viaduct/internal/endpoints"
-	"viaduct/internal/scheduler"
 )
 
-const (
-	endpointsController = "endpoints" // Endpoints, EndpointSlices and the slices mirrored from Endpoints written by hand
-	schedulerController = "scheduler" // binds Pods to nodes; a cluster has one already
-)
+// controllerOptions are the flags of `viaduct controller`.
+type controllerOptions struct {
+	client   clientOptions
+	which    []string // as given
+	election electionOptions
+	debug    debugOptions
+}
 
 func newController(con console, logs *logOptions) *cobra.Command {
-	var client clientOptions
-	which := []string{endpointsController}
+	var o controllerOptions
 	cmd := &cobra.Command{
 		Use:   "controller",
 		Short: "Keep Endpoints and EndpointSlices equal to the Pods behind each Service",
-		Args:  noArgs,
+		Long: `Keeps Endpoints and EndpointSlices equal to the Pods behind each Service, for any Kubernetes API server.
+
+Several may run: one works, and the others take over within a second when it is stopped, or within the lease duration when it dies.
+
+On a cluster that has a kube-controller-manager, turn the same controllers off there first, or the two undo each other's writes:
+
+  --controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslicemirroring-controller
+
+What it left is taken over as it is, without a write; and so it is the other way round.`,
+		Example: `  viaduct controller --kubeconfig admin.conf
+  viaduct controller --kubeconfig admin.conf --controllers endpointslicemirroring-controller
+  curl -k -H "Authorization: Bearer $TOKEN" 'https://127.0.0.1:10267/debug/endpoints/default/web?output=table'`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkControllers(which); err != nil {
+			which, err := chosenControllers(o.which)
+			if err == nil {
+				err = o.election.check()
+			}
+			if err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			api, err := client.client("viaduct-controller")
-			if err != nil {
-				return err
-			}
-			ctx, stop := onSignal(cmd.Context(), con.Err)
-			defer stop()
-			log := logs.start(con.Err)
-			return supervise(ctx, nil, append(controllerParts(api, which, log), lean(log))...)
+			return runController(cmd.Context(), con, o, which, logs)
 		},
 	}
-	client.register(cmd)
-	cmd.Flags().StringSliceVar(&which, "controllers", which, "which controllers to run: endpoints, scheduler")
+	o.client.register(cmd)
+	cmd.Flags().StringSliceVar(&o.which, "controllers", []string{everyController},
+		"which controllers to run: endpoints-controller, endpointslice-controller, endpointslicemirroring-controller (all three: endpoints, or *), scheduler; -NAME leaves one out")
+	o.election.register(cmd.Flags())
+	o.debug.register(cmd.Flags())
 	return cmd
 }
 
-func checkControllers(which []string) error {
-	if len(which) == 0 {
-		return fmt.Errorf("--controllers names none: there would be nothing to do")
+func runController(ctx context.Context, con console, o controllerOptions, which []string, logs *logOptions) error {
+	api, err := o.client.client("viaduct-controller")
+	if err != nil {
+		return err
 	}
-	for _, name := range which {
-		if known := []string{endpointsController, schedulerController}; !slices.Contains(known, name) {
-			return fmt.Errorf("--controllers: there is no %q; want %s", name, strings.Join(known, " or "))
-		}
+	listener, err := o.debug.listen()
+	if err != nil {
+		return err
 	}
-	return nil
+	ctx, stop := onSignal(ctx, con.Err)
+	defer stop()
+	log := logs.start(con.Err)
+	c, err := newControllers(api, which, o.election, log)
+	if err != nil {
+		return err
+	}
+	var parts []part
+	if listener != nil {
+		parts = append(parts, debugPart(listener, c, api, log))
+	}
+	return supervise(ctx, nil, append(parts, c.part(), lean(log))...)
 }
 
-// controllerParts makes the controllers that which names, each once.
-func controllerParts(client kubernetes.Interface, which []string, log *slog.Logger) []part {
-	var parts []part
-	if slices.Contains(which, endpointsController) {
-		c := endpoints.New(client, endpoints.Options{Log: log.With("part", "endpoints")})
-		parts = append(parts, part{name: "endpoints controller", run: c.Run})
-	}
-	if slices.Contains(which, schedulerController) {
-		s := scheduler.New(client, log.With("part", "scheduler"))
-		parts = append(parts, part{name: "scheduler", run: s.Run})
-	}
-	return parts
+// ownControllers are those of `viaduct up`. They are the only ones if the store is its own; over a store that other servers share, one
+// process works, as for `viaduct controller`.
+func ownControllers(client kubernetes.Interface, shared bool, log *slog.Logger) (*controllers, error) {
+	election := defaultElection()
+	election.elect = shared
+	return newControllers(client, knownControllers(), election, log)
 }

@@ -101,7 +101,7 @@ func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	controllers, err := clientAs(server, apiserver.UserController, "viaduct-controller")
+	controllers, err := o.controllers(server, log)
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +119,27 @@ func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logge
 	}
 	narrator := narrate.New(admin, con.Out)
 	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()), {name: "narrator", run: narrator.Run}}
-	parts = append(parts, controllerParts(controllers, []string{endpointsController, schedulerController}, log)...)
+	parts = append(parts, controllers.part())
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
 	parts = append(parts, agent, lean(log))
 	if len(o.files) > 0 {
 		parts = append(parts, applyPart(con, o.server.dataDir, o.files, narrator.Ready()))
 	}
 	return parts, nil
+}
+
+// controllers are those of this process; the API server answers questions about them.
+func (o *upOptions) controllers(server *apiserver.Server, log *slog.Logger) (*controllers, error) {
+	client, err := clientAs(server, apiserver.UserController, "viaduct-controller")
+	if err != nil {
+		return nil, err
+	}
+	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, log)
+	if err != nil {
+		return nil, err
+	}
+	server.Handle(explainPath, c.explainHandler())
+	return c, nil
 }
 
 func clientAs(server *apiserver.Server, user, userAgent string) (kubernetes.Interface, error) {

@@ -308,6 +308,11 @@ func (s *Server) advertised() netip.AddrPort {
 
 func (s *Server) listensEverywhere() bool { return s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() }
 
+// Handle has h answer everything under path, which ends with a slash, to those who may get it by their roles. It is to be called before Run.
+func (s *Server) Handle(path string, h http.Handler) {
+	s.generic.Handler.NonGoRestfulMux.HandlePrefix(path, h)
+}
+
 // ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for another user.
 // Requests are function calls; they pass the same checks as those from outside.
 func (s *Server) ClientConfig(user string) *restclient.Config {

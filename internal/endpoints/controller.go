@@ -55,6 +55,8 @@ type Controller struct {
 	expected *expectations
 	paces    *paces
 	looks    *survey
+	failures *failures
+	metrics  *metrics
 
 	recorder record.EventRecorder // of the workers
 
@@ -66,7 +68,7 @@ type Controller struct {
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
 		client: client, log: options.Log, workers: options.Workers, runs: map[string]bool{},
-		expected: newExpectations(), paces: newPaces(), looks: &survey{},
+		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -104,6 +106,16 @@ func (c *Controller) Watch(ctx context.Context) error {
 	<-ctx.Done()
 	c.watch.stop()
 	return nil
+}
+
+// Synced says whether the caches are there.
+func (c *Controller) Synced() bool {
+	for _, synced := range c.watch.synced {
+		if !synced() {
+			return false
+		}
+	}
+	return true
 }
 
 // Work writes what there should be until ctx ends, and returns once no write is under way. It may be called again after that.
@@ -180,18 +192,35 @@ func (c *Controller) work(ctx context.Context, queue workqueue.TypedRateLimiting
 }
 
 func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], key types.NamespacedName) {
+	began := time.Now()
 	err := c.sync(ctx, key)
+	c.metrics.duration.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
+		c.noteSync(key, resultSuccess, nil)
 		queue.Forget(key)
 		if took, done := c.looks.done(key, time.Now()); done {
 			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took", took.time.Round(time.Millisecond))
 		}
 	case errors.Is(err, errStale):
 		// The event that brings the cache up to date queues the key again; this is for the case that it never comes.
+		c.metrics.syncs.WithLabelValues(resultStale).Inc()
 		queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:
+		c.noteSync(key, resultError, err)
 		c.log.Debug("syncing a service", "service", key, "err", err)
 		queue.AddRateLimited(key)
 	}
+}
+
+// Results of a look at a Service.
+const (
+	resultSuccess = "success"
+	resultStale   = "stale"
+	resultError   = "error"
+)
+
+func (c *Controller) noteSync(key types.NamespacedName, result string, err error) {
+	c.metrics.syncs.WithLabelValues(result).Inc()
+	c.failures.note(key, err)
 }

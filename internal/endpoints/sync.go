@@ -37,6 +37,9 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 		return err
 	}
 	batch := c.paces.take(key) // before the Pods are read: what changes from here on is for the next time
+	if batch.changes > 0 {
+		c.metrics.merged.Observe(float64(batch.changes))
+	}
 	t, ok := c.plan(key, svc, have)
 	if !ok {
 		c.paces.failed(key, batch)

@@ -96,6 +96,7 @@ func (c *Controller) settled(key types.NamespacedName, what object, from, to met
 	if was := versionOf(from); versionOf(to) != was { // a write that changed nothing brings no event either
 		c.expected.wrote(key, what, was)
 		c.looks.wrote()
+		c.metrics.wrote(what.kind, from, to)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 )
@@ -68,6 +69,22 @@ func selects(selector, labels map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// NearlySelects says whether a person might think that svc selects pod: it does not, but pod has a label that the selector asks for, with
+// this value or another.
+func NearlySelects(svc *v1.Service, pod *v1.Pod) bool {
+	if svc.Namespace != pod.Namespace || selects(svc.Spec.Selector, pod.Labels) {
+		return false
+	}
+	for k := range pod.Labels {
+		for want := range svc.Spec.Selector {
+			if strings.EqualFold(k, want) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func isReady(pod *v1.Pod) bool {

@@ -151,6 +151,8 @@ func rolesForParts() []rbacv1.ClusterRole {
 			on([]string{"create", "delete", "update"}, groupCore, "endpoints"),
 			on(read(), groupDiscovery, "endpointslices"),
 			on([]string{"create", "delete", "update"}, groupDiscovery, "endpointslices"),
+			on([]string{"create", "get", "list", "update", "watch"}, groupCoordination, "leases"),
+			create(groupAuthentication, "tokenreviews"), create(groupAuthorization, "subjectaccessreviews"),
 			recordEvents(),
 		),
 		role("system:kube-scheduler",

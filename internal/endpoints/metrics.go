@@ -1,0 +1,90 @@
+package endpoints
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	discovery "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"viaduct/internal/membership"
+)
+
+// metrics are what the controller counts. Those that kube-controller-manager has, have its names.
+type metrics struct {
+	syncs    *prometheus.CounterVec
+	changes  *prometheus.CounterVec
+	mirrored *prometheus.CounterVec
+	writes   *prometheus.CounterVec
+	duration prometheus.Histogram
+	merged   prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	counter := func(subsystem, name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, []string{label})
+	}
+	return &metrics{
+		syncs:    counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache was behind) or error", "result"),
+		changes:  counter("endpoint_slice_controller", "changes", "EndpointSlices written for Services with a selector, by operation", "operation"),
+		mirrored: counter("endpoint_slice_mirroring_controller", "changes", "EndpointSlices written for Endpoints that people wrote, by operation", "operation"),
+		writes:   counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation", "operation"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "sync_duration_seconds",
+			Help: "Time of one look at a Service, with its writes", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
+		merged: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "changes_per_sync",
+			Help: "Changes of Pods, Services and nodes that one look at a Service took up", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
+	}
+}
+
+// Collectors are the controller's metrics, for a registry.
+func (c *Controller) Collectors() []prometheus.Collector {
+	m := c.metrics
+	return []prometheus.Collector{m.syncs, m.changes, m.mirrored, m.writes, m.duration, m.merged, sliceCounter{c}}
+}
+
+// sliceCounter counts the slices, and what is in them, when it is asked.
+type sliceCounter struct{ c *Controller }
+
+func numSlices() *prometheus.Desc {
+	return prometheus.NewDesc("endpoint_slice_controller_num_endpoint_slices", "EndpointSlices of Services with a selector", nil, nil)
+}
+
+func numEndpoints() *prometheus.Desc {
+	return prometheus.NewDesc("endpoint_slice_controller_endpoints_desired", "Endpoints in the EndpointSlices of Services with a selector", nil, nil)
+}
+
+// Describe says what Collect gives.
+func (s sliceCounter) Describe(to chan<- *prometheus.Desc) {
+	to <- numSlices()
+	to <- numEndpoints()
+}
+
+// Collect counts in the cache.
+func (s sliceCounter) Collect(to chan<- prometheus.Metric) {
+	count, endpoints := 0, 0
+	for _, obj := range s.c.watch.slices.List() {
+		if es := obj.(*discovery.EndpointSlice); es.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy {
+			count++
+			endpoints += len(es.Endpoints)
+		}
+	}
+	to <- prometheus.MustNewConstMetric(numSlices(), prometheus.GaugeValue, float64(count))
+	to <- prometheus.MustNewConstMetric(numEndpoints(), prometheus.GaugeValue, float64(endpoints))
+}
+
+// wrote counts a write of an object from one state to another; nil: not there.
+func (m *metrics) wrote(kind string, from, to metav1.Object) {
+	operation, is := "update", to
+	switch {
+	case from == nil:
+		operation = "create"
+	case to == nil:
+		operation, is = "delete", from
+	}
+	counter := m.changes
+	switch {
+	case kind == kindEndpoints:
+		counter = m.writes
+	case is.GetLabels()[discovery.LabelManagedBy] == membership.MirrorManagedBy:
+		counter = m.mirrored
+	}
+	counter.WithLabelValues(operation).Inc()
+}
