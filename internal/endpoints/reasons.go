@@ -108,7 +108,11 @@ func since(pod *v1.Pod, why membership.Reason) *time.Time {
 			}
 		}
 	case membership.Terminating:
-		return &pod.DeletionTimestamp.Time
+		told := pod.DeletionTimestamp.Time // when it is to be gone
+		if grace := pod.DeletionGracePeriodSeconds; grace != nil {
+			told = told.Add(-time.Duration(*grace) * time.Second)
+		}
+		return &told
 	}
 	return nil
 }

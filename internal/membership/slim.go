@@ -11,14 +11,14 @@ func Slim(pod *v1.Pod) *v1.Pod {
 	return &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, CreationTimestamp: m.CreationTimestamp,
-			DeletionTimestamp: m.DeletionTimestamp, Labels: m.Labels,
+			DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGracePeriodSeconds, Labels: m.Labels,
 		},
 		Spec: v1.PodSpec{
 			NodeName: pod.Spec.NodeName, Hostname: pod.Spec.Hostname, Subdomain: pod.Spec.Subdomain,
 			Containers: namingPorts(pod.Spec.Containers), InitContainers: namingPorts(pod.Spec.InitContainers),
 		},
 		Status: v1.PodStatus{
-			Phase: pod.Status.Phase, Conditions: pod.Status.Conditions, PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs,
+			Phase: pod.Status.Phase, Conditions: readyCondition(pod), PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs,
 		},
 	}
 }
@@ -32,4 +32,14 @@ func namingPorts(containers []v1.Container) []v1.Container {
 		}
 	}
 	return out
+}
+
+// readyCondition keeps of the conditions the one that counts, without its prose.
+func readyCondition(pod *v1.Pod) []v1.PodCondition {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == v1.PodReady {
+			return []v1.PodCondition{{Type: v1.PodReady, Status: c.Status, LastTransitionTime: c.LastTransitionTime}}
+		}
+	}
+	return nil
 }

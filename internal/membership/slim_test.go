@@ -22,6 +22,11 @@ func TestSlimLosesNothingThatCounts(t *testing.T) {
 				t.Fatalf("whether the change from %s to %s matters depends on what Slim leaves out", pods[i-1].Name, pod.Name)
 			}
 		}
+		for i := 1; i < len(pods); i++ {
+			if got, want := PodTrigger(slim[i-1], slim[i]), PodTrigger(pods[i-1], pods[i]); !got.Equal(want) {
+				t.Fatalf("a change is triggered at %s of the slim Pods, at %s of the whole", got, want)
+			}
+		}
 		if got, want := OfPods(svc, slim, nil), OfPods(svc, pods, nil); !reflect.DeepEqual(got, want) {
 			t.Fatalf("members of the slim pods:\n%+v\nof the whole:\n%+v", got, want)
 		}
