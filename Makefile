@@ -2,7 +2,7 @@
 
 GOROUTINES = ./internal/endpoints/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
 	./internal/proxy/... ./internal/table/... ./internal/narrate/... ./internal/apiserver/access/... ./internal/apiserver/allocation/... \
-	./internal/apiserver/lifecycle/... ./internal/apiserver/store/... ./internal/apiserver/backup/... ./internal/apiserver/tokens/...
+	./internal/apiserver/lifecycle/... ./internal/apiserver/store/... ./internal/apiserver/backup/... ./internal/apiserver/tokens/... ./internal/leader/...
 
 .PHONY: build test race lint bench demo ci
 
