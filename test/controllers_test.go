@@ -209,3 +209,21 @@ func TestControllerAnswersQuestions(t *testing.T) {
 	}
 	h.stop(server)
 }
+
+// In `viaduct up` the API server answers the same question.
+func TestUpAnswersQuestions(t *testing.T) {
+	t.Parallel()
+	h := up(t, "--runtime", "none")
+	h.apply(serviceWithPod)
+	h.setReady("web-1", "10.0.0.1", true)
+	h.awaitAddresses("10.0.0.1")
+	table := h.kubectl("get", "--raw", "/debug/endpoints/default/web?output=table")
+	for _, piece := range []string{"selector: app=web", "it is ready", "it has labels that the Service's selector does not match", "endpointslice-controller.k8s.io"} {
+		if !strings.Contains(table, piece) {
+			t.Errorf("the answer does not say %q:\n%s", piece, table)
+		}
+	}
+	if answer := h.tryKubectl("", "get", "--raw", "/debug/endpoints/default/web", "--as", "somebody"); answer.code == 0 || !strings.Contains(answer.all(), "forbidden") {
+		t.Errorf("somebody may ask: %+v", answer)
+	}
+}

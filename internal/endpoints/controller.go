@@ -127,9 +127,11 @@ func (c *Controller) Work(ctx context.Context) error {
 	defer events.Shutdown()
 	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
 	queue := c.begin(events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"}))
+	writing, stop := lingering(ctx)
+	defer stop()
 	var workers sync.WaitGroup
 	for range c.workers {
-		workers.Go(func() { c.work(ctx, queue) })
+		workers.Go(func() { c.work(ctx, writing, queue) })
 	}
 	<-ctx.Done()
 	c.mu.Lock()
@@ -176,16 +178,33 @@ func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	}
 }
 
-func (c *Controller) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
+// linger is how long a write that is under way may take to end once the controller is told to stop.
+const linger = 2 * time.Second
+
+// lingering is a context that outlives ctx by linger: a write that has been sent is better waited for than left in doubt.
+func lingering(ctx context.Context) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		late := time.AfterFunc(linger, cancel)
+		context.AfterFunc(longer, func() { late.Stop() })
+	})
+	return longer, cancel
+}
+
+// work takes what is queued until ctx ends; writing is the context of the writes.
+func (c *Controller) work(ctx, writing context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
 	for {
 		key, shutdown := queue.Get()
 		if shutdown {
 			return
 		}
-		if wait := c.paces.due(key, time.Now()); wait > 0 {
+		wait := c.paces.due(key, time.Now())
+		switch {
+		case ctx.Err() != nil: // what is queued is the next one's
+		case wait > 0:
 			queue.AddAfter(key, wait)
-		} else {
-			c.handle(ctx, queue, key)
+		default:
+			c.handle(writing, queue, key)
 		}
 		queue.Done(key)
 	}
