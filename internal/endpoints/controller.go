@@ -154,16 +154,18 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	all := c.watch.everything()
 	c.looks.begin(time.Now(), all)
 	for key := range all {
+		c.paces.look(key)
 		queue.Add(key)
 	}
 	return queue
 }
 
-// look has a Service looked at, because what was written for it may have been changed.
-func (c *Controller) look(key types.NamespacedName) {
+// look has a Service looked at if it was not this controller that gave one of its objects the version that it has; "": it is gone.
+func (c *Controller) look(key types.NamespacedName, what object, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.queue != nil {
+		c.expected.hear(key, what, version)
 		c.queue.Add(key)
 	}
 }
@@ -198,12 +200,14 @@ func (c *Controller) work(ctx, writing context.Context, queue workqueue.TypedRat
 		if shutdown {
 			return
 		}
-		wait := c.paces.due(key, time.Now())
-		switch {
+		if c.expected.foreign(key) {
+			c.paces.look(key)
+		}
+		switch wait, wanted := c.paces.due(key, time.Now()); {
 		case ctx.Err() != nil: // what is queued is the next one's
 		case wait > 0:
 			queue.AddAfter(key, wait)
-		default:
+		case wanted:
 			c.handle(writing, queue, key)
 		}
 		queue.Done(key)
@@ -222,7 +226,7 @@ func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimiti
 			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took", took.time.Round(time.Millisecond))
 		}
 	case errors.Is(err, errStale):
-		// The event that brings the cache up to date queues the key again; this is for the case that it never comes.
+		// It is still wanted, and the event that brings the cache up to date queues it; this is for the case that none ever does.
 		c.metrics.syncs.WithLabelValues(resultStale).Inc()
 		queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:

@@ -22,47 +22,100 @@ const (
 // object names one written object: the kind and its name.
 type object struct{ kind, name string }
 
-// expectation is a state that a write of ours has ended: while the cache shows it, the cache is behind.
+// expectation is a write of ours that the cache has not shown yet. Versions are resourceVersions; "" is the state of not being there.
 type expectation struct {
-	superseded string // resourceVersion; "" is the state of not being there
+	superseded string // what the write has ended: while the cache shows it, the cache is behind
+	written    string // what it made of it
 	expires    time.Time
 }
 
-// expectations remember, for each Service, what its cached objects should no longer look like.
+// echoes are what is known of the objects of one Service: what our writes made of them, and what events made known of them.
+type echoes struct {
+	writes map[object]expectation
+	heard  map[object]string // versions that no write of ours is known to have made
+}
+
+// expectations remember, for each Service, what its cached objects should no longer look like, and tell the echo of a write of our own
+// from what somebody else did: only that is a reason to look again.
 type expectations struct {
 	mu    sync.Mutex // protects byKey
-	byKey map[types.NamespacedName]map[object]expectation
+	byKey map[types.NamespacedName]*echoes
 }
 
 func newExpectations() *expectations {
-	return &expectations{byKey: map[types.NamespacedName]map[object]expectation{}}
+	return &expectations{byKey: map[types.NamespacedName]*echoes{}}
 }
 
-// wrote records that what had resourceVersion superseded ("" if it was created) has been written since.
-func (e *expectations) wrote(key types.NamespacedName, what object, superseded string) {
+// of are the echoes of a Service; e.mu is held.
+func (e *expectations) of(key types.NamespacedName) *echoes {
+	if e.byKey[key] == nil {
+		e.byKey[key] = &echoes{map[object]expectation{}, map[object]string{}}
+	}
+	return e.byKey[key]
+}
+
+// drop forgets what has nothing in it; e.mu is held.
+func (e *expectations) drop(key types.NamespacedName) {
+	if o := e.byKey[key]; o != nil && len(o.writes)+len(o.heard) == 0 {
+		delete(e.byKey, key)
+	}
+}
+
+// wrote records that what had version superseded and has version written by now.
+func (e *expectations) wrote(key types.NamespacedName, what object, superseded, written string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.byKey[key] == nil {
-		e.byKey[key] = map[object]expectation{}
+	o := e.of(key)
+	if version, ok := o.heard[what]; ok && version == written { // the event was faster than the answer, and the cache has it
+		delete(o.heard, what)
+		e.drop(key)
+		return
 	}
-	e.byKey[key][what] = expectation{superseded, time.Now().Add(expectationLife)}
+	o.writes[what] = expectation{superseded, written, time.Now().Add(expectationLife)}
 }
 
-// stale says whether the cache, asked for an object's resourceVersion ("" if it has none), shows any state that has ended. What it
-// shows as expected is forgotten.
+// hear records an event: the cache shows a version of what.
+func (e *expectations) hear(key types.NamespacedName, what object, version string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.of(key)
+	if x, ok := o.writes[what]; ok && x.written == version && time.Now().Before(x.expires) {
+		delete(o.writes, what)
+		e.drop(key)
+		return
+	}
+	o.heard[what] = version
+}
+
+// foreign says whether anything was heard that is not known as an echo, and takes it for told. It is to be asked while no write is under
+// way, for the answer of a write may come after its event.
+func (e *expectations) foreign(key types.NamespacedName) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o := e.byKey[key]
+	if o == nil || len(o.heard) == 0 {
+		return false
+	}
+	clear(o.heard)
+	e.drop(key)
+	return true
+}
+
+// stale says whether the cache, asked for an object's version, shows any state that has ended.
 func (e *expectations) stale(key types.NamespacedName, cached func(object) string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.byKey[key] == nil {
+		return false
+	}
 	behind := false
-	for what, x := range e.byKey[key] {
-		if cached(what) == x.superseded && time.Now().Before(x.expires) {
+	for what, x := range e.byKey[key].writes {
+		if !time.Now().Before(x.expires) {
+			delete(e.byKey[key].writes, what)
+		} else if cached(what) == x.superseded {
 			behind = true
-			continue
 		}
-		delete(e.byKey[key], what)
 	}
-	if len(e.byKey[key]) == 0 {
-		delete(e.byKey, key)
-	}
+	e.drop(key)
 	return behind
 }

@@ -10,12 +10,12 @@ import (
 const (
 	// lull is how long a storm of changes must have paused to count as over.
 	lull = 10 * time.Millisecond
-	// longest is how long a change waits at most for others to be written with.
+	// longest is how long a change waits at most for others to be written with. A Service without a change for as long is quiet.
 	longest = 100 * time.Millisecond
 )
 
 // pace decides when the changes of one Service are written: the first one after quiet at once, and those of a storm together. A storm is
-// when changes come faster than they are written, so that two or more are waiting; it ends with a write that has but one to tell.
+// when changes come faster than they are written, so that two or more are waiting; it ends with a write that has but one to tell, or with quiet.
 //
 // Of a large Service each write costs thousands of bytes for every watcher: many changes of it are to be few writes, and still no change is
 // to wait for a fixed time. It is pure: the time comes from outside.
@@ -23,6 +23,7 @@ type pace struct {
 	waiting     int // changes that are not written
 	first, last time.Time
 	storm       bool
+	look        bool      // the Service is to be looked at, though nothing behind it is known to have changed
 	trigger     time.Time // when the first of what is waiting happened, as far as it tells; zero: none does
 }
 
@@ -30,6 +31,7 @@ type pace struct {
 func (p *pace) change(now, trigger time.Time) {
 	if p.waiting == 0 {
 		p.first = now
+		p.storm = p.storm && now.Sub(p.last) < longest
 	}
 	p.waiting++
 	p.last = now
@@ -63,15 +65,18 @@ type batch struct {
 // take says that what is waiting is written now.
 func (p *pace) take() batch {
 	b := batch{p.waiting, p.trigger}
-	p.waiting, p.trigger = 0, time.Time{}
+	p.waiting, p.look, p.trigger = 0, false, time.Time{}
 	if b.changes > 0 {
 		p.storm = b.changes > 1
 	}
 	return b
 }
 
+// wanted says whether there is any reason to look at the Service.
+func (p *pace) wanted() bool { return p.waiting > 0 || p.look }
+
 // idle says that nothing is lost if p is forgotten.
-func (p *pace) idle() bool { return p.waiting == 0 && !p.storm && p.trigger.IsZero() }
+func (p *pace) idle() bool { return !p.wanted() && !p.storm }
 
 // paces holds those of all Services that are not idle.
 type paces struct {
@@ -101,35 +106,56 @@ func (p *paces) of(key types.NamespacedName) *pace {
 	return p.byKey[key]
 }
 
-// failed says that a batch was not written: whenever it is, it still happened then.
-func (p *paces) failed(key types.NamespacedName, b batch) {
-	if b.trigger.IsZero() {
-		return
-	}
+// look says that a Service is to be looked at, at once: what was written for it may have been changed.
+func (p *paces) look(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.of(key).cause(b.trigger)
+	p.of(key).look = true
 }
 
-func (p *paces) due(key types.NamespacedName, now time.Time) time.Duration {
+// failed says that a batch was not written: it is still to be, and whenever it is, it still happened then.
+func (p *paces) failed(key types.NamespacedName, b batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := p.of(key)
+	one.look = true
+	one.cause(b.trigger)
+}
+
+// forget says that there is no such Service any more: what is still to be told of it will be, but its storm is over.
+func (p *paces) forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.byKey[key]; one != nil {
-		return one.due(now)
+		one.storm = false
+		p.drop(key)
 	}
-	return 0
+}
+
+// drop forgets the pace of a Service if it is idle; p.mu is held.
+func (p *paces) drop(key types.NamespacedName) {
+	if p.byKey[key].idle() {
+		delete(p.byKey, key)
+	}
+}
+
+// due is how long to wait before a Service is looked at; false if there is no reason to.
+func (p *paces) due(key types.NamespacedName, now time.Time) (time.Duration, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one := p.byKey[key]; one != nil {
+		return one.due(now), one.wanted()
+	}
+	return 0, false
 }
 
 func (p *paces) take(key types.NamespacedName) batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one := p.byKey[key]
-	if one == nil {
+	if p.byKey[key] == nil {
 		return batch{}
 	}
-	b := one.take()
-	if one.idle() {
-		delete(p.byKey, key)
-	}
+	b := p.byKey[key].take()
+	p.drop(key)
 	return b
 }

@@ -27,6 +27,8 @@ func TestPace(t *testing.T) {
 		"a write with one change ends the storm":      {{0, 2, 2, 0}, {11, 1, 1, 0}, {12, 1, 0, 0}},
 		"a look at what was written ends no storm":    {{0, 2, 2, 0}, {1, 0, 0, 0}, {2, 1, 0, 10}},
 		"what comes during a write waits for its own": {{0, 1, 1, 0}, {2, 3, 0, 10}, {12, 0, 3, 0}},
+		"the first change after a storm's quiet":      {{0, 2, 2, 0}, {99, 0, 0, 0}, {100, 1, 1, 0}},
+		"a storm that goes on is never quiet":         {{0, 2, 2, 0}, {60, 2, 2, 0}, {120, 1, 0, 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p pace
@@ -48,28 +50,43 @@ func TestPace(t *testing.T) {
 }
 
 func TestPacesForgetTheIdle(t *testing.T) {
-	p := newPaces()
+	p, start := newPaces(), time.Unix(0, 0)
 	key := types.NamespacedName{Namespace: "default", Name: "web"}
-	p.change(key, time.Unix(0, 0), time.Time{})
-	if got := p.take(key).changes; got != 1 {
-		t.Errorf("the write merges %d changes, want 1", got)
+	due := func(what string, want time.Duration, wanted bool) {
+		t.Helper()
+		if wait, is := p.due(key, start); wait != want || is != wanted {
+			t.Errorf("%s: it is wanted %v in %s, want %v in %s", what, is, wait, wanted, want)
+		}
 	}
-	if len(p.byKey) != 0 {
-		t.Error("a Service that is quiet is still remembered")
+	due("at first", 0, false)
+	p.change(key, start, time.Time{})
+	due("after a change", 0, true)
+	if got := p.take(key).changes; got != 1 || len(p.byKey) != 0 {
+		t.Errorf("the write merges %d changes, want 1; and %d Services are remembered", got, len(p.byKey))
 	}
 	if got := p.take(key).changes; got != 0 {
 		t.Errorf("a write without a change merges %d", got)
 	}
+	p.look(key)
+	due("to be looked at", 0, true)
+	p.failed(key, p.take(key))
+	due("after a failure", 0, true)
+	p.take(key)
+	due("after a look", 0, false)
 	for range 2 {
-		p.change(key, time.Unix(0, 0), time.Time{})
+		p.change(key, start, time.Time{})
 	}
-	if got := p.due(key, time.Unix(0, 0)); got != lull {
-		t.Errorf("two changes wait %s, want %s", got, lull)
+	due("with two changes", lull, true)
+	p.forget(key)
+	due("though it is gone", lull, true) // that it is, is a change that is to be seen to
+	p.take(key)
+	p.forget(key)
+	if len(p.byKey) != 0 {
+		t.Error("a Service that is gone is still remembered")
 	}
+	p.look(key)
 	p.reset()
-	if got := p.due(key, time.Unix(0, 0)); got != 0 {
-		t.Errorf("after a reset the wait is %s", got)
-	}
+	due("after a reset", 0, false)
 }
 
 // The first trigger of a batch is its own, also if the batch fails at first.

@@ -51,6 +51,9 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 		c.paces.failed(key, batch)
 		return err
 	}
+	if svc == nil {
+		c.paces.forget(key)
+	}
 	return nil
 }
 

@@ -27,6 +27,9 @@ const (
 // changed is told that what is behind a Service may have changed, at trigger if that is known.
 type changed func(service types.NamespacedName, trigger time.Time)
 
+// look is told what version an object that is kept here, or may be, has by now; "": it is gone.
+type look func(service types.NamespacedName, what object, version string)
+
 // watch is what the controller sees of the API. Whatever it hears, it only says which Service to look at.
 type watch struct {
 	factory   informers.SharedInformerFactory
@@ -39,7 +42,7 @@ type watch struct {
 	broken    error // what kept the informers from being set up
 
 	changed changed
-	look    func(types.NamespacedName) // what was written for a Service may have been changed
+	look    look
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -49,7 +52,7 @@ type watch struct {
 	topology *membership.Topology
 }
 
-func newWatch(client kubernetes.Interface, changed changed, look func(types.NamespacedName)) *watch {
+func newWatch(client kubernetes.Interface, changed changed, look look) *watch {
 	w := &watch{
 		changed: changed, look: look,
 		index: membership.NewIndex(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
@@ -64,7 +67,7 @@ func newWatch(client kubernetes.Interface, changed changed, look func(types.Name
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
 		on(w, core.Nodes().Informer(), w.nodeChanged),
-		on(w, core.Endpoints().Informer(), func(before, after *v1.Endpoints) { w.look(keyOf(either(before, after))) }),
+		on(w, core.Endpoints().Informer(), w.endpointsChanged),
 		on(w, slices, w.sliceChanged),
 	)
 	w.services, w.endpoints = core.Services().Lister(), core.Endpoints().Lister()
@@ -212,18 +215,39 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	}
 }
 
-// sliceChanged looks at the Service of a slice that is, or was, kept here.
+// endpointsChanged looks at the Service of that name, also if a person wrote them: they may have to be mirrored.
+func (w *watch) endpointsChanged(before, after *v1.Endpoints) {
+	key, version := keyOf(either(before, after)), ""
+	if after != nil {
+		version = after.ResourceVersion
+	}
+	w.look(key, object{kindEndpoints, key.Name}, version)
+}
+
+// sliceChanged looks at the Service of a slice that is kept here, and at that of which it was.
 func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
-	for _, s := range []*discovery.EndpointSlice{before, after} {
-		if s != nil && keptHere(s) && s.Labels[discovery.LabelServiceName] != "" {
-			w.look(ownerOf(s))
-		}
+	what, version := object{kindSlice, either(before, after).Name}, ""
+	if after != nil {
+		version = after.ResourceVersion
+	}
+	was, is := keptFor(before), keptFor(after)
+	if was != nil {
+		w.look(*was, what, version)
+	}
+	if is != nil && (was == nil || *was != *is) {
+		w.look(*is, what, version)
 	}
 }
 
-// ownerOf is the Service, or the Endpoints written by hand, that a slice belongs to.
-func ownerOf(s *discovery.EndpointSlice) types.NamespacedName {
-	return types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
+// keptFor is the Service, or the Endpoints written by hand, that a slice is kept here for; nil if there is none.
+func keptFor(s *discovery.EndpointSlice) *types.NamespacedName {
+	if s == nil || s.Labels[discovery.LabelServiceName] == "" {
+		return nil
+	}
+	if by := s.Labels[discovery.LabelManagedBy]; by != membership.SliceManagedBy && by != membership.MirrorManagedBy {
+		return nil
+	}
+	return &types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
 }
 
 // everything is all that there may be anything to do for: Services, and what may be left of ones that are gone.
@@ -235,16 +259,11 @@ func (w *watch) everything() map[types.NamespacedName]bool {
 		}
 	}
 	for _, obj := range w.slices.List() {
-		if s := obj.(*discovery.EndpointSlice); keptHere(s) && s.Labels[discovery.LabelServiceName] != "" {
-			all[ownerOf(s)] = true
+		if key := keptFor(obj.(*discovery.EndpointSlice)); key != nil {
+			all[*key] = true
 		}
 	}
 	return all
-}
-
-func keptHere(s *discovery.EndpointSlice) bool {
-	by := s.Labels[discovery.LabelManagedBy]
-	return by == membership.SliceManagedBy || by == membership.MirrorManagedBy
 }
 
 // slicesOf are the slices of a Service that by keeps.

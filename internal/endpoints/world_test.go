@@ -25,10 +25,11 @@ import (
 
 // world is a real API server with a running controller.
 type world struct {
-	t      *testing.T
-	server *apitest.Server
-	client *kubernetes.Clientset
-	stop   func() // the controller
+	t          *testing.T
+	server     *apitest.Server
+	client     *kubernetes.Clientset
+	controller *endpoints.Controller
+	stop       func() // the controller
 }
 
 func newWorld(t *testing.T) *world {
@@ -43,6 +44,7 @@ func (w *world) startController(which ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which, Log: slog.New(slog.DiscardHandler)})
+	w.controller = c
 	go func() { done <- c.Run(ctx) }()
 	stopped := false
 	w.stop = func() {

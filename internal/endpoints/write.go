@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
-	discovery "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -87,14 +86,14 @@ func deleteExactly(obj metav1.Object) metav1.DeleteOptions {
 
 // settled records a write that went through, from one state to another (nil: not there), and forgives one that is no longer needed.
 func (c *Controller) settled(key types.NamespacedName, what object, from, to metav1.Object, err error) error {
-	if isNamespaceEnding(err) {
+	if isNamespaceEnding(err) || to == nil && apierrors.IsNotFound(err) { // gone is what it was to be
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if was := versionOf(from); versionOf(to) != was { // a write that changed nothing brings no event either
-		c.expected.wrote(key, what, was)
+	if was, is := versionOf(from), versionOf(to); is != was { // a write that changed nothing brings no event either
+		c.expected.wrote(key, what, was, is)
 		c.looks.wrote()
 		c.metrics.wrote(what.kind, from, to)
 	}
@@ -124,17 +123,10 @@ func (c *Controller) writeSlices(ctx context.Context, key types.NamespacedName, 
 		}
 	}
 	for _, s := range plan.Delete {
-		if err := c.deleteSlice(ctx, key, s); err != nil {
+		err := api.Delete(ctx, s.Name, deleteExactly(s))
+		if err := c.settled(key, object{kindSlice, s.Name}, s, nil, err); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (c *Controller) deleteSlice(ctx context.Context, key types.NamespacedName, s *discovery.EndpointSlice) error {
-	err := c.client.DiscoveryV1().EndpointSlices(key.Namespace).Delete(ctx, s.Name, deleteExactly(s))
-	if apierrors.IsNotFound(err) {
-		return nil // gone is what it was to be
-	}
-	return c.settled(key, object{kindSlice, s.Name}, s, nil, err)
 }
