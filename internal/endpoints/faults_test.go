@@ -39,6 +39,7 @@ type faults struct {
 	weather  weather
 	turn     int           // operations done
 	turned   chan struct{} // closed at the next one
+	hurry    int           // controllers that are being stopped, and wait for what they have sent
 	underWay int           // writes that are sent or will be
 	settled  chan struct{} // closed when underWay falls to 0, and made anew
 	writes   []string      // all that went through: the method and path
@@ -90,14 +91,26 @@ func (f *faults) draw(n int) int {
 	return f.rng.IntN(n)
 }
 
-// hold waits for up to 20 operations, for fair weather, or for the end of ctx.
-func (f *faults) hold(ctx context.Context) {
+// stopping lets what a controller waits for go on while it is stopped: the author waits for that, so no operation would free it.
+func (f *faults) stopping(stop func()) {
+	f.mu.Lock()
+	f.hurry++
+	f.mu.Unlock()
+	f.next()
+	stop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hurry--
+}
+
+// hold waits for up to 20 operations, for fair weather, or for the end of ctx; and if somebody waits for it, until that one is to stop.
+func (f *faults) hold(ctx context.Context, awaited bool) {
 	f.mu.Lock()
 	until := f.turn + 1 + f.rng.IntN(20)
 	f.mu.Unlock()
 	for {
 		f.mu.Lock()
-		turned, over := f.turned, f.turn >= until || f.weather == weather{}
+		turned, over := f.turned, f.turn >= until || f.weather == weather{} || awaited && f.hurry > 0
 		f.mu.Unlock()
 		if over {
 			return
@@ -195,7 +208,7 @@ func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
 		go l.later(req.Clone(context.WithoutCancel(req.Context())), body)
 		return nil, errAnswerLost
 	case l.hits(func(w weather) int { return w.slow }):
-		l.hold(req.Context())
+		l.hold(req.Context(), true)
 	}
 	resp, err := l.write(req, body)
 	if err == nil && l.hits(func(w weather) int { return w.lost }) {
@@ -222,7 +235,7 @@ func (l *line) planted(req *http.Request) bool {
 // later does a write whose sender has been told that it failed.
 func (l *line) later(req *http.Request, body []byte) {
 	defer l.end()
-	l.hold(req.Context())
+	l.hold(req.Context(), false)
 	if resp, err := l.write(req, body); err == nil {
 		resp.Body.Close()
 	}
@@ -283,7 +296,7 @@ func (l *line) read(req *http.Request) (*http.Response, error) {
 		return refusal(req, apierrors.NewResourceExpired("drawn")), nil
 	}
 	if l.hits(func(w weather) int { return w.slow }) {
-		l.hold(req.Context())
+		l.hold(req.Context(), true)
 	}
 	resp, err := l.next.RoundTrip(req)
 	if err != nil || !strings.Contains(req.URL.RawQuery, "watch=true") || resp.StatusCode != http.StatusOK {
@@ -309,7 +322,7 @@ type stream struct {
 // Read implements io.Reader.
 func (s *stream) Read(b []byte) (int, error) {
 	if s.faults.hits(func(w weather) int { return w.stall }) {
-		s.faults.hold(s.ctx)
+		s.faults.hold(s.ctx, true)
 	}
 	n, err := s.ReadCloser.Read(b)
 	s.faults.mu.Lock()

@@ -13,6 +13,7 @@ import (
 // process is what one process of the controller does in a campaign: it watches from its launch on, and works when it is the leader.
 type process struct {
 	t           *testing.T
+	faults      *faults // of the campaign
 	controllers []*endpoints.Controller
 	watching    []*task
 	working     []*task
@@ -57,7 +58,7 @@ func (c *campaign) launch(split bool) *process {
 	if split {
 		shares = [][]string{{endpoints.EndpointsController}, {endpoints.SliceController, endpoints.MirrorController}}
 	}
-	p := &process{t: c.t}
+	p := &process{t: c.t, faults: c.faults}
 	for _, share := range shares {
 		controller := endpoints.New(client, endpoints.Options{Controllers: share, Log: slog.New(slog.DiscardHandler)})
 		p.controllers = append(p.controllers, controller)
@@ -75,13 +76,13 @@ func (p *process) work() {
 
 // rest is the end of its lead.
 func (p *process) rest() {
-	endAll(p.t, p.working)
+	p.faults.stopping(func() { endAll(p.t, p.working) })
 	p.working = nil
 }
 
 func (p *process) end() {
 	p.rest()
-	endAll(p.t, p.watching)
+	p.faults.stopping(func() { endAll(p.t, p.watching) })
 	p.watching = nil
 }
 
