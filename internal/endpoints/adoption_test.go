@@ -33,6 +33,9 @@ func TestAdoption(t *testing.T) {
 	c.stop()
 	before := c.read()
 	for _, svc := range before.selecting() {
+		if membership.Proportional(svc) { // the library writes the slices of such a Service again, even with what they say
+			continue
+		}
 		s, svc := before.settled(svc, missingNodes())
 		if err := upstream(c.client, s, svc); err != nil {
 			t.Errorf("handing %s back: %v", svc.Name, err)
