@@ -21,7 +21,7 @@ func TestAdoption(t *testing.T) {
 	c.fillAsUpstream()
 	c.start()
 	c.through()
-	if writes := c.faults.written(0); len(writes) != 2 {
+	if writes := c.faults.written(c.leader.name); len(writes) != 2 {
 		t.Fatalf("taking over took %d writes, want those of the Endpoints and the slice of the last Service:\n%s", len(writes), strings.Join(writes, "\n"))
 	}
 	for number := range 200 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ type faults struct {
 	hurry    int           // controllers that are being stopped, and wait for what they have sent
 	underWay int           // writes that are sent or will be
 	settled  chan struct{} // closed when underWay falls to 0, and made anew
-	writes   []string      // all that went through: the method and path
+	writes   []string      // all that went through: the process, the method and the path
 	idle     []string      // those that changed nothing
 	streams  map[*stream]bool
 	drop     func(*http.Request) bool // writes to answer with 200 and not to do: what a test of the test plants
@@ -149,11 +150,11 @@ func (f *faults) quiet() <-chan struct{} {
 	return f.settled
 }
 
-// written are the writes that went through since there were n of them.
-func (f *faults) written(n int) []string {
+// written are the writes of a process that went through.
+func (f *faults) written(by string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]string(nil), f.writes[n:]...)
+	return slices.DeleteFunc(slices.Clone(f.writes), func(what string) bool { return !strings.HasPrefix(what, by+" ") })
 }
 
 // cut ends some of the watches, between two events or within one.
@@ -254,7 +255,7 @@ func (l *line) write(req *http.Request, body []byte) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(got))
-	what := req.Method + " " + req.URL.Path
+	what := req.UserAgent() + " " + req.Method + " " + req.URL.Path
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writes = append(l.writes, what)

@@ -2,6 +2,7 @@ package endpoints_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 // process is what one process of the controller does in a campaign: it watches from its launch on, and works when it is the leader.
 type process struct {
 	t           *testing.T
+	name        string  // by which its requests are known
 	faults      *faults // of the campaign
 	controllers []*endpoints.Controller
 	watching    []*task
@@ -50,6 +52,8 @@ func (c *campaign) launch(split bool) *process {
 	c.t.Helper()
 	config := c.server.ClientConfig(apiserver.UserController)
 	config.Wrap(c.faults.around)
+	c.launched++
+	config.UserAgent = fmt.Sprintf("process-%d", c.launched)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		c.t.Fatal(err)
@@ -58,7 +62,7 @@ func (c *campaign) launch(split bool) *process {
 	if split {
 		shares = [][]string{{endpoints.EndpointsController}, {endpoints.SliceController, endpoints.MirrorController}}
 	}
-	p := &process{t: c.t, faults: c.faults}
+	p := &process{t: c.t, name: config.UserAgent, faults: c.faults}
 	for _, share := range shares {
 		controller := endpoints.New(client, endpoints.Options{Controllers: share, Log: slog.New(slog.DiscardHandler)})
 		p.controllers = append(p.controllers, controller)
