@@ -130,7 +130,7 @@ func (s portSpec) choose(kind Kind) (inside, outside Pool) {
 	}
 	local := s.svc.Spec.ExternalTrafficPolicy == v1.ServiceExternalTrafficPolicyLocal
 	inside, outside = s.pools.cluster, s.pools.pick(local)
-	inside.SNAT, outside.SNAT = true, !local
+	outside.SNAT = !local
 	return inside, outside
 }
 

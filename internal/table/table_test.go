@@ -154,3 +154,25 @@ func TestArrivalOrderLeavesNoTrace(t *testing.T) {
 		t.Errorf("%d owned, %d lost; 40 Services claim 40 addresses alone and 7 together", owned, lost)
 	}
 }
+
+func TestHides(t *testing.T) {
+	client, here, there := netip.MustParseAddr("192.0.2.7"), Backend{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Local: true}, Backend{Addr: netip.MustParseAddrPort("10.0.1.1:80")}
+	for _, c := range []struct {
+		name string
+		snat bool
+		from netip.Addr
+		to   Backend
+		want bool
+	}{
+		{"the way back leads through this node anyway", true, client, here, false},
+		{"the way back would lead past this node", true, client, there, true},
+		{"the client's address is to be kept", false, client, there, false},
+		{"a backend that asks itself", false, here.Addr.Addr(), here, true},
+		{"a backend that asks itself, elsewhere", false, there.Addr.Addr(), there, true},
+		{"a client that is not known", false, netip.Addr{}, there, false},
+	} {
+		if got := (Pool{SNAT: c.snat}).Hides(Origin{Addr: c.from}, c.to); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

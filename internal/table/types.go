@@ -152,7 +152,7 @@ func (f Frontend) Allows(a netip.Addr) bool {
 type Pool struct {
 	Backends []Backend // sorted by address, distinct
 	Empty    Action    // what happens while Backends is empty
-	SNAT     bool      // the backend must see an address of this node, else its answer would take another way
+	SNAT     bool      // the answer of a backend elsewhere would take another way; see Hides
 	Why      Reason    // why these backends, or why none
 }
 
@@ -164,6 +164,14 @@ func (p Pool) Equal(o Pool) bool {
 // Find is the place of the backend with address a, or false.
 func (p Pool) Find(a netip.AddrPort) (int, bool) {
 	return slices.BinarySearchFunc(p.Backends, a, func(b Backend, a netip.AddrPort) int { return b.Addr.Compare(a) })
+}
+
+// Hides reports whether backend b of p must see an address of this node in place of the client's, because its answer would
+// not come back through this node otherwise: a client that is the backend itself would answer itself, and a backend
+// elsewhere would answer a client elsewhere directly. A backend on this node answers through it, so it sees who asks, with
+// every traffic policy. A connection from the node itself has an address of the node either way.
+func (p Pool) Hides(from Origin, b Backend) bool {
+	return from.Addr.IsValid() && from.Addr.Unmap() == b.Addr.Addr() || p.SNAT && !b.Local
 }
 
 // A Backend is one endpoint of a pool.
