@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/table", "internal/loop"},
 	"internal/proxy/userspace": {"internal/table", "internal/proxy"},
+	"internal/proxy/nft":       {"internal/table", "internal/proxy"},
 	"internal/proxy/proxytest": {"internal/table", "internal/proxy"},
 	"internal/node":            {"internal/health"},
 	"internal/apiserver": {

@@ -1,0 +1,287 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/table"
+)
+
+// Options are what a Backend needs to know. The zero Options are enough for a host without Pods of its own.
+type Options struct {
+	Pods []netip.Prefix // where the Pods of this node have their addresses: what they send starts on this node
+	Log  *slog.Logger   // nil: no logs
+}
+
+// A Backend keeps the kernel's tables equal to a table.Table. It implements proxy.Backend.
+type Backend struct {
+	opts   Options
+	socket *socket
+	lock   *hostLock
+	// listener hears of what others do to the tables. It belongs to Watch.
+	listener *socket
+
+	// What follows says what the kernel holds. doubt means that it has to be read first.
+	doubt     bool
+	skeletons map[family]*skeleton
+	applied   map[table.Name]*applied
+	refs      map[key]int // how many Services want a shared element
+	written   int         // elements, since New
+}
+
+// applied is what the kernel holds for one Service.
+type applied struct {
+	frontends []table.Frontend
+	places    []place
+}
+
+// New makes a Backend for the network namespace of the calling thread. The table that is there, if any, stays as it is until
+// the first Sync. The error says that the kernel does not let us (EPERM), or that another process holds this host's Services.
+func New(opts Options) (*Backend, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	lock, err := lockHost()
+	if err != nil {
+		return nil, err
+	}
+	s, err := openSocket()
+	if err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	listener, err := listen(s)
+	if err != nil {
+		return nil, errors.Join(err, s.close(), lock.release())
+	}
+	b := &Backend{opts: opts, socket: s, lock: lock, listener: listener, doubt: true}
+	if err := b.probe(); err != nil {
+		return nil, errors.Join(err, b.Leave())
+	}
+	return b, nil
+}
+
+// probe asks for something that only those may see who may program the tables.
+func (b *Backend) probe() error {
+	if _, err := b.socket.read(ip4); err != nil {
+		return fmt.Errorf("the kernel does not let this process program nftables: %w", err)
+	}
+	return nil
+}
+
+// Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means that the
+// kernel is read and compared as a whole. It implements proxy.Backend.
+func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+	if b.socket == nil {
+		return errors.New("the nftables backend has been closed")
+	}
+	if changed != nil && !b.doubt {
+		err := b.update(t, changed)
+		if err == nil || !stale(err) {
+			return err
+		}
+		b.opts.Log.WarnContext(ctx, "the kernel's table is not as it was left, reading it", "error", err)
+	}
+	return b.renew(ctx, t)
+}
+
+// stale reports whether err means that the kernel holds something else than thought.
+func stale(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY)
+}
+
+// update writes what differs for the Services named.
+func (b *Backend) update(t *table.Table, changed []table.Name) error {
+	w := newWriter(b.socket)
+	var next []change
+	for _, name := range changed {
+		c := b.prepare(name, t.Of(name))
+		next = append(next, c)
+		if err := b.write(w, c); err != nil {
+			b.doubt = true
+			return err
+		}
+	}
+	if err := w.flush(); err != nil {
+		b.doubt = true
+		return err
+	}
+	b.written += w.written
+	var errs []error
+	for _, c := range next {
+		errs = append(errs, c.errs...)
+		if err := w.failed[c.name]; err != nil {
+			b.doubt = true // others may have counted on what they share with it
+			errs = append(errs, c.refused(err))
+			continue
+		}
+		b.settle(c)
+	}
+	return errors.Join(errs...)
+}
+
+// A change is one Service on its way into the kernel.
+type change struct {
+	name      table.Name
+	frontends []table.Frontend
+	compiled
+	ops []op
+}
+
+// refused says that nothing of the Service's change was applied.
+func (c change) refused(err error) error {
+	f := &table.FrontendError{Service: c.name, Err: err}
+	if len(c.frontends) > 0 {
+		f.Key, f.Service = c.frontends[0].Key, c.frontends[0].Service
+	}
+	return f
+}
+
+// prepare finds what has to be done for a Service.
+func (b *Backend) prepare(name table.Name, frontends []table.Frontend) change {
+	old := b.applied[name]
+	if old == nil {
+		old = &applied{}
+	}
+	c := change{name: name, frontends: frontends, compiled: compile(frontends, old.places)}
+	c.ops = b.count(diff(compile(old.frontends, old.places).elements, c.elements))
+	return c
+}
+
+// count drops the ops about shared elements that other Services want too, and notes who wants them.
+func (b *Backend) count(ops []op) []op {
+	return slices.DeleteFunc(ops, func(o op) bool {
+		if !o.shared() {
+			return false
+		}
+		if o.verb == add {
+			b.refs[o.key]++
+			return b.refs[o.key] > 1
+		}
+		b.refs[o.key]--
+		if b.refs[o.key] > 0 {
+			return true
+		}
+		delete(b.refs, o.key)
+		return false
+	})
+}
+
+// write hands a change to w, after the chains it needs.
+func (b *Backend) write(w *writer, c change) error {
+	for _, f := range families {
+		if k := b.skeletons[f]; k != nil && c.uses(f) {
+			for _, m := range k.grow(c.classes) {
+				w.message(m)
+			}
+		}
+	}
+	return w.service(c.name, c.ops)
+}
+
+func (c change) uses(f family) bool {
+	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends, func(one table.Frontend) bool { return familyOf(one.Addr) == f })
+}
+
+func (b *Backend) settle(c change) {
+	if len(c.frontends) == 0 {
+		delete(b.applied, c.name)
+		return
+	}
+	b.applied[c.name] = &applied{c.frontends, c.places}
+}
+
+// renew reads what the kernel holds and writes what differs.
+func (b *Backend) renew(ctx context.Context, t *table.Table) error {
+	b.doubt = true
+	b.skeletons, b.applied, b.refs = map[family]*skeleton{}, map[table.Name]*applied{}, map[key]int{}
+	have := newKernel()
+	for _, f := range families {
+		k, err := b.socket.raise(f)
+		if err != nil {
+			return err
+		}
+		b.skeletons[f] = k
+		if err := b.socket.readElements(f, k, have); err != nil {
+			return err
+		}
+	}
+	return b.replace(ctx, t, have)
+}
+
+// replace writes all that differs from have, and removes the rest of it.
+func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) error {
+	w := newWriter(b.socket)
+	var errs []error
+	var all []change
+	b.writePods(w, have)
+	for _, name := range t.Services() {
+		frontends := t.Of(name)
+		c := change{name: name, frontends: frontends, compiled: compile(frontends, have.places(frontends))}
+		c.ops = have.differs(c.elements, b.refs)
+		c.elements = nil // there may be very many Services
+		if err := b.write(w, c); err != nil {
+			return err
+		}
+		c.ops = nil
+		all = append(all, c)
+	}
+	if err := errors.Join(w.service(table.Name{}, have.leftover()), w.flush()); err != nil {
+		return err
+	}
+	b.written += w.written
+	b.doubt = len(w.failed) > 0
+	for _, c := range all {
+		errs = append(errs, c.errs...)
+		if err := w.failed[c.name]; err != nil {
+			errs = append(errs, c.refused(err))
+			continue
+		}
+		b.settle(c)
+	}
+	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written", w.written)
+	return errors.Join(errs...)
+}
+
+// writePods makes the set of the Pods' addresses what the options say.
+func (b *Backend) writePods(w *writer, have *kernel) {
+	for _, f := range families {
+		var want []op
+		for _, p := range b.opts.Pods {
+			if familyOf(p.Addr()) == f {
+				want = append(want, op{add, element{key: key{set: setID{kind: pods}, from: p.Masked()}}})
+			}
+		}
+		same := slices.EqualFunc(want, have.pods[f], func(o op, p netip.Prefix) bool { return o.from == p })
+		if same {
+			continue
+		}
+		w.message(f.flushSet(setID{kind: pods}))
+		if len(want) > 0 {
+			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, table.Name{}, want))
+		}
+	}
+}
+
+// Leave ends the work and leaves the kernel as it is: connections go on, until somebody removes the table.
+func (b *Backend) Leave() error {
+	if b.socket == nil {
+		return nil
+	}
+	err := errors.Join(b.socket.close(), b.listener.close(), b.lock.release())
+	b.socket = nil
+	return err
+}
+
+// Close removes the tables and ends the work. It implements proxy.Backend.
+func (b *Backend) Close() error {
+	if b.socket == nil {
+		return nil
+	}
+	return errors.Join(b.socket.removeTables(), b.Leave())
+}

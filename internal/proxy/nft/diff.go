@@ -1,0 +1,80 @@
+package nft
+
+import (
+	"cmp"
+	"slices"
+)
+
+// verb is what is done with an element.
+type verb uint8
+
+const (
+	add verb = iota + 1
+	replace
+	remove
+)
+
+// An op is one change of one element. Applied one after another, in any portions, the ops of a Service never lead a
+// connection astray: see rank.
+type op struct {
+	verb verb
+	element
+}
+
+// rank orders the ops of a Service: who may connect before there is anything to connect to, slots before the number that
+// says how many there are, and the reverse for what goes.
+func (o op) rank() int {
+	switch o.set.kind {
+	case services, outsideServices:
+		if o.verb == remove {
+			return 5
+		}
+		return 3
+	case addresses, clusterIPs:
+		if o.verb == remove {
+			return 7
+		}
+		return 4
+	}
+	switch o.verb {
+	case add:
+		return 1
+	case replace:
+		return 2
+	}
+	return 6
+}
+
+// diff lists what leads from the elements had to the elements want, in the order in which it may be done.
+func diff(had, want []element) []op {
+	before := make(map[key]value, len(had))
+	for _, e := range had {
+		before[e.key] = e.value
+	}
+	var ops []op
+	for _, e := range want {
+		old, there := before[e.key]
+		switch {
+		case !there:
+			ops = append(ops, op{add, e})
+		case old != e.value:
+			ops = append(ops, op{replace, e})
+		}
+		delete(before, e.key)
+	}
+	for _, e := range had {
+		if _, left := before[e.key]; left {
+			ops = append(ops, op{remove, e})
+		}
+	}
+	inOrder(ops)
+	return ops
+}
+
+// inOrder sorts ops by rank, and within one so that those of one set stand together.
+func inOrder(ops []op) {
+	slices.SortStableFunc(ops, func(a, b op) int {
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.seconds, b.set.seconds),
+			cmp.Compare(a.verb, b.verb), cmp.Compare(a.family(), b.family()))
+	})
+}

@@ -1,0 +1,107 @@
+package nft
+
+import (
+	"net/netip"
+
+	"viaduct/internal/table"
+)
+
+// kernel is what the kernel holds of elements, in both families. What is looked at is taken out of it, so that what is left
+// in the end belongs to nobody.
+type kernel struct {
+	elements map[key]value
+	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
+	pods     map[family][]netip.Prefix
+}
+
+func newKernel() *kernel {
+	return &kernel{elements: map[key]value{}, seats: map[placeKey][]netip.AddrPort{}, pods: map[family][]netip.Prefix{}}
+}
+
+type placeKey struct {
+	dest    table.Dest
+	outside bool
+}
+
+// readElements reads all elements of the family's sets, except for what packets have written.
+func (s *socket) readElements(f family, k *skeleton, have *kernel) error {
+	sets := fixed()
+	for set := range k.sets {
+		sets = append(sets, set)
+	}
+	for _, set := range sets {
+		switch set.kind {
+		case affinity:
+			continue
+		case pods:
+			ranges, err := s.ranges(f, set)
+			if err != nil {
+				return err
+			}
+			have.pods[f] = ranges
+			continue
+		}
+		if err := s.elements(f, set, have.note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *kernel) note(e element) {
+	h.elements[e.key] = e.value
+	if e.set.kind != backends && e.set.kind != outsideBackends || e.slot > maxSlots {
+		return
+	}
+	at := placeKey{e.dest, e.set.kind == outsideBackends}
+	seats := h.seats[at]
+	for len(seats) <= int(e.slot) {
+		seats = append(seats, netip.AddrPort{})
+	}
+	seats[e.slot] = e.value.to
+	h.seats[at] = seats
+}
+
+// places is who sits behind the frontends now.
+func (h *kernel) places(frontends []table.Frontend) (list []place) {
+	for i := range frontends {
+		d := frontends[i].Dest()
+		for _, outside := range []bool{false, true} {
+			if seats := h.seats[placeKey{d, outside}]; seats != nil {
+				list = append(list, place{d, outside, seats})
+			}
+		}
+	}
+	return list
+}
+
+// differs lists what has to be done for the elements want to be there, in order, and takes them out of what is left. refs
+// counts who wants the shared ones, which only the first has to add.
+func (h *kernel) differs(want []element, refs map[key]int) (ops []op) {
+	for _, e := range want {
+		if e.shared() {
+			if refs[e.key]++; refs[e.key] > 1 {
+				continue
+			}
+		}
+		have, there := h.elements[e.key]
+		delete(h.elements, e.key)
+		switch {
+		case !there:
+			ops = append(ops, op{add, e})
+		case have != e.value:
+			ops = append(ops, op{replace, e})
+		}
+	}
+	inOrder(ops)
+	return ops
+}
+
+// leftover removes what nobody asked for.
+func (h *kernel) leftover() (ops []op) {
+	for k, v := range h.elements {
+		ops = append(ops, op{remove, element{k, v}})
+	}
+	inOrder(ops)
+	return ops
+}

@@ -1,0 +1,256 @@
+package nft
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/table"
+)
+
+// The chains that are always there, besides those of the tree.
+const (
+	chainPrerouting     = "prerouting"
+	chainOutput         = "output"
+	chainPostrouting    = "postrouting"
+	chainServices       = "services"
+	chainOutside        = "outside"
+	chainOutsideClasses = "outside-classes"
+	chainMany           = "many"
+	chainSticky         = "sticky"
+	chainReject         = "reject"
+)
+
+// A chain is one chain with its rules.
+type chain struct {
+	name     string
+	hook     string // of a base chain: prerouting, output or postrouting; empty for others
+	priority int32
+	rules    []rule
+}
+
+// The priorities of kube-proxy and everybody else who redirects: after conntrack, before routing.
+const (
+	priorityDNAT = -100
+	prioritySNAT = 100
+)
+
+// A layout is what the table of a family holds besides elements.
+type layout struct {
+	family family
+	chains []chain // each after those that it leads to, except for the classes that are added on demand
+}
+
+func newLayout(f family) *layout {
+	l := &layout{family: f}
+	l.add(chain{name: chainReject, rules: l.rejecting()})
+	for n := range uint16(treeSlots) {
+		l.add(l.classChain(class{slots: n + 1}))
+	}
+	l.add(chain{name: chainMany}, chain{name: chainSticky}, chain{name: chainOutsideClasses})
+	l.tree(0, smallSlots)
+	l.tree(smallSlots+1, treeSlots)
+	l.add(chain{name: chainServices, rules: l.dispatch()})
+	l.add(chain{name: chainOutside, rules: l.outside()})
+	l.add(
+		chain{name: chainPrerouting, hook: "prerouting", priority: priorityDNAT, rules: l.prerouting()},
+		chain{name: chainOutput, hook: "output", priority: priorityDNAT, rules: l.output()},
+		chain{name: chainPostrouting, hook: "postrouting", priority: prioritySNAT, rules: l.postrouting()},
+	)
+	return l
+}
+
+func (l *layout) add(c ...chain) { l.chains = append(l.chains, c...) }
+
+// rule makes a rule; write writes its expressions.
+func (l *layout) rule(comment string, write func(*asm)) rule {
+	a := asm{family: l.family}
+	write(&a)
+	return rule{comment, a.out}
+}
+
+// prerouting sees what arrives: from elsewhere, or from a Pod of this node.
+func (l *layout) prerouting() []rule {
+	return []rule{
+		l.rule("what has no address of a Service is not ours", notOurs),
+		l.rule("from elsewhere", func(a *asm) { a.saddr(0); a.notIn(setID{kind: pods}, 0); a.jump(chainOutside) }),
+		l.rule("every policy has been applied", func(a *asm) { a.goTo(chainServices) }),
+	}
+}
+
+// output sees what this host itself sends.
+func (l *layout) output() []rule {
+	return []rule{
+		l.rule("what has no address of a Service is not ours", notOurs),
+		l.rule("every policy has been applied", func(a *asm) { a.goTo(chainServices) }),
+	}
+}
+
+func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave() }
+
+// postrouting hides the client where a backend's answer would not find its way back through this node: table.Pool.Hides.
+func (l *layout) postrouting() []rule {
+	w := l.family.words()
+	return []rule{
+		l.rule("not redirected", func(a *asm) {
+			zero := make([]byte, 4)
+			a.ct(0, unix.NFT_CT_STATUS, false)
+			a.mask(0, statusDNAT)
+			a.compareBytes(0, unix.NFT_CMP_EQ, zero)
+			a.leave()
+		}),
+		l.rule("a backend that asks itself", func(a *asm) {
+			a.saddr(0)
+			a.daddr(register(w))
+			a.in(setID{kind: local}, 0)
+			a.masquerade()
+		}),
+		l.rule("a backend here answers through this node", func(a *asm) {
+			a.daddr(0)
+			a.daddr(register(w))
+			a.in(setID{kind: local}, 0)
+			a.leave()
+		}),
+		l.rule("a Pod of this node is answered through it", func(a *asm) { a.saddr(0); a.in(setID{kind: pods}, 0); a.leave() }),
+		l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
+			a.originalDest(0)
+			a.find(setID{kind: services}, 0, register(w+2))
+			a.compare(register(w+2), unix.NFT_CMP_GT, toReject)
+			a.masquerade()
+		}),
+		l.rule("redirected by Viaduct to a backend elsewhere, from outside", func(a *asm) {
+			a.originalDest(0)
+			a.find(setID{kind: outsideServices}, 0, register(w+2))
+			a.compare(register(w+2), unix.NFT_CMP_GT, toReject)
+			a.masquerade()
+		}),
+	}
+}
+
+// smallSlots is where the tree is cut in two: most Services have no more, and find their chain in fewer steps.
+const smallSlots = 8
+
+// dispatch leads the first packet of a connection to its class.
+func (l *layout) dispatch() []rule {
+	by := func(comment string, op uint32, n uint16, to string) rule {
+		return l.rule(comment, func(a *asm) { l.compareSlots(a, services, op, n); a.goTo(to) })
+	}
+	return []rule{
+		l.rule("loadBalancerSourceRanges", func(a *asm) {
+			after := a.dest(0)
+			a.in(setID{kind: restricted}, 0)
+			a.saddr(after)
+			a.notIn(setID{kind: allowed}, 0)
+			a.drop()
+		}),
+		by("few slots", unix.NFT_CMP_LTE, smallSlots, treeName(0, smallSlots)),
+		by("up to the largest of the tree", unix.NFT_CMP_LTE, treeSlots, treeName(smallSlots+1, treeSlots)),
+		by("more slots", unix.NFT_CMP_LTE, maxSlots, chainMany),
+		l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
+			l.compareSlots(a, services, unix.NFT_CMP_EQ, toDrop)
+			a.drop()
+		}),
+		by("clients are remembered", unix.NFT_CMP_GT, stickyBit, chainSticky),
+		l.rule("no port of the Service", func(a *asm) { a.daddr(0); a.in(setID{kind: clusterIPs}, 0); a.goTo(chainReject) }),
+	}
+}
+
+// outside serves what arrives from elsewhere at an address whose traffic policy treats it in another way.
+func (l *layout) outside() []rule {
+	return []rule{
+		l.rule("loadBalancerSourceRanges", func(a *asm) {
+			after := a.dest(0)
+			a.in(setID{kind: restricted}, 0)
+			a.saddr(after)
+			a.notIn(setID{kind: allowed}, 0)
+			a.drop()
+		}),
+		l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
+			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toDrop)
+			a.drop()
+		}),
+		l.rule("nobody can serve", func(a *asm) {
+			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toReject)
+			a.goTo(chainReject)
+		}),
+		l.rule("there is a chain for each number of slots in use", func(a *asm) {
+			a.find(setID{kind: outsideServices}, 0, a.dest(0))
+			a.goTo(chainOutsideClasses)
+		}),
+	}
+}
+
+// compareSlots goes on only if what the map says of the packet's destination compares so with n.
+func (l *layout) compareSlots(a *asm, in kind, op uint32, n uint16) {
+	after := a.dest(0)
+	a.find(setID{kind: in}, 0, after)
+	a.compare(after, op, n)
+}
+
+func treeName(low, high uint16) string { return fmt.Sprintf("slots-%d-%d", low, high) }
+
+// leaf is the chain for Services of exactly n slots.
+func leaf(n uint16) string {
+	if n == toReject {
+		return chainReject
+	}
+	return class{slots: n}.chain()
+}
+
+// tree adds the chains that find the one among low to high by halves. The kernel has no jump table that takes a number
+// from a map, except one that nft cannot list.
+func (l *layout) tree(low, high uint16) string {
+	if low == high {
+		return leaf(low)
+	}
+	middle := (low + high) / 2
+	left, right := l.tree(low, middle), l.tree(middle+1, high)
+	name := treeName(low, high)
+	l.add(chain{name: name, rules: []rule{
+		l.rule(fmt.Sprintf("%d to %d slots", low, middle), func(a *asm) {
+			l.compareSlots(a, services, unix.NFT_CMP_LTE, middle)
+			a.goTo(left)
+		}),
+		l.rule(fmt.Sprintf("%d to %d slots", middle+1, high), func(a *asm) { a.goTo(right) }),
+	}})
+	return name
+}
+
+// rejecting tells a client that nobody serves: TCP by a reset, which every system takes for a refusal at once.
+func (l *layout) rejecting() []rule {
+	code := uint32(3) // ICMP port unreachable, RFC 792
+	if l.family == ip6 {
+		code = 4 // ICMPv6 port unreachable, RFC 4443
+	}
+	return []rule{
+		l.rule("TCP", func(a *asm) { a.isProto(protoNumber(table.TCP)); a.reject(unix.NFT_REJECT_TCP_RST, 0) }),
+		l.rule("the others", func(a *asm) { a.reject(unix.NFT_REJECT_ICMP_UNREACH, code) }),
+	}
+}
+
+// classChain is the chain that draws a slot for the connections of a class.
+func (l *layout) classChain(c class) chain {
+	if c.seconds > 0 {
+		return l.stickyChain(c)
+	}
+	return chain{name: c.chain(), rules: []rule{
+		l.rule(fmt.Sprintf("one of %d", c.slots), func(a *asm) { to := l.draw(a, c); a.dnat(to) }),
+	}}
+}
+
+// draw loads the backend of a slot that it draws, and returns where it is.
+func (l *layout) draw(a *asm, c class) (to register) {
+	to = register(2*l.family.words() + 2)
+	a.draw(a.dest(0), c.slots)
+	a.find(c.backends(), 0, to)
+	return to
+}
+
+// entryRule leads from the class's entry to its chain. Two classes with as many slots and other timeouts lead on to one
+// another: a chain returns when the Service is not in its map.
+func (l *layout) entryRule(c class) rule {
+	return l.rule(c.chain(), func(a *asm) {
+		l.compareSlots(a, c.services().kind, unix.NFT_CMP_EQ, c.verdict())
+		a.jump(c.chain())
+	})
+}

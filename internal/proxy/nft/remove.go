@@ -1,0 +1,55 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Remove removes Viaduct's tables from the network namespace of the calling thread and names those that were there. It fails
+// while a Backend of another process holds them, unless force says that this does not matter.
+func Remove(force bool) (removed []string, err error) {
+	lock, err := lockHost()
+	if err != nil && !force {
+		return nil, err
+	}
+	if err == nil {
+		defer func() { _ = lock.release() }() // nothing depends on it any more
+	}
+	s, err := openSocket()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.close() }() // likewise
+	for _, f := range families {
+		have, err := s.read(f)
+		if err != nil {
+			return removed, err
+		}
+		if !have.exists {
+			continue
+		}
+		if err := s.removeTable(f); err != nil {
+			return removed, err
+		}
+		removed = append(removed, "table "+f.String()+" "+TableName)
+	}
+	return removed, nil
+}
+
+func (s *socket) removeTables() (err error) {
+	for _, f := range families {
+		err = errors.Join(err, s.removeTable(f))
+	}
+	return err
+}
+
+// removeTable removes the table with all that is in it; that there is none is no error.
+func (s *socket) removeTable(f family) error {
+	err := s.commit([]message{f.deleteTable()})
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("removing table %s %s: %w", f, TableName, err)
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/table"
+)
+
+// TableName is the name of Viaduct's table in each family.
+const TableName = "viaduct"
+
+// A family is one of the two nftables families that have a table of ours.
+type family uint8
+
+const (
+	ip4 family = unix.NFPROTO_IPV4
+	ip6 family = unix.NFPROTO_IPV6
+)
+
+var families = [...]family{ip4, ip6}
+
+// String is the family as nft calls it.
+func (f family) String() string {
+	if f == ip6 {
+		return "ip6"
+	}
+	return "ip"
+}
+
+// size is the length of an address, in bytes.
+func (f family) size() int {
+	if f == ip6 {
+		return 16
+	}
+	return 4
+}
+
+func familyOf(a netip.Addr) family {
+	if a.Is6() {
+		return ip6
+	}
+	return ip4
+}
+
+// kind says what the elements of a set or map mean.
+type kind uint8
+
+const (
+	addresses       kind = iota + 1 // every address a Service has
+	clusterIPs                      // those no port of which is anybody else's
+	local                           // backends on this node, each twice: as the source and as the destination of its packets
+	services                        // the number of slots behind an address and port, or what to do without any
+	backends                        // who is in a slot
+	outsideServices                 // services, for connections from elsewhere, where they differ
+	outsideBackends                 // backends, likewise
+	sticky                          // under which identity an address and port remembers its clients; a map for each timeout
+	outsideSticky                   // sticky, for connections from elsewhere, where they differ
+	members                         // which backends an identity has; nobody else's memory counts
+	affinity                        // which backend serves a client; the kernel writes it
+	restricted                      // what not everybody may connect to
+	allowed                         // who may connect to what is restricted
+	pods                            // where the Pods of this node have their addresses
+	kinds                           // how many there are
+)
+
+// A setID is one set or map.
+type setID struct {
+	kind    kind
+	seconds uint32 // the timeout a sticky map is for; 0 for the other kinds
+}
+
+// A field is one part of a key or of the data of an element.
+type field uint8
+
+const (
+	fAddr   field = iota + 1 // of the Dest
+	fProto                   //
+	fPort                    //
+	fSlot                    // a number, in the order of this machine: compared with what numgen draws
+	fAgain                   // the address of the Dest once more
+	fToAddr                  // where a slot leads to, an identity, or a member
+	fToPort                  //
+	fClient                  // the address of a client; in the set allowed, a range of them
+	fSlots                   // a number of slots
+)
+
+// The types by which nft prints a field: an enumeration of its own, stable since it stands in its library's headers.
+const (
+	typeIPv4    = 7
+	typeIPv6    = 8
+	typeProto   = 12
+	typeService = 13
+	typeMark    = 19
+)
+
+// shape is the length and the printed type of one field.
+func (f field) shape(of family) (size int, printed uint32) {
+	switch f {
+	case fProto:
+		return 1, typeProto
+	case fPort, fToPort, fSlots:
+		return 2, typeService
+	case fSlot:
+		return 4, typeMark
+	}
+	if of == ip6 {
+		return 16, typeIPv6
+	}
+	return 4, typeIPv4
+}
+
+// A spec is what a kind of set looks like in the kernel.
+type spec struct {
+	name  string
+	key   []field
+	data  []field // empty: a set
+	flags uint32
+	size  uint32 // the most elements; 0: as many as come
+}
+
+// affinitySize bounds the memory of clients: the kernel demands a bound for what packets write to. With it full, new
+// clients are served without being remembered.
+const affinitySize = 1 << 18
+
+var specs = [kinds]spec{
+	addresses:       {name: "addresses", key: []field{fAddr}},
+	clusterIPs:      {name: "cluster-ips", key: []field{fAddr}},
+	local:           {name: "local", key: []field{fAddr, fAgain}},
+	services:        {name: "services", key: []field{fAddr, fProto, fPort}, data: []field{fSlots}},
+	backends:        {name: "backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr, fToPort}},
+	outsideServices: {name: "outside-services", key: []field{fAddr, fProto, fPort}, data: []field{fSlots}},
+	outsideBackends: {name: "outside-backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr, fToPort}},
+	sticky:          {name: "sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
+	outsideSticky:   {name: "outside-sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
+	members:         {name: "members", key: []field{fAddr, fPort, fProto, fToAddr, fToPort}},
+	affinity: {name: "affinity", key: []field{fClient, fAddr, fPort, fProto}, data: []field{fToAddr, fToPort},
+		flags: unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL, size: affinitySize},
+	restricted: {name: "restricted", key: []field{fAddr, fProto, fPort}},
+	allowed:    {name: "allowed", key: []field{fAddr, fProto, fPort, fClient}, flags: unix.NFT_SET_INTERVAL | setConcat},
+	pods:       {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
+}
+
+// setConcat is NFT_SET_CONCAT (Linux 5.6): an interval set whose keys have several fields.
+const setConcat = 0x80
+
+func (k kind) spec() *spec { return &specs[k] }
+
+// name is the set's name in the kernel.
+func (s setID) name() string {
+	if s.seconds > 0 {
+		return fmt.Sprintf("%s-%ds", s.kind.spec().name, s.seconds)
+	}
+	return s.kind.spec().name
+}
+
+// setNamed finds the set of a name; false if it is none of ours.
+func setNamed(name string) (setID, bool) {
+	for k := addresses; k < kinds; k++ {
+		if k.spec().name == name && !k.perTimeout() {
+			return setID{kind: k}, true
+		}
+		rest, ok := strings.CutPrefix(name, k.spec().name+"-")
+		if !ok || !k.perTimeout() || !strings.HasSuffix(rest, "s") {
+			continue
+		}
+		if n, err := strconv.ParseUint(strings.TrimSuffix(rest, "s"), 10, 32); err == nil && n > 0 {
+			return setID{k, uint32(n)}, true
+		}
+	}
+	return setID{}, false
+}
+
+func (k kind) perTimeout() bool { return k == sticky || k == outsideSticky }
+
+// fixed lists the sets that are always there.
+func fixed() []setID {
+	var list []setID
+	for k := addresses; k < kinds; k++ {
+		if !k.perTimeout() {
+			list = append(list, setID{kind: k})
+		}
+	}
+	return list
+}
+
+// A key is the key of an element. Which fields count the set's spec says; the others are zero.
+type key struct {
+	set  setID
+	dest table.Dest     // fAddr, fPort, fProto
+	slot uint32         // fSlot
+	to   netip.AddrPort // of a member
+	from netip.Prefix   // fClient
+}
+
+// A value is the data of an element; zero in sets.
+type value struct {
+	slots uint16         // fSlots: a count, or one of the verdicts of classes.go
+	to    netip.AddrPort // fToAddr, fToPort
+}
+
+// An element is one element of a set or map.
+type element struct {
+	key
+	value
+}
+
+func (k key) family() family {
+	if k.set.kind == pods {
+		return familyOf(k.from.Addr())
+	}
+	return familyOf(k.dest.Addr.Addr())
+}

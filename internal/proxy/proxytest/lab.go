@@ -1,0 +1,236 @@
+package proxytest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// A Host is one machine or Pod of a Lab: a network namespace.
+type Host string
+
+// The hosts of every Lab. The Pods' traffic passes their node; everybody else is in one LAN.
+const (
+	Node     Host = "node"     // where the backend under test works
+	PodA     Host = "pod-a"    // a Pod of Node
+	PodB     Host = "pod-b"    // another one
+	OtherNod Host = "other"    // a second node
+	FarPod   Host = "far-pod"  // a Pod of the second node
+	Client   Host = "client"   // outside of the cluster; it knows the way to Services by Node, and none to Pods
+	Stranger Host = "stranger" // another client
+	lan      Host = "lan"
+)
+
+// Addr4 and Addr6 are the hosts' addresses.
+var (
+	addr4 = map[Host]string{
+		Node: "192.168.50.1", OtherNod: "192.168.50.2", Client: "192.168.50.9", Stranger: "192.168.50.10",
+		PodA: "10.244.0.2", PodB: "10.244.0.3", FarPod: "10.244.1.2",
+	}
+	addr6 = map[Host]string{
+		Node: "fd00:50::1", OtherNod: "fd00:50::2", Client: "fd00:50::9", Stranger: "fd00:50::10",
+		PodA: "fd00:244::2", PodB: "fd00:244::3", FarPod: "fd00:244:1::2",
+	}
+)
+
+// PodRanges are where the Pods of Node have their addresses.
+func PodRanges() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParsePrefix("fd00:244::/64")}
+}
+
+// Addr is the host's address: IPv6 if v6.
+func (h Host) Addr(v6 bool) netip.Addr {
+	if v6 {
+		return netip.MustParseAddr(addr6[h])
+	}
+	return netip.MustParseAddr(addr4[h])
+}
+
+// A Lab is a small cluster of network namespaces, made for one test. Nothing in it is reachable from outside.
+type Lab struct {
+	t      testing.TB
+	hosts  map[Host]netns.NsHandle
+	handle map[Host]*netlink.Handle
+}
+
+// NewLab makes a Lab, or skips the test where namespaces cannot be made. It is gone when the test ends.
+func NewLab(t testing.TB) *Lab {
+	t.Helper()
+	l := &Lab{t: t, hosts: map[Host]netns.NsHandle{}, handle: map[Host]*netlink.Handle{}}
+	t.Cleanup(l.close)
+	for _, h := range []Host{lan, Node, PodA, PodB, OtherNod, FarPod, Client, Stranger} {
+		l.make(h)
+	}
+	l.wire()
+	return l
+}
+
+func (l *Lab) close() {
+	for _, h := range l.handle {
+		h.Close()
+	}
+	for _, ns := range l.hosts {
+		_ = ns.Close() // its last process has gone, and it with it
+	}
+}
+
+// make makes a namespace, with its loopback up.
+func (l *Lab) make(h Host) {
+	l.t.Helper()
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		ns, err := netns.Get()
+		l.hosts[h] = ns
+		return err
+	})
+	if errors.Is(err, unix.EPERM) {
+		l.t.Skipf("needs the privilege to make network namespaces (root, or `unshare --user --map-root-user --net`): %v", err)
+	}
+	l.must(err)
+	handle, err := netlink.NewHandleAt(l.hosts[h])
+	l.must(err)
+	l.handle[h] = handle
+	lo, err := handle.LinkByName("lo")
+	l.must(err)
+	l.must(handle.LinkSetUp(lo))
+}
+
+// onThread runs f on a thread of its own, which ends with it and with all that f changed about it.
+func onThread(f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		result <- f()
+	}()
+	return <-result
+}
+
+// Do runs f in the host's namespace. What f opens stays there; goroutines that f starts do not.
+func (l *Lab) Do(h Host, f func() error) error {
+	return onThread(func() error {
+		if err := netns.Set(l.hosts[h]); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// In is Do where an error ends the test.
+func (l *Lab) In(h Host, f func() error) {
+	l.t.Helper()
+	if err := l.Do(h, f); err != nil {
+		l.t.Fatalf("on %s: %v", h, err)
+	}
+}
+
+func (l *Lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// wire connects the hosts.
+func (l *Lab) wire() {
+	for _, h := range []Host{Node, OtherNod} {
+		l.In(h, func() error {
+			return errors.Join(os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644),
+				os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0o644))
+		})
+	}
+	l.bridge(lan, "lan0", nil, nil)
+	for _, h := range []Host{Node, OtherNod, Client, Stranger} {
+		l.join(lan, "lan0", h, 24, 64)
+	}
+	l.bridge(Node, "viaduct0", []string{"10.244.0.1/24"}, []string{"fd00:244::1/64"})
+	l.bridge(OtherNod, "viaduct0", []string{"10.244.1.1/24"}, []string{"fd00:244:1::1/64"})
+	for pod, node := range map[Host]Host{PodA: Node, PodB: Node, FarPod: OtherNod} {
+		l.join(node, "viaduct0", pod, 24, 64)
+		gateway := map[Host][2]string{Node: {"10.244.0.1", "fd00:244::1"}, OtherNod: {"10.244.1.1", "fd00:244:1::1"}}[node]
+		l.route(pod, "0.0.0.0/0", gateway[0])
+		l.route(pod, "::/0", gateway[1])
+	}
+	l.route(Node, "10.244.1.0/24", addr4[OtherNod])
+	l.route(Node, "fd00:244:1::/64", addr6[OtherNod])
+	for _, h := range []Host{OtherNod, Client, Stranger} {
+		for _, to := range []string{"10.96.0.0/16", "203.0.113.0/24"} {
+			l.route(h, to, addr4[Node])
+		}
+		for _, to := range []string{"fd00:96::/112", "2001:db8::/64"} {
+			l.route(h, to, addr6[Node])
+		}
+	}
+	l.route(OtherNod, "10.244.0.0/24", addr4[Node])
+	l.route(OtherNod, "fd00:244::/64", addr6[Node])
+	l.services()
+}
+
+// services gives Node a way to the addresses of Services for its own connections, which they leave before they take it.
+func (l *Lab) services() {
+	for _, to := range []string{"10.96.0.0/16", "203.0.113.0/24"} {
+		l.route(Node, to, addr4[OtherNod])
+	}
+	for _, to := range []string{"fd00:96::/112", "2001:db8::/64"} {
+		l.route(Node, to, addr6[OtherNod])
+	}
+}
+
+func (l *Lab) bridge(h Host, name string, v4, v6 []string) {
+	l.t.Helper()
+	handle := l.handle[h]
+	l.must(handle.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}))
+	link, err := handle.LinkByName(name)
+	l.must(err)
+	for _, a := range append(v4, v6...) {
+		l.addr(h, link, a)
+	}
+	l.must(handle.LinkSetUp(link))
+}
+
+func (l *Lab) addr(h Host, link netlink.Link, cidr string) {
+	l.t.Helper()
+	a, err := netlink.ParseAddr(cidr)
+	l.must(err)
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	l.must(l.handle[h].AddrAdd(link, a))
+}
+
+// join connects h to a bridge, with its addresses.
+func (l *Lab) join(at Host, bridge string, h Host, bits4, bits6 int) {
+	l.t.Helper()
+	near, far := "to-"+string(h), "eth0"
+	l.must(l.handle[at].LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: near}, PeerName: far, PeerNamespace: netlink.NsFd(l.hosts[h]),
+	}))
+	port, err := l.handle[at].LinkByName(near)
+	l.must(err)
+	master, err := l.handle[at].LinkByName(bridge)
+	l.must(err)
+	l.must(l.handle[at].LinkSetMaster(port, master))
+	l.must(l.handle[at].LinkSetHairpin(port, true))
+	l.must(l.handle[at].LinkSetUp(port))
+	link, err := l.handle[h].LinkByName(far)
+	l.must(err)
+	l.addr(h, link, fmt.Sprintf("%s/%d", addr4[h], bits4))
+	l.addr(h, link, fmt.Sprintf("%s/%d", addr6[h], bits6))
+	l.must(l.handle[h].LinkSetUp(link))
+}
+
+func (l *Lab) route(h Host, to, via string) {
+	l.t.Helper()
+	_, dst, err := net.ParseCIDR(to)
+	l.must(err)
+	l.must(l.handle[h].RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(via)}))
+}
