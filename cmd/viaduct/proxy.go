@@ -5,31 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/proxy"
-	"viaduct/internal/proxy/userspace"
 )
 
 // Which data path carries connections.
 const (
-	proxyAuto      = "auto" // the best this host offers; today always userspace
+	proxyAuto      = "auto" // the kernel's where the Services' addresses and the host allow it
+	proxyNFT       = "nft"
 	proxyUserspace = "userspace"
 	proxyNone      = "none"
 )
 
 type proxyOptions struct {
-	mode     string
-	nodeName string
+	mode      string
+	nodeName  string
+	pods      []netip.Prefix  // where the Pods of this node have their addresses, besides what the Node says
+	nodePorts proxy.NodePorts // on which addresses node ports are served
+	keep      bool            // the kernel goes on carrying connections when this process has ended
 }
 
 func (o *proxyOptions) register(flags *pflag.FlagSet) {
 	o.mode = proxyAuto
-	flags.Var(newChoice(&o.mode, proxyAuto, proxyUserspace, proxyNone), "proxy",
-		"how connections reach Pods: userspace needs no privilege, none leaves them alone, auto takes the best there is")
+	flags.Var(newChoice(&o.mode, proxyAuto, proxyNFT, proxyUserspace, proxyNone), "proxy",
+		"how connections reach Pods: nft has the kernel redirect them, userspace copies them and needs no privilege, "+
+			"none leaves them alone, auto takes nft where the host allows it and the Services' addresses are not in 127.0.0.0/8")
+	flags.Var(nodePortAddresses{&o.nodePorts}, "nodeport-addresses",
+		"where node ports are served: primary is the node's own address of each family; of ranges, every address of this host in one of them is meant")
 }
 
 func newProxy(con console, logs *logOptions) *cobra.Command {
@@ -48,6 +55,8 @@ func newProxy(con console, logs *logOptions) *cobra.Command {
 	}
 	client.register(cmd)
 	o.register(cmd.Flags())
+	o.keep = true
+	cmd.Flags().Var(cidrs{&o.pods}, "cluster-cidr", "range of the Pods' addresses, or one of each family: connections from there are not hidden behind this node's address (default: the Node's spec.podCIDRs)")
 	registerNodeName(cmd.Flags(), &o.nodeName)
 	return cmd
 }
@@ -75,8 +84,8 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	}
 	log = log.With("part", "proxy")
 	return []part{{name: "proxy", run: func(ctx context.Context) error {
-		backend := userspace.New(userspace.Options{Log: log})
-		p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, Log: log})
+		backend := newDataPath(o, log)
+		p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, Log: log})
 		return errors.Join(p.Run(ctx), backend.Close())
 	}}}
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"viaduct/internal/proxy"
 )
 
 // choice is a flag whose value is one of a list.
@@ -78,5 +80,30 @@ func (a ipAddress) Set(s string) error {
 		return fmt.Errorf("want an IP address such as 192.0.2.7")
 	}
 	*a.value = addr.Unmap()
+	return nil
+}
+
+// nodePortAddresses is a flag that says on which addresses node ports are served: "primary", or ranges.
+type nodePortAddresses struct{ value *proxy.NodePorts }
+
+func (n nodePortAddresses) String() string {
+	if n.value == nil || len(n.value.Within) == 0 {
+		return "primary"
+	}
+	return cidrs{&n.value.Within}.String()
+}
+func (n nodePortAddresses) Type() string { return "primary|cidr[,cidr]" }
+func (n nodePortAddresses) Set(s string) error {
+	n.value.Within = nil
+	if s == "primary" {
+		return nil
+	}
+	for _, text := range strings.Split(s, ",") {
+		var p netip.Prefix
+		if err := (cidr{&p}).Set(text); err != nil {
+			return fmt.Errorf("want primary, or ranges of addresses: %w", err)
+		}
+		n.value.Within = append(n.value.Within, p)
+	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/loop"
@@ -25,11 +26,23 @@ type Backend interface {
 	Close() error
 }
 
+// A Watcher is a Backend that notices when somebody else changes what it made. Watch calls doubt then, until ctx ends, and the
+// Proxy has the Backend look at everything.
+type Watcher interface {
+	Watch(ctx context.Context, doubt func()) error
+}
+
+// A PodAware Backend treats what Pods of this node send like what the node itself sends. SetPods says where they have their
+// addresses; it is called before a Sync with nil for changed.
+type PodAware interface {
+	SetPods([]netip.Prefix)
+}
+
 // Options are what a Proxy needs to know. NodeName and Backend must be given.
 type Options struct {
 	NodeName  string       // the Node this host is, for local endpoints, its zone and addresses; it need not exist
 	Backend   Backend      // not closed by the Proxy: whoever made it does that
-	NodePorts []netip.Addr // the addresses node ports are served on; empty: 127.0.0.1
+	NodePorts NodePorts    // the addresses node ports are served on
 	Log       *slog.Logger // nil: no logs
 
 	// OnApplied, if set, is called after each application with the Services that changed since the last one; at the start
@@ -52,9 +65,12 @@ type Proxy struct {
 	loop    *loop.Loop
 	events  *complaints
 	applied atomic.Pointer[table.Table]
+	// distrusted is set by whoever noticed that the Backend's work was undone.
+	distrusted atomic.Bool
 
 	// What follows belongs to the loop's goroutine.
 	node    table.Node
+	pods    []netip.Prefix          // where the Node's Pods have their addresses
 	want    *table.Table            // what the Backend should serve
 	pending map[table.Name]standing // what the Backend has to look at
 	doubt   bool                    // it has to look at everything
@@ -74,14 +90,11 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if len(opts.NodePorts) == 0 {
-		opts.NodePorts = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	}
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
 	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true}
-	p.node = table.Node{Name: opts.NodeName, NodePorts: opts.NodePorts}
+	p.node = table.Node{Name: opts.NodeName}
 	p.applied.Store(p.want)
 	if opts.Loop.LastRetry <= 0 {
 		opts.Loop.LastRetry = longestRetry
@@ -110,13 +123,31 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return err
 	}
 	p.opts.Log.DebugContext(ctx, "services and endpoints are known")
+	p.watch.markAll()
+	return p.runLoop(ctx)
+}
+
+// runLoop runs the loop, and beside it whatever notices that the Backend's work was undone.
+func (p *Proxy) runLoop(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.loop.Run(ctx) })
+	if w, ok := p.opts.Backend.(Watcher); ok {
+		group.Go(func() error { return w.Watch(ctx, p.distrust) })
+	}
+	return group.Wait()
+}
+
+// distrust has the Backend look at everything.
+func (p *Proxy) distrust() {
+	p.opts.Log.Warn("somebody else changed what carries the connections, repairing it")
+	p.distrusted.Store(true)
 	p.loop.Kick()
-	return p.loop.Run(ctx)
 }
 
 // sync is one round of the loop: build what changed, apply what differs, tell what could not be served.
 func (p *Proxy) sync(ctx context.Context) error {
 	p.rebuild()
+	p.doubt = p.distrusted.Swap(false) || p.doubt
 	var failed []*table.FrontendError
 	if len(p.pending) > 0 || p.doubt {
 		var err error

@@ -11,9 +11,8 @@ import (
 // only news may be an address they do not get to p.review.
 func (p *Proxy) rebuild() {
 	dirty, all := p.watch.take()
-	if node := p.watch.node(p.opts.NodeName, p.opts.NodePorts); all && !sameNode(node, p.node) {
-		p.node = node
-		p.markKnown(dirty)
+	if all {
+		p.lookAtNode(dirty)
 	}
 	var entries []table.Entry
 	for name := range dirty {
@@ -30,6 +29,19 @@ func (p *Proxy) rebuild() {
 	p.want = want
 	for _, name := range changed {
 		p.pending[name] = differs
+	}
+}
+
+// lookAtNode takes notice of what the Node is now. If it differs, every Service may be served in another way.
+func (p *Proxy) lookAtNode(dirty map[table.Name]bool) {
+	node, pods := p.watch.node(p.opts.NodeName, p.opts.NodePorts)
+	if b, ok := p.opts.Backend.(PodAware); ok && !slices.Equal(pods, p.pods) {
+		b.SetPods(pods)
+		p.pods, p.doubt = pods, true
+	}
+	if !sameNode(node, p.node) {
+		p.node = node
+		p.markKnown(dirty)
 	}
 }
 

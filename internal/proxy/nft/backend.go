@@ -31,6 +31,7 @@ type Backend struct {
 	doubt     bool
 	skeletons map[family]*skeleton
 	applied   map[table.Name]*applied
+	pods      []netip.Prefix
 	refs      map[key]int // how many Services want a shared element
 	written   int         // elements, since New
 }
@@ -64,6 +65,26 @@ func New(opts Options) (*Backend, error) {
 		return nil, errors.Join(err, b.Leave())
 	}
 	return b, nil
+}
+
+// SetPods says where the Pods of this node have their addresses, besides what the Options say. It implements proxy.PodAware.
+func (b *Backend) SetPods(list []netip.Prefix) {
+	b.pods = list
+	b.doubt = true
+}
+
+// podRanges are where the Pods of this node have their addresses, without one that lies in another.
+func (b *Backend) podRanges(f family) (list []netip.Prefix) {
+	all := slices.Concat(b.opts.Pods, b.pods)
+	for i, p := range all {
+		inside := func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }
+		later := func(o netip.Prefix) bool { return o.Bits() < p.Bits() && o.Contains(p.Addr()) }
+		if familyOf(p.Addr()) == f && !slices.ContainsFunc(all[:i], inside) && !slices.ContainsFunc(all[i+1:], later) {
+			list = append(list, p.Masked())
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return list
 }
 
 // probe asks for something that only those may see who may program the tables.
@@ -252,10 +273,8 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 func (b *Backend) writePods(w *writer, have *kernel) {
 	for _, f := range families {
 		var want []op
-		for _, p := range b.opts.Pods {
-			if familyOf(p.Addr()) == f {
-				want = append(want, op{add, element{key: key{set: setID{kind: pods}, from: p.Masked()}}})
-			}
+		for _, p := range b.podRanges(f) {
+			want = append(want, op{add, element{key: key{set: setID{kind: pods}, from: p}}})
 		}
 		same := slices.EqualFunc(want, have.pods[f], func(o op, p netip.Prefix) bool { return o.from == p })
 		if same {

@@ -26,6 +26,9 @@ func compile(frontends []table.Frontend, had []place) compiled {
 	c := compiled{}
 	for i := range frontends {
 		f := &frontends[i]
+		if f.Kind == table.NodePort && f.Addr.IsLoopback() {
+			continue // as with kube-proxy's nftables: what is redirected from there would have to leave the loopback
+		}
 		if err := servable(f); err != nil {
 			c.errs = append(c.errs, &table.FrontendError{Key: f.Key, Service: f.Service, Err: err})
 			continue
@@ -37,15 +40,30 @@ func compile(frontends []table.Frontend, had []place) compiled {
 }
 
 func servable(f *table.Frontend) error {
+	if f.Addr.IsLoopback() {
+		return fmt.Errorf("%w by nftables: connections cannot be redirected from a loopback address", errors.ErrUnsupported)
+	}
 	for _, p := range []table.Pool{f.Inside, f.Outside} {
 		if len(p.Backends) > maxSlots {
 			return fmt.Errorf("%w: %d, and the kernel's table holds %d", errTooMany, len(p.Backends), maxSlots)
 		}
 		for _, b := range p.Backends {
+			if err := reachable(b.Addr.Addr()); err != nil {
+				return err
+			}
 			if b.Addr.Addr().Is6() != f.Addr.Is6() {
 				return fmt.Errorf("endpoint %s is of the other address family", b.Addr)
 			}
 		}
+	}
+	return nil
+}
+
+// reachable refuses what no connection may be redirected to, whatever the table says: it would reach what listens on this host
+// for itself only (CVE-2021-25740 and its kin).
+func reachable(a netip.Addr) error {
+	if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		return fmt.Errorf("endpoint %s is not an address that connections may be redirected to", a)
 	}
 	return nil
 }

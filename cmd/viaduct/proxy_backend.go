@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"viaduct/internal/proxy"
+	"viaduct/internal/proxy/nft"
+	"viaduct/internal/proxy/userspace"
+	"viaduct/internal/table"
+)
+
+// A dataPath is a proxy.Backend that is made when it is known what it has to serve: Services with addresses in 127.0.0.0/8 are
+// served by the userspace proxy, all others by the kernel.
+type dataPath struct {
+	mode string
+	pods []netip.Prefix
+	keep bool // the kernel goes on without this process
+	log  *slog.Logger
+
+	chosen  proxy.Backend // nil: there has been nothing to serve yet
+	kernel  *nft.Backend  // the same, if it is one
+	mayWait chan struct{} // closed once chosen is made
+	nodes   []netip.Prefix
+}
+
+func newDataPath(o proxyOptions, log *slog.Logger) *dataPath {
+	return &dataPath{mode: o.mode, pods: o.pods, keep: o.keep, log: log, mayWait: make(chan struct{})}
+}
+
+// Sync implements proxy.Backend.
+func (d *dataPath) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+	if d.chosen == nil {
+		if err := d.choose(ctx, t); err != nil || d.chosen == nil {
+			return err
+		}
+	}
+	return d.chosen.Sync(ctx, t, changed)
+}
+
+// choose makes the backend, unless nothing tells which: there are no Services yet, and the mode leaves it open.
+func (d *dataPath) choose(ctx context.Context, t *table.Table) (err error) {
+	local, known := servesLoopback(t)
+	switch {
+	case d.mode == proxyUserspace || d.mode == proxyAuto && known && local:
+		d.chosen = userspace.New(userspace.Options{Log: d.log})
+	case d.mode == proxyAuto && !known:
+		return nil
+	default:
+		err = d.chooseKernel(ctx)
+	}
+	if d.chosen != nil {
+		close(d.mayWait)
+	}
+	return err
+}
+
+func (d *dataPath) chooseKernel(ctx context.Context) error {
+	kernel, err := nft.New(nft.Options{Pods: d.pods, Log: d.log})
+	switch {
+	case err == nil:
+		kernel.SetPods(d.nodes)
+		d.chosen, d.kernel = kernel, kernel
+		d.log.InfoContext(ctx, "connections are carried by the kernel (nftables)")
+		return nil
+	case d.mode == proxyAuto && !errors.Is(err, nft.ErrHeld):
+		d.log.WarnContext(ctx, "connections are carried by this process, because the kernel cannot be used", "reason", err)
+		d.chosen = userspace.New(userspace.Options{Log: d.log})
+		return nil
+	}
+	return fmt.Errorf("programming the kernel: %w", err)
+}
+
+// servesLoopback says whether the cluster IPs of t are loopback addresses; known is false when there are none.
+func servesLoopback(t *table.Table) (local, known bool) {
+	for _, name := range t.Services() {
+		for _, f := range t.Of(name) {
+			if f.Kind == table.ClusterIP {
+				return f.Addr.IsLoopback(), true
+			}
+		}
+	}
+	return false, false
+}
+
+// Watch implements proxy.Watcher.
+func (d *dataPath) Watch(ctx context.Context, doubt func()) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.mayWait:
+	}
+	if d.kernel == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return d.kernel.Watch(ctx, doubt)
+}
+
+// SetPods implements proxy.PodAware.
+func (d *dataPath) SetPods(list []netip.Prefix) {
+	d.nodes = list
+	if d.kernel != nil {
+		d.kernel.SetPods(list)
+	}
+}
+
+// Close implements proxy.Backend. What the kernel carries goes on if it is to be kept.
+func (d *dataPath) Close() error {
+	switch {
+	case d.chosen == nil:
+		return nil
+	case d.kernel != nil && d.keep:
+		return d.kernel.Leave()
+	}
+	return d.chosen.Close()
+}
