@@ -131,7 +131,7 @@ func TestWrongFlags(t *testing.T) {
 		{"up --service-cidr=127.77.0.3/16", 2, "want 127.77.0.0/16"},
 		{"up --service-cidr=127.77.0.0/30", 2, "too small"},
 		{"up --service-cidr=127.0.0.0/16", 2, "contains 127.0.0.1"},
-		{"up --pod-cidr=127.96.0.0/17", 2, "overlap"},
+		{"up --service-cidr=127.96.0.0/16 --pod-cidr=127.96.0.0/17", 2, "overlap"},
 		{"up --proxy=iptables", 2, "want one of auto, userspace, none"},
 		{"up --runtime=docker", 2, "want one of process, none"},
 		{"up --listen=localhost", 2, "want an IP address and a port"},

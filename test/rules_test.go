@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"internal/proxy/userspace": {"internal/table", "internal/proxy"},
 	"internal/proxy/nft":       {"internal/table", "internal/proxy"},
 	"internal/proxy/proxytest": {"internal/table", "internal/proxy"},
-	"internal/node":            {"internal/health"},
+	"internal/node":            {"internal/health", "internal/node/network"},
+	"internal/node/network":    {},
 	"internal/apiserver": {
 		"internal/apiserver/validation", "internal/apiserver/tables", "internal/apiserver/openapi", "internal/apiserver/access",
 		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store", "internal/apiserver/tokens",

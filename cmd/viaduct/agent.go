@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -11,18 +12,19 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/node"
+	"viaduct/internal/node/network"
 )
 
 type agentOptions struct {
 	nodeName string
-	podCIDR  netip.Prefix
+	podCIDRs []netip.Prefix // one, or one of each family, the primary first
 	runtime  string
 	runAs    string
 }
 
 func (o *agentOptions) register(flags *pflag.FlagSet) {
-	o.podCIDR = netip.MustParsePrefix("127.128.0.0/16")
-	flags.Var(cidr{&o.podCIDR}, "pod-cidr", "range that Pods' addresses are taken from; inside 127.0.0.0/8, unless --runtime is none")
+	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "range that Pods' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8 Pods share this host's network, "+
+		"outside each has its own, which needs root")
 	o.runtime = node.RuntimeProcess
 	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime", "how containers run: process runs each command on this host, none runs no Pods")
 	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: as this process)")
@@ -31,13 +33,13 @@ func (o *agentOptions) register(flags *pflag.FlagSet) {
 
 func newAgent(con console, logs *logOptions) *cobra.Command {
 	var client clientOptions
-	var o agentOptions
+	o := agentOptions{podCIDRs: loopbackPods}
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run the Pods bound to this host as processes",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := podRange(o.podCIDR, o.runtime != node.RuntimeNone).check(); err != nil {
+			if err := checkEach(podRanges(o.podCIDRs, servedHere)); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			return runAgent(cmd.Context(), con, client, o, logs)
@@ -68,7 +70,11 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	}
 	defer unlock()
 	log := logs.start(con.Err)
-	p, err := agentPart(api, dataDir, o, log)
+	pods, err := o.openNetwork(nil, log)
+	if err != nil {
+		return err
+	}
+	p, err := agentPart(api, dataDir, o, pods, log)
 	if err != nil {
 		return err
 	}
@@ -77,17 +83,37 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	return supervise(ctx, nil, p, lean(log))
 }
 
-func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, log *slog.Logger) (part, error) {
+// openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this host is to
+// reach through it.
+func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*network.Network, error) {
+	if o.runtime != node.RuntimeProcess || inLoopback(o.podCIDRs[0]) {
+		return nil, nil
+	}
+	return network.Open(network.Options{Pods: o.podCIDRs, Services: services, Log: log.With("part", "network")})
+}
+
+// agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
+func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network, log *slog.Logger) (part, error) {
+	var second netip.Prefix
+	if len(o.podCIDRs) > 1 {
+		second = o.podCIDRs[1]
+	}
 	agent, err := node.New(client, node.Options{
 		NodeName: o.nodeName,
-		PodCIDR:  o.podCIDR,
-		DataDir:  dataDir,
-		Runtime:  o.runtime,
-		RunAs:    o.runAs,
-		Log:      log.With("part", "agent"),
+		PodCIDR:  o.podCIDRs[0], SecondPodCIDR: second, Network: pods,
+		DataDir: dataDir,
+		Runtime: o.runtime,
+		RunAs:   o.runAs,
+		Log:     log.With("part", "agent"),
 	})
 	if err != nil {
 		return part{}, fmt.Errorf("making the node agent: %w", err)
 	}
-	return part{name: "agent", run: agent.Run}, nil
+	return part{name: "agent", run: func(ctx context.Context) error {
+		err := agent.Run(ctx)
+		if pods != nil {
+			err = errors.Join(err, pods.Close())
+		}
+		return err
+	}}, nil
 }

@@ -32,7 +32,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"--log-format", "xml", "version"}, exitUsage, "", "want one of text, json"},
 		{[]string{"echo", "--listen", "here"}, exitUsage, "", "want an IP address and a port"},
 		{[]string{"kubectl", "--data-dir"}, exitUsage, "", "flag needs an argument"},
-		{[]string{"up", "--service-cidr", "10.0.0.0/16"}, exitUsage, "", "not inside 127.0.0.0/8"},
+		{[]string{"up", "--service-cidr", "10.0.0.0/16", "--proxy", "userspace"}, exitUsage, "", "not inside 127.0.0.0/8"},
 		{[]string{"server", "--service-cidr", "10.0.0.0/30"}, exitUsage, "", "too small"},
 		{[]string{"server", "--service-cidr", "127.1.2.3/16"}, exitUsage, "", "want 127.1.0.0/16"},
 		{[]string{"server", "--etcd-servers", "10.0.0.1:2379"}, exitUsage, "", "is no URL of an etcd server"},

@@ -54,7 +54,7 @@ func runDemo(ctx context.Context, con console, keep bool, log *slog.Logger) (err
 	d := &demo{con: con, dataDir: dataDir, keep: keep, log: log, options: upOptions{
 		server: serverOptions{dataDir: dataDir, listen: "127.0.0.1:0", serviceCIDRs: []netip.Prefix{ground.services}},
 		proxy:  proxyOptions{mode: proxyAuto},
-		agent:  agentOptions{podCIDR: ground.pods, runtime: node.RuntimeProcess},
+		agent:  agentOptions{podCIDRs: []netip.Prefix{ground.pods}, runtime: node.RuntimeProcess},
 	}}
 	return d.run(ctx)
 }

@@ -11,8 +11,10 @@ import (
 	"viaduct/internal/apiserver/allocation"
 )
 
-// loopback is the only place for addresses that this process serves, while it does so without privilege.
+// loopback is where addresses can be served without privilege: every process of the host may listen on them.
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
+func inLoopback(p netip.Prefix) bool { return loopback.Overlaps(p) && p.Bits() >= loopback.Bits() }
 
 // cidrs is a flag whose value is one address range, or one of each family: 10.96.0.0/16,fd00:96::/112.
 type cidrs struct{ value *[]netip.Prefix }
@@ -65,46 +67,66 @@ func (r portRange) Set(s string) error {
 	return nil
 }
 
-// addressRange is a flag's range of addresses, and whether this process makes them answer; if it does not, somebody else may, and they
-// may be anywhere.
+// serving says who makes the addresses of a range answer.
+type serving uint8
+
+const (
+	servedElsewhere serving = iota // not this process: they may be anything
+	servedHere                     // this process: as loopback addresses, or by the kernel
+	servedLoopback                 // this process, and only as loopback addresses
+)
+
+// addressRange is a flag's range of addresses.
 type addressRange struct {
 	flag   string
 	prefix netip.Prefix
-	served bool
-	ipv6   bool // it may be of that family
+	serving
 }
 
-// serviceRanges are what the flag --service-cidr holds.
-func serviceRanges(prefixes []netip.Prefix, served bool) []addressRange {
-	var ranges []addressRange
-	for _, prefix := range prefixes {
-		ranges = append(ranges, addressRange{"--service-cidr", prefix, served, true})
+func rangesFor(flag string, prefixes []netip.Prefix, by serving) (list []addressRange) {
+	for _, p := range prefixes {
+		list = append(list, addressRange{flag, p, by})
 	}
-	return ranges
+	return list
 }
 
-func podRange(prefix netip.Prefix, served bool) addressRange {
-	return addressRange{"--pod-cidr", prefix, served, false}
+func serviceRanges(prefixes []netip.Prefix, by serving) []addressRange {
+	return rangesFor("--service-cidr", prefixes, by)
 }
 
-// checkRanges says why a set of address ranges cannot be used, or nil.
-func checkRanges(services []addressRange, pod addressRange) error {
-	for _, r := range append(slices.Clone(services), pod) {
-		if err := r.check(); err != nil {
-			return err
-		}
+func podRanges(prefixes []netip.Prefix, by serving) []addressRange {
+	return rangesFor("--pod-cidr", prefixes, by)
+}
+
+// checkRanges says why a set of address ranges cannot be used together, or nil.
+func checkRanges(services, pods []addressRange) error {
+	if err := checkEach(slices.Concat(services, pods)); err != nil {
+		return err
 	}
-	for _, r := range services {
-		if r.prefix.Overlaps(pod.prefix) {
-			return fmt.Errorf("%s %s and %s %s overlap: an address must be either a Service's or a Pod's", r.flag, r.prefix, pod.flag, pod.prefix)
+	for _, s := range services {
+		for _, p := range pods {
+			if s.prefix.Overlaps(p.prefix) {
+				return fmt.Errorf("%s %s and %s %s overlap: an address must be either a Service's or a Pod's", s.flag, s.prefix, p.flag, p.prefix)
+			}
+			if s.serving != servedElsewhere && p.serving != servedElsewhere && inLoopback(s.prefix) != inLoopback(p.prefix) {
+				return mixed(s, p)
+			}
 		}
 	}
 	return nil
 }
 
-// checkServiceRanges is checkRanges for a server alone.
-func checkServiceRanges(services []addressRange) error {
-	for _, r := range services {
+// mixed tells that of two ranges only one is in 127.0.0.0/8: connections are redirected from neither to the other.
+func mixed(a, b addressRange) error {
+	if inLoopback(a.prefix) {
+		a, b = b, a
+	}
+	return fmt.Errorf("%s %s is not inside 127.0.0.0/8, but %s %s is: choose both inside, where Pods share this host's network, or both outside, where each has its own",
+		a.flag, a.prefix, b.flag, b.prefix)
+}
+
+func checkEach(ranges []addressRange) error {
+	for _, r := range ranges {
 		if err := r.check(); err != nil {
 			return err
 		}
@@ -119,17 +141,17 @@ const (
 	longestIPv6  = 124
 )
 
-// check says why a range cannot be used, or nil: it must hold enough addresses to be useful, and lie in 127.0.0.0/8 if it is served here.
+// check says why a range cannot be used, or nil: it must hold enough addresses to be useful, and belong to nobody else.
 func (r addressRange) check() error {
 	p, localhost := r.prefix, netip.MustParseAddr("127.0.0.1")
 	if p.Addr().Is6() {
 		localhost = netip.IPv6Loopback()
 	}
 	switch {
-	case r.served && (!loopback.Overlaps(p) || p.Bits() < loopback.Bits()):
-		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: this version serves loopback addresses only", r.flag, p)
-	case p.Addr().Is6() && !r.ipv6:
-		return fmt.Errorf("%s %s is not an IPv4 range: this version has no other", r.flag, p)
+	case r.serving == servedLoopback && !inLoopback(p):
+		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: without the kernel's data path (--proxy=nft) only loopback addresses can be served", r.flag, p)
+	case r.serving != servedElsewhere && loopback.Overlaps(p) && !inLoopback(p):
+		return fmt.Errorf("%s %s is not inside 127.0.0.0/8, and not outside", r.flag, p)
 	case p.Addr().Is6() && p.Bits() < shortestIPv6:
 		return fmt.Errorf("%s %s is too large: want a /%d or smaller", r.flag, p, shortestIPv6)
 	case p.Addr().Is6() && p.Bits() > longestIPv6:

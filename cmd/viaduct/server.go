@@ -25,6 +25,8 @@ type serverOptions struct {
 	serviceCIDRs []netip.Prefix // one, or one of each family, the primary first
 	nodePorts    allocation.PortRange
 	externalIPs  bool // anybody who may write a Service may set them
+	// forPods are addresses of this host that only its Pods reach; they find the API there, too.
+	forPods []netip.Addr
 }
 
 func (o *serverOptions) register(flags *pflag.FlagSet) {
@@ -37,8 +39,8 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.etcd.CAFile, "etcd-cafile", "", "certificate authority of the etcd servers")
 	flags.StringVar(&o.etcd.CertFile, "etcd-certfile", "", "certificate to log in to etcd with")
 	flags.StringVar(&o.etcd.KeyFile, "etcd-keyfile", "", "key of --etcd-certfile")
-	o.serviceCIDRs = []netip.Prefix{netip.MustParsePrefix("127.96.0.0/16")}
-	flags.Var(cidrs{&o.serviceCIDRs}, "service-cidr", "range that Services' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8, where viaduct's proxy is to serve them")
+	flags.Var(cidrs{&o.serviceCIDRs}, "service-cidr", "range that Services' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8 they are served without privilege, "+
+		"outside by the kernel")
 	o.nodePorts = allocation.DefaultNodePorts()
 	flags.Var(portRange{&o.nodePorts}, "service-node-port-range", "ports that Services of type NodePort and LoadBalancer get theirs from")
 	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only administrators, set its externalIPs; "+
@@ -46,7 +48,7 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 }
 
 func newServer(con console, logs *logOptions) *cobra.Command {
-	var o serverOptions
+	o := serverOptions{serviceCIDRs: loopbackServices}
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run the Kubernetes API",
@@ -60,7 +62,7 @@ that directory to the other hosts before their first start.`,
     --etcd-cafile ca.crt --etcd-certfile client.crt --etcd-keyfile client.key --pki-dir /etc/viaduct/pki --listen 10.0.0.7:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(checkServiceRanges(serviceRanges(o.serviceCIDRs, false)), o.etcd.Check()); err != nil {
+			if err := errors.Join(checkEach(serviceRanges(o.serviceCIDRs, servedElsewhere)), o.etcd.Check()); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -111,6 +113,7 @@ func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Log
 		NodePorts:    o.nodePorts,
 
 		AllowExternalIPs: o.externalIPs,
+		AlsoListen:       o.forPods,
 
 		NodeName: nodeName,
 		Log:      log.With("part", "server"),

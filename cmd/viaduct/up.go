@@ -16,6 +16,7 @@ import (
 	"viaduct/internal/apiserver"
 	"viaduct/internal/narrate"
 	"viaduct/internal/node"
+	"viaduct/internal/node/network"
 )
 
 // upOptions are the flags of every part together.
@@ -64,7 +65,17 @@ func (o *upOptions) check() error {
 }
 
 func (o *upOptions) checkRanges() error {
-	return checkRanges(serviceRanges(o.server.serviceCIDRs, o.proxy.mode != proxyNone), podRange(o.agent.podCIDR, o.agent.runtime != node.RuntimeNone))
+	services, pods := servedHere, servedHere
+	switch o.proxy.mode {
+	case proxyNone:
+		services = servedElsewhere
+	case proxyUserspace:
+		services = servedLoopback
+	}
+	if o.agent.runtime == node.RuntimeNone {
+		pods = servedElsewhere
+	}
+	return checkRanges(serviceRanges(o.server.serviceCIDRs, services), podRanges(o.agent.podCIDRs, pods))
 }
 
 // up runs all parts until ctx ends or one fails. ready, if any, is called once all of them run.
@@ -78,13 +89,15 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		return err
 	}
 	o.proxy.nodeName = o.agent.nodeName
-	server, err := o.server.open(ctx, o.agent.nodeName, log)
+	pods, err := o.settle(log)
 	if err != nil {
 		return err
 	}
-	parts, err := o.parts(con, server, log)
+	server, parts, err := o.build(ctx, con, pods, log)
 	if err != nil {
-		server.Close()
+		if pods != nil {
+			err = errors.Join(err, pods.Close())
+		}
 		return err
 	}
 	return supervise(ctx, func() {
@@ -94,9 +107,27 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 	}, parts...)
 }
 
+// build makes the server and the other parts.
+func (o *upOptions) build(ctx context.Context, con console, pods *network.Network, log *slog.Logger) (*apiserver.Server, []part, error) {
+	if pods != nil {
+		o.proxy.pods = o.agent.podCIDRs
+		o.server.forPods = pods.Gateways()
+	}
+	server, err := o.server.open(ctx, o.agent.nodeName, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, err := o.parts(con, server, pods, log)
+	if err != nil {
+		server.Close()
+		return nil, nil, err
+	}
+	return server, parts, nil
+}
+
 // parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one reads
 // how the Pods end.
-func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logger) ([]part, error) {
+func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]part, error) {
 	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
 	if err != nil {
 		return nil, err
@@ -113,7 +144,7 @@ func (o *upOptions) parts(con console, server *apiserver.Server, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	agent, err := agentPart(nodes, o.server.dataDir, o.agent, log)
+	agent, err := agentPart(nodes, o.server.dataDir, o.agent, pods, log)
 	if err != nil {
 		return nil, err
 	}

@@ -115,9 +115,10 @@ func TestUpAppliesAndTells(t *testing.T) {
 
 func TestUpRefusesBadFlags(t *testing.T) {
 	for _, c := range []struct{ args, why string }{
-		{"--pod-cidr 10.0.0.0/16", "--pod-cidr 10.0.0.0/16 is not inside 127.0.0.0/8"},
-		{"--pod-cidr 127.96.0.0/16", "overlap"},
-		{"--proxy fast", "want one of auto, userspace, none"},
+		{"--service-cidr 127.96.0.0/16 --pod-cidr 10.0.0.0/16", "--pod-cidr 10.0.0.0/16 is not inside 127.0.0.0/8"},
+		{"--proxy userspace --service-cidr 10.96.0.0/16", "is not inside 127.0.0.0/8"},
+		{"--service-cidr 127.96.0.0/16 --pod-cidr 127.96.0.0/16", "overlap"},
+		{"--proxy fast", "want one of auto, nft, userspace, none"},
 		{"--runtime docker", "want one of process, none"},
 		{"--node-name Not_A_Name", "lower case"},
 		{"-f /does/not/exist.yaml", "no such file"},

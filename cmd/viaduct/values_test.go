@@ -32,13 +32,15 @@ func TestCheckRanges(t *testing.T) {
 		{"127.16.0.0/20", "127.16.16.0/20", ""},
 		{"127.96.0.0/16", "127.96.128.0/20", "overlap"},
 		{"10.96.0.0/16", "127.128.0.0/16", "--service-cidr 10.96.0.0/16 is not inside"},
+		{"10.96.0.0/16", "10.244.0.0/16", ""},
+		{"10.96.0.0/16,fd00:96::/112", "10.244.0.0/16,fd00::/64", ""},
 		{"126.0.0.0/7", "127.128.0.0/16", "is not inside"},
 		{"127.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not inside"},
 		{"127.96.0.0/29", "127.128.0.0/16", "too small"},
 		{"127.0.0.0/16", "127.128.0.0/16", "contains 127.0.0.1"},
 		{"127.96.0.0/16,fd00::/64", "127.128.0.0/16", "--service-cidr fd00::/64 is not inside 127.0.0.0/8"},
 	} {
-		err := checkRanges(serviceRanges(prefixes(t, c.service), true), podRange(netip.MustParsePrefix(c.pod), true))
+		err := checkRanges(serviceRanges(prefixes(t, c.service), servedHere), podRanges(prefixes(t, c.pod), servedHere))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
 		}
@@ -54,13 +56,13 @@ func TestCheckRangesServedElsewhere(t *testing.T) {
 		{"fd00::/108", "10.244.0.0/16", ""},
 		{"10.96.0.0/16,fd00::/64", "10.244.0.0/16", ""},
 		{"fd00::/64,10.96.0.0/16", "10.96.128.0/24", "overlap"},
-		{"10.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not an IPv4 range"},
+		{"10.96.0.0/16", "10.244.0.0/16,fd00::/64", ""},
 		{"10.96.0.0/16,fd00::/48", "10.244.0.0/16", "too large"},
 		{"10.96.0.0/16,fd00::/125", "10.244.0.0/16", "too small"},
 		{"::/64", "10.244.0.0/16", "contains ::1"},
 		{"10.96.0.0/29", "10.244.0.0/16", "too small"},
 	} {
-		err := checkRanges(serviceRanges(prefixes(t, c.service), false), podRange(netip.MustParsePrefix(c.pod), false))
+		err := checkRanges(serviceRanges(prefixes(t, c.service), servedElsewhere), podRanges(prefixes(t, c.pod), servedElsewhere))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
 		}

@@ -103,6 +103,9 @@ func (s *Server) servingPair() (pair, error) {
 	if s.options.Advertise.IsValid() {
 		addrs = append(addrs, s.options.Advertise.AsSlice())
 	}
+	for _, a := range s.options.AlsoListen {
+		addrs = append(addrs, a.AsSlice())
+	}
 	if s.listensEverywhere() {
 		everywhere, err := hostAddrs()
 		if err != nil {

@@ -35,6 +35,9 @@ type Options struct {
 	DataDir string // etcd, certificates and the kubeconfig; made if it is not there
 	PKIDir  string // the certificate authority, which servers over one etcd share; empty: pki in DataDir
 	Listen  string // host:port; port 0 picks a free one
+	// AlsoListen are further addresses of this host to listen on, at the same port. They are certified, and where the endpoints of
+	// the Service kubernetes send clients: the zero value is none.
+	AlsoListen []netip.Addr
 	// Advertise is the address by which other hosts reach the server; the zero value: where it listens, or if that is everywhere, the
 	// address of the interface that has the default route.
 	Advertise netip.Addr
@@ -98,7 +101,7 @@ func New(ctx context.Context, options Options) (*Server, error) {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
 	var err error
-	if s.listener, err = net.Listen("tcp", options.Listen); err != nil {
+	if s.listener, err = listen(options.Listen, options.AlsoListen); err != nil {
 		return nil, fmt.Errorf("listening for API clients: %w", err)
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -294,6 +297,8 @@ func (s *Server) advertised() netip.AddrPort {
 	switch {
 	case s.options.Advertise.IsValid():
 		at = netip.AddrPortFrom(s.options.Advertise, at.Port())
+	case len(s.options.AlsoListen) > 0:
+		at = netip.AddrPortFrom(s.options.AlsoListen[0], at.Port())
 	case !s.loopbackMode() && s.listensEverywhere():
 		if ip, err := utilnet.ResolveBindAddress(s.listener.Addr().(*net.TCPAddr).IP); err == nil {
 			addr, _ := netip.AddrFromSlice(ip)

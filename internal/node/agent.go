@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,7 +24,7 @@ type Agent struct {
 	me        uint32      // the agent's own user
 	home      string
 	capacity  v1.ResourceList
-	addresses *addresses
+	addresses []*addresses // one for each range
 	spawner   *spawner
 	events    eventlog.EventBroadcaster // nil until Run
 	recorder  eventlog.EventRecorder
@@ -54,7 +53,7 @@ func New(client kubernetes.Interface, opts Options) (*Agent, error) {
 	}
 	return &Agent{
 		client: client, opts: opts, runAs: runAs, me: me, home: home, capacity: hostCapacity(),
-		addresses: newAddresses(opts.PodCIDR), spawner: newSpawner(), workers: map[types.UID]*worker{},
+		addresses: rangesOf(opts), spawner: newSpawner(nil), workers: map[types.UID]*worker{},
 	}, nil
 }
 
@@ -68,7 +67,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.prepare(); err != nil {
 		return err
 	}
-	go a.spawner.run(life)
+	go a.spawner.run(life, make(chan error, 1))
 	defer a.record()()
 	if err := a.registered(ctx); err != nil {
 		return nil //nolint:nilerr // only the end of ctx ends the attempts
@@ -163,8 +162,10 @@ func (a *Agent) reclaim(objects []any) {
 			continue
 		}
 		known[string(pod.UID)] = true
-		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil && !pod.Spec.HostNetwork && a.addresses.cidr.Contains(ip) {
-			_, _ = a.addresses.claim(pod.UID, ip) // the worker claims again, and tells if there is none
+		for i, had := range a.hadAddresses(pod) {
+			if had.IsValid() {
+				_, _ = a.addresses[i].claim(pod.UID, had) // the worker claims again, and tells if there is none
+			}
 		}
 	}
 	if err := removeStrays(a.opts.DataDir, func(uid string) bool { return known[uid] }); err != nil {

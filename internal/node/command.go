@@ -79,11 +79,7 @@ func hostVariables(self string, home string, pod *v1.Pod) environment {
 	if filepath.Base(self) == "viaduct" {
 		path += ":" + filepath.Dir(self) // so that "sh -c 'viaduct echo'" works too
 	}
-	hostname := pod.Spec.Hostname
-	if hostname == "" {
-		hostname = pod.Name
-	}
-	return environment{"PATH": path, "HOME": home, "HOSTNAME": hostname}
+	return environment{"PATH": path, "HOME": home, "HOSTNAME": hostnameOf(pod)}
 }
 
 // A credential is whom a process runs as. nil means as the agent itself.

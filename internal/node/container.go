@@ -76,7 +76,7 @@ func (c *container) start(ctx context.Context) {
 	cmd, err := command.command()
 	if err == nil {
 		cmd.Stdout, cmd.Stderr = log, log
-		err = c.w.agent.spawner.start(cmd, command.User)
+		err = c.w.spawner.start(cmd, command.User)
 	}
 	if err != nil {
 		c.cannotStart(dir, err)

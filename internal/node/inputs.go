@@ -20,7 +20,7 @@ func (w *worker) fetchInputs(ctx context.Context, c *v1.Container) (envInputs, e
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	in := envInputs{
-		Pod: w.pod, PodIPs: []string{w.ip.String()}, HostIPs: []string{w.agent.opts.HostIP.String()}, Node: w.agent.capacity,
+		Pod: w.pod, PodIPs: texts(w.ips), HostIPs: []string{w.agent.opts.HostIP.String()}, Node: w.agent.capacity,
 		ConfigMaps: map[string]*v1.ConfigMap{}, Secrets: map[string]*v1.Secret{},
 	}
 	var err error

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"viaduct/internal/node/network"
 )
 
 // The runtimes an agent can have.
@@ -20,12 +22,16 @@ const (
 type Options struct {
 	NodeName string       // required: the name of the Node, and what spec.nodeName of its Pods says
 	PodCIDR  netip.Prefix // required with the process runtime: where the addresses of its Pods come from
-	HostIP   netip.Addr   // of the Node; default: 127.0.0.1 if PodCIDR is loopback, else an address of the host
-	DataDir  string       // required with the process runtime: logs and run records, under pods/
-	Runtime  string       // RuntimeProcess (default) or RuntimeNone
-	RunAs    string       // USER or USER:GROUP that Pods run as by default; empty: as the agent itself
-	Self     string       // what a command "viaduct" runs that PATH does not have; default: this executable
-	Log      *slog.Logger // default: slog.Default()
+	// SecondPodCIDR is a range of the other family, for Pods with an address of each; only with a Network.
+	SecondPodCIDR netip.Prefix
+	// Network gives each Pod a network namespace; nil: Pods share the host's network.
+	Network *network.Network
+	HostIP  netip.Addr   // of the Node; default: 127.0.0.1 if PodCIDR is loopback, else an address of the host
+	DataDir string       // required with the process runtime: logs and run records, under pods/
+	Runtime string       // RuntimeProcess (default) or RuntimeNone
+	RunAs   string       // USER or USER:GROUP that Pods run as by default; empty: as the agent itself
+	Self    string       // what a command "viaduct" runs that PATH does not have; default: this executable
+	Log     *slog.Logger // default: slog.Default()
 
 	Backoff       time.Duration // the first wait of a container that ends again; default and Kubernetes': 10 s
 	ShutdownGrace time.Duration // the most that Pods get to end in when the agent does; default 10 s

@@ -46,7 +46,7 @@ func (c *container) startProbes(ctx context.Context) {
 
 // probe runs one probe of the present run. heard is called in the worker's goroutine, as long as the run lasts.
 func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*health.Options), heard func(health.Report) bool) {
-	check, err := health.NewCheck(p.ProbeHandler, health.Target{Addr: c.w.ip, Ports: c.spec.Ports, Exec: c.execute()})
+	check, err := health.NewCheck(p.ProbeHandler, health.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()})
 	if err != nil {
 		c.w.event(c, v1.EventTypeWarning, "Unhealthy", name+" probe cannot be put: "+err.Error())
 		return
@@ -96,7 +96,7 @@ func (c *container) giveUp(ctx context.Context, name string, p *v1.Probe) {
 
 // execute gives the way to run a command as the present run does: its variables, directory and user.
 func (c *container) execute() func(context.Context, []string) (string, int, error) {
-	spec, spawner := c.command, c.w.agent.spawner
+	spec, spawner := c.command, c.w.spawner
 	return func(ctx context.Context, argv []string) (string, int, error) {
 		spec.Argv = argv
 		return spawner.runCommand(ctx, spec)
@@ -140,7 +140,7 @@ func (c *container) stopHook() func(context.Context) {
 
 // hook gives what handler says is to be done. Each reads nothing that changes, so it may run in any goroutine.
 func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) error {
-	target := health.Target{Addr: c.w.ip, Ports: c.spec.Ports, Exec: c.execute()}
+	target := health.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()}
 	if handler.Sleep != nil {
 		pause := time.Duration(handler.Sleep.Seconds) * time.Second
 		return func(ctx context.Context) error {

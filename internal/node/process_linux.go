@@ -16,18 +16,27 @@ import (
 // A spawner starts processes from one thread that lives as long as the spawner: the kernel ties a parent-death signal to
 // the thread that forked, not to the process, and Go ends threads as it likes.
 type spawner struct {
-	jobs chan func()
-	gone chan struct{}
+	enter func() error // what the thread does first: it may move itself into namespaces; nil: nothing
+	jobs  chan func()
+	gone  chan struct{}
 }
 
-func newSpawner() *spawner {
-	return &spawner{jobs: make(chan func()), gone: make(chan struct{})}
+func newSpawner(enter func() error) *spawner {
+	return &spawner{enter: enter, jobs: make(chan func()), gone: make(chan struct{})}
 }
 
-// run serves until ctx ends. Its thread then ends too, and the kernel kills whatever was started and still runs.
-func (s *spawner) run(ctx context.Context) {
+// run serves until ctx ends. Its thread then ends too, and the kernel kills whatever was started and still runs. entered hears
+// once how enter went; after an error nothing is served.
+func (s *spawner) run(ctx context.Context, entered chan<- error) {
 	runtime.LockOSThread() // never unlocked, so the thread ends with this goroutine
 	defer close(s.gone)
+	var err error
+	if s.enter != nil {
+		err = s.enter()
+	}
+	if entered <- err; err != nil {
+		return
+	}
 	for {
 		select {
 		case job := <-s.jobs:

@@ -44,12 +44,8 @@ func retryAfter(err error) time.Duration {
 
 // status computes what the Pod's status is now.
 func (w *worker) status() v1.PodStatus {
-	ip := ""
-	if w.ip.IsValid() {
-		ip = w.ip.String()
-	}
 	return podStatus(podFacts{
-		Pod: w.pod, Units: w.units(), Initialized: w.initialized, PodIP: ip,
+		Pod: w.pod, Units: w.units(), Initialized: w.initialized, PodIPs: texts(w.ips),
 		HostIP: w.agent.opts.HostIP.String(), StartTime: w.begun, Now: now(), Leaving: w.leaving,
 	})
 }

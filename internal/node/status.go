@@ -95,7 +95,7 @@ type podFacts struct {
 	Pod         *v1.Pod // as last seen: its conditions are kept where they hold, its readiness gates read
 	Units       []*unit
 	Initialized bool
-	PodIP       string // empty: none yet
+	PodIPs      []string // the primary first; empty: none yet
 	HostIP      string
 	StartTime   metav1.Time
 	Now         metav1.Time
@@ -106,8 +106,11 @@ type podFacts struct {
 func podStatus(f podFacts) v1.PodStatus {
 	s := *f.Pod.Status.DeepCopy()
 	s.HostIP, s.HostIPs = f.HostIP, []v1.HostIP{{IP: f.HostIP}}
-	if f.PodIP != "" {
-		s.PodIP, s.PodIPs = f.PodIP, []v1.PodIP{{IP: f.PodIP}}
+	if len(f.PodIPs) > 0 {
+		s.PodIP, s.PodIPs = f.PodIPs[0], nil
+	}
+	for _, ip := range f.PodIPs {
+		s.PodIPs = append(s.PodIPs, v1.PodIP{IP: ip})
 	}
 	if s.StartTime == nil {
 		s.StartTime = &f.StartTime

@@ -10,7 +10,7 @@ import (
 func TestConditions(t *testing.T) {
 	early, late := metav1.Unix(100, 0), metav1.Unix(200, 0)
 	facts := func(units ...*unit) podFacts {
-		return podFacts{Pod: &v1.Pod{Spec: v1.PodSpec{RestartPolicy: v1.RestartPolicyAlways}}, Units: units, Initialized: true, PodIP: "127.128.0.1", HostIP: "127.0.0.1", StartTime: early, Now: early}
+		return podFacts{Pod: &v1.Pod{Spec: v1.PodSpec{RestartPolicy: v1.RestartPolicyAlways}}, Units: units, Initialized: true, PodIPs: []string{"127.128.0.1"}, HostIP: "127.0.0.1", StartTime: early, Now: early}
 	}
 	first := podStatus(facts(runs(0), starting(0)))
 	if c := find(first.Conditions, v1.PodReady); c.Status != v1.ConditionFalse || c.Reason != "ContainersNotReady" || c.LastTransitionTime != early {

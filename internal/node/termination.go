@@ -47,7 +47,7 @@ func (w *worker) stopAll(ctx context.Context) (over bool) {
 		w.publish(ctx) // the agent is leaving, the Pod stays
 		return true
 	}
-	if len(w.pod.Finalizers) > 0 && w.ip.IsValid() { // it outlives its processes: nobody is to be sent to them
+	if len(w.pod.Finalizers) > 0 && len(w.ips) > 0 { // it outlives its processes: nobody is to be sent to them
 		w.publish(ctx)
 	}
 	if !w.isGone() && !w.deleteObject(ctx) {
@@ -96,7 +96,10 @@ func deletePod(ctx context.Context, a *Agent, pod *v1.Pod) error {
 
 // forget removes what the Pod had on this host.
 func (w *worker) forget() {
-	w.agent.addresses.release(w.uid)
+	w.leaveNetwork() // before somebody else gets its addresses
+	for _, a := range w.agent.addresses {
+		a.release(w.uid)
+	}
 	if !filepath.IsLocal(string(w.uid)) {
 		return // then nothing was ever made for it
 	}

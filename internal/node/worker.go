@@ -26,17 +26,20 @@ type worker struct {
 	pod         *v1.Pod // as last seen, or as our last write left it
 	containers  []*container
 	initialized bool
-	leaving     bool       // the agent is ending
-	ip          netip.Addr // invalid: none yet
-	begun       metav1.Time
-	deadline    time.Time // when the Pod is stopped: when what still runs is killed
-	retry       time.Time // when to write the status again, which the API refused; zero: it is written
-	again       time.Time // when to try again what the last step could not do; zero: nothing
+	leaving     bool         // the agent is ending
+	ips         []netip.Addr // the primary first; empty: none yet
+	spawner     *spawner     // starts the Pod's processes: the agent's own, or one in namespaces of the Pod; nil until there are ips
+	// leaveNetwork gives up the Pod's namespaces, if it has any; it may be called again.
+	leaveNetwork func()
+	begun        metav1.Time
+	deadline     time.Time // when the Pod is stopped: when what still runs is killed
+	retry        time.Time // when to write the status again, which the API refused; zero: it is written
+	again        time.Time // when to try again what the last step could not do; zero: nothing
 }
 
 func newWorker(a *Agent, pod *v1.Pod) *worker {
 	return &worker{
-		agent: a, uid: pod.UID, pod: pod,
+		agent: a, uid: pod.UID, pod: pod, leaveNetwork: func() {},
 		log:  a.opts.Log.With("pod", pod.Namespace+"/"+pod.Name),
 		mail: mailbox{kick: make(chan struct{}, 1), latest: pod}, post: make(chan func()), done: make(chan struct{}),
 	}
@@ -79,6 +82,7 @@ func (w *worker) send(f func()) {
 // have been stopped. life outlives ctx: it is for what has to be done while ctx is over.
 func (w *worker) run(ctx, life context.Context) {
 	defer close(w.done)
+	defer func() { w.leaveNetwork() }()
 	w.adopt()
 	leave := ctx.Done()
 	for {
@@ -128,33 +132,13 @@ func (w *worker) adopt() {
 	}
 }
 
-// hasAddress sees to it that the Pod has an address. If none is free it says so, and is to be asked again later.
-func (w *worker) hasAddress() bool {
-	if w.ip.IsValid() {
-		return true
-	}
-	if w.pod.Spec.HostNetwork {
-		w.ip = w.agent.opts.HostIP
-		return true
-	}
-	had, _ := netip.ParseAddr(w.pod.Status.PodIP) // not an address: it has none yet
-	ip, err := w.agent.addresses.claim(w.uid, had)
-	if err != nil {
-		w.again = time.Now().Add(w.agent.opts.Backoff)
-		w.event(nil, v1.EventTypeWarning, "FailedCreatePodSandBox", err.Error())
-		return false
-	}
-	w.ip = ip
-	return true
-}
-
 // step does what is to be done now, and tells whether the worker is finished with the Pod.
 func (w *worker) step(ctx context.Context) (over bool) {
 	w.again = time.Time{}
 	if w.leaving || w.isGone() || w.pod.DeletionTimestamp != nil {
 		return w.stopAll(ctx)
 	}
-	if finished(w.pod.Status.Phase) || !w.hasAddress() {
+	if finished(w.pod.Status.Phase) || !w.hasNetwork(ctx) {
 		return false
 	}
 	todo := w.plan(time.Now())
@@ -186,7 +170,7 @@ func (w *worker) plan(at time.Time) plan {
 // untilWake is how long nothing has to be done if nothing happens.
 func (w *worker) untilWake() time.Duration {
 	wake := sooner(w.retry, w.again)
-	if w.pod.DeletionTimestamp == nil && !w.leaving && !finished(w.pod.Status.Phase) && w.ip.IsValid() {
+	if w.pod.DeletionTimestamp == nil && !w.leaving && !finished(w.pod.Status.Phase) && len(w.ips) > 0 {
 		todo := w.plan(time.Now())
 		if len(todo.Start) > 0 {
 			return 0

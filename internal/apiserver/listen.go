@@ -1,0 +1,85 @@
+package apiserver
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// listen listens on address, and at the port it gets on further addresses too, unless the first is every address of the host.
+func listen(address string, also []netip.Addr) (net.Listener, error) {
+	first, err := net.Listen("tcp", address)
+	if err != nil || len(also) == 0 {
+		return first, err
+	}
+	at := first.Addr().(*net.TCPAddr).AddrPort()
+	if at.Addr().IsUnspecified() {
+		return first, nil
+	}
+	all := &listeners{Listener: first, all: []net.Listener{first}, accepted: make(chan accepted), closed: make(chan struct{})}
+	for _, a := range also {
+		one, err := net.Listen("tcp", netip.AddrPortFrom(a, at.Port()).String())
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		all.all = append(all.all, one)
+	}
+	for _, one := range all.all {
+		go all.take(one)
+	}
+	return all, nil
+}
+
+// listeners are several listeners as one, whose address is that of the first.
+type listeners struct {
+	net.Listener
+	all      []net.Listener
+	accepted chan accepted
+	closed   chan struct{}
+	once     sync.Once
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// take passes on what one listener accepts, until it is closed.
+func (l *listeners) take(one net.Listener) {
+	for {
+		conn, err := one.Accept()
+		select {
+		case l.accepted <- accepted{conn, err}:
+		case <-l.closed:
+			if err == nil {
+				_ = conn.Close() // nobody is there to serve it
+			}
+			return
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+// Accept waits for the next connection to any of the addresses.
+func (l *listeners) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.accepted:
+		return a.conn, a.err
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes all of them.
+func (l *listeners) Close() (err error) {
+	l.once.Do(func() {
+		close(l.closed)
+		for _, one := range l.all {
+			err = errors.Join(err, one.Close())
+		}
+	})
+	return err
+}
