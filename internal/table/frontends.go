@@ -26,7 +26,8 @@ func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Fr
 		}
 		for _, v6 := range families(ips) {
 			s := portSpec{node: node, svc: svc, port: port, v6: v6, clusterIPs: ips}
-			s.pools = poolsOf(node, endpointsOf(node, port, v6, from))
+			s.endpoints = endpointsOf(node, port, v6, from)
+			s.pools = poolsOf(node, s.endpoints)
 			out = append(out, s.frontends()...)
 		}
 	}
@@ -85,6 +86,7 @@ type portSpec struct {
 	port       v1.ServicePort
 	v6         bool
 	clusterIPs []netip.Addr
+	endpoints  []endpoint
 	pools      pools
 }
 
@@ -112,10 +114,21 @@ func (s portSpec) frontend(kind Kind, addr netip.Addr, port uint16) Frontend {
 		Policy:   Random,
 	}
 	f.Inside, f.Outside = s.choose(kind)
+	f.Serving = stillServing(s.endpoints, f)
 	if kind == LoadBalancer {
 		f.Allow = allow(s.node, addr, s.svc.Spec.LoadBalancerSourceRanges)
 	}
 	return f
+}
+
+// stillServing lists the endpoints that serve, but are in no pool of f.
+func stillServing(all []endpoint, f Frontend) (list []netip.AddrPort) {
+	for _, e := range all {
+		if (e.ready || e.serving) && !f.Serves(e.addr) {
+			list = append(list, e.addr)
+		}
+	}
+	return list
 }
 
 // choose gives each kind its two pools. A cluster IP follows internalTrafficPolicy, wherever the connection starts. The

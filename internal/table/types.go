@@ -132,12 +132,22 @@ type Frontend struct {
 	Allow    []netip.Prefix // who may connect, sorted; empty means everyone
 	Affinity time.Duration  // how long a client address stays with its backend after its last new connection; 0: not at all
 	Policy   Policy         // how one of the pool is picked
+	// Serving are endpoints of neither pool that serve all the same, sorted: they get no new connections, and keep what they have.
+	Serving []netip.AddrPort
 }
 
 // Equal reports whether f and o ask for the same.
 func (f Frontend) Equal(o Frontend) bool {
 	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy &&
-		slices.Equal(f.Allow, o.Allow) && f.Inside.Equal(o.Inside) && f.Outside.Equal(o.Outside)
+		slices.Equal(f.Allow, o.Allow) && slices.Equal(f.Serving, o.Serving) && f.Inside.Equal(o.Inside) && f.Outside.Equal(o.Outside)
+}
+
+// Serves reports whether a connection may be at a: it is in one of the pools, or serves what it has.
+func (f Frontend) Serves(a netip.AddrPort) bool {
+	_, inside := f.Inside.Find(a)
+	_, outside := f.Outside.Find(a)
+	_, still := slices.BinarySearchFunc(f.Serving, a, netip.AddrPort.Compare)
+	return inside || outside || still
 }
 
 // Allows reports whether a client of address a may connect. An invalid a is a client whose address is not known, and may.

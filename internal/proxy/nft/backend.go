@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/proxy/conntrack"
 	"viaduct/internal/table"
 )
 
@@ -31,6 +32,7 @@ type Backend struct {
 	doubt     bool
 	skeletons map[family]*skeleton
 	applied   map[table.Name]*applied
+	last      *table.Table // nil: none was applied yet
 	pods      []netip.Prefix
 	refs      map[key]int // how many Services want a shared element
 	written   int         // elements, since New
@@ -101,14 +103,32 @@ func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name
 	if b.socket == nil {
 		return errors.New("the nftables backend has been closed")
 	}
-	if changed != nil && !b.doubt {
-		err := b.update(t, changed)
-		if err == nil || !stale(err) {
-			return err
-		}
-		b.opts.Log.WarnContext(ctx, "the kernel's table is not as it was left, reading it", "error", err)
+	if changed == nil || b.doubt {
+		return b.finish(ctx, t, nil, b.renew(ctx, t))
 	}
-	return b.renew(ctx, t)
+	err := b.update(t, changed)
+	if err != nil && stale(err) {
+		b.opts.Log.WarnContext(ctx, "the kernel's table is not as it was left, reading it", "error", err)
+		return b.finish(ctx, t, nil, b.renew(ctx, t))
+	}
+	return b.finish(ctx, t, changed, err)
+}
+
+// finish makes the kernel forget what leads elsewhere than the table now says, as far as the table was applied.
+func (b *Backend) finish(ctx context.Context, t *table.Table, changed []table.Name, err error) error {
+	if _, other := table.Split(err); other != nil {
+		return err
+	}
+	before := b.last
+	if before == nil {
+		before, changed = &table.Table{}, nil
+	}
+	b.last = t
+	n, e := conntrack.Clean(ctx, before, t, changed)
+	if n > 0 {
+		b.opts.Log.DebugContext(ctx, "UDP conversations were forgotten that led to nobody", "number", n)
+	}
+	return errors.Join(err, e)
 }
 
 // stale reports whether err means that the kernel holds something else than thought.

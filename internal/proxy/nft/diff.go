@@ -36,10 +36,12 @@ func (o op) rank() int {
 		}
 		return 4
 	}
-	switch o.verb {
-	case add:
+	switch {
+	case o.verb == add && o.set.kind == allowed:
+		return 0
+	case o.verb == add:
 		return 1
-	case replace:
+	case o.verb == replace:
 		return 2
 	}
 	return 6

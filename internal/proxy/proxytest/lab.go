@@ -19,24 +19,24 @@ type Host string
 
 // The hosts of every Lab. The Pods' traffic passes their node; everybody else is in one LAN.
 const (
-	Node     Host = "node"     // where the backend under test works
-	PodA     Host = "pod-a"    // a Pod of Node
-	PodB     Host = "pod-b"    // another one
-	OtherNod Host = "other"    // a second node
-	FarPod   Host = "far-pod"  // a Pod of the second node
-	Client   Host = "client"   // outside of the cluster; it knows the way to Services by Node, and none to Pods
-	Stranger Host = "stranger" // another client
-	lan      Host = "lan"
+	Node      Host = "node"     // where the backend under test works
+	PodA      Host = "pod-a"    // a Pod of Node
+	PodB      Host = "pod-b"    // another one
+	OtherNode Host = "other"    // a second node
+	FarPod    Host = "far-pod"  // a Pod of the second node
+	Client    Host = "client"   // outside of the cluster; it knows the way to Services by Node, and none to Pods
+	Stranger  Host = "stranger" // another client
+	lan       Host = "lan"
 )
 
-// Addr4 and Addr6 are the hosts' addresses.
+// The hosts' addresses.
 var (
 	addr4 = map[Host]string{
-		Node: "192.168.50.1", OtherNod: "192.168.50.2", Client: "192.168.50.9", Stranger: "192.168.50.10",
+		Node: "192.168.50.1", OtherNode: "192.168.50.2", Client: "192.168.50.9", Stranger: "192.168.50.10",
 		PodA: "10.244.0.2", PodB: "10.244.0.3", FarPod: "10.244.1.2",
 	}
 	addr6 = map[Host]string{
-		Node: "fd00:50::1", OtherNod: "fd00:50::2", Client: "fd00:50::9", Stranger: "fd00:50::10",
+		Node: "fd00:50::1", OtherNode: "fd00:50::2", Client: "fd00:50::9", Stranger: "fd00:50::10",
 		PodA: "fd00:244::2", PodB: "fd00:244::3", FarPod: "fd00:244:1::2",
 	}
 )
@@ -66,7 +66,7 @@ func NewLab(t testing.TB) *Lab {
 	t.Helper()
 	l := &Lab{t: t, hosts: map[Host]netns.NsHandle{}, handle: map[Host]*netlink.Handle{}}
 	t.Cleanup(l.close)
-	for _, h := range []Host{lan, Node, PodA, PodB, OtherNod, FarPod, Client, Stranger} {
+	for _, h := range []Host{lan, Node, PodA, PodB, OtherNode, FarPod, Client, Stranger} {
 		l.make(h)
 	}
 	l.wire()
@@ -91,7 +91,7 @@ func (l *Lab) make(h Host) {
 		}
 		ns, err := netns.Get()
 		l.hosts[h] = ns
-		return err
+		return errors.Join(err, os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0o644))
 	})
 	if errors.Is(err, unix.EPERM) {
 		l.t.Skipf("needs the privilege to make network namespaces (root, or `unshare --user --map-root-user --net`): %v", err)
@@ -140,29 +140,36 @@ func (l *Lab) must(err error) {
 	}
 }
 
+// nodeSettings are those of every node. Its refusals by ICMP are not to be limited: a test asks more often than people do.
+var nodeSettings = map[string]string{
+	"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0", "ipv4/conf/default/send_redirects": "0",
+	"ipv4/icmp_ratelimit": "0", "ipv6/icmp/ratelimit": "0",
+}
+
 // wire connects the hosts.
 func (l *Lab) wire() {
-	for _, h := range []Host{Node, OtherNod} {
-		l.In(h, func() error {
-			return errors.Join(os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644),
-				os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0o644))
-		})
+	for _, h := range []Host{Node, OtherNode} {
+		for name, value := range nodeSettings {
+			l.In(h, func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0o644) })
+		}
 	}
 	l.bridge(lan, "lan0", nil, nil)
-	for _, h := range []Host{Node, OtherNod, Client, Stranger} {
+	for _, h := range []Host{Node, OtherNode, Client, Stranger} {
 		l.join(lan, "lan0", h, 24, 64)
 	}
 	l.bridge(Node, "viaduct0", []string{"10.244.0.1/24"}, []string{"fd00:244::1/64"})
-	l.bridge(OtherNod, "viaduct0", []string{"10.244.1.1/24"}, []string{"fd00:244:1::1/64"})
-	for pod, node := range map[Host]Host{PodA: Node, PodB: Node, FarPod: OtherNod} {
-		l.join(node, "viaduct0", pod, 24, 64)
-		gateway := map[Host][2]string{Node: {"10.244.0.1", "fd00:244::1"}, OtherNod: {"10.244.1.1", "fd00:244:1::1"}}[node]
-		l.route(pod, "0.0.0.0/0", gateway[0])
-		l.route(pod, "::/0", gateway[1])
+	l.bridge(OtherNode, "viaduct0", []string{"10.244.1.1/24"}, []string{"fd00:244:1::1/64"})
+	for pod, node := range map[Host]Host{PodA: Node, PodB: Node, FarPod: OtherNode} {
+		l.join(node, "viaduct0", pod, 32, 128) // everything a Pod sends passes its node
+		gateway := map[Host][2]string{Node: {"10.244.0.1", "fd00:244::1"}, OtherNode: {"10.244.1.1", "fd00:244:1::1"}}[node]
+		for i, all := range []string{"0.0.0.0/0", "::/0"} {
+			l.onLink(pod, gateway[i])
+			l.route(pod, all, gateway[i])
+		}
 	}
-	l.route(Node, "10.244.1.0/24", addr4[OtherNod])
-	l.route(Node, "fd00:244:1::/64", addr6[OtherNod])
-	for _, h := range []Host{OtherNod, Client, Stranger} {
+	l.route(Node, "10.244.1.0/24", addr4[OtherNode])
+	l.route(Node, "fd00:244:1::/64", addr6[OtherNode])
+	for _, h := range []Host{OtherNode, Client, Stranger} {
 		for _, to := range []string{"10.96.0.0/16", "203.0.113.0/24"} {
 			l.route(h, to, addr4[Node])
 		}
@@ -170,18 +177,18 @@ func (l *Lab) wire() {
 			l.route(h, to, addr6[Node])
 		}
 	}
-	l.route(OtherNod, "10.244.0.0/24", addr4[Node])
-	l.route(OtherNod, "fd00:244::/64", addr6[Node])
+	l.route(OtherNode, "10.244.0.0/24", addr4[Node])
+	l.route(OtherNode, "fd00:244::/64", addr6[Node])
 	l.services()
 }
 
 // services gives Node a way to the addresses of Services for its own connections, which they leave before they take it.
 func (l *Lab) services() {
 	for _, to := range []string{"10.96.0.0/16", "203.0.113.0/24"} {
-		l.route(Node, to, addr4[OtherNod])
+		l.route(Node, to, addr4[OtherNode])
 	}
 	for _, to := range []string{"fd00:96::/112", "2001:db8::/64"} {
-		l.route(Node, to, addr6[OtherNod])
+		l.route(Node, to, addr6[OtherNode])
 	}
 }
 
@@ -226,6 +233,19 @@ func (l *Lab) join(at Host, bridge string, h Host, bits4, bits6 int) {
 	l.addr(h, link, fmt.Sprintf("%s/%d", addr4[h], bits4))
 	l.addr(h, link, fmt.Sprintf("%s/%d", addr6[h], bits6))
 	l.must(l.handle[h].LinkSetUp(link))
+}
+
+// onLink makes a route to a neighbour that has an address of another network.
+func (l *Lab) onLink(h Host, to string) {
+	l.t.Helper()
+	link, err := l.handle[h].LinkByName("eth0")
+	l.must(err)
+	addr := netip.MustParseAddr(to)
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}}
+	if addr.Is4() {
+		route.Scope = netlink.SCOPE_LINK
+	}
+	l.must(l.handle[h].RouteAdd(route))
 }
 
 func (l *Lab) route(h Host, to, via string) {

@@ -1,0 +1,152 @@
+// Package conntrack makes the kernel forget UDP conversations that lead nowhere. The kernel decides where a conversation goes at
+// its first packet, and a client that keeps on sending keeps the decision alive: at an endpoint that has gone, or at nobody, if
+// there was none at first. TCP and SCTP have ends of their own and are never touched.
+package conntrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/table"
+)
+
+// tries bounds how often the list of conversations is read again because it changed meanwhile. What is missed by the last one is
+// found by the next call.
+const tries = 5
+
+// Clean forgets the conversations that are stale now that after took the place of before, in the network namespace of the calling
+// thread, and says how many. changed names the Services that differ; nil means that nothing is known of what was before, and every
+// conversation is looked at.
+func Clean(ctx context.Context, before, after *table.Table, changed []table.Name) (forgotten int, err error) {
+	s := newScope(before, after, changed)
+	for _, family := range s.families() {
+		for range tries {
+			var n uint
+			n, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, s)
+			forgotten += int(n)
+			if !errors.Is(err, netlink.ErrDumpInterrupted) || ctx.Err() != nil {
+				break
+			}
+		}
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return forgotten, fmt.Errorf("forgetting stale UDP conversations: %w", err)
+		}
+	}
+	return forgotten, nil
+}
+
+// scope is what a conversation is judged by.
+type scope struct {
+	after *table.Table
+	gone  map[table.Dest]bool // places that are no Service's any more
+	v4    bool                // whether there is anything to look for
+	v6    bool
+}
+
+// newScope finds out whether the change can have left anything stale.
+func newScope(before, after *table.Table, changed []table.Name) *scope {
+	s := &scope{after: after, gone: map[table.Dest]bool{}}
+	names := changed
+	if changed == nil {
+		names = after.Services()
+	}
+	for _, name := range names {
+		for _, f := range after.Of(name) {
+			if f.Proto == table.UDP && (changed == nil || mayBeStale(before, f)) {
+				s.look(f.Addr)
+			}
+		}
+		if changed == nil {
+			continue
+		}
+		for _, f := range before.Of(name) {
+			if f.Proto == table.UDP && !answered(after, f.Dest()) {
+				s.gone[f.Dest()] = true
+				s.look(f.Addr)
+			}
+		}
+	}
+	return s
+}
+
+func (s *scope) look(a netip.Addr) {
+	s.v4, s.v6 = s.v4 || a.Is4(), s.v6 || a.Is6()
+}
+
+func (s *scope) families() (list []netlink.InetFamily) {
+	if s.v4 {
+		list = append(list, unix.AF_INET)
+	}
+	if s.v6 {
+		list = append(list, unix.AF_INET6)
+	}
+	return list
+}
+
+func answered(t *table.Table, d table.Dest) bool {
+	_, _, ok := t.Lookup(table.Origin{}, d.Addr, d.Proto)
+	return ok
+}
+
+// mayBeStale reports whether f, compared with before, lost somebody who served, or has somebody where there was nobody.
+func mayBeStale(before *table.Table, f table.Frontend) bool {
+	had, _, there := before.Lookup(table.Origin{}, f.Dest().Addr, f.Proto)
+	if !there {
+		return true
+	}
+	if anybody(f) && !anybody(had) {
+		return true
+	}
+	for _, p := range []table.Pool{had.Inside, had.Outside} {
+		for _, b := range p.Backends {
+			if !f.Serves(b.Addr) {
+				return true
+			}
+		}
+	}
+	for _, a := range had.Serving {
+		if !f.Serves(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func anybody(f table.Frontend) bool { return len(f.Inside.Backends)+len(f.Outside.Backends) > 0 }
+
+// A flow is a conversation: where its client sends to, and who answers as the kernel sees it.
+type flow struct {
+	to   table.Dest
+	from netip.AddrPort
+}
+
+// stale reports whether a conversation leads to somebody who does not serve it. One with a place that is no Service's is none of
+// our business, unless it was.
+func (s *scope) stale(f flow) bool {
+	if s.gone[f.to] {
+		return true
+	}
+	service, _, ours := s.after.Lookup(table.Origin{}, f.to.Addr, f.to.Proto)
+	return ours && !service.Serves(f.from)
+}
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (s *scope) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
+	if c.Forward.Protocol != unix.IPPROTO_UDP {
+		return false
+	}
+	to, ok := addrPort(c.Forward.DstIP, c.Forward.DstPort)
+	from, ok2 := addrPort(c.Reverse.SrcIP, c.Reverse.SrcPort)
+	return ok && ok2 && s.stale(flow{table.Dest{Addr: to, Proto: table.UDP}, from})
+}
+
+func addrPort(ip net.IP, port uint16) (netip.AddrPort, bool) {
+	a, ok := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(a.Unmap(), port), ok
+}

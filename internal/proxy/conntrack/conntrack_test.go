@@ -1,0 +1,61 @@
+package conntrack
+
+import (
+	"net/netip"
+	"testing"
+
+	"viaduct/internal/table"
+)
+
+var (
+	place = netip.MustParseAddrPort("10.96.0.10:53")
+	one   = netip.MustParseAddrPort("10.244.0.2:5353")
+	two   = netip.MustParseAddrPort("10.244.0.3:5353")
+)
+
+func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort) table.Frontend {
+	f := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: table.UDP}, Service: table.Name{Namespace: "a", Name: "dns"}, Serving: serving}
+	for _, e := range eps {
+		f.Inside.Backends = append(f.Inside.Backends, table.Backend{Addr: e, Weight: 1})
+	}
+	f.Outside = f.Inside
+	return f
+}
+
+func of(fs ...table.Frontend) *table.Table {
+	t, _ := (&table.Table{}).With(table.Entry{Service: table.Name{Namespace: "a", Name: "dns"}, Frontends: fs})
+	return t
+}
+
+func TestStale(t *testing.T) {
+	dest := table.Dest{Addr: place, Proto: table.UDP}
+	elsewhere := table.Dest{Addr: netip.MustParseAddrPort("192.0.2.9:53"), Proto: table.UDP}
+	changed := []table.Name{{Namespace: "a", Name: "dns"}}
+	for _, c := range []struct {
+		name          string
+		before, after *table.Table
+		changed       []table.Name
+		flow          flow
+		look, stale   bool
+	}{
+		{"its endpoint left", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, one}, true, true},
+		{"its endpoint stays", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, two}, true, false},
+		{"its endpoint terminates and serves", of(service(place, nil, one)), of(service(place, []netip.AddrPort{one}, two)), changed, flow{dest, one}, false, false},
+		{"such an endpoint is gone", of(service(place, []netip.AddrPort{one}, two)), of(service(place, nil, two)), changed, flow{dest, one}, true, true},
+		{"nobody was there at first", of(service(place, nil)), of(service(place, nil, one)), changed, flow{dest, place}, true, true},
+		{"there was no service at first", of(), of(service(place, nil, one)), changed, flow{dest, place}, true, true},
+		{"the last endpoint left", of(service(place, nil, one)), of(service(place, nil)), changed, flow{dest, one}, true, true},
+		{"the service went", of(service(place, nil, one)), of(), changed, flow{dest, one}, true, true},
+		{"another place with the same port", of(service(place, nil, one)), of(service(place, nil)), changed, flow{elsewhere, one}, true, false},
+		{"only somebody new", of(service(place, nil, one)), of(service(place, nil, one, two)), changed, flow{dest, one}, false, false},
+		{"after a restart", of(), of(service(place, nil, one)), nil, flow{dest, two}, true, true},
+	} {
+		s := newScope(c.before, c.after, c.changed)
+		if look := len(s.families()) > 0; look != c.look {
+			t.Errorf("%s: looked for anything: %v", c.name, look)
+		}
+		if got := s.stale(c.flow); got != c.stale {
+			t.Errorf("%s: stale %v", c.name, got)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package nft
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"viaduct/internal/table"
+)
+
+func backendsOf(r *rand.Rand, n int) (list []table.Backend) {
+	for i := range n {
+		if r.IntN(3) > 0 {
+			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
+			list = append(list, table.Backend{Addr: addr, Weight: 1})
+		}
+	}
+	return list
+}
+
+// Whatever came before: everybody has one seat, nobody else has, and nobody moves but those who fill the seats of those that left.
+func TestArrangeMovesTheFewest(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var had []netip.AddrPort
+	for range 2000 {
+		want := backendsOf(r, r.IntN(40))
+		seats := arrange(had, want)
+		sorted := slices.SortedFunc(slices.Values(seats), netip.AddrPort.Compare)
+		if !slices.EqualFunc(sorted, want, func(a netip.AddrPort, b table.Backend) bool { return a == b.Addr }) {
+			t.Fatalf("%v sit for %v", seats, want)
+		}
+		for i, who := range had {
+			stays := slices.ContainsFunc(want, func(b table.Backend) bool { return b.Addr == who })
+			if stays && i < len(seats) && seats[i] != who {
+				t.Fatalf("%s moved from seat %d, which there still is", who, i)
+			}
+		}
+		had = seats
+	}
+}
+
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		weights []uint32
+		want    []int
+	}{
+		{nil, []int{}},
+		{[]uint32{1, 1}, []int{1, 1}},
+		{[]uint32{100, 100, 50}, []int{2, 2, 1}},
+		{[]uint32{5, 0}, []int{1, 0}},
+		{[]uint32{0, 0}, []int{1, 1}},
+		{[]uint32{1, 3_000_000_000}, []int{1, 32763}},
+	} {
+		var want []table.Backend
+		for _, w := range c.weights {
+			want = append(want, table.Backend{Weight: w})
+		}
+		got, total := shares(want)
+		if !slices.Equal(got, c.want) || total > maxSlots {
+			t.Errorf("%v: %v, together %d; want %v", c.weights, got, total, c.want)
+		}
+	}
+}
+
+func TestNamesOfSetsAndClasses(t *testing.T) {
+	sets := append(fixed(), setID{sticky, 10800}, setID{outsideSticky, 5})
+	for _, s := range sets {
+		if got, ok := setNamed(s.name()); !ok || got != s {
+			t.Errorf("%q names %v", s.name(), got)
+		}
+	}
+	for _, name := range []string{"", "sticky", "sticky-s", "sticky-0s", "other", "sticky-5"} {
+		if got, ok := setNamed(name); ok {
+			t.Errorf("%q names %v", name, got)
+		}
+	}
+	for _, c := range []class{{slots: 3}, {slots: 300, outside: true}, {slots: 7, seconds: 60}, {slots: 7, seconds: 60, outside: true}} {
+		if got, ok := classNamed(c.chain()); !ok || got != c {
+			t.Errorf("%q names %v", c.chain(), got)
+		}
+	}
+	for _, name := range []string{"services", "pick-", "pick-03", "stick-3", "stick-3-5", "pick-99999999"} {
+		if got, ok := classNamed(name); ok {
+			t.Errorf("%q names %v", name, got)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, table.TCP), slot: 3}, value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
+	f.Add(byte(backends), []byte(elementsMessage(0, table.Name{}, []op{{add, e}}).body))
+	f.Fuzz(func(t *testing.T, k byte, body []byte) {
+		set := setID{kind: kind(k%byte(kinds-1)) + 1}
+		decodeElements(ip4, set, body, func(e element) {
+			if e.set != set {
+				t.Errorf("an element of %v in %v", e.set, set)
+			}
+		})
+		_ = messagesIn(body, func(uint16, uint16, uint32, []byte) error { return nil })
+		_ = commentOf(body)
+	})
+}
+
+// What is written is read back as it was.
+func TestEncodeDecode(t *testing.T) {
+	client := netip.MustParsePrefix("192.0.2.0/24")
+	for _, addr := range []string{"10.0.0.1", "fd00::1"} {
+		at := destOf(netip.MustParseAddr(addr), 80, table.SCTP)
+		to := netip.AddrPortFrom(netip.MustParseAddr(addr).Next(), 8080)
+		if at.Addr.Addr().Is6() {
+			client = netip.MustParsePrefix("2001:db8::/33")
+		}
+		for _, e := range []element{
+			{key{set: setID{kind: addresses}, dest: table.Dest{Addr: netip.AddrPortFrom(at.Addr.Addr(), 0)}}, value{}},
+			{key{set: setID{kind: services}, dest: at}, value{slots: 300}},
+			{key{set: setID{kind: backends}, dest: at, slot: 70000}, value{to: to}},
+			{key{set: setID{sticky, 60}, dest: at}, value{to: to}},
+			{key{set: setID{kind: members}, dest: at, to: to}, value{}},
+			{key{set: setID{kind: restricted}, dest: at}, value{}},
+			{key{set: setID{kind: allowed}, dest: at, from: client}, value{}},
+		} {
+			var got []element
+			m := elementsMessage(12, table.Name{}, []op{{add, e}})
+			decodeElements(e.family(), e.set, m.body, func(e element) { got = append(got, e) })
+			if len(got) != 1 || got[0] != e {
+				t.Errorf("%v is read back as %v", e, got)
+			}
+		}
+	}
+}
+
+// Applied one at a time, the ops of a change never let a number of slots stand that has not all its backends, nor a place without
+// its ranges.
+func TestOrderOfOps(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	at := destOf(netip.MustParseAddr("10.96.0.1"), 80, table.TCP)
+	var had []element
+	var places []place
+	for range 500 {
+		f := table.Frontend{Key: table.Key{Kind: table.LoadBalancer, Addr: at.Addr.Addr(), Port: 80, Proto: table.TCP}}
+		f.Inside = table.Pool{Backends: backendsOf(r, r.IntN(12)), Empty: table.Reject}
+		f.Outside = f.Inside
+		if r.IntN(2) == 0 {
+			f.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		}
+		c := compile([]table.Frontend{f}, places)
+		now := map[key]value{}
+		for _, e := range had {
+			now[e.key] = e.value
+		}
+		for _, o := range diff(had, c.elements) {
+			if o.verb == remove {
+				delete(now, o.key)
+			} else {
+				now[o.key] = o.value
+			}
+			checkWhole(t, now, at, len(f.Allow) > 0)
+		}
+		had, places = c.elements, c.places
+	}
+}
+
+func checkWhole(t *testing.T, now map[key]value, at table.Dest, restrict bool) {
+	t.Helper()
+	v, there := now[key{set: setID{kind: services}, dest: at}]
+	if !there {
+		return
+	}
+	for i := range v.slots {
+		if _, ok := now[key{set: setID{kind: backends}, dest: at, slot: uint32(i)}]; !ok {
+			t.Fatalf("there are to be %d slots, and slot %d is empty", v.slots, i)
+		}
+	}
+	_, restricted := now[key{set: setID{kind: restricted}, dest: at}]
+	_, allowed := now[key{set: setID{kind: allowed}, dest: at, from: netip.MustParsePrefix("192.0.2.0/24")}]
+	if restricted && restrict && !allowed {
+		t.Fatal("it is restricted before anybody is allowed")
+	}
+}

@@ -1,0 +1,196 @@
+package proxytest
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/proxy"
+	"viaduct/internal/table"
+)
+
+// RunKernel tests backends that have the kernel of a node redirect connections, in a Lab of its own for each test. open is
+// called on a thread in the node's network namespace.
+func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
+	start := func(test func(*lab)) func(*testing.T) {
+		return func(t *testing.T) {
+			t.Parallel()
+			l := &lab{T: t, Lab: NewLab(t), table: &table.Table{}}
+			l.In(Node, func() (err error) {
+				l.backend, err = open(t)
+				return err
+			})
+			t.Cleanup(func() {
+				if err := l.backend.Close(); err != nil {
+					t.Errorf("closing the backend: %v", err)
+				}
+			})
+			test(l)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		test func(*lab)
+	}{
+		{"every kind, protocol, family and origin", everything},
+		{"a Pod reaches itself", hairpin},
+		{"without endpoints", withoutEndpoints},
+		{"traffic policies", policies},
+		{"source ranges", kernelRanges},
+		{"affinity holds and yields", kernelAffinity},
+		{"affinity ends", affinityEnds},
+		{"affinity with other pools for outside", affinityOutside},
+		{"many endpoints", manyEndpoints},
+		{"weights", weights},
+		{"changes under load fail nobody", kernelChanges},
+		{"established connections are kept", kernelEstablished},
+		{"UDP leaves an endpoint that left", kernelUDPMoves},
+		{"random tables", randomKernelTables},
+	} {
+		t.Run(c.name, start(c.test))
+	}
+}
+
+// lab is a Lab with a backend on its node, and the table that it was given.
+type lab struct {
+	*testing.T
+	*Lab
+	backend proxy.Backend
+	table   *table.Table
+}
+
+// How long a client waits where an answer must come, and where none may.
+const (
+	answerPatience = 5 * time.Second
+	dropPatience   = 300 * time.Millisecond
+)
+
+// origins are where clients are, all of which a backend must tell apart.
+var origins = []Host{Node, PodA, PodB, FarPod, Client}
+
+// origin is the host as Lookup knows it.
+func (h Host) origin(v6 bool) table.Origin {
+	if h == Node {
+		return table.Origin{}
+	}
+	return table.Origin{Addr: h.Addr(v6), Outside: h != PodA && h != PodB}
+}
+
+// here reports whether what has this address is behind the node.
+func here(a netip.Addr) bool {
+	return slices.ContainsFunc([]Host{Node, PodA, PodB}, func(h Host) bool { return a == h.Addr(a.Is6()) })
+}
+
+// nodeAddress reports whether the node has the address.
+func nodeAddress(a netip.Addr) bool {
+	return slices.Contains([]string{"192.168.50.1", "10.244.0.1", "fd00:50::1", "fd00:244::1"}, a.String())
+}
+
+// on is an endpoint of a host.
+func on(h Host, v6 bool, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr(v6), port) }
+
+// poolOf endpoints, Local where they are behind the node; without any it rejects.
+func poolOf(snat bool, eps ...netip.AddrPort) table.Pool {
+	p := pool(eps...)
+	p.SNAT = snat
+	for i := range p.Backends {
+		p.Backends[i].Local = here(p.Backends[i].Addr.Addr())
+	}
+	return p
+}
+
+// clusterFrontend is a ClusterIP's Frontend as package table makes it.
+func clusterFrontend(name string, at netip.AddrPort, proto table.Proto, eps ...netip.AddrPort) table.Frontend {
+	f := frontend(name, at, proto, poolOf(false, eps...))
+	f.Outside.SNAT = true
+	return f
+}
+
+func (l *lab) serve(name string, fs ...table.Frontend) {
+	l.Helper()
+	slices.SortFunc(fs, func(a, b table.Frontend) int { return a.Key.Compare(b.Key) })
+	next, changed := l.table.With(table.Entry{Service: table.Name{Namespace: "test", Name: name}, Frontends: fs})
+	l.table = next
+	l.sync(changed)
+}
+
+// sync is called in the node's namespace: what a backend does besides its own sockets belongs there too.
+func (l *lab) sync(changed []table.Name) {
+	l.Helper()
+	l.In(Node, func() error { return l.backend.Sync(l.Context(), l.table, changed) })
+}
+
+// judge connects once from a host and compares what happens with what the table promises.
+func (l *lab) judge(from Host, to netip.AddrPort, proto table.Proto) Answer {
+	l.Helper()
+	origin := from.origin(to.Addr().Is6())
+	_, want, known := l.table.Lookup(origin, to, proto)
+	if !known {
+		return Answer{}
+	}
+	if len(want.Backends) == 0 {
+		l.judgeRefusal(from, to, proto, want)
+		return Answer{}
+	}
+	got, err := l.Ask(from, to, proto, answerPatience)
+	if err != nil {
+		l.Fatalf("%s to %s/%s: %v; want one of %v", from, to, proto, err, want.Backends)
+	}
+	at, serves := want.Find(got.By)
+	if !serves {
+		l.Fatalf("%s to %s/%s was answered by %s, which is not in %v", from, to, proto, got.By, want.Backends)
+	}
+	l.judgeSource(from, to, got, want.Hides(origin, want.Backends[at]))
+	return got
+}
+
+func (l *lab) judgeSource(from Host, to netip.AddrPort, got Answer, hidden bool) {
+	l.Helper()
+	switch {
+	case from == Node || hidden:
+		if !nodeAddress(got.Seen) && !(from == Node && got.Seen == to.Addr()) {
+			l.Fatalf("%s to %s: %s saw %s, want an address of the node", from, to, got.By, got.Seen)
+		}
+	case got.Seen != from.Addr(to.Addr().Is6()):
+		l.Fatalf("%s to %s: %s saw %s, want the client's address", from, to, got.By, got.Seen)
+	}
+}
+
+func (l *lab) judgeRefusal(from Host, to netip.AddrPort, proto table.Proto, want table.Pool) {
+	l.Helper()
+	if want.Empty == table.Drop {
+		got, err := l.Ask(from, to, proto, dropPatience)
+		if !timedOut(err) {
+			l.Fatalf("%s to %s/%s, which drops: got %v, %v", from, to, proto, got, err)
+		}
+		return
+	}
+	started := time.Now()
+	got, err := l.Ask(from, to, proto, answerPatience)
+	if from == Node && proto == table.UDP && errors.Is(err, unix.EPERM) {
+		return // what the kernel says of its own datagrams that it rejects
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		l.Fatalf("%s to %s/%s, which rejects: got %v, %v", from, to, proto, got, err)
+	}
+	if took := time.Since(started); took > time.Second {
+		l.Fatalf("%s to %s/%s was refused only after %s", from, to, proto, took)
+	}
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINPROGRESS) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// judgeAll judges from everywhere.
+func (l *lab) judgeAll(to netip.AddrPort, proto table.Proto) {
+	l.Helper()
+	for _, h := range origins {
+		l.judge(h, to, proto)
+	}
+}
