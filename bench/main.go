@@ -48,6 +48,7 @@ func measurements() []measurement {
 		{"storm", "half of a large Service flips at once", measureStorm},
 		{"settled", "the controllers' start among many Services", measureSettled},
 		{"connect", "Pod status to first connection", measureConnect},
+		{"kernel", "many Services in the kernel's table", measureKernel},
 		{"proxy", "connections through the proxy", measureProxy},
 		{"pods", "Pods created by many clients at once, in an API server alone", measurePods},
 		{"load", "the same behind Services, with everything at work", measureLoad},
@@ -55,6 +56,13 @@ func measurements() []measurement {
 }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == insideKernel {
+		if err := runInsideKernel(context.Background(), os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	binary := flag.String("binary", "", "the viaduct binary to measure; built from this tree if empty")
 	only := flag.String("only", "", "names of measurements, separated by commas; all if empty")
 	quick := flag.Bool("quick", false, "few repetitions: shows that everything can be measured, not how fast it is")

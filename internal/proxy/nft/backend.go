@@ -35,7 +35,7 @@ type Backend struct {
 	last      *table.Table // nil: none was applied yet
 	pods      []netip.Prefix
 	refs      map[key]int // how many Services want a shared element
-	written   int         // elements, since New
+	stats     Stats
 }
 
 // applied is what the kernel holds for one Service.
@@ -152,7 +152,7 @@ func (b *Backend) update(t *table.Table, changed []table.Name) error {
 		b.doubt = true
 		return err
 	}
-	b.written += w.written
+	b.stats.add(w.stats)
 	var errs []error
 	for _, c := range next {
 		errs = append(errs, c.errs...)
@@ -275,7 +275,7 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 	if err := errors.Join(w.service(table.Name{}, have.leftover()), w.flush()); err != nil {
 		return err
 	}
-	b.written += w.written
+	b.stats.add(w.stats)
 	b.doubt = len(w.failed) > 0
 	for _, c := range all {
 		errs = append(errs, c.errs...)
@@ -285,7 +285,7 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 		}
 		b.settle(c)
 	}
-	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written", w.written)
+	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written", w.stats.Elements)
 	return errors.Join(errs...)
 }
 
@@ -306,6 +306,9 @@ func (b *Backend) writePods(w *writer, have *kernel) {
 		}
 	}
 }
+
+// Stats says what has been written since New.
+func (b *Backend) Stats() Stats { return b.stats }
 
 // Leave ends the work and leaves the kernel as it is: connections go on, until somebody removes the table.
 func (b *Backend) Leave() error {

@@ -110,7 +110,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	}
 	second := open(t, lab)
 	sync(t, second, want, nil)
-	if n := second.Written(); n != 0 {
+	if n := second.Stats().Elements; n != 0 {
 		t.Errorf("a restart wrote %d elements", n)
 	}
 	if after := dump(t, lab); after != before {
@@ -130,9 +130,9 @@ func TestChangesAddUp(t *testing.T) {
 		next, changed := now.With(entries...)
 		now = next
 		sync(t, b, now, changed)
-		written := b.Written()
+		written := b.Stats().Elements
 		sync(t, b, now, nil) // compares with the kernel
-		if n := b.Written() - written; n != 0 {
+		if n := b.Stats().Elements - written; n != 0 {
 			t.Errorf("after a change the kernel differed in %d elements", n)
 		}
 	}

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,8 +26,21 @@ type writer struct {
 	size   int
 	failed map[table.Name]error
 	// torn are the Services of which an earlier transaction has already written a part.
-	torn    map[table.Name]bool
-	written int // elements
+	torn  map[table.Name]bool
+	stats Stats
+}
+
+// Stats say what a Backend has written.
+type Stats struct {
+	Elements     int           // added, replaced or removed
+	Transactions int           // each takes effect as a whole
+	Longest      time.Duration // the longest transaction, for which the kernel holds the lock of all its tables
+}
+
+func (s *Stats) add(o Stats) {
+	s.Elements += o.Elements
+	s.Transactions += o.Transactions
+	s.Longest = max(s.Longest, o.Longest)
 }
 
 func newWriter(s *socket) *writer {
@@ -44,7 +58,7 @@ func (w *writer) service(owner table.Name, ops []op) error {
 		if ops[0].verb != remove {
 			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, owner, portion))
 		}
-		w.written += n
+		w.stats.Elements += n
 		ops = ops[n:]
 		if w.size >= maxBatch {
 			w.torn[owner] = len(ops) > 0
@@ -77,7 +91,9 @@ func (w *writer) message(m message) {
 func (w *writer) flush() error {
 	defer func() { w.batch, w.size = w.batch[:0], 0 }()
 	for len(w.batch) > 0 {
+		started := time.Now()
 		err := w.socket.commit(w.batch)
+		w.stats.add(Stats{Transactions: 1, Longest: time.Since(started)})
 		if err == nil {
 			return nil
 		}

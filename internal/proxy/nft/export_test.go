@@ -53,6 +53,3 @@ func WithoutClasses(dump string) string {
 	}
 	return strings.Join(rest, "\n")
 }
-
-// Written is how many elements the Backend has written since it was made.
-func (b *Backend) Written() int { return b.written }

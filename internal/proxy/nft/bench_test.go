@@ -1,0 +1,96 @@
+package nft_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/proxy/nft"
+	"viaduct/internal/proxy/proxytest"
+	"viaduct/internal/table"
+)
+
+// BenchmarkConnect tells how the rate of short connections by a ClusterIP compares with that of direct ones, measured in turn: from
+// a Pod of the node to another, connect, a line, close. The metric "of-direct" is the median of the ratios.
+func BenchmarkConnect(b *testing.B) {
+	for _, services := range []int{1, 1000, 10000} {
+		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
+			lab := proxytest.NewLab(b)
+			var backend *nft.Backend
+			lab.In(proxytest.Node, func() (err error) {
+				backend, err = nft.New(nft.Options{Pods: proxytest.PodRanges()})
+				return err
+			})
+			b.Cleanup(func() { _ = backend.Leave() })
+			server := netip.AddrPortFrom(proxytest.PodA.Addr(false), 8080)
+			lab.Serve(proxytest.PodA, server, table.TCP)
+			place := netip.MustParseAddrPort("10.96.0.10:80")
+			lab.In(proxytest.Node, func() error { return backend.Sync(context.Background(), manyServices(services, place, server), nil) })
+			for _, h := range []proxytest.Host{proxytest.PodA, proxytest.PodB} {
+				lab.In(h, func() error { return os.WriteFile("/proc/sys/net/ipv4/tcp_max_tw_buckets", []byte("0"), 0o644) })
+			}
+			lab.In(proxytest.Node, func() error {
+				return os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", []byte("1"), 0o644)
+			})
+			var ratios []float64
+			lab.In(proxytest.PodB, func() error {
+				for b.Loop() {
+					direct, err := connections(server, 1000)
+					if err != nil {
+						return err
+					}
+					by, err := connections(place, 1000)
+					if err != nil {
+						return err
+					}
+					ratios = append(ratios, float64(direct)/float64(by))
+				}
+				return nil
+			})
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "of-direct")
+		})
+	}
+}
+
+// connections makes n connections one after the other, and says how long that took.
+func connections(to netip.AddrPort, n int) (time.Duration, error) {
+	started, buf := time.Now(), make([]byte, 100)
+	for range n {
+		fd, err := proxytest.Connect(to, table.TCP, 5*time.Second)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := unix.Read(fd, buf); err != nil {
+			return 0, err
+		}
+		if err := unix.Close(fd); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(started), nil
+}
+
+// manyServices is a table with n Services of ten endpoints each, the first of which is at place and has one.
+func manyServices(n int, place, server netip.AddrPort) *table.Table {
+	p := table.Pool{Backends: []table.Backend{{Addr: server, Weight: 1, Local: true}}, Why: table.All}
+	first := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: table.TCP}, Inside: p, Outside: p}
+	var entries []table.Entry
+	for i := range n {
+		f := first
+		f.Service = table.Name{Namespace: "test", Name: fmt.Sprintf("s%d", i)}
+		if i > 0 {
+			f.Addr = netip.AddrFrom4([4]byte{10, 97, byte(i >> 8), byte(i)})
+			f.Inside = pool(false, 10)
+			f.Outside = f.Inside
+		}
+		entries = append(entries, table.Entry{Service: f.Service, Frontends: []table.Frontend{f}})
+	}
+	return with(entries...)
+}
