@@ -156,7 +156,7 @@ func ask1(to netip.AddrPort, proto table.Proto, patience time.Duration) (Answer,
 	}
 	defer func() { _ = unix.Close(fd) }()
 	buf := make([]byte, 200)
-	n, err := unix.Read(fd, buf)
+	n, err := Read(fd, buf)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -174,12 +174,44 @@ func Connect(to netip.AddrPort, proto table.Proto, patience time.Duration) (fd i
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
 	if err == nil {
-		err = unix.Connect(fd, sockaddr(to))
+		err = connect(fd, to, patience)
 	}
 	if err != nil {
 		return 0, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
+}
+
+// connect is connect(2), which goes on by itself when a signal interrupts the wait for it: a call with a time limit is not
+// restarted, and the runtime of Go sends itself signals.
+func connect(fd int, to netip.AddrPort, patience time.Duration) error {
+	err := unix.Connect(fd, sockaddr(to))
+	for errors.Is(err, unix.EINTR) {
+		n, e := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience.Milliseconds()))
+		switch {
+		case errors.Is(e, unix.EINTR):
+		case e != nil:
+			return e
+		case n == 0:
+			return unix.EINPROGRESS
+		default:
+			code, e := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+			if e == nil && code != 0 {
+				e = unix.Errno(code)
+			}
+			return e
+		}
+	}
+	return err
+}
+
+// Read reads from a socket that Connect made, whatever signals come.
+func Read(fd int, buf []byte) (n int, err error) {
+	for {
+		if n, err = unix.Read(fd, buf); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
 
 func askDatagram(to netip.AddrPort, patience time.Duration) (Answer, error) {

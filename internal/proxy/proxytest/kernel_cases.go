@@ -290,7 +290,7 @@ func kernelEstablished(l *lab) {
 			return err
 		})
 		buf := make([]byte, 100)
-		if _, err := unix.Read(fd, buf); err != nil {
+		if _, err := Read(fd, buf); err != nil {
 			l.Fatal(err)
 		}
 		for _, change := range []func(){
@@ -302,7 +302,7 @@ func kernelEstablished(l *lab) {
 			if _, err := unix.Write(fd, []byte("ping")); err != nil {
 				l.Fatal(err)
 			}
-			if n, err := unix.Read(fd, buf); err != nil || string(buf[:n]) != "ping" {
+			if n, err := Read(fd, buf); err != nil || string(buf[:n]) != "ping" {
 				l.Fatalf("%s got %q, %v", h, buf[:n], err)
 			}
 		}
