@@ -101,7 +101,7 @@ func (c *compiled) pool(f *table.Frontend, p table.Pool, outside bool, had []pla
 	d := f.Dest()
 	in := class{outside: outside, seconds: uint32(f.Affinity.Seconds())}
 	if len(p.Backends) == 0 {
-		c.add(in.services().kind, d, value{slots: withoutBackends(p.Empty)})
+		c.add(in.services().kind, d, value{slots: withoutBackends(p.Empty), comment: commentFor(f)})
 		return
 	}
 	seats := arrange(seatsAt(had, d, outside), p.Backends)
@@ -110,7 +110,7 @@ func (c *compiled) pool(f *table.Frontend, p table.Pool, outside bool, had []pla
 	if !in.always() && !slices.Contains(c.classes, in) {
 		c.classes = append(c.classes, in)
 	}
-	c.add(in.services().kind, d, value{slots: in.verdict()})
+	c.add(in.services().kind, d, value{slots: in.verdict(), comment: commentFor(f)})
 	for i, who := range seats {
 		c.elements = append(c.elements, element{key{set: in.backends(), dest: d, slot: uint32(i)}, value{to: who}})
 	}
@@ -119,6 +119,15 @@ func (c *compiled) pool(f *table.Frontend, p table.Pool, outside bool, had []pla
 			c.add(local, table.Dest{Addr: netip.AddrPortFrom(b.Addr.Addr(), 0)}, value{})
 		}
 	}
+}
+
+// commentFor names the Service port, as much of it as nft takes.
+func commentFor(f *table.Frontend) string {
+	text := f.Service.String()
+	if len(text) > maxComment {
+		text = text[:maxComment-3] + "..."
+	}
+	return text
 }
 
 func withoutBackends(a table.Action) uint16 {

@@ -38,6 +38,8 @@ func decodeElement(f family, s setID, b []byte) (e element, ok bool) {
 			end.read(f, sp.key, dataOf(v))
 		case unix.NFTA_SET_ELEM_DATA:
 			e.read(f, sp.data, dataOf(v))
+		case unix.NFTA_SET_ELEM_USERDATA:
+			e.comment = commentOf(v)
 		case unix.NFTA_SET_ELEM_FLAGS:
 			flags = u32Of(v)
 		}

@@ -204,6 +204,9 @@ func (a *attrs) element(f family, e *element, withData bool) {
 	if withData && len(sp.data) > 0 {
 		a.data(unix.NFTA_SET_ELEM_DATA, f, sp.data, e, false)
 	}
+	if withData && e.comment != "" {
+		a.bytes(unix.NFTA_SET_ELEM_USERDATA, commentData(e.comment))
+	}
 	a.close(at)
 }
 

@@ -1,9 +1,15 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"viaduct/internal/table"
 )
 
 // Dump lists all that the tables of the calling thread's network namespace hold, a line for each thing, sorted.
@@ -52,4 +58,46 @@ func WithoutClasses(dump string) string {
 		rest = append(rest, line)
 	}
 	return strings.Join(rest, "\n")
+}
+
+// Hands are what somebody else may do to the tables of the calling thread's network namespace.
+var Hands = map[string]func() error{
+	"deletes a table":          byHand(ip4.deleteTable()),
+	"flushes the rules":        byHand(ip4.flushRules("")),
+	"flushes a chain":          byHand(ip6.flushRules(chainServices)),
+	"adds a rule":              byHand(ip4.newRule(chainServices, newLayout(ip4).rule("by hand", func(a *asm) { a.drop() }))),
+	"empties a map":            byHand(ip4.flushSet(setID{kind: services})),
+	"empties the Pods' ranges": byHand(ip6.flushSet(setID{kind: pods})),
+	"removes one element": func() error {
+		s, err := openSocket()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.close() }()
+		var one []op
+		err = s.elements(ip6, setID{kind: backends}, func(e element) { one = []op{{remove, e}} })
+		if err != nil || one == nil {
+			return errors.Join(err, errors.New("there is no backend to remove"))
+		}
+		return s.commit([]message{elementsMessage(unix.NFT_MSG_DELSETELEM, table.Name{}, one)})
+	},
+	"adds an element": byHand(elementsMessage(unix.NFT_MSG_NEWSETELEM, table.Name{}, []op{{add, element{
+		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, table.TCP)}, value{slots: 1}}}})),
+}
+
+func byHand(m message) func() error {
+	return func() error {
+		s, err := openSocket()
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.commit([]message{m}), s.close())
+	}
+}
+
+// OtherTable makes a table that is none of ours.
+func OtherTable() error {
+	m := message{kind: unix.NFT_MSG_NEWTABLE, flags: unix.NLM_F_CREATE, fam: ip4}
+	m.body.text(unix.NFTA_TABLE_NAME, "others")
+	return byHand(m)()
 }

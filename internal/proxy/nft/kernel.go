@@ -12,6 +12,7 @@ type kernel struct {
 	elements map[key]value
 	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
 	pods     map[family][]netip.Prefix
+	rare     map[table.Dest]map[key]value // see about
 }
 
 func newKernel() *kernel {

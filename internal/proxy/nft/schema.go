@@ -201,7 +201,12 @@ type key struct {
 type value struct {
 	slots uint16         // fSlots: a count, or one of the verdicts of classes.go
 	to    netip.AddrPort // fToAddr, fToPort
+	// comment is for people who list the table: the Service, at each of its places.
+	comment string
 }
+
+// maxComment is the longest comment that nft takes, in bytes.
+const maxComment = 127
 
 // An element is one element of a set or map.
 type element struct {

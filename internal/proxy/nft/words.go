@@ -1,0 +1,234 @@
+package nft
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"viaduct/internal/table"
+)
+
+// A Place is an address and port that the kernel's table knows, and what it does with connections to there.
+type Place struct {
+	Service  string // as its comment says
+	Dest     table.Dest
+	Inside   Way            // what connections from this host and its Pods meet, and the others if there is no Outside
+	Outside  *Way           // what connections from elsewhere meet, if that is something else
+	Allowed  []netip.Prefix // who may connect; empty: everybody
+	Affinity time.Duration  // how long a client is remembered; 0: not at all
+	Known    int            // how many clients are
+}
+
+// A Way is where connections go.
+type Way struct {
+	Action table.Action     // 0: to one of Slots
+	Slots  []netip.AddrPort // in the order of the slots; a backend of more weight has several
+	Holes  int              // slots that are missing: somebody else changed the table
+}
+
+// A Description is what the kernel's tables hold, read from the kernel.
+type Description struct {
+	Tables []string // those that there are: "ip viaduct"
+	Pods   []netip.Prefix
+	Places []Place // by Service and Dest
+}
+
+// Describe reads the tables of the calling thread's network namespace. It needs CAP_NET_ADMIN.
+func Describe() (Description, error) {
+	var d Description
+	s, err := openSocket()
+	if err != nil {
+		return d, err
+	}
+	defer func() { _ = s.close() }() // nothing was written
+	for _, f := range families {
+		have, err := s.read(f)
+		if err != nil {
+			return d, err
+		}
+		if !have.exists {
+			continue
+		}
+		d.Tables = append(d.Tables, f.String()+" "+TableName)
+		if err := s.describe(f, have, &d); err != nil {
+			return d, err
+		}
+	}
+	slices.SortFunc(d.Places, func(a, b Place) int {
+		if c := strings.Compare(a.Service, b.Service); c != 0 {
+			return c
+		}
+		return a.Dest.Addr.Compare(b.Dest.Addr)
+	})
+	return d, nil
+}
+
+// describe adds one family's table.
+func (s *socket) describe(f family, have found, d *Description) error {
+	k, all := &skeleton{layout: &layout{family: f}, sets: map[setID]bool{}}, newKernel()
+	for name := range have.sets {
+		if set, ours := setNamed(name); ours && set.seconds > 0 {
+			k.sets[set] = true
+		}
+	}
+	if err := s.readElements(f, k, all); err != nil {
+		return err
+	}
+	remembered := map[netip.AddrPort]int{}
+	if err := s.elements(f, setID{kind: affinity}, func(e element) { remembered[e.dest.Addr]++ }); err != nil {
+		return err
+	}
+	d.Pods = append(d.Pods, all.pods[f]...)
+	for key, v := range all.elements {
+		if key.set.kind == services {
+			d.Places = append(d.Places, all.place(key.dest, v, remembered))
+		}
+	}
+	return nil
+}
+
+// place puts together what the sets say of one Dest.
+func (h *kernel) place(to table.Dest, v value, remembered map[netip.AddrPort]int) Place {
+	p := Place{Service: v.comment, Dest: to, Inside: h.way(to, v, false)}
+	if v, there := h.elements[key{set: setID{kind: outsideServices}, dest: to}]; there {
+		way := h.way(to, v, true)
+		p.Outside = &way
+	}
+	for key, v := range h.about(to) {
+		switch key.set.kind {
+		case allowed:
+			p.Allowed = append(p.Allowed, key.from)
+		case sticky:
+			p.Affinity, p.Known = time.Duration(key.set.seconds)*time.Second, remembered[v.to]
+		}
+	}
+	slices.SortFunc(p.Allowed, netip.Prefix.Compare)
+	return p
+}
+
+// about are the elements of a Dest in the sets that few Services are in.
+func (h *kernel) about(to table.Dest) map[key]value {
+	if h.rare == nil {
+		h.rare = map[table.Dest]map[key]value{}
+		for k, v := range h.elements {
+			if k.set.kind != allowed && k.set.kind != sticky {
+				continue
+			}
+			if h.rare[k.dest] == nil {
+				h.rare[k.dest] = map[key]value{}
+			}
+			h.rare[k.dest][k] = v
+		}
+	}
+	return h.rare[to]
+}
+
+func (h *kernel) way(to table.Dest, v value, outside bool) (w Way) {
+	switch v.slots {
+	case toReject:
+		return Way{Action: table.Reject}
+	case toDrop:
+		return Way{Action: table.Drop}
+	}
+	seats := h.seats[placeKey{to, outside}]
+	for i := range int(v.slots &^ stickyBit) {
+		if i >= len(seats) || !seats[i].IsValid() {
+			w.Holes++
+			continue
+		}
+		w.Slots = append(w.Slots, seats[i])
+	}
+	return w
+}
+
+// Write prints the description for people, the Services that match: all, if there is no filter; else those whose name, or one of
+// whose addresses, contains one of the words.
+func (d Description) Write(out io.Writer, filter []string) error {
+	if len(d.Tables) == 0 {
+		_, err := fmt.Fprintln(out, "the kernel has no table of viaduct's here")
+		return err
+	}
+	var b strings.Builder
+	if len(filter) == 0 {
+		fmt.Fprintf(&b, "tables %s: %d places%s\n", strings.Join(d.Tables, ", "), len(d.Places), podsText(d.Pods))
+	}
+	service := ""
+	for _, p := range d.Places {
+		if !p.matches(filter) {
+			continue
+		}
+		if p.Service != service {
+			fmt.Fprintf(&b, "%s\n", p.Service)
+			service = p.Service
+		}
+		p.write(&b)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func podsText(pods []netip.Prefix) string {
+	if len(pods) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; Pods of this node: %s", join(pods))
+}
+
+func (p Place) matches(filter []string) bool {
+	if len(filter) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(filter, func(word string) bool {
+		return strings.Contains(p.Service, word) || strings.Contains(p.Dest.String(), word)
+	})
+}
+
+func (p Place) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  %-28s %s\n", p.Dest, p.Inside)
+	if p.Outside != nil {
+		fmt.Fprintf(b, "  %-28s %s\n", "  from elsewhere", *p.Outside)
+	}
+	if len(p.Allowed) > 0 {
+		fmt.Fprintf(b, "  %-28s %s\n", "  only from", join(p.Allowed))
+	}
+	if p.Affinity > 0 {
+		fmt.Fprintf(b, "  %-28s for %s; %d are remembered\n", "  a client stays", p.Affinity, p.Known)
+	}
+}
+
+// String tells the way in words: each backend once, with its share where they differ.
+func (w Way) String() string {
+	switch w.Action {
+	case table.Reject:
+		return "refused: nobody serves"
+	case table.Drop:
+		return "dropped: whoever serves is on another node"
+	}
+	share := map[netip.AddrPort]int{}
+	for _, a := range w.Slots {
+		share[a]++
+	}
+	var list []string
+	for _, a := range slices.Compact(slices.SortedFunc(slices.Values(w.Slots), netip.AddrPort.Compare)) {
+		text := a.String()
+		if len(share) != len(w.Slots) {
+			text = fmt.Sprintf("%s (%d of %d)", a, share[a], len(w.Slots))
+		}
+		list = append(list, text)
+	}
+	if w.Holes > 0 {
+		list = append(list, fmt.Sprintf("and %d slots that are MISSING", w.Holes))
+	}
+	return "to " + strings.Join(list, ", ")
+}
+
+func join[T fmt.Stringer](list []T) string {
+	var words []string
+	for _, one := range list {
+		words = append(words, one.String())
+	}
+	return strings.Join(words, ", ")
+}
