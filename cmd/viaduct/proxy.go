@@ -27,11 +27,13 @@ type proxyOptions struct {
 	nodeName  string
 	pods      []netip.Prefix  // where the Pods of this node have their addresses, besides what the Node says
 	nodePorts proxy.NodePorts // on which addresses node ports are served
-	keep      bool            // the kernel goes on carrying connections when this process has ended
+	ports     proxyPorts
+	keep      bool // the kernel goes on carrying connections when this process has ended
 }
 
 func (o *proxyOptions) register(flags *pflag.FlagSet) {
 	o.mode = proxyAuto
+	o.ports.register(flags)
 	flags.Var(newChoice(&o.mode, proxyAuto, proxyNFT, proxyUserspace, proxyNone), "proxy",
 		"how connections reach Pods: nft has the kernel redirect them, userspace copies them and needs no privilege, "+
 			"none leaves them alone, auto takes nft where the host allows it and the Services' addresses are not in 127.0.0.0/8")
@@ -83,9 +85,8 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 		return nil
 	}
 	log = log.With("part", "proxy")
-	return []part{{name: "proxy", run: func(ctx context.Context) error {
-		backend := newDataPath(o, log)
-		p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, Log: log})
-		return errors.Join(p.Run(ctx), backend.Close())
-	}}}
+	backend := newDataPath(o, log)
+	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, Log: log})
+	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
+	return append([]part{{name: "proxy", run: run}}, o.ports.parts(p, backend.Mode, log)...)
 }

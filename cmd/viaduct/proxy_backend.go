@@ -21,14 +21,14 @@ type dataPath struct {
 	keep bool // the kernel goes on without this process
 	log  *slog.Logger
 
-	chosen  proxy.Backend // nil: there has been nothing to serve yet
-	kernel  *nft.Backend  // the same, if it is one
-	mayWait chan struct{} // closed once chosen is made
-	nodes   []netip.Prefix
+	chosen proxy.Backend // nil: there has been nothing to serve yet
+	kernel *nft.Backend  // the same, if it is one
+	made   chan struct{} // closed once chosen is
+	nodes  []netip.Prefix
 }
 
 func newDataPath(o proxyOptions, log *slog.Logger) *dataPath {
-	return &dataPath{mode: o.mode, pods: o.pods, keep: o.keep, log: log, mayWait: make(chan struct{})}
+	return &dataPath{mode: o.mode, pods: o.pods, keep: o.keep, log: log, made: make(chan struct{})}
 }
 
 // Sync implements proxy.Backend.
@@ -53,7 +53,7 @@ func (d *dataPath) choose(ctx context.Context, t *table.Table) (err error) {
 		err = d.chooseKernel(ctx)
 	}
 	if d.chosen != nil {
-		close(d.mayWait)
+		close(d.made)
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func (d *dataPath) Watch(ctx context.Context, doubt func()) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-d.mayWait:
+	case <-d.made:
 	}
 	if d.kernel == nil {
 		<-ctx.Done()
@@ -106,6 +106,19 @@ func (d *dataPath) SetPods(list []netip.Prefix) {
 	if d.kernel != nil {
 		d.kernel.SetPods(list)
 	}
+}
+
+// Mode names what carries connections, in kube-proxy's words; empty while nothing does.
+func (d *dataPath) Mode() string {
+	select {
+	case <-d.made:
+	default:
+		return ""
+	}
+	if d.kernel != nil {
+		return "nftables"
+	}
+	return proxyUserspace
 }
 
 // Close implements proxy.Backend. What the kernel carries goes on if it is to be kept.

@@ -11,7 +11,10 @@ import (
 // The reasons of the Events a Proxy writes on Services.
 const (
 	PortNotBound    = "PortNotBound"    // the Backend could not serve one address and port
+	EndpointRefused = "EndpointRefused" // an EndpointSlice names an address that connections must not be sent to
 	AddressConflict = "AddressConflict" // another Service owns the address and port
+	// HealthCheckNotServed is kube-proxy's: the Service's healthCheckNodePort could not be had.
+	HealthCheckNotServed = "FailedToStartServiceHealthcheck"
 )
 
 // problem is what an Event says.
@@ -22,6 +25,10 @@ type problem struct {
 func lostProblem(l table.Lost) problem {
 	return problem{AddressConflict, fmt.Sprintf("%s also belongs to Service %s, which is older and gets the connections; give one of them another address or port",
 		l.Frontend.Key, l.To)}
+}
+
+func refusedProblem(r table.Refused) problem {
+	return problem{EndpointRefused, fmt.Sprintf("no connection is sent to the endpoint %s: it %s", r.Address, r.Rule)}
 }
 
 func bindProblem(f *table.FrontendError) problem {

@@ -64,6 +64,8 @@ type Proxy struct {
 	watch   *watch
 	loop    *loop.Loop
 	events  *complaints
+	health  health
+	metrics *metrics
 	applied atomic.Pointer[table.Table]
 	// distrusted is set by whoever noticed that the Backend's work was undone.
 	distrusted atomic.Bool
@@ -74,7 +76,9 @@ type Proxy struct {
 	want    *table.Table            // what the Backend should serve
 	pending map[table.Name]standing // what the Backend has to look at
 	doubt   bool                    // it has to look at everything
-	review  map[table.Name]bool     // the Services whose problems, if any, are to be told anew
+	checks  *healthChecks
+	unheard map[table.Name]problem // the Services whose health check has no port, and why
+	review  map[table.Name]bool    // the Services whose problems, if any, are to be told anew
 }
 
 // standing says why a Service is pending.
@@ -93,14 +97,16 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true}
+	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true,
+		unheard: map[table.Name]problem{}, metrics: newMetrics()}
 	p.node = table.Node{Name: opts.NodeName}
 	p.applied.Store(p.want)
 	if opts.Loop.LastRetry <= 0 {
 		opts.Loop.LastRetry = longestRetry
 	}
 	p.loop = loop.New(p.sync, opts.Loop)
-	p.watch = newWatch(client, opts.NodeName, p.loop.Kick)
+	p.watch = newWatch(client, opts.NodeName, &p.health, p.loop.Kick)
+	p.checks = newHealthChecks(p.Healthy)
 	p.events = newComplaints(client, opts.NodeName)
 	return p
 }
@@ -124,6 +130,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	p.opts.Log.DebugContext(ctx, "services and endpoints are known")
 	p.watch.markAll()
+	defer p.checks.close()
 	return p.runLoop(ctx)
 }
 
@@ -146,6 +153,8 @@ func (p *Proxy) distrust() {
 
 // sync is one round of the loop: build what changed, apply what differs, tell what could not be served.
 func (p *Proxy) sync(ctx context.Context) error {
+	p.health.begin()
+	p.metrics.queued.SetToCurrentTime()
 	p.rebuild()
 	p.doubt = p.distrusted.Swap(false) || p.doubt
 	var failed []*table.FrontendError
@@ -158,8 +167,12 @@ func (p *Proxy) sync(ctx context.Context) error {
 	p.applied.Store(p.want) // also when its only news is an address somebody does not get
 	p.events.report(p.watch.services, p.problems(failed))
 	clear(p.review)
+	p.health.done() // what alone is not served is told, and no reason to send the whole node's connections elsewhere
 	if len(failed) > 0 {
 		return fmt.Errorf("%d frontends are not served, the first: %w", len(failed), failed[0])
+	}
+	if len(p.unheard) > 0 {
+		return fmt.Errorf("%d health checks are not answered", len(p.unheard))
 	}
 	return nil
 }
@@ -170,7 +183,10 @@ func (p *Proxy) apply(ctx context.Context) ([]*table.FrontendError, error) {
 	if p.doubt {
 		names = nil
 	}
-	failed, other := table.Split(p.opts.Backend.Sync(ctx, p.want, names))
+	started := time.Now()
+	err := p.opts.Backend.Sync(ctx, p.want, names)
+	p.metrics.synced(time.Since(started), names == nil, len(p.pending), err)
+	failed, other := table.Split(err)
 	if p.doubt = other != nil; p.doubt {
 		return nil, fmt.Errorf("applying the table: %w", errors.Join(other...))
 	}
@@ -212,10 +228,16 @@ func (p *Proxy) problems(failed []*table.FrontendError) map[table.Name][]problem
 		for _, l := range p.want.LostBy(name) {
 			out[name] = append(out[name], lostProblem(l))
 		}
+		for _, r := range p.watch.refused(p.node, name) {
+			out[name] = append(out[name], refusedProblem(r))
+		}
 	}
 	for _, f := range failed {
 		name := f.Service.Service()
 		out[name] = append(out[name], bindProblem(f))
+	}
+	for name, what := range p.unheard {
+		out[name] = append(out[name], what)
 	}
 	return out
 }

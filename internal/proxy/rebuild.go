@@ -14,13 +14,17 @@ func (p *Proxy) rebuild() {
 	if all {
 		p.lookAtNode(dirty)
 	}
+	for name := range p.unheard {
+		dirty[name] = true
+	}
 	var entries []table.Entry
 	for name := range dirty {
+		p.checkHealth(name)
 		next := p.watch.entry(p.node, name)
 		if have, _ := p.want.Entry(name); !have.Equal(next) {
 			entries = append(entries, next)
-			p.review[name] = true
 		}
+		p.review[name] = true
 	}
 	if len(entries) == 0 {
 		return
@@ -30,6 +34,17 @@ func (p *Proxy) rebuild() {
 	for _, name := range changed {
 		p.pending[name] = differs
 	}
+}
+
+// checkHealth makes the server of the Service's health check what it is to be.
+func (p *Proxy) checkHealth(name table.Name) {
+	err := p.checks.apply(name, p.watch.healthCheck(p.node, name), p.node.NodePorts)
+	if err == nil {
+		delete(p.unheard, name)
+		return
+	}
+	p.unheard[name] = problem{HealthCheckNotServed, err.Error() + "; load balancers will send this node no connections; it is tried again"}
+	p.review[name] = true
 }
 
 // lookAtNode takes notice of what the Node is now. If it differs, every Service may be served in another way.

@@ -33,6 +33,7 @@ type watch struct {
 	known     []cache.InformerSynced
 	broken    error // what kept the informers from being set up
 	kick      func()
+	health    *health
 
 	mu    sync.Mutex // protects the following
 	dirty map[table.Name]bool
@@ -41,8 +42,8 @@ type watch struct {
 
 // newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an address,
 // and the Node called node. kick is called when there is something to look at.
-func newWatch(client kubernetes.Interface, node string, kick func()) *watch {
-	w := &watch{kick: kick, dirty: map[table.Name]bool{}}
+func newWatch(client kubernetes.Interface, node string, h *health, kick func()) *watch {
+	w := &watch{kick: kick, health: h, dirty: map[table.Name]bool{}}
 	services := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + serviceProxyName }).Core().V1().Services()
 	slices := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + v1.IsHeadlessService }).Discovery().V1().EndpointSlices()
 	nodes := w.factory(client, func(o *metav1.ListOptions) {
@@ -117,6 +118,7 @@ func (w *watch) markSlice(obj any) {
 }
 
 func (w *watch) mark(name table.Name) {
+	w.health.change()
 	w.mu.Lock()
 	w.dirty[name] = true
 	w.mu.Unlock()
@@ -124,6 +126,7 @@ func (w *watch) mark(name table.Name) {
 }
 
 func (w *watch) markAll() {
+	w.health.change()
 	w.mu.Lock()
 	w.all = true
 	w.mu.Unlock()
@@ -171,6 +174,27 @@ func (w *watch) entry(node table.Node, name table.Name) table.Entry {
 		return table.Entry{Service: name} // the cache knows one error: not there
 	}
 	return table.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: table.Frontends(node, svc, w.slicesOf(name))}
+}
+
+// refused lists the Service's endpoints that no connection is sent to.
+func (w *watch) refused(node table.Node, name table.Name) []table.Refused {
+	svc, err := w.services.Services(name.Namespace).Get(name.Name)
+	if err != nil {
+		return nil
+	}
+	return table.RefusedOf(node, svc, w.slicesOf(name))
+}
+
+// healthCheck is the Service's health check; nil if it has none.
+func (w *watch) healthCheck(node table.Node, name table.Name) *table.HealthCheck {
+	svc, err := w.services.Services(name.Namespace).Get(name.Name)
+	if err != nil {
+		return nil
+	}
+	if check, ok := table.HealthCheckOf(node, svc, w.slicesOf(name)); ok {
+		return &check
+	}
+	return nil
 }
 
 func (w *watch) slicesOf(name table.Name) []*discovery.EndpointSlice {

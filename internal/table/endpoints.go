@@ -24,7 +24,7 @@ func (e endpoint) usable() bool { return e.ready || e.fallback() }
 func (e endpoint) fallback() bool { return e.serving && e.terminating }
 
 // endpointsOf reads the endpoints of one Service port in one address family, sorted by address and distinct.
-func endpointsOf(node Node, port v1.ServicePort, v6 bool, from []*discovery.EndpointSlice) []endpoint {
+func endpointsOf(node Node, r rules, port v1.ServicePort, v6 bool, from []*discovery.EndpointSlice) []endpoint {
 	var all []endpoint
 	for _, slice := range from {
 		if slice.AddressType != addressType(v6) {
@@ -32,7 +32,7 @@ func endpointsOf(node Node, port v1.ServicePort, v6 bool, from []*discovery.Endp
 		}
 		for _, number := range portNumbers(port, slice.Ports) {
 			for i := range slice.Endpoints {
-				if e, ok := readEndpoint(node, &slice.Endpoints[i], number, v6); ok {
+				if e, ok := readEndpoint(node, r, &slice.Endpoints[i], number, v6); ok {
 					all = append(all, e)
 				}
 			}
@@ -64,14 +64,14 @@ func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
 	return numbers
 }
 
-// readEndpoint converts e; false when its address is none of the family. Only the first address counts, as the API says
+// readEndpoint converts e; false when its address is none of the family, or refused. Only the first address counts, as the API says
 // of more than one.
-func readEndpoint(node Node, e *discovery.Endpoint, port uint16, v6 bool) (endpoint, bool) {
+func readEndpoint(node Node, r rules, e *discovery.Endpoint, port uint16, v6 bool) (endpoint, bool) {
 	if len(e.Addresses) == 0 {
 		return endpoint{}, false
 	}
 	addr, ok := parseAddr(e.Addresses[0])
-	if !ok || addr.Is6() != v6 {
+	if !ok || addr.Is6() != v6 || r.broken(addr, e) != "" {
 		return endpoint{}, false
 	}
 	read := endpoint{

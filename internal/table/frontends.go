@@ -26,7 +26,7 @@ func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Fr
 		}
 		for _, v6 := range families(ips) {
 			s := portSpec{node: node, svc: svc, port: port, v6: v6, clusterIPs: ips}
-			s.endpoints = endpointsOf(node, port, v6, from)
+			s.endpoints = endpointsOf(node, rulesFor(node, svc), port, v6, from)
 			s.pools = poolsOf(node, s.endpoints)
 			out = append(out, s.frontends()...)
 		}

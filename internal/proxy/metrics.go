@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address families, so
+// nothing has a label for one.
+type metrics struct {
+	all, full, partial prometheus.Histogram
+	applied, queued    prometheus.Gauge
+	services           prometheus.Counter
+	failures           prometheus.Counter
+	pending            prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	duration := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18)})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "kubeproxy", Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: help})
+	}
+	return &metrics{
+		all:      duration("sync_proxy_rules_duration_seconds", "Time of one application"),
+		full:     duration("sync_full_proxy_rules_duration_seconds", "Time of one application that looked at everything"),
+		partial:  duration("sync_partial_proxy_rules_duration_seconds", "Time of one application of what had changed"),
+		applied:  gauge("sync_proxy_rules_last_timestamp_seconds", "When the last application without error ended"),
+		queued:   gauge("sync_proxy_rules_last_queued_timestamp_seconds", "When an application was last asked for"),
+		services: counter("sync_proxy_rules_service_changes_total", "Services whose traffic changed"),
+		pending:  gauge("sync_proxy_rules_service_changes_pending", "Services whose change is not applied"),
+		failures: counter("sync_proxy_rules_nftables_sync_failures_total", "Applications that ended with an error"),
+	}
+}
+
+// Collectors are the Proxy's metrics, for a registry.
+func (p *Proxy) Collectors() []prometheus.Collector {
+	m := p.metrics
+	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending}
+}
+
+// synced notes one call of the Backend.
+func (m *metrics) synced(took time.Duration, full bool, changed int, err error) {
+	m.all.Observe(took.Seconds())
+	if full {
+		m.full.Observe(took.Seconds())
+	} else {
+		m.partial.Observe(took.Seconds())
+	}
+	if err != nil {
+		m.failures.Inc()
+		m.pending.Set(float64(changed))
+		return
+	}
+	m.services.Add(float64(changed))
+	m.pending.Set(0)
+	m.applied.SetToCurrentTime()
+}
