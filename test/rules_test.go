@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/table", "internal/loop"},
+	"internal/proxy/takeover":  {},
 	"internal/proxy/userspace": {"internal/table", "internal/proxy"},
 	"internal/proxy/nft":       {"internal/table", "internal/proxy", "internal/proxy/conntrack"},
 	"internal/proxy/conntrack": {"internal/table"},

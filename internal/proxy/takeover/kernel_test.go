@@ -1,0 +1,333 @@
+package takeover_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+
+	"viaduct/internal/proxy/proxytest"
+	"viaduct/internal/proxy/takeover"
+)
+
+// find looks on the lab's node.
+func find(t *testing.T, lab *proxytest.Lab) (found *takeover.Leftovers) {
+	t.Helper()
+	lab.In(proxytest.Node, func() (err error) {
+		found, err = takeover.Find(t.Context())
+		return err
+	})
+	return found
+}
+
+// remove removes what is there, looks again, and returns what was said to be gone.
+func remove(t *testing.T, lab *proxytest.Lab) (removed []string) {
+	t.Helper()
+	lab.In(proxytest.Node, func() error {
+		found, err := takeover.Find(t.Context())
+		if err != nil {
+			return err
+		}
+		removed, err = found.Remove(t.Context())
+		return err
+	})
+	if left := find(t, lab).Lines(); len(left) > 0 {
+		t.Errorf("still there: %q", left)
+	}
+	return removed
+}
+
+func TestNothingToDo(t *testing.T) {
+	if removed := remove(t, proxytest.NewLab(t)); len(removed) > 0 {
+		t.Errorf("removed from a fresh host: %q", removed)
+	}
+}
+
+// kubeProxy writes what kube-proxy leaves in nftables, in both families, and rules of others. It needs no binary.
+func kubeProxy(lab *proxytest.Lab) {
+	lab.In(proxytest.Node, func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
+			own := c.AddTable(&nftables.Table{Name: "kube-proxy", Family: family})
+			services := c.AddChain(&nftables.Chain{Name: "services", Table: own})
+			hook(c, own, "nat-prerouting", services.Name)
+			theirs := c.AddTable(&nftables.Table{Name: "somebody", Family: family})
+			c.AddChain(&nftables.Chain{Name: "KUBE-SERVICES", Table: theirs}) // not in a table of iptables
+			nat := c.AddTable(&nftables.Table{Name: "nat", Family: family})
+			for _, name := range []string{"KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-A", "KUBE-KUBELET-CANARY", "DOCKER"} {
+				c.AddChain(&nftables.Chain{Name: name, Table: nat})
+			}
+			jump(c, nat, "KUBE-SERVICES", "KUBE-SVC-A")
+			jump(c, nat, "KUBE-SVC-A", "KUBE-SEP-A")
+			hook(c, nat, "PREROUTING", "DOCKER", "KUBE-SERVICES")
+		}
+		return c.Flush()
+	})
+}
+
+func hook(c *nftables.Conn, t *nftables.Table, name string, to ...string) {
+	c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
+	for _, target := range to {
+		jump(c, t, name, target)
+	}
+}
+
+func jump(c *nftables.Conn, t *nftables.Table, from, to string) {
+	c.AddRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: from}, Exprs: []expr.Any{
+		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictJump, Chain: to},
+	}})
+}
+
+// chains lists the node's chains, with where their rules lead.
+func chains(lab *proxytest.Lab) (list []string) {
+	lab.In(proxytest.Node, func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		all, err := c.ListChains()
+		if err != nil {
+			return err
+		}
+		for _, one := range all {
+			rules, err := c.GetRules(one.Table, one)
+			if err != nil {
+				return err
+			}
+			text := one.Table.Name + " " + one.Name
+			for _, r := range rules {
+				if v, ok := r.Exprs[len(r.Exprs)-1].(*expr.Verdict); ok {
+					text += " > " + v.Chain
+				}
+			}
+			list = append(list, text)
+		}
+		return nil
+	})
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func TestNFTables(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	kubeProxy(lab)
+	before := chains(lab)
+	if got := len(find(t, lab).Lines()); got != 4 {
+		t.Errorf("found %d things", got)
+	}
+	if after := chains(lab); !slices.Equal(before, after) {
+		t.Errorf("looking changed %q to %q", before, after)
+	}
+	removed := remove(t, lab)
+	want := []string{
+		"nftables table ip kube-proxy: 2 chains, with all that is in it",
+		"nftables table ip6 kube-proxy: 2 chains, with all that is in it",
+		"iptables-nft table nat: 3 chains, and 1 rule that leads to them",
+		"ip6tables-nft table nat: 3 chains, and 1 rule that leads to them",
+	}
+	if !slices.Equal(removed, want) {
+		t.Errorf("removed %q, want %q", removed, want)
+	}
+	left := []string{"nat DOCKER", "nat KUBE-KUBELET-CANARY", "nat PREROUTING > DOCKER", "somebody KUBE-SERVICES"}
+	if got := chains(lab); !slices.Equal(got, left) {
+		t.Errorf("left: %q, want %q", got, left)
+	}
+}
+
+// There may be many more chains than fit into a transaction.
+func TestManyChains(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	const n = 1200
+	lab.In(proxytest.Node, func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		nat := c.AddTable(&nftables.Table{Name: "nat", Family: nftables.TableFamilyIPv4})
+		c.AddChain(&nftables.Chain{Name: "KUBE-SERVICES", Table: nat})
+		hook(c, nat, "PREROUTING", "KUBE-SERVICES")
+		for i := range n {
+			name := "KUBE-SVC-" + strings.Repeat("A", i%16) + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) + string(rune('A'+i/676))
+			c.AddChain(&nftables.Chain{Name: name, Table: nat})
+			jump(c, nat, "KUBE-SERVICES", name)
+			if i%50 == 49 {
+				if err := c.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+		return c.Flush()
+	})
+	remove(t, lab)
+	if got := chains(lab); !slices.Equal(got, []string{"nat PREROUTING"}) {
+		t.Errorf("left: %d chains", len(got))
+	}
+}
+
+// on runs a binary on the node, or skips the test where there is none.
+func on(t *testing.T, lab *proxytest.Lab, input, name string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("needs %s (Debian's package iptables)", name)
+	}
+	var out bytes.Buffer
+	lab.In(proxytest.Node, func() error {
+		cmd := exec.CommandContext(t.Context(), path, args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
+		if err := cmd.Run(); err != nil {
+			t.Errorf("%s: %v: %s", name, err, out.String())
+		}
+		return nil
+	})
+	return out.String()
+}
+
+var volatile = regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]`) // comments with the time, counters
+
+// The rules of a host as iptables-save printed them: with kube-proxy's, and as they have to be without.
+func TestIptables(t *testing.T) {
+	with, err := os.ReadFile("testdata/kube-proxy.rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := os.ReadFile("testdata/without.rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"} {
+		t.Run(tool, func(t *testing.T) {
+			text, want := string(with), string(without)
+			if strings.HasPrefix(tool, "ip6") {
+				text, want = inIPv6(text), inIPv6(want)
+			}
+			other := proxytest.NewLab(t)
+			on(t, other, want, tool+"-restore")
+			want = volatile.ReplaceAllString(on(t, other, "", tool+"-save"), "")
+			lab := proxytest.NewLab(t)
+			on(t, lab, text, tool+"-restore")
+			removed := remove(t, lab)
+			if len(removed) != 3 || !strings.HasPrefix(removed[0], tool+" table ") {
+				t.Errorf("removed: %q", removed)
+			}
+			if got := volatile.ReplaceAllString(on(t, lab, "", tool+"-save"), ""); got != want {
+				t.Errorf("left:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// inIPv6 spells rules with addresses of IPv6.
+func inIPv6(rules string) string {
+	rules = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\.(\d+):(\d+)`).ReplaceAllString(rules, "[fd00::$1:$2:$3:$4]:$5")
+	rules = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\.(\d+)/32`).ReplaceAllString(rules, "fd00::$1:$2:$3:$4/128")
+	rules = strings.ReplaceAll(rules, "255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+	rules = strings.ReplaceAll(rules, "icmp-port-unreachable", "icmp6-port-unreachable")
+	return strings.NewReplacer("127.0.0.0/8", "::1/128", "172.17.0.0/16", "fd17::/64", "0.0.0.0/0", "::/0").Replace(rules)
+}
+
+func TestNoBinaryForOlderTables(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	on(t, lab, "", "iptables-legacy", "-t", "nat", "-N", "KUBE-SERVICES")
+	t.Setenv("PATH", t.TempDir())
+	found := find(t, lab)
+	if len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "iptables-legacy-save") || !strings.Contains(found.Notes[0], "nat") {
+		t.Errorf("notes: %q", found.Notes)
+	}
+}
+
+func TestIPVSInterfaceAndSets(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	if err := lab.Do(proxytest.Node, makeIPVS); err != nil {
+		t.Skipf("needs ipsets (CONFIG_IP_SET_BITMAP_PORT): %v", err)
+	}
+	on(t, lab, "*nat\n:KUBE-NODE-PORT - [0:0]\n-A KUBE-NODE-PORT -p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -j RETURN\nCOMMIT\n", "iptables-nft-restore")
+	removed := remove(t, lab)
+	want := []string{"iptables-nft table nat: 1 chain, and 0 rules that lead to them", "interface kube-ipvs0, with 1 address", "1 ipset, KUBE-*"}
+	if !slices.Equal(removed, want) {
+		t.Errorf("removed %q, want %q", removed, want)
+	}
+	lab.In(proxytest.Node, func() error {
+		_, err := netlink.IpsetList("foreign")
+		_, gone := netlink.LinkByName("dummy0")
+		if err != nil || gone != nil {
+			t.Errorf("the set and the interface of somebody else: %v, %v", err, gone)
+		}
+		return nil
+	})
+}
+
+// makeIPVS makes an interface and a set as kube-proxy does, and one of each that is somebody else's. kube-proxy's interface is
+// of type dummy, which not every kernel has; only its name matters.
+func makeIPVS() error {
+	for _, name := range []string{"dummy0", "kube-ipvs0"} {
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
+			return err
+		}
+	}
+	link, err := netlink.LinkByName("kube-ipvs0")
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(10, 96, 0, 10))}); err != nil {
+		return err
+	}
+	for _, name := range []string{"foreign", "KUBE-NODE-PORT-TCP"} {
+		if err := netlink.IpsetCreate(name, "bitmap:port", netlink.IpsetCreateOptions{PortFrom: 0, PortTo: 65535}); err != nil {
+			return err
+		}
+	}
+	port := uint16(30080)
+	return netlink.IpsetAdd("KUBE-NODE-PORT-TCP", &netlink.IPSetEntry{Port: &port})
+}
+
+// A process of the name of kube-proxy counts only where it works.
+func TestRunning(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("needs sleep")
+	}
+	binary, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "kube-proxy")
+	if err := os.WriteFile(name, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lab := proxytest.NewLab(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, name, "60")
+	lab.In(proxytest.Node, cmd.Start)
+	running := func(where proxytest.Host) (pids []int) {
+		lab.In(where, func() (err error) {
+			pids, err = takeover.Running()
+			return err
+		})
+		return pids
+	}
+	if got := running(proxytest.Node); !slices.Equal(got, []int{cmd.Process.Pid}) {
+		t.Errorf("running on its host: %v, want %d", got, cmd.Process.Pid)
+	}
+	if got := running(proxytest.Client); slices.Contains(got, cmd.Process.Pid) {
+		t.Error("it is taken for one of another host")
+	}
+	cancel()
+	_ = cmd.Wait() // it was killed
+	if got := running(proxytest.Node); len(got) > 0 {
+		t.Errorf("running after its end: %v", got)
+	}
+}
