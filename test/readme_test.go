@@ -59,19 +59,39 @@ func TestReadmeNamesTheTwoCommands(t *testing.T) {
 // Every sh block of the README is in one of the two sections that are tested; another one would rot.
 func TestReadmeHasNoOtherCommands(t *testing.T) {
 	text := readme(t)
-	tested := len(shellBlocks(t, section(t, text, "Two commands"))) + len(shellBlocks(t, section(t, text, "Five minutes")))
-	if all := len(shellBlocks(t, text)); all != tested || all < 3 {
+	tested := 0
+	for _, heading := range []string{"Two commands", "Five minutes", "As root"} {
+		tested += len(shellBlocks(t, section(t, text, heading)))
+	}
+	if all := len(shellBlocks(t, text)); all != tested || all < 4 {
 		t.Errorf("%d sh blocks, of which %d are tested: mark what is not to be run with another word than sh", all, tested)
 	}
 }
 
+// buildCommand is the first command of the README's scripts.
+const buildCommand = "go build -o viaduct ./cmd/viaduct\n"
+
 func TestReadmeFiveMinutes(t *testing.T) {
 	t.Parallel()
 	script := strings.Join(shellBlocks(t, section(t, readme(t), "Five minutes")), "")
-	build := "go build -o viaduct ./cmd/viaduct\n"
-	if !strings.HasPrefix(script, build) {
-		t.Fatalf("the first command is not %q:\n%s", build, script)
+	if !strings.HasPrefix(script, buildCommand) {
+		t.Fatalf("the first command is not %q:\n%s", buildCommand, script)
 	}
+	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-", `pod "hello-1" deleted`, "Selector:", "stopping")
+}
+
+func TestReadmeAsRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 || !canOwnNetwork(t) {
+		t.Skip("needs root, and network namespaces of its own")
+	}
+	script := buildCommand + strings.Join(shellBlocks(t, section(t, readme(t), "As root")), "")
+	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-", " to 10.244.", "stopping")
+}
+
+// runScript runs a script of the README in a network of its own, with nothing left of it in the end, and checks what it prints.
+func runScript(t *testing.T, script string, wants ...string) {
+	t.Helper()
 	place, data := t.TempDir(), filepath.Join(t.TempDir(), "data")
 	if err := os.CopyFS(filepath.Join(place, "examples"), os.DirFS("../examples")); err != nil {
 		t.Fatal(err)
@@ -91,7 +111,7 @@ func TestReadmeFiveMinutes(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("the script exits %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	for _, want := range []string{"ready in", "service/hello created", "pod/hello-3 condition met", "hello-", `pod "hello-1" deleted`, "Selector:", "stopping"} {
+	for _, want := range wants {
 		if !strings.Contains(r.all(), want) {
 			t.Errorf("it does not print %q", want)
 		}
