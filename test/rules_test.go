@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/table", "internal/loop"},
-	"internal/proxy/takeover":  {},
+	"internal/proxy/takeover":  {"internal/table"}, // its test has Services carried
 	"internal/proxy/userspace": {"internal/table", "internal/proxy"},
 	"internal/proxy/nft":       {"internal/table", "internal/proxy", "internal/proxy/conntrack"},
 	"internal/proxy/conntrack": {"internal/table"},
@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 }
 
 // Test files may use the test support packages too.
-var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace"}
+var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
 var pure = map[string]bool{"internal/membership": true, "internal/table": true, "internal/apiserver/validation": true}

@@ -38,6 +38,8 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"server", "--etcd-servers", "10.0.0.1:2379"}, exitUsage, "", "is no URL of an etcd server"},
 		{[]string{"up", "--etcd-servers", "http://10.0.0.1:2379", "--etcd-cafile", "ca.crt"}, exitUsage, "", "would not be encrypted"},
 		{[]string{"server", "--advertise-address", "0.0.0.0"}, exitUsage, "", "want an IP address such as"},
+		{[]string{"proxy", "--take-over", "--proxy", "userspace"}, exitUsage, "", "would be missed"},
+		{[]string{"proxy", "cleanup", "all"}, exitUsage, "", `"all" is not expected here`},
 		{[]string{"backup"}, exitUsage, "", "want exactly one FILE"},
 	} {
 		code, out, errOut := execute(c.args...)

@@ -29,6 +29,7 @@ type proxyOptions struct {
 	nodePorts proxy.NodePorts // on which addresses node ports are served
 	ports     proxyPorts
 	keep      bool // the kernel goes on carrying connections when this process has ended
+	takeOver  takeOverOptions
 }
 
 func (o *proxyOptions) register(flags *pflag.FlagSet) {
@@ -52,6 +53,9 @@ func newProxy(con console, logs *logOptions) *cobra.Command {
 			if o.mode == proxyNone {
 				return usageError{cmd.CommandPath(), fmt.Errorf("--proxy=none leaves nothing to do")}
 			}
+			if err := o.takeOver.check(o.mode); err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
 			return runProxy(cmd.Context(), con, client, o, logs)
 		},
 	}
@@ -60,6 +64,8 @@ func newProxy(con console, logs *logOptions) *cobra.Command {
 	o.keep = true
 	cmd.Flags().Var(cidrs{&o.pods}, "cluster-cidr", "range of the Pods' addresses, or one of each family: connections from there are not hidden behind this node's address (default: the Node's spec.podCIDRs)")
 	registerNodeName(cmd.Flags(), &o.nodeName)
+	o.takeOver.register(cmd.Flags())
+	cmd.AddCommand(newProxyCleanup(con))
 	return cmd
 }
 
@@ -76,6 +82,9 @@ func runProxy(ctx context.Context, con console, client clientOptions, o proxyOpt
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
 	log := logs.start(con.Err)
+	if o.takeOver.dryRun {
+		return dryRun(ctx, con.Out, api, o, log)
+	}
 	return supervise(ctx, nil, append(proxyParts(api, o, log), lean(log))...)
 }
 
@@ -86,7 +95,8 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	}
 	log = log.With("part", "proxy")
 	backend := newDataPath(o, log)
-	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, Log: log})
+	takeOver, applied := o.takeOver.part(backend.Mode, log)
+	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, OnApplied: applied, Log: log})
 	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
-	return append([]part{{name: "proxy", run: run}}, o.ports.parts(p, backend.Mode, log)...)
+	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend.Mode, log)...)
 }

@@ -116,7 +116,11 @@ func (e edit) title(tool string) string {
 
 // summary says what the table loses.
 func (e edit) summary(tool string) string {
-	return fmt.Sprintf("%s: %s, and %s to them", e.title(tool), count(len(e.chains), "chain"), count(len(e.leads), "rule that leads", "rules that lead"))
+	text := e.title(tool) + ": " + count(len(e.chains), "chain")
+	if len(e.leads) > 0 {
+		text += ", and " + count(len(e.leads), "rule that leads", "rules that lead") + " to them"
+	}
+	return text
 }
 
 // notes says what else is worth knowing before the table loses it.

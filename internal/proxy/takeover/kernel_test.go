@@ -182,7 +182,7 @@ func on(t *testing.T, lab *proxytest.Lab, input, name string, args ...string) st
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skipf("needs %s (Debian's package iptables)", name)
+		t.Skipf("needs %s (of Debian's packages iptables, ipset)", name)
 	}
 	var out bytes.Buffer
 	lab.In(proxytest.Node, func() error {
@@ -251,26 +251,22 @@ func TestNoBinaryForOlderTables(t *testing.T) {
 
 func TestIPVSInterfaceAndSets(t *testing.T) {
 	lab := proxytest.NewLab(t)
-	if err := lab.Do(proxytest.Node, makeIPVS); err != nil {
-		t.Skipf("needs ipsets (CONFIG_IP_SET_BITMAP_PORT): %v", err)
-	}
+	lab.In(proxytest.Node, makeIPVS)
+	on(t, lab, "create foreign bitmap:port range 0-65535\ncreate KUBE-NODE-PORT-TCP bitmap:port range 0-65535\nadd KUBE-NODE-PORT-TCP 30080\n", "ipset", "restore")
 	on(t, lab, "*nat\n:KUBE-NODE-PORT - [0:0]\n-A KUBE-NODE-PORT -p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -j RETURN\nCOMMIT\n", "iptables-nft-restore")
 	removed := remove(t, lab)
-	want := []string{"iptables-nft table nat: 1 chain, and 0 rules that lead to them", "interface kube-ipvs0, with 1 address", "1 ipset, KUBE-*"}
+	want := []string{"iptables-nft table nat: 1 chain", "interface kube-ipvs0, with 1 address", "1 ipset, KUBE-*"}
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %q, want %q", removed, want)
 	}
+	on(t, lab, "", "ipset", "list", "foreign")
 	lab.In(proxytest.Node, func() error {
-		_, err := netlink.IpsetList("foreign")
-		_, gone := netlink.LinkByName("dummy0")
-		if err != nil || gone != nil {
-			t.Errorf("the set and the interface of somebody else: %v, %v", err, gone)
-		}
-		return nil
+		_, err := netlink.LinkByName("dummy0")
+		return err
 	})
 }
 
-// makeIPVS makes an interface and a set as kube-proxy does, and one of each that is somebody else's. kube-proxy's interface is
+// makeIPVS makes an interface as kube-proxy does, and one that is somebody else's. kube-proxy's interface is
 // of type dummy, which not every kernel has; only its name matters.
 func makeIPVS() error {
 	for _, name := range []string{"dummy0", "kube-ipvs0"} {
@@ -282,20 +278,12 @@ func makeIPVS() error {
 	if err != nil {
 		return err
 	}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(10, 96, 0, 10))}); err != nil {
-		return err
-	}
-	for _, name := range []string{"foreign", "KUBE-NODE-PORT-TCP"} {
-		if err := netlink.IpsetCreate(name, "bitmap:port", netlink.IpsetCreateOptions{PortFrom: 0, PortTo: 65535}); err != nil {
-			return err
-		}
-	}
-	port := uint16(30080)
-	return netlink.IpsetAdd("KUBE-NODE-PORT-TCP", &netlink.IPSetEntry{Port: &port})
+	return netlink.AddrAdd(link, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(10, 96, 0, 10))})
 }
 
-// A process of the name of kube-proxy counts only where it works.
-func TestRunning(t *testing.T) {
+// fakeKubeProxy is a binary of that name that does nothing for as many seconds as it is told.
+func fakeKubeProxy(t *testing.T) string {
+	t.Helper()
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Skip("needs sleep")
@@ -308,6 +296,12 @@ func TestRunning(t *testing.T) {
 	if err := os.WriteFile(name, binary, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return name
+}
+
+// A process of the name of kube-proxy counts only where it works.
+func TestRunning(t *testing.T) {
+	name := fakeKubeProxy(t)
 	lab := proxytest.NewLab(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, name, "60")

@@ -40,3 +40,10 @@ func Running() (pids []int, err error) {
 	slices.Sort(pids)
 	return pids, nil
 }
+
+// StillRuns says in words that the processes of Running keep their rules from being removed.
+func StillRuns(pids []int) string {
+	list := fmt.Sprint(pids)
+	return fmt.Sprintf("kube-proxy still runs on this host (%s %s) and would put its rules back: end it first",
+		count(len(pids), "process", "processes"), list[1:len(list)-1])
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"viaduct/internal/proxy/nft"
+	"viaduct/internal/proxy/proxytest"
+	"viaduct/internal/table"
+)
+
+func TestCleanup(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	var b *nft.Backend
+	lab.In(proxytest.Node, func() (err error) {
+		b, err = nft.New(nft.Options{})
+		return err
+	})
+	if err := b.Sync(t.Context(), &table.Table{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	clean := func() (out string, err error) {
+		var text bytes.Buffer
+		err = lab.Do(proxytest.Node, func() error { return cleanUp(&text, false) })
+		return text.String(), err
+	}
+	if out, err := clean(); err == nil || !strings.Contains(err.Error(), "--force") || out != "" {
+		t.Errorf("while a proxy runs: %q, %v", out, err)
+	}
+	if err := b.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := clean(); err != nil || out != "removed table ip viaduct\nremoved table ip6 viaduct\nremoved bridge viaduct0\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := clean(); err != nil || out != "Viaduct has nothing on this host.\n" {
+		t.Errorf("the second time: %q, %v", out, err)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	tables := func() (n int) {
+		lab.In(proxytest.Node, func() error {
+			c, err := nftables.New()
+			if err != nil {
+				return err
+			}
+			list, err := c.ListTables()
+			n = len(list)
+			return err
+		})
+		return n
+	}
+	lab.In(proxytest.Node, func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy", Family: nftables.TableFamilyIPv4})})
+		return c.Flush()
+	})
+	api := fake.NewClientset(&v1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+		Spec: v1.ServiceSpec{
+			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.10", ClusterIPs: []string{"10.96.0.10"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
+			Ports: []v1.ServicePort{{Port: 80, Protocol: v1.ProtocolTCP}},
+		},
+	})
+	var out bytes.Buffer
+	o := proxyOptions{mode: proxyAuto, nodeName: "here", takeOver: takeOverOptions{takeOver: true, dryRun: true}}
+	lab.In(proxytest.Node, func() error { return dryRun(t.Context(), &out, api, o, slog.New(slog.DiscardHandler)) })
+	want := `This is a dry run: nothing is changed.
+
+What the kernel would carry for Viaduct:
+  tables               not there yet
+  Services             1
+  addresses and ports  1
+  without endpoints    1
+
+What kube-proxy left, and what would be removed once those connections are carried:
+  nftables table ip kube-proxy: 1 chain, with all that is in it
+`
+	if out.String() != want {
+		t.Errorf("said\n%s\nwant\n%s", out.String(), want)
+	}
+	if n := tables(); n != 1 {
+		t.Errorf("there are %d tables after a dry run", n)
+	}
+	for _, a := range api.Actions() {
+		if verb := a.GetVerb(); verb != "list" && verb != "watch" {
+			t.Errorf("a dry run asked the API to %s %s", verb, a.GetResource().Resource)
+		}
+	}
+}
