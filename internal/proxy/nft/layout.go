@@ -69,21 +69,33 @@ func (l *layout) rule(comment string, write func(*asm)) rule {
 	return rule{comment, a.out}
 }
 
+// looks is how often a packet looks for its backend. Each look reads the maps several times, and a change between two readings can
+// lead it to a slot that there is no more, or to none: then it looks again. Twice would do; it costs nothing to be sure.
+const looks = 3
+
 // prerouting sees what arrives: from elsewhere, or from a Pod of this node.
 func (l *layout) prerouting() []rule {
-	return []rule{
-		l.rule("what has no address of a Service is not ours", notOurs),
-		l.rule("from elsewhere", func(a *asm) { a.saddr(0); a.notIn(setID{kind: pods}, 0); a.jump(chainOutside) }),
-		l.rule("every policy has been applied", func(a *asm) { a.goTo(chainServices) }),
+	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
+	for range looks {
+		list = append(list,
+			l.rule("from elsewhere", func(a *asm) { a.saddr(0); a.notIn(setID{kind: pods}, 0); a.jump(chainOutside) }),
+			l.rule("the others, and where there is no difference", func(a *asm) { a.jump(chainServices) }))
 	}
+	return append(list, l.noPort())
 }
 
 // output sees what this host itself sends.
 func (l *layout) output() []rule {
-	return []rule{
-		l.rule("what has no address of a Service is not ours", notOurs),
-		l.rule("every policy has been applied", func(a *asm) { a.goTo(chainServices) }),
+	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
+	for range looks {
+		list = append(list, l.rule("every policy has been applied", func(a *asm) { a.jump(chainServices) }))
 	}
+	return append(list, l.noPort())
+}
+
+// noPort refuses what goes to a cluster IP, but to none of its ports.
+func (l *layout) noPort() rule {
+	return l.rule("no port of the Service", func(a *asm) { a.daddr(0); a.in(setID{kind: clusterIPs}, 0); a.goTo(chainReject) })
 }
 
 func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave() }
@@ -91,7 +103,7 @@ func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave()
 // postrouting hides the client where a backend's answer would not find its way back through this node: table.Pool.Hides.
 func (l *layout) postrouting() []rule {
 	w := l.family.words()
-	return []rule{
+	list := []rule{
 		l.rule("not redirected", func(a *asm) {
 			zero := make([]byte, 4)
 			a.ct(0, unix.NFT_CT_STATUS, false)
@@ -112,19 +124,18 @@ func (l *layout) postrouting() []rule {
 			a.leave()
 		}),
 		l.rule("a Pod of this node is answered through it", func(a *asm) { a.saddr(0); a.in(setID{kind: pods}, 0); a.leave() }),
-		l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
-			a.originalDest(0)
-			a.find(setID{kind: services}, 0, register(w+2))
-			a.compare(register(w+2), unix.NFT_CMP_GT, toReject)
-			a.masquerade()
-		}),
-		l.rule("redirected by Viaduct to a backend elsewhere, from outside", func(a *asm) {
-			a.originalDest(0)
-			a.find(setID{kind: outsideServices}, 0, register(w+2))
-			a.compare(register(w+2), unix.NFT_CMP_GT, toReject)
-			a.masquerade()
-		}),
 	}
+	for range looks { // as when it looked for its backend
+		for _, from := range []kind{services, outsideServices} {
+			list = append(list, l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
+				a.originalDest(0)
+				a.find(setID{kind: from}, 0, register(w+2))
+				a.compare(register(w+2), unix.NFT_CMP_GTE, 0) // always so; without it nft would list the rule as if it asked nothing
+				a.masquerade()
+			}))
+		}
+	}
+	return list
 }
 
 // smallSlots is where the tree is cut in two: most Services have no more, and find their chain in fewer steps.
@@ -151,7 +162,6 @@ func (l *layout) dispatch() []rule {
 			a.drop()
 		}),
 		by("clients are remembered", unix.NFT_CMP_GT, stickyBit, chainSticky),
-		l.rule("no port of the Service", func(a *asm) { a.daddr(0); a.in(setID{kind: clusterIPs}, 0); a.goTo(chainReject) }),
 	}
 }
 
