@@ -3,6 +3,7 @@ package takeover
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -45,8 +46,8 @@ func attempt(ctx context.Context, log *slog.Logger) (waiting string) {
 		return err.Error()
 	}
 	removed, err := found.Remove(ctx)
-	for _, line := range removed {
-		log.InfoContext(ctx, "removed what kube-proxy left", "what", line)
+	if len(removed) > 0 { // a warning, since somebody else's rules have gone from this host, and that happens once
+		log.WarnContext(ctx, "removed what kube-proxy left", "what", strings.Join(removed, "; "))
 	}
 	if err != nil {
 		return err.Error()
