@@ -56,18 +56,25 @@ func measureKernel(ctx context.Context, b *bench) ([]row, error) {
 // insideKernel is the argument that makes this program the process in the namespace.
 const insideKernel = "-inside-kernel"
 
-// kernelChild runs this program again in a network namespace of its own.
 func kernelChild(ctx context.Context, s scale, changes int) (r kernelResult, err error) {
+	if err = inNamespace(ctx, &r, insideKernel, fmt.Sprint(s.Services), fmt.Sprint(s.Endpoints), fmt.Sprint(changes)); err != nil {
+		err = fmt.Errorf("programming %d Services: %w", s.Services, err)
+	}
+	return r, err
+}
+
+// inNamespace runs this program again in a network namespace of its own, and reads what it found into result.
+func inNamespace(ctx context.Context, result any, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
-		return r, err
+		return err
 	}
-	cmd := exec.CommandContext(ctx, self, insideKernel, fmt.Sprint(s.Services), fmt.Sprint(s.Endpoints), fmt.Sprint(changes))
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return r, fmt.Errorf("programming %d Services: %w", s.Services, err)
+		return err
 	}
-	return r, json.Unmarshal(out.Bytes(), &r)
+	return json.Unmarshal(out.Bytes(), result)
 }

@@ -29,6 +29,7 @@ type row struct{ what, result, goal string }
 // bench is what every measurement works with.
 type bench struct {
 	binary string
+	kernel bool // this runs in a network namespace of its own, where the kernel carries the connections
 	quick  bool // fewer repetitions, for a test that the measurements work
 }
 
@@ -55,13 +56,20 @@ func measurements() []measurement {
 	}
 }
 
+// insides are what this program does when it runs itself again in a network namespace of its own, by its first argument.
+func insides() map[string]func(context.Context, []string) error {
+	return map[string]func(context.Context, []string) error{insideKernel: runInsideKernel, insideConnect: runInsideConnect}
+}
+
 func main() {
-	if len(os.Args) == 5 && os.Args[1] == insideKernel {
-		if err := runInsideKernel(context.Background(), os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		if inside := insides()[os.Args[1]]; inside != nil {
+			if err := inside(context.Background(), os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, "bench:", err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	binary := flag.String("binary", "", "the viaduct binary to measure; built from this tree if empty")
 	only := flag.String("only", "", "names of measurements, separated by commas; all if empty")

@@ -46,16 +46,20 @@ func startUp(b *bench, command, dataDir string) (*up, error) {
 	if err != nil {
 		return nil, err
 	}
-	block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host keep apart
-	u := &up{dataDir: dataDir, url: fmt.Sprintf("https://127.0.0.1:%d", port), pods: fmt.Sprintf("127.%d", block), log: dataDir + ".log"}
+	u := &up{dataDir: dataDir, url: fmt.Sprintf("https://127.0.0.1:%d", port), pods: "10.244", log: dataDir + ".log"}
+	services, pods := kernelServices, "10.244.0.0/16"
+	if !b.kernel {
+		block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host keep apart
+		u.pods, services, pods = fmt.Sprintf("127.%d", block), fmt.Sprintf("127.%d.128.0/17", block), fmt.Sprintf("127.%d.0.0/17", block)
+	}
 	log, err := os.Create(u.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	args := []string{command, "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--service-cidr", fmt.Sprintf("127.%d.128.0/17", block)}
+	args := []string{command, "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--service-cidr", services}
 	if command == everything {
-		args = append(args, "--node-name", nodeName, "--runtime", "none", "--pod-cidr", fmt.Sprintf("127.%d.0.0/17", block))
+		args = append(args, "--node-name", nodeName, "--runtime", "none", "--pod-cidr", pods)
 	}
 	u.cmd = exec.Command(b.binary, args...)
 	u.cmd.Stdout, u.cmd.Stderr = log, log
