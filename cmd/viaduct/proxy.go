@@ -95,7 +95,7 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	}
 	log = log.With("part", "proxy")
 	backend := newDataPath(o, log)
-	takeOver, applied := o.takeOver.part(backend.Mode, log)
+	takeOver, applied := o.takeOver.part(backend, log)
 	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, OnApplied: applied, Log: log})
 	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
 	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend.Mode, log)...)

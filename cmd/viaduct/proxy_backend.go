@@ -25,6 +25,7 @@ type dataPath struct {
 	kernel *nft.Backend  // the same, if it is one
 	made   chan struct{} // closed once chosen is
 	nodes  []netip.Prefix
+	whole  bool // all of the last Sync is carried; for the goroutine that calls Sync
 }
 
 func newDataPath(o proxyOptions, log *slog.Logger) *dataPath {
@@ -33,12 +34,15 @@ func newDataPath(o proxyOptions, log *slog.Logger) *dataPath {
 
 // Sync implements proxy.Backend.
 func (d *dataPath) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+	d.whole = false
 	if d.chosen == nil {
 		if err := d.choose(ctx, t); err != nil || d.chosen == nil {
 			return err
 		}
 	}
-	return d.chosen.Sync(ctx, t, changed)
+	err := d.chosen.Sync(ctx, t, changed)
+	d.whole = err == nil
+	return err
 }
 
 // choose makes the backend, unless nothing tells which: there are no Services yet, and the mode leaves it open.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,27 +39,32 @@ func (o takeOverOptions) check(mode string) error {
 	return nil
 }
 
-// part makes the part that takes over, if it is wanted, and what has to be called when connections are carried. mode says by what.
-func (o takeOverOptions) part(mode func() string, log *slog.Logger) (parts []part, applied func([]table.Name)) {
+// part makes the part that takes over, if it is wanted, and what has to be called after each application.
+func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, applied func([]table.Name)) {
 	if !o.takeOver {
 		return nil, nil
 	}
 	live := make(chan struct{})
+	once := sync.OnceFunc(func() { close(live) })
 	run := func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-live:
 		}
-		if got := mode(); got != "nftables" {
-			return fmt.Errorf("kube-proxy's rules stay: connections are carried by the %s proxy, not by the kernel", got)
+		if path.Mode() == proxyUserspace {
+			return errors.New("kube-proxy's rules stay: connections are carried by this process, not by the kernel")
 		}
 		takeover.Finish(ctx, log)
 		<-ctx.Done()
 		return nil
 	}
-	once := sync.OnceFunc(func() { close(live) })
-	return []part{{name: "take-over", run: run}}, func([]table.Name) { once() }
+	applied = func([]table.Name) {
+		if path.whole { // else a Service would have nobody
+			once()
+		}
+	}
+	return []part{{name: "take-over", run: run}}, applied
 }
 
 // previewTime bounds how long a dry run waits for the API to tell its Services.

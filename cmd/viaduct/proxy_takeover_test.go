@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	v1 "k8s.io/api/core/v1"
@@ -47,26 +49,7 @@ func TestCleanup(t *testing.T) {
 
 func TestDryRun(t *testing.T) {
 	lab := proxytest.NewLab(t)
-	tables := func() (n int) {
-		lab.In(proxytest.Node, func() error {
-			c, err := nftables.New()
-			if err != nil {
-				return err
-			}
-			list, err := c.ListTables()
-			n = len(list)
-			return err
-		})
-		return n
-	}
-	lab.In(proxytest.Node, func() error {
-		c, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy", Family: nftables.TableFamilyIPv4})})
-		return c.Flush()
-	})
+	lab.In(proxytest.Node, leaveKubeProxysTable)
 	api := fake.NewClientset(&v1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
 		Spec: v1.ServiceSpec{
@@ -91,7 +74,7 @@ What kube-proxy left, and what would be removed once those connections are carri
 	if out.String() != want {
 		t.Errorf("said\n%s\nwant\n%s", out.String(), want)
 	}
-	if n := tables(); n != 1 {
+	if n := tablesOf(lab); n != 1 {
 		t.Errorf("there are %d tables after a dry run", n)
 	}
 	for _, a := range api.Actions() {
@@ -99,4 +82,58 @@ What kube-proxy left, and what would be removed once those connections are carri
 			t.Errorf("a dry run asked the API to %s %s", verb, a.GetResource().Resource)
 		}
 	}
+}
+
+// kube-proxy's rules go when all Services are carried, and not before.
+func TestTakeOverWaitsForTheLastService(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	lab.In(proxytest.Node, leaveKubeProxysTable)
+	path := newDataPath(proxyOptions{mode: proxyNFT}, slog.New(slog.DiscardHandler))
+	parts, applied := takeOverOptions{takeOver: true}.part(path, slog.New(slog.DiscardHandler))
+	lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), &table.Table{}, nil) })
+	defer func() { _ = path.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- lab.Do(proxytest.Node, func() error { return parts[0].run(ctx) }) }()
+
+	path.whole = false
+	applied(nil)
+	if n := tablesOf(lab); n != 3 { // of which two are Viaduct's
+		t.Errorf("there are %d tables while a Service is not carried", n)
+	}
+	path.whole = true
+	applied(nil)
+	deadline := time.Now().Add(30 * time.Second)
+	for ; tablesOf(lab) != 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	if n := tablesOf(lab); n != 2 {
+		t.Errorf("there are %d tables after the take-over", n)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func leaveKubeProxysTable() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy", Family: nftables.TableFamilyIPv4})})
+	return c.Flush()
+}
+
+// tablesOf counts the tables of the lab's node.
+func tablesOf(lab *proxytest.Lab) (n int) {
+	lab.In(proxytest.Node, func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		list, err := c.ListTables()
+		n = len(list)
+		return err
+	})
+	return n
 }

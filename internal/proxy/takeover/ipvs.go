@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	attributes "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -160,38 +161,46 @@ func (v *ipvs) findServers(held map[netip.Addr]bool, nodePorts map[opening]bool)
 	return nil
 }
 
-// decodeServer reads one answer to ipvsGetService; what is not there stays zero.
+// decodeServer reads one answer to ipvsGetService; what is not there, or makes no sense, stays zero.
 func decodeServer(message []byte) (s server) {
 	if len(message) < nl.SizeofGenlmsg {
 		return server{}
 	}
-	outer, err := nl.ParseRouteAttr(message[nl.SizeofGenlmsg:])
-	if err != nil || len(outer) == 0 {
-		return server{}
-	}
-	inner, err := nl.ParseRouteAttr(outer[0].Value)
-	if err != nil {
-		return server{}
-	}
 	family := uint16(unix.AF_INET)
 	var raw []byte
-	for _, a := range inner {
-		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; {
-		case kind == ipvsFamily && len(a.Value) >= 2:
-			family = binary.NativeEndian.Uint16(a.Value)
-		case kind == ipvsProtocol && len(a.Value) >= 2:
-			s.proto = binary.NativeEndian.Uint16(a.Value)
-		case kind == ipvsPort && len(a.Value) >= 2:
-			s.port = binary.BigEndian.Uint16(a.Value)
-		case kind == ipvsAddr:
-			raw = a.Value // 16 bytes, of which IPv4 uses the first 4
+	each(message[nl.SizeofGenlmsg:], func(kind uint16, service []byte) {
+		if kind != ipvsService {
+			return
 		}
-	}
+		each(service, func(kind uint16, value []byte) {
+			switch {
+			case kind == ipvsFamily && len(value) >= 2:
+				family = binary.NativeEndian.Uint16(value)
+			case kind == ipvsProtocol && len(value) >= 2:
+				s.proto = binary.NativeEndian.Uint16(value)
+			case kind == ipvsPort && len(value) >= 2:
+				s.port = binary.BigEndian.Uint16(value)
+			case kind == ipvsAddr:
+				raw = value // 16 bytes, of which IPv4 uses the first 4
+			}
+		})
+	})
 	if family == unix.AF_INET && len(raw) > 4 {
 		raw = raw[:4]
 	}
 	s.addr, _ = netip.AddrFromSlice(raw)
 	return s
+}
+
+// each calls f for the attributes in b, up to the first that makes no sense.
+func each(b []byte, f func(kind uint16, value []byte)) {
+	list, err := attributes.NewAttributeDecoder(b) // nl.ParseRouteAttr panics if the padding of the last one is missing
+	if err != nil {
+		return
+	}
+	for list.Next() {
+		f(list.Type(), list.Bytes())
+	}
 }
 
 // encode is the attribute that names s to the kernel.

@@ -184,6 +184,7 @@ func on(t *testing.T, lab *proxytest.Lab, input, name string, args ...string) st
 	if err != nil {
 		t.Skipf("needs %s (of Debian's packages iptables, ipset)", name)
 	}
+	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock")) // the host's is root's, also in a user namespace
 	var out bytes.Buffer
 	lab.In(proxytest.Node, func() error {
 		cmd := exec.CommandContext(t.Context(), path, args...)
