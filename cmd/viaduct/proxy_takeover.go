@@ -4,17 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/kubernetes"
 
-	"viaduct/internal/proxy"
-	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/takeover"
 	"viaduct/internal/table"
 )
@@ -65,80 +59,4 @@ func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, a
 		}
 	}
 	return []part{{name: "take-over", run: run}}, applied
-}
-
-// previewTime bounds how long a dry run waits for the API to tell its Services.
-const previewTime = time.Minute
-
-// dryRun tells what a proxy with these options would change.
-func dryRun(ctx context.Context, out io.Writer, api kubernetes.Interface, o proxyOptions, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, previewTime)
-	defer cancel()
-	p := proxy.New(api, proxy.Options{NodeName: o.nodeName, Backend: newDataPath(o, log), NodePorts: o.nodePorts, Log: log})
-	t, err := p.Preview(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the Services: %w", err)
-	}
-	fmt.Fprintln(out, "This is a dry run: nothing is changed.")
-	if err := tellTable(out, t); err != nil {
-		return err
-	}
-	return tellKubeProxy(ctx, out, o.takeOver.takeOver)
-}
-
-// tellTable says what the kernel would carry, and what there is of it.
-func tellTable(out io.Writer, t *table.Table) error {
-	there, err := nft.Describe()
-	if err != nil {
-		return needsRoot(err)
-	}
-	services, destinations, without := 0, 0, 0
-	for _, name := range t.Services() {
-		frontends := t.Of(name)
-		if len(frontends) > 0 {
-			services++
-		}
-		for _, f := range frontends {
-			destinations++
-			if len(f.Inside.Backends) == 0 && len(f.Outside.Backends) == 0 {
-				without++
-			}
-		}
-	}
-	tables := "not there yet"
-	if len(there.Tables) > 0 {
-		tables = strings.Join(there.Tables, ", ") + " (there already)"
-	}
-	_, err = fmt.Fprintf(out, "\nWhat the kernel would carry for Viaduct:\n  tables               %s\n  Services             %d\n  addresses and ports  %d\n  without endpoints    %d\n",
-		tables, services, destinations, without)
-	return err
-}
-
-// tellKubeProxy says what there is of kube-proxy, and what would become of it.
-func tellKubeProxy(ctx context.Context, out io.Writer, wanted bool) error {
-	pids, err := takeover.Running()
-	if err != nil {
-		return err
-	}
-	found, err := takeover.Find(ctx)
-	if err != nil {
-		return needsRoot(err)
-	}
-	lines := found.Lines()
-	switch {
-	case len(lines) == 0:
-		fmt.Fprintln(out, "\nkube-proxy has left nothing on this host that could be removed.")
-	case wanted:
-		fmt.Fprintln(out, "\nWhat kube-proxy left, and what would be removed once those connections are carried:")
-	default:
-		fmt.Fprintln(out, "\nWhat kube-proxy left, and what would stay (--take-over would remove it):")
-	}
-	for _, line := range lines {
-		fmt.Fprintln(out, "  "+line)
-	}
-	tellNotes(out, found.Notes)
-	if len(pids) > 0 {
-		fmt.Fprintln(out, "note:", takeover.StillRuns(pids))
-	}
-	return nil
 }

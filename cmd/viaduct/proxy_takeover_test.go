@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -63,9 +65,9 @@ func TestDryRun(t *testing.T) {
 	want := `This is a dry run: nothing is changed.
 
 What the kernel would carry for Viaduct:
-  tables               not there yet
+  tables               would be made
   Services             1
-  addresses and ports  1
+  addresses and ports  1, of which 1 would be new, 0 get other endpoints, and 0 that are there would go
   without endpoints    1
 
 What kube-proxy left, and what would be removed once those connections are carried:
@@ -136,4 +138,43 @@ func tablesOf(lab *proxytest.Lab) (n int) {
 		return err
 	})
 	return n
+}
+
+func TestDifference(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	path := newDataPath(proxyOptions{mode: proxyNFT}, slog.New(slog.DiscardHandler))
+	defer func() { _ = path.Close() }()
+	apply := func(t2 *table.Table) { lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), t2, nil) }) }
+	now := func(want *table.Table) (c changes) {
+		lab.In(proxytest.Node, func() error {
+			d, err := nft.Describe()
+			c = difference(want.All(), d.Places)
+			return err
+		})
+		return c
+	}
+	place := func(last byte, backends int) table.Entry {
+		var inside table.Pool
+		for i := range backends {
+			inside.Backends = append(inside.Backends, table.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 2)}), 8080), Weight: 1})
+		}
+		inside.Empty = table.Reject
+		name := table.Name{Namespace: "default", Name: fmt.Sprint("web-", last)}
+		return table.Entry{Service: name, Frontends: []table.Frontend{{
+			Key:     table.Key{Kind: table.ClusterIP, Addr: netip.AddrFrom4([4]byte{10, 96, 0, last}), Port: 80, Proto: table.TCP},
+			Service: name, Inside: inside, Outside: table.Pool{Empty: table.Drop}, Policy: table.Random,
+		}}}
+	}
+	first, _ := (&table.Table{}).With(place(1, 1), place(2, 70), place(3, 0))
+	if got := now(first); got != (changes{added: 3}) {
+		t.Errorf("on an empty host: %+v", got)
+	}
+	apply(first)
+	if got := now(first); got != (changes{}) {
+		t.Errorf("nothing differs: %+v", got)
+	}
+	second, _ := (&table.Table{}).With(place(1, 1), place(2, 69), place(4, 1))
+	if got := now(second); got != (changes{added: 1, moved: 1, removed: 1}) {
+		t.Errorf("one of each: %+v", got)
+	}
 }
