@@ -110,10 +110,15 @@ func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods
 		return part{}, fmt.Errorf("making the node agent: %w", err)
 	}
 	return part{name: "agent", run: func(ctx context.Context) error {
-		err := agent.Run(ctx)
-		if pods != nil {
-			err = errors.Join(err, pods.Close())
+		if pods == nil {
+			return agent.Run(ctx)
 		}
-		return err
+		own, cancel := context.WithCancel(ctx)
+		kept := make(chan struct{})
+		go func() { defer close(kept); pods.Keep(own) }()
+		err := agent.Run(ctx)
+		cancel()
+		<-kept
+		return errors.Join(err, pods.Close())
 	}}, nil
 }

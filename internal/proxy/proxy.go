@@ -146,8 +146,9 @@ func (p *Proxy) runLoop(ctx context.Context) error {
 
 // distrust has the Backend look at everything.
 func (p *Proxy) distrust() {
-	p.opts.Log.Warn("somebody else changed what carries the connections, repairing it")
-	p.distrusted.Store(true)
+	if !p.distrusted.Swap(true) { // a foreign hand works in many strokes
+		p.opts.Log.Warn("somebody else changed what carries the connections, repairing it")
+	}
 	p.loop.Kick()
 }
 

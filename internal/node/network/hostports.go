@@ -1,11 +1,13 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -35,10 +37,12 @@ type portKey struct {
 
 // hostPorts is the table and who has which port.
 type hostPorts struct {
-	mu     sync.Mutex
-	conn   *nftables.Conn // guarded by mu
+	pods []netip.Prefix
+
+	mu     sync.Mutex // protects the following
+	conn   *nftables.Conn
 	tables []*familyTable
-	owner  map[portKey]string // guarded by mu
+	owner  map[portKey]string
 	held   map[string][]HostPort
 }
 
@@ -55,16 +59,88 @@ func newHostPorts(pods []netip.Prefix) (*hostPorts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("speaking with nftables: %w", err)
 	}
-	h := &hostPorts{conn: conn, owner: map[portKey]string{}, held: map[string][]HostPort{}}
-	for _, r := range pods {
+	h := &hostPorts{pods: pods, conn: conn, owner: map[portKey]string{}, held: map[string][]HostPort{}}
+	return h, h.build()
+}
+
+// build makes the tables, with the ports that are held.
+func (h *hostPorts) build() error {
+	h.tables = nil
+	for _, r := range h.pods {
 		if err := h.make(r); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := conn.Flush(); err != nil {
-		return nil, fmt.Errorf("making table %s: %w", TableName, err)
+	for _, list := range h.held {
+		if err := h.change(list, h.conn.SetAddElements); err != nil {
+			return fmt.Errorf("making table %s: %w", TableName, err)
+		}
 	}
-	return h, nil
+	if err := h.conn.Flush(); err != nil {
+		return fmt.Errorf("making table %s: %w", TableName, err)
+	}
+	return nil
+}
+
+// whole reports whether every table has its rules.
+func (h *hostPorts) whole() (bool, error) {
+	for _, f := range h.tables {
+		chains, err := h.conn.ListChainsOfTableFamily(f.table.Family)
+		if err != nil {
+			return false, err
+		}
+		rules := 0
+		for _, c := range chains {
+			if c.Table.Name != TableName {
+				continue
+			}
+			list, err := h.conn.GetRules(f.table, c)
+			if err != nil {
+				return false, err
+			}
+			rules += len(list)
+		}
+		if rules != chainsOfTable {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// chainsOfTable is how many chains a table has, each with one rule.
+const chainsOfTable = 3
+
+// repairInterval is how often the tables are looked at.
+const repairInterval = 5 * time.Second
+
+// Keep repairs what somebody else does to the Pods' tables, until ctx ends.
+func (n *Network) Keep(ctx context.Context) {
+	ticker := time.NewTicker(repairInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if repaired, err := n.Repair(); err != nil {
+			n.opts.Log.WarnContext(ctx, "looking after the Pods' network", "err", err)
+		} else if repaired {
+			n.opts.Log.WarnContext(ctx, "somebody else changed the table "+TableName+", it was repaired")
+		}
+	}
+}
+
+// Repair makes the Pods' tables anew if rules of theirs are missing, and reports whether it did.
+func (n *Network) Repair() (bool, error) {
+	h := n.ports
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	whole, err := h.whole()
+	if err != nil || whole {
+		return false, err
+	}
+	return true, h.build()
 }
 
 func (h *hostPorts) make(pods netip.Prefix) error {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -169,6 +170,16 @@ func hostPorts(t *testing.T, n *network.Network) {
 	if err := n.PublishPorts("second", list); !errors.Is(err, network.ErrPortTaken) {
 		t.Errorf("a port that another pod has: %v", err)
 	}
+	if repaired, err := n.Repair(); repaired || err != nil {
+		t.Errorf("repairing what is whole: %v, %v", repaired, err)
+	}
+	flushRuleset(t)
+	if repaired, err := n.Repair(); !repaired || err != nil {
+		t.Errorf("repairing what was flushed: %v, %v", repaired, err)
+	}
+	if got, err := ask("10.244.0.1:9000"); err != nil {
+		t.Errorf("after a repair: %q, %v", got, err)
+	}
 	if err := n.WithdrawPorts("first"); err != nil {
 		t.Error(err)
 	}
@@ -177,6 +188,18 @@ func hostPorts(t *testing.T, n *network.Network) {
 	}
 	if err := n.PublishPorts("second", list); err != nil {
 		t.Errorf("a port that has become free: %v", err)
+	}
+}
+
+// flushRuleset does what a foreign hand may do.
+func flushRuleset(t *testing.T) {
+	conn, err := nftables.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.FlushRuleset()
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
 	}
 }
 

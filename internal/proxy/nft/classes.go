@@ -2,7 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -70,18 +69,6 @@ func pickKind(outside bool, a, b kind) kind {
 		return a
 	}
 	return b
-}
-
-// compare orders classes, so that what is made of a set of them does not depend on a map's order.
-func (c class) compare(o class) int {
-	return slices.Compare([]uint32{uint32(c.slots), c.seconds, bit(c.outside)}, []uint32{uint32(o.slots), o.seconds, bit(o.outside)})
-}
-
-func bit(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // classNamed reads the name of a class's chain.

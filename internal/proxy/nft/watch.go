@@ -30,9 +30,20 @@ func (b *Backend) Watch(ctx context.Context, doubt func()) error {
 		}
 		if touched && ctx.Err() == nil {
 			doubt()
+			awaitQuiet(ctx)
 		}
 	}
 	return nil
+}
+
+// quiet is the least time between two calls of doubt: a foreign hand works in many strokes, and each repair looks at everything.
+const quiet = 50 * time.Millisecond
+
+func awaitQuiet(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(quiet):
+	}
 }
 
 // concerns reports whether a message tells of a change in a table of ours.
