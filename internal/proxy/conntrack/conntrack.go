@@ -1,6 +1,8 @@
 // Package conntrack makes the kernel forget UDP conversations that lead nowhere. The kernel decides where a conversation goes at
 // its first packet, and a client that keeps on sending keeps the decision alive: at an endpoint that has gone, or at nobody, if
-// there was none at first. TCP and SCTP have ends of their own and are never touched.
+// there was none at first. TCP and SCTP have ends of their own, so what is established is never touched; only attempts to connect
+// that met no table at all are forgotten too, when everything is looked at: another attempt from the same port would go where they
+// went.
 package conntrack
 
 import (
@@ -11,6 +13,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"viaduct/internal/table"
@@ -44,6 +47,7 @@ func Clean(ctx context.Context, before, after *table.Table, changed []table.Name
 // scope is what a conversation is judged by.
 type scope struct {
 	after *table.Table
+	all   bool                // nothing is known of what was before
 	gone  map[table.Dest]bool // places that are no Service's any more
 	v4    bool                // whether there is anything to look for
 	v6    bool
@@ -51,18 +55,18 @@ type scope struct {
 
 // newScope finds out whether the change can have left anything stale.
 func newScope(before, after *table.Table, changed []table.Name) *scope {
-	s := &scope{after: after, gone: map[table.Dest]bool{}}
+	s := &scope{after: after, all: changed == nil, gone: map[table.Dest]bool{}}
 	names := changed
 	if changed == nil {
 		names = after.Services()
 	}
 	for _, name := range names {
 		for _, f := range after.Of(name) {
-			if f.Proto == table.UDP && (changed == nil || mayBeStale(before, f)) {
+			if s.all || f.Proto == table.UDP && mayBeStale(before, f) {
 				s.look(f.Addr)
 			}
 		}
-		if changed == nil {
+		if s.all {
 			continue
 		}
 		for _, f := range before.Of(name) {
@@ -138,12 +142,21 @@ func (s *scope) stale(f flow) bool {
 
 // MatchConntrackFlow implements netlink.CustomConntrackFilter.
 func (s *scope) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
-	if c.Forward.Protocol != unix.IPPROTO_UDP {
-		return false
-	}
 	to, ok := addrPort(c.Forward.DstIP, c.Forward.DstPort)
 	from, ok2 := addrPort(c.Reverse.SrcIP, c.Reverse.SrcPort)
-	return ok && ok2 && s.stale(flow{table.Dest{Addr: to, Proto: table.UDP}, from})
+	switch {
+	case !ok || !ok2:
+		return false
+	case c.Forward.Protocol == unix.IPPROTO_TCP:
+		return s.all && from == to && unanswered(c) && answered(s.after, table.Dest{Addr: to, Proto: table.TCP})
+	}
+	return c.Forward.Protocol == unix.IPPROTO_UDP && s.stale(flow{table.Dest{Addr: to, Proto: table.UDP}, from})
+}
+
+// unanswered reports whether a connection has not got beyond its first packet.
+func unanswered(c *netlink.ConntrackFlow) bool {
+	tcp, ok := c.ProtoInfo.(*netlink.ProtoInfoTCP)
+	return ok && tcp.State == nl.TCP_CONNTRACK_SYN_SENT
 }
 
 func addrPort(ip net.IP, port uint16) (netip.AddrPort, bool) {

@@ -4,6 +4,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
 	"viaduct/internal/table"
 )
 
@@ -25,6 +29,34 @@ func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort)
 func of(fs ...table.Frontend) *table.Table {
 	t, _ := (&table.Table{}).With(table.Entry{Service: table.Name{Namespace: "a", Name: "dns"}, Frontends: fs})
 	return t
+}
+
+// Of TCP only attempts are forgotten that met no table, and only when everything is looked at.
+func TestAttempts(t *testing.T) {
+	f := service(place, nil, one)
+	f.Proto = table.TCP
+	attempt := func(from netip.AddrPort, state uint8) *netlink.ConntrackFlow {
+		c := &netlink.ConntrackFlow{ProtoInfo: &netlink.ProtoInfoTCP{State: state}}
+		c.Forward = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, DstIP: place.Addr().AsSlice(), DstPort: place.Port()}
+		c.Reverse = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, SrcIP: from.Addr().AsSlice(), SrcPort: from.Port()}
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		flow    *netlink.ConntrackFlow
+		changed []table.Name
+		stale   bool
+	}{
+		{"an attempt that met no table", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), nil, true},
+		{"the same, at a change", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), []table.Name{f.Service}, false},
+		{"an attempt at an endpoint", attempt(one, nl.TCP_CONNTRACK_SYN_SENT), nil, false},
+		{"a connection at an endpoint that left", attempt(two, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
+		{"a connection that met no table", attempt(place, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
+	} {
+		if got := newScope(of(), of(f), c.changed).MatchConntrackFlow(c.flow); got != c.stale {
+			t.Errorf("%s: stale %v", c.name, got)
+		}
+	}
 }
 
 func TestStale(t *testing.T) {

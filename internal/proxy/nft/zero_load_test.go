@@ -74,6 +74,19 @@ func (z *zeroLoad) fail(what string) {
 	z.failures = append(z.failures, time.Now().Format("05.000 ")+what)
 }
 
+// await returns when n more requests have been answered.
+func (z *zeroLoad) await(t *testing.T, n int64) {
+	t.Helper()
+	enough, late := z.done.Load()+n, time.After(6*zeroPatience)
+	for z.done.Load() < enough {
+		select {
+		case <-late:
+			t.Fatalf("%d requests were not answered in time", n)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 // end stops the clients, and gives what failed.
 func (z *zeroLoad) end() []string {
 	close(z.stop)

@@ -181,6 +181,7 @@ func TestForeignFlushUnderLoad(t *testing.T) {
 	go func() { ended <- r.backend.Watch(ctx, func() { doubts <- struct{}{} }) }()
 	load := startLoad(r.lab, r.place)
 	for _, name := range []string{"flushes the rules", "empties a map", "deletes a table"} {
+		load.await(t, 1000)
 		started := time.Now()
 		r.lab.In(proxytest.Node, nft.Hands[name])
 		select {
@@ -191,20 +192,15 @@ func TestForeignFlushUnderLoad(t *testing.T) {
 		r.sync()
 		t.Logf("%s: repaired after %s", name, time.Since(started))
 	}
-	before := load.done.Load()
-	for range 100 {
-		r.change()
-	}
+	load.await(t, 1000)
 	failures := load.end()
 	t.Logf("%d requests were answered, %d failed while a foreign hand was at work", load.done.Load(), len(failures))
-	if load.done.Load() == before {
-		t.Error("nobody was answered after the repair")
-	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 	calm := startLoad(r.lab, r.place)
+	calm.await(t, 1000)
 	r.roll()
 	if failures := calm.end(); len(failures) > 0 {
 		t.Errorf("after the repair %d requests failed, the first: %s", len(failures), failures[0])
