@@ -3,8 +3,11 @@ package nft_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
@@ -113,5 +116,39 @@ func TestClosedBackend(t *testing.T) {
 	}
 	if err := errors.Join(b.Close(), b.Leave()); err != nil {
 		t.Errorf("closing again: %v", err)
+	}
+}
+
+// What the kernel itself refuses is told with its Service, all else is applied, and the next try heals.
+func TestKernelRefusesAService(t *testing.T) {
+	lab := proxytest.NewLab(t)
+	b := open(t, lab)
+	sync(t, b, &table.Table{}, nil)
+	good, bad := frontends("good", 1), frontends("bad", 2)
+	for i := range bad { // a range of the other family, which package table never lets through
+		if len(bad[i].Allow) > 0 && bad[i].Addr.Is4() {
+			bad[i].Allow = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}
+		}
+	}
+	want := with(entry("good", good), entry("bad", bad), entry("other", frontends("other", 3)))
+	for name, changed := range map[string][]table.Name{"at a change": want.Services(), "at a start": nil} {
+		failed, rest := table.Split(b.Sync(t.Context(), want, changed))
+		if len(failed) != 1 || rest != nil || failed[0].Service.Name != "bad" || !errors.Is(failed[0], unix.EINVAL) {
+			t.Errorf("%s: failed: %v; %v", name, failed, rest)
+		}
+		lab.In(proxytest.Node, func() error {
+			d, err := nft.Describe()
+			if len(d.Places) != 2*len(good) {
+				t.Errorf("%s: %d places are served, want %d", name, len(d.Places), 2*len(good))
+			}
+			return err
+		})
+	}
+	healed := with(entry("good", good), entry("bad", frontends("bad", 2)), entry("other", frontends("other", 3)))
+	sync(t, b, healed, []table.Name{{Namespace: "test", Name: "bad"}})
+	before := b.Stats().Elements
+	sync(t, b, healed, nil)
+	if n := b.Stats().Elements - before; n != 0 {
+		t.Errorf("after it healed the kernel differs in %d elements", n)
 	}
 }
