@@ -25,6 +25,7 @@ type dataPath struct {
 	kernel *nft.Backend  // the same, if it is one
 	made   chan struct{} // closed once chosen is
 	nodes  []netip.Prefix
+	retire bool // once this process serves, the kernel is not to any more
 	whole  bool // all of the last Sync is carried; for the goroutine that calls Sync
 }
 
@@ -41,8 +42,24 @@ func (d *dataPath) Sync(ctx context.Context, t *table.Table, changed []table.Nam
 		}
 	}
 	err := d.chosen.Sync(ctx, t, changed)
+	if _, other := table.Split(err); other == nil && d.retire {
+		d.retire = false
+		d.retireKernel(ctx)
+	}
 	d.whole = err == nil
 	return err
+}
+
+// retireKernel lets new connections pass a table that an earlier proxy left in the kernel: it would go on sending them where that
+// proxy last knew, past this one.
+func (d *dataPath) retireKernel(ctx context.Context) {
+	retired, err := nft.Retire()
+	switch {
+	case err != nil:
+		d.log.DebugContext(ctx, "a table that an earlier proxy may have left in the kernel stays", "err", err)
+	case retired:
+		d.log.InfoContext(ctx, "the kernel no longer carries new connections; `viaduct proxy cleanup` removes its table")
+	}
 }
 
 // choose makes the backend, unless nothing tells which: there are no Services yet, and the mode leaves it open.
@@ -51,6 +68,7 @@ func (d *dataPath) choose(ctx context.Context, t *table.Table) (err error) {
 	switch {
 	case d.mode == proxyUserspace || d.mode == proxyAuto && known && local:
 		d.chosen = userspace.New(userspace.Options{Log: d.log})
+		d.retire = known && !local // with loopback addresses it is no business of ours what the kernel carries for others
 	case d.mode == proxyAuto && !known:
 		return nil
 	default:

@@ -38,6 +38,43 @@ func Remove(force bool) (removed []string, err error) {
 	return removed, nil
 }
 
+// Retire lets new connections pass Viaduct's tables in the network namespace of the calling thread, and keeps those that go on: for
+// whoever serves in another way from now on. The tables stay, empty, because the kernel translates nobody's connection any more once
+// the last such table has gone; Remove removes them. It reports whether there was anything, and fails while a Backend holds them.
+func Retire() (bool, error) {
+	lock, err := lockHost()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = lock.release() }() // nothing depends on it any more
+	s, err := openSocket()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = s.close() }() // likewise
+	retired := false
+	for _, f := range families {
+		have, err := s.read(f)
+		if err != nil {
+			return retired, err
+		}
+		var list []message
+		for _, set := range []setID{{kind: addresses}, {kind: clusterIPs}, {kind: services}, {kind: outsideServices}} {
+			if have.setFits(set) {
+				list = append(list, f.flushSet(set))
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if err := s.commit(list); err != nil {
+			return retired, fmt.Errorf("retiring table %s %s: %w", f, TableName, err)
+		}
+		retired = true
+	}
+	return retired, nil
+}
+
 func (s *socket) removeTables() (err error) {
 	for _, f := range families {
 		err = errors.Join(err, s.removeTable(f))

@@ -3,6 +3,7 @@ package nft_test
 import (
 	"bufio"
 	"context"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -111,6 +112,16 @@ func TestZeroFailedConnections(t *testing.T) {
 		t.Errorf("%d requests failed, %d did not; the first:\n%s", len(failures), load.done.Load(), strings.Join(failures[:min(len(failures), 20)], "\n"))
 	}
 	t.Logf("%d requests, none failed", load.done.Load())
+}
+
+// connect opens a connection from a Pod.
+func (r *rollout) connect() (c net.Conn) {
+	r.Helper()
+	r.lab.In(proxytest.PodB, func() (err error) {
+		c, err = net.DialTimeout("tcp", r.place.String(), zeroPatience)
+		return err
+	})
+	return c
 }
 
 // killed has another process work on the table, and kills it while it does.
