@@ -92,7 +92,7 @@ func (b *Backend) podRanges(f family) (list []netip.Prefix) {
 // probe asks for something that only those may see who may program the tables.
 func (b *Backend) probe() error {
 	if _, err := b.socket.read(ip4); err != nil {
-		return fmt.Errorf("the kernel does not let this process program nftables: %w", err)
+		return fmt.Errorf("looking whether nftables can be programmed: %w", err)
 	}
 	return nil
 }

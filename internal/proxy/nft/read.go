@@ -28,10 +28,17 @@ type foundChain struct {
 func (s *socket) read(f family) (have found, err error) {
 	for range listTries {
 		have = found{chains: map[string]foundChain{}, sets: map[string]uint32{}}
-		err = errors.Join(s.readTables(f, &have), s.readChains(f, &have), s.readRules(f, &have), s.readSets(f, &have))
+		for _, part := range []func(family, *found) error{s.readTables, s.readChains, s.readRules, s.readSets} {
+			if err = part(f, &have); err != nil {
+				break
+			}
+		}
 		if !errors.Is(err, errChanged) {
 			break
 		}
+	}
+	if errors.Is(err, unix.EPERM) {
+		return have, fmt.Errorf("the kernel's tables are for root (CAP_NET_ADMIN): %w", err)
 	}
 	if err != nil {
 		return have, fmt.Errorf("reading table %s %s: %w", f, TableName, err)
