@@ -21,10 +21,15 @@ import (
 type proxyPorts struct{ health, metrics string }
 
 func (o *proxyPorts) register(flags *pflag.FlagSet) {
-	o.health, o.metrics = "127.0.0.1:10256", "127.0.0.1:10249"
+	o.health, o.metrics = defaultHealthPort, defaultMetricsPort
 	flags.Var(optionalHostPort{&o.health}, "healthz-bind-address", "where load balancers ask whether this node is well: /healthz and /livez; empty: nowhere")
 	flags.Var(optionalHostPort{&o.metrics}, "metrics-bind-address", "where /metrics, /healthz and /proxyMode of the proxy are; empty: nowhere")
 }
+
+const (
+	defaultHealthPort  = "127.0.0.1:10256"
+	defaultMetricsPort = "127.0.0.1:10249"
+)
 
 // optionalHostPort is a hostPort that may be empty.
 type optionalHostPort struct{ value *string }
@@ -78,8 +83,12 @@ func portPart(name, address string, h http.Handler, log *slog.Logger) part {
 			if l, err = net.Listen("tcp", address); err == nil {
 				break
 			}
+			level := slog.LevelWarn
+			if address == defaultHealthPort || address == defaultMetricsPort {
+				level = slog.LevelInfo // nobody asked for it: several of us may run on one host
+			}
 			if !told {
-				log.WarnContext(ctx, "nobody can ask at the proxy's "+name+", it is tried again", "err", err)
+				log.Log(ctx, level, "nobody can ask at the proxy's "+name+", it is tried again", "err", err)
 			}
 			select {
 			case <-ctx.Done():
