@@ -128,7 +128,11 @@ func (b *Backend) finish(ctx context.Context, t *table.Table, changed []table.Na
 	if n > 0 {
 		b.opts.Log.DebugContext(ctx, "UDP conversations were forgotten that led to nobody", "number", n)
 	}
-	return errors.Join(err, e)
+	if e != nil { // connections are carried all the same
+		b.last = nil // so that the next time everything is looked at
+		b.opts.Log.WarnContext(ctx, "stale UDP conversations may go on", "err", e)
+	}
+	return err
 }
 
 // stale reports whether err means that the kernel holds something else than thought.
@@ -141,7 +145,7 @@ func (b *Backend) update(t *table.Table, changed []table.Name) error {
 	w := newWriter(b.socket)
 	var next []change
 	for _, name := range changed {
-		c := b.prepare(name, t.Of(name))
+		c := b.prepare(name, b.served(t, name))
 		next = append(next, c)
 		if err := b.write(w, c); err != nil {
 			b.doubt = true
@@ -244,6 +248,10 @@ func (b *Backend) renew(ctx context.Context, t *table.Table) error {
 	have := newKernel()
 	for _, f := range families {
 		k, err := b.socket.raise(f)
+		if f == ip6 && without(err) {
+			b.opts.Log.DebugContext(ctx, "this kernel has no nftables for IPv6, so IPv6 addresses are not served", "err", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -255,6 +263,16 @@ func (b *Backend) renew(ctx context.Context, t *table.Table) error {
 	return b.replace(ctx, t, have)
 }
 
+// without reports whether err means that the kernel lacks something, rather than that something went wrong.
+func without(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.ENOENT)
+}
+
+// served are the Frontends of a Service in the families that the kernel has.
+func (b *Backend) served(t *table.Table, name table.Name) []table.Frontend {
+	return slices.DeleteFunc(t.Of(name), func(f table.Frontend) bool { return b.skeletons[familyOf(f.Addr)] == nil })
+}
+
 // replace writes all that differs from have, and removes the rest of it.
 func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) error {
 	w := newWriter(b.socket)
@@ -262,7 +280,7 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 	var all []change
 	b.writePods(w, have)
 	for _, name := range t.Services() {
-		frontends := t.Of(name)
+		frontends := b.served(t, name)
 		c := change{name: name, frontends: frontends, compiled: compile(frontends, have.places(frontends))}
 		c.ops = have.differs(c.elements, b.refs)
 		c.elements = nil // there may be very many Services
@@ -291,7 +309,7 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 
 // writePods makes the set of the Pods' addresses what the options say.
 func (b *Backend) writePods(w *writer, have *kernel) {
-	for _, f := range families {
+	for f := range b.skeletons {
 		var want []op
 		for _, p := range b.podRanges(f) {
 			want = append(want, op{add, element{key: key{set: setID{kind: pods}, from: p}}})

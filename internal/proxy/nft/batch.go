@@ -25,9 +25,7 @@ type writer struct {
 	batch  []message
 	size   int
 	failed map[table.Name]error
-	// torn are the Services of which an earlier transaction has already written a part.
-	torn  map[table.Name]bool
-	stats Stats
+	stats  Stats
 }
 
 // Stats say what a Backend has written.
@@ -44,13 +42,17 @@ func (s *Stats) add(o Stats) {
 }
 
 func newWriter(s *socket) *writer {
-	return &writer{socket: s, failed: map[table.Name]error{}, torn: map[table.Name]bool{}}
+	return &writer{socket: s, failed: map[table.Name]error{}}
 }
 
-// service writes the ops of one Service, which are in order.
-func (w *writer) service(owner table.Name, ops []op) error {
+// service writes the ops of one Service, which are in order. Those about elements that other Services may want too are nobody's:
+// they are written whatever the kernel says of the Service.
+func (w *writer) service(name table.Name, ops []op) error {
 	for len(ops) > 0 {
-		n := alike(ops)
+		n, owner := alike(ops), name
+		if ops[0].shared() {
+			owner = table.Name{}
+		}
 		portion := ops[:n]
 		if ops[0].verb != add {
 			w.message(elementsMessage(unix.NFT_MSG_DELSETELEM, owner, portion))
@@ -61,12 +63,11 @@ func (w *writer) service(owner table.Name, ops []op) error {
 		w.stats.Elements += n
 		ops = ops[n:]
 		if w.size >= maxBatch {
-			w.torn[owner] = len(ops) > 0
 			if err := w.flush(); err != nil {
 				return err
 			}
 		}
-		if w.failed[owner] != nil {
+		if w.failed[name] != nil {
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,15 @@ func TestKernelRefusesAService(t *testing.T) {
 			return err
 		})
 	}
+	// What it shares with others is there for them: they are asked for, and must not wait for it.
+	want, _ = want.With(entry("zz", []table.Frontend{neighbour(bad)}))
+	if failed, rest := table.Split(b.Sync(t.Context(), want, nil)); len(failed) != 1 || rest != nil {
+		t.Errorf("failed: %v; %v", failed, rest)
+	}
+	if d := dump(t, lab); !strings.Contains(d, "ip set addresses "+neighbour(bad).Addr.String()+":0/") {
+		t.Errorf("an address that a refused Service shares with another is not served:\n%s", d)
+	}
+	want, _ = want.With(entry("zz", nil))
 	healed := with(entry("good", good), entry("bad", frontends("bad", 2)), entry("other", frontends("other", 3)))
 	sync(t, b, healed, []table.Name{{Namespace: "test", Name: "bad"}})
 	before := b.Stats().Elements
@@ -151,4 +161,15 @@ func TestKernelRefusesAService(t *testing.T) {
 	if n := b.Stats().Elements - before; n != 0 {
 		t.Errorf("after it healed the kernel differs in %d elements", n)
 	}
+}
+
+// neighbour is a Frontend on another port of the load balancer address that the Service has.
+func neighbour(fs []table.Frontend) table.Frontend {
+	for _, f := range fs {
+		if f.Kind == table.LoadBalancer && f.Addr.Is4() {
+			f.Port, f.Allow, f.Service = 9999, nil, table.Name{Namespace: "test", Name: "zz", Port: "other"}
+			return f
+		}
+	}
+	return table.Frontend{}
 }
