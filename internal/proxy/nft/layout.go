@@ -147,20 +147,11 @@ func (l *layout) dispatch() []rule {
 		return l.rule(comment, func(a *asm) { l.compareSlots(a, services, op, n); a.goTo(to) })
 	}
 	return []rule{
-		l.rule("loadBalancerSourceRanges", func(a *asm) {
-			after := a.dest(0)
-			a.in(setID{kind: restricted}, 0)
-			a.saddr(after)
-			a.notIn(setID{kind: allowed}, 0)
-			a.drop()
-		}),
+		l.ranges(),
 		by("few slots", unix.NFT_CMP_LTE, smallSlots, treeName(0, smallSlots)),
 		by("up to the largest of the tree", unix.NFT_CMP_LTE, treeSlots, treeName(smallSlots+1, treeSlots)),
 		by("more slots", unix.NFT_CMP_LTE, maxSlots, chainMany),
-		l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
-			l.compareSlots(a, services, unix.NFT_CMP_EQ, toDrop)
-			a.drop()
-		}),
+		l.dropped(services),
 		by("clients are remembered", unix.NFT_CMP_GT, stickyBit, chainSticky),
 	}
 }
@@ -168,17 +159,8 @@ func (l *layout) dispatch() []rule {
 // outside serves what arrives from elsewhere at an address whose traffic policy treats it in another way.
 func (l *layout) outside() []rule {
 	return []rule{
-		l.rule("loadBalancerSourceRanges", func(a *asm) {
-			after := a.dest(0)
-			a.in(setID{kind: restricted}, 0)
-			a.saddr(after)
-			a.notIn(setID{kind: allowed}, 0)
-			a.drop()
-		}),
-		l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
-			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toDrop)
-			a.drop()
-		}),
+		l.ranges(),
+		l.dropped(outsideServices),
 		l.rule("nobody can serve", func(a *asm) {
 			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toReject)
 			a.goTo(chainReject)
@@ -188,6 +170,25 @@ func (l *layout) outside() []rule {
 			a.goTo(chainOutsideClasses)
 		}),
 	}
+}
+
+// ranges drops who may not connect.
+func (l *layout) ranges() rule {
+	return l.rule("loadBalancerSourceRanges", func(a *asm) {
+		after := a.dest(0)
+		a.in(setID{kind: restricted}, 0)
+		a.saddr(after)
+		a.notIn(setID{kind: allowed}, 0)
+		a.drop()
+	})
+}
+
+// dropped drops what nobody on this node serves, though somebody elsewhere could.
+func (l *layout) dropped(in kind) rule {
+	return l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
+		l.compareSlots(a, in, unix.NFT_CMP_EQ, toDrop)
+		a.drop()
+	})
 }
 
 // compareSlots goes on only if what the map says of the packet's destination compares so with n.
