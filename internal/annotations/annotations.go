@@ -30,6 +30,9 @@ const (
 // found. Who reads both is to believe this one.
 const StandsFor = Prefix + "stands-for"
 
+// Followed is on an EndpointSlice that Viaduct made: which Pods the addresses of the Endpoints were written for, as address=Pod, by commas.
+const Followed = Prefix + "followed"
+
 // What becomes of connections when every address is down.
 const (
 	UseAll = "use-all" // every address is used: the check may be wrong, and refusing is certain to fail
@@ -80,7 +83,7 @@ func OfEndpoints(ep *v1.Endpoints) (Wishes, field.ErrorList) {
 
 // OfSlice reads those of an EndpointSlice that a person wrote.
 func OfSlice(s *discovery.EndpointSlice) (Wishes, field.ErrorList) {
-	return carrier{keys: []string{HealthCheck, WhenAllDown, StandsFor}}.read(s.Annotations)
+	return carrier{keys: append([]string{HealthCheck, WhenAllDown}, ours()...)}.read(s.Annotations)
 }
 
 func (c carrier) read(annotations map[string]string) (w Wishes, errs field.ErrorList) {
@@ -93,7 +96,7 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 		switch {
 		case !slices.Contains(c.keys, key):
 			errs = append(errs, field.Invalid(path, value, fmt.Sprintf("no such annotation is known here%s; there are %s", meant(key, c.keys), list(c.people()))))
-		case key != StandsFor && c.selector:
+		case c.selector:
 			errs = append(errs, field.Invalid(path, value, "may only be set on a Service without a selector: Pods say for themselves whether they are ready (readinessProbe)"))
 		default:
 			if err := w.take(key, value); err != nil {
@@ -104,9 +107,12 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 	return w, errs
 }
 
+// ours are the keys that Viaduct writes itself.
+func ours() []string { return []string{StandsFor, Followed} }
+
 // people are the keys that people may write.
 func (c carrier) people() []string {
-	return slices.DeleteFunc(slices.Clone(c.keys), func(key string) bool { return key == StandsFor })
+	return slices.DeleteFunc(slices.Clone(c.keys), func(key string) bool { return slices.Contains(ours(), key) })
 }
 
 // take reads one annotation of a known key.

@@ -30,7 +30,9 @@ type news struct {
 func run(t *testing.T) (*Checker, chan news) {
 	t.Helper()
 	told := make(chan news, 100)
-	c := New(Options{Changed: func(owners []types.NamespacedName, target Target, status Status) { told <- news{owners, target, status} }})
+	c := New(Options{Changed: func(owners []types.NamespacedName, target Target, status Status) {
+		told <- news{owners, target, status}
+	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

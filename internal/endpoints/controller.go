@@ -20,6 +20,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
+
+	"viaduct/internal/checks"
+	"viaduct/internal/names"
 )
 
 // The controllers, by the names that kube-controller-manager gives them: each may be left to it.
@@ -40,9 +43,10 @@ const (
 
 // Options say how a Controller works.
 type Options struct {
-	Controllers []string     // which of Controllers() run; what the others keep is not touched. nil: all
-	Workers     int          // Services synced at once; 0: 4
-	Log         *slog.Logger // nil: slog.Default()
+	Controllers []string      // which of Controllers() run; what the others keep is not touched. nil: all
+	Workers     int           // Services synced at once; 0: 4
+	Log         *slog.Logger  // nil: slog.Default()
+	Names       names.Options // how names of backends are resolved; Changed and Log are the Controller's
 }
 
 // Controller keeps Endpoints and EndpointSlices. Watch must run for Work to have anything to work on; Run does both.
@@ -57,6 +61,11 @@ type Controller struct {
 	looks    *survey
 	failures *failures
 	metrics  *metrics
+	notices  *notices
+	checks   *checks.Checker // of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
+	names    *names.Resolver // likewise
+
+	resolving names.Options
 
 	recorder record.EventRecorder // of the workers
 
@@ -67,8 +76,8 @@ type Controller struct {
 // New makes a controller; Run starts it.
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
-		client: client, log: options.Log, workers: options.Workers, runs: map[string]bool{},
-		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(),
+		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, runs: map[string]bool{},
+		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(), notices: newNotices(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -82,7 +91,7 @@ func New(client kubernetes.Interface, options Options) *Controller {
 	for _, name := range options.Controllers {
 		c.runs[name] = true
 	}
-	c.watch = newWatch(client, c.changed, c.look)
+	c.watch = newWatch(client, c.changed, c.look, c.podLeft)
 	return c
 }
 
@@ -130,6 +139,8 @@ func (c *Controller) Work(ctx context.Context) error {
 	writing, stop := lingering(ctx)
 	defer stop()
 	var workers sync.WaitGroup
+	workers.Go(func() { _ = c.checks.Run(ctx) }) // both end with ctx, and in no other way
+	workers.Go(func() { _ = c.names.Run(ctx) })
 	for range c.workers {
 		workers.Go(func() { c.work(ctx, writing, queue) })
 	}
@@ -148,6 +159,11 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
 	c.recorder = recorder
 	c.paces.reset()
+	c.notices = newNotices()
+	c.checks = checks.New(checks.Options{Changed: c.checked, Log: c.log})
+	resolving := c.resolving
+	resolving.Changed, resolving.Log = c.resolved, c.log
+	c.names = names.New(resolving)
 	c.mu.Lock()
 	c.queue = queue
 	c.mu.Unlock()

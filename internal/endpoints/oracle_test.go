@@ -53,7 +53,7 @@ func mirrorPlan(svc *v1.Service, ep *v1.Endpoints, mirrors []*discovery.Endpoint
 	if !membership.Mirrored(ep, svc) {
 		return membership.Plan{Delete: mirrors}
 	}
-	plan, _ := membership.PlanMirror(ep, mirrors)
+	plan, _ := membership.PlanMirror(ep, mirrors, nil)
 	return plan
 }
 

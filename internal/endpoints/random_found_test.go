@@ -71,7 +71,7 @@ func rightWorld() (stored, map[types.NamespacedName]*v1.Endpoints, map[types.Nam
 		Addresses: []v1.EndpointAddress{{IP: "10.9.0.1"}}, Ports: []v1.EndpointPort{{Port: 5432, Protocol: v1.ProtocolTCP}},
 	}}}
 	s.endpoints = []v1.Endpoints{kept, hand}
-	mirror, _ := membership.PlanMirror(&hand, nil)
+	mirror, _ := membership.PlanMirror(&hand, nil, nil)
 	foreign := discovery.EndpointSlice{ObjectMeta: meta("foreign"), Endpoints: []discovery.Endpoint{{Addresses: []string{"10.7.0.1"}}}}
 	s.slices = []discovery.EndpointSlice{*membership.PlanSlices(&web, members, nil).Create[0], *mirror.Create[0], foreign}
 	s.slices[0].Name, s.slices[1].Name = "web-1", "db-1"

@@ -19,6 +19,7 @@ type target struct {
 	have, want *v1.Endpoints // want nil: there is to be none; the same as have: it is to stay as it is
 	slices     membership.Plan
 	mirror     membership.Plan
+	others     []membership.Plan // of slices that upstream has nothing like
 	hints      []membership.HintsChange
 	unmirrored int // addresses that a person wrote and that are past the limit of a mirror
 }
@@ -76,7 +77,7 @@ func (c *Controller) chosen(t target) target {
 		t.slices, t.hints = membership.Plan{}, nil
 	}
 	if !c.runs[MirrorController] {
-		t.mirror, t.unmirrored = membership.Plan{}, 0
+		t.mirror, t.others, t.unmirrored = membership.Plan{}, nil, 0
 	}
 	return t
 }
@@ -96,7 +97,8 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 		members, t.hints = c.watch.members(svc, pods, kept)
 		t.want = desiredEndpoints(svc, members, have)
 		t.slices = membership.PlanSlices(svc, members, kept)
-		t.mirror.Delete = mirrored
+		t.mirror.Delete = slices.Concat(mirrored, c.watch.slicesOf(key, membership.StandInManagedBy), c.watch.slicesOf(key, membership.NamesManagedBy))
+		c.forgetHand(key)
 		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending
 			t.slices.Create = nil
 		}
@@ -107,10 +109,8 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 		t.want = nil
 	}
 	t.slices.Delete = kept
-	if membership.Mirrored(have, svc) {
-		t.mirror, t.unmirrored = membership.PlanMirror(have, mirrored)
-	} else {
-		t.mirror.Delete = mirrored
+	if c.runs[MirrorController] {
+		c.planByHand(key, svc, have, &t)
 	}
 	return t, true
 }

@@ -3,6 +3,7 @@ package endpoints
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -37,12 +38,14 @@ type watch struct {
 	endpoints corelisters.EndpointsLister
 	pods      cache.Indexer
 	slices    cache.Indexer
+	hand      cache.Indexer // Endpoints
 	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
 	synced    []cache.InformerSynced
 	broken    error // what kept the informers from being set up
 
 	changed changed
 	look    look
+	left    left
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -52,9 +55,12 @@ type watch struct {
 	topology *membership.Topology
 }
 
-func newWatch(client kubernetes.Interface, changed changed, look look) *watch {
+// left is told that a Pod no longer has an address that a person wrote into ep; after is the Pod now, nil: it is gone.
+type left func(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
+
+func newWatch(client kubernetes.Interface, changed changed, look look, left left) *watch {
 	w := &watch{
-		changed: changed, look: look,
+		changed: changed, look: look, left: left,
 		index: membership.NewIndex(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
 	}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
@@ -62,8 +68,9 @@ func newWatch(client kubernetes.Interface, changed changed, look look) *watch {
 	core := w.factory.Core().V1()
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
 	w.broken = errors.Join(
-		pods.AddIndexers(cache.Indexers{byNode: indexByNode}),
-		slices.AddIndexers(cache.Indexers{byService: indexByService}),
+		pods.AddIndexers(cache.Indexers{byNode: indexByNode, byAddress: indexByAddress}),
+		slices.AddIndexers(cache.Indexers{byService: indexByService, byPlace: indexByPlace}),
+		core.Endpoints().Informer().AddIndexers(cache.Indexers{byPlace: indexByPlace}),
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
 		on(w, core.Nodes().Informer(), w.nodeChanged),
@@ -71,7 +78,7 @@ func newWatch(client kubernetes.Interface, changed changed, look look) *watch {
 		on(w, slices, w.sliceChanged),
 	)
 	w.services, w.endpoints = core.Services().Lister(), core.Endpoints().Lister()
-	w.pods, w.slices = pods.GetIndexer(), slices.GetIndexer()
+	w.pods, w.slices, w.hand = pods.GetIndexer(), slices.GetIndexer(), core.Endpoints().Informer().GetIndexer()
 	w.named = []cache.Store{core.Services().Informer().GetStore(), core.Endpoints().Informer().GetStore()}
 	return w
 }
@@ -174,6 +181,7 @@ func (w *watch) podChanged(before, after *v1.Pod) {
 			w.changed(key, trigger)
 		}
 	}
+	w.placeChanged(before, after)
 }
 
 // podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to say so.
@@ -230,6 +238,11 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	if after != nil {
 		version = after.ResourceVersion
 	}
+	for _, s := range []*discovery.EndpointSlice{before, after} {
+		if s != nil && membership.WrittenByHand(s) && s.Labels[discovery.LabelServiceName] != "" {
+			w.changed(*serviceOf(s), time.Time{})
+		}
+	}
 	was, is := keptFor(before), keptFor(after)
 	if was != nil {
 		w.look(*was, what, version)
@@ -244,7 +257,7 @@ func keptFor(s *discovery.EndpointSlice) *types.NamespacedName {
 	if s == nil || s.Labels[discovery.LabelServiceName] == "" {
 		return nil
 	}
-	if by := s.Labels[discovery.LabelManagedBy]; by != membership.SliceManagedBy && by != membership.MirrorManagedBy {
+	if membership.WrittenByHand(s) {
 		return nil
 	}
 	return &types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}

@@ -24,7 +24,12 @@ func (c *Controller) apply(ctx context.Context, key types.NamespacedName, svc *v
 	if t.want != t.have {
 		both.Go(func() { endpointsErr = c.writeEndpoints(ctx, key, t.have, t.want) })
 	}
-	both.Go(func() { slicesErr = errors.Join(c.writeSlices(ctx, key, t.slices), c.writeSlices(ctx, key, t.mirror)) })
+	both.Go(func() {
+		slicesErr = errors.Join(c.writeSlices(ctx, key, t.slices), c.writeSlices(ctx, key, t.mirror))
+		for _, plan := range t.others {
+			slicesErr = errors.Join(slicesErr, c.writeSlices(ctx, key, plan))
+		}
+	})
 	both.Wait()
 	c.complain(svc, t, endpointsErr, slicesErr)
 	return errors.Join(endpointsErr, slicesErr)

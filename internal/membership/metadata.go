@@ -16,6 +16,10 @@ const (
 	SliceManagedBy          = "endpointslice-controller.k8s.io"
 	MirrorManagedBy         = "endpointslicemirroring-controller.k8s.io"
 
+	// What upstream has nothing like is marked as our own.
+	StandInManagedBy = "health.viaduct.dev" // what a person wrote into a slice, with what the checks found
+	NamesManagedBy   = "names.viaduct.dev"  // what names stand for
+
 	overCapacityTruncated = "truncated"
 	skipMirrorLabel       = discovery.LabelSkipMirror
 	leaderAnnotation      = "control-plane.alpha.kubernetes.io/leader"
@@ -75,6 +79,15 @@ func serviceOwner(svc *v1.Service) metav1.OwnerReference {
 // ManagesEndpoints says whether ep was made for a Service with a selector, by this or by upstream's controller.
 func ManagesEndpoints(ep *v1.Endpoints) bool {
 	return ep.Labels[EndpointsManagedByLabel] == EndpointsManagedBy
+}
+
+// WrittenByHand says whether a person, or at least none of the controllers here and upstream, keeps s.
+func WrittenByHand(s *discovery.EndpointSlice) bool {
+	switch s.Labels[discovery.LabelManagedBy] {
+	case SliceManagedBy, MirrorManagedBy, StandInManagedBy, NamesManagedBy:
+		return false
+	}
+	return true
 }
 
 // generateName is the start of the names of an object's slices.

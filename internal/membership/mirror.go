@@ -15,6 +15,14 @@ import (
 // MaxMirrored is how many addresses of one subset, once it is in canonical form, are mirrored; upstream's default.
 const MaxMirrored = 1000
 
+// Amendments are what is known of addresses since a person wrote them.
+type Amendments struct {
+	// Of says what has become of an address, as a Member; false: nothing that is known, it is as it was written.
+	Of func(written Member) (now Member, changed bool)
+	// Followed are the Pods that addresses without a targetRef were written for, by name; filled by Of. They are remembered in the mirror.
+	Followed map[netip.Addr]string
+}
+
 // Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person wrote it, for a
 // Service without a selector.
 func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
@@ -26,12 +34,14 @@ func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 }
 
 // PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports. skipped counts
-// the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP addresses.
-func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice) (plan Plan, skipped int) {
-	want, skipped := mirrorGroups(ep)
+// the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP addresses. known, if not nil, is what
+// has become of addresses since they were written.
+func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Amendments) (plan Plan, skipped int) {
+	want, skipped := mirrorGroups(ep, known)
 	held, plan := sortMirrors(want, have)
 	for _, key := range slices.SortedFunc(maps.Keys(want), compareGroups) {
 		next := mirrorSlice(ep, key, want[key])
+		known.remember(next)
 		was := held[key]
 		switch {
 		case was == nil:
@@ -45,6 +55,7 @@ func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice) (plan Plan, s
 	plan.recycle()
 	for _, s := range plan.Update {
 		s.Annotations = mirrorAnnotations(ep) // all of them are the author's, of a recycled slice too
+		known.remember(s)
 	}
 	return plan, skipped
 }
@@ -68,7 +79,7 @@ func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[g
 
 // mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both families, and the
 // ready ones come first.
-func mirrorGroups(ep *v1.Endpoints) (map[group]*wanted, int) {
+func mirrorGroups(ep *v1.Endpoints, known *Amendments) (map[group]*wanted, int) {
 	want := map[group]*wanted{}
 	skipped := countUnreadable(ep.Subsets)
 	for _, s := range Canonical(ep.Subsets) {
@@ -78,11 +89,12 @@ func mirrorGroups(ep *v1.Endpoints) (map[group]*wanted, int) {
 		skipped += len(mirrored) - room
 		for i := range mirrored[:room] {
 			m := &mirrored[i]
+			e := amended(m, known)
 			key := group{addressType(familyOf(m.Addr)), spellPorts(m.Ports)}
 			if want[key] == nil {
 				want[key] = &wanted{ports: m.Ports}
 			}
-			want[key].endpoints = append(want[key].endpoints, mirrorEndpoint(m))
+			want[key].endpoints = append(want[key].endpoints, e)
 		}
 	}
 	return want, skipped
@@ -101,6 +113,17 @@ func countUnreadable(subsets []v1.EndpointSubset) int {
 		}
 	}
 	return len(unreadable)
+}
+
+// amended spells m, and brings it up to date with what is known: then all is said of it.
+func amended(m *Member, known *Amendments) discovery.Endpoint {
+	if known != nil {
+		if next, changed := known.Of(*m); changed {
+			*m = next
+			return endpointOf(m)
+		}
+	}
+	return mirrorEndpoint(m)
 }
 
 // mirrorEndpoint says of a hand-written address only what its author said: whether it is ready.

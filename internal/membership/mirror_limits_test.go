@@ -81,7 +81,7 @@ func TestMirrorKeepsOneSliceOfAGroup(t *testing.T) {
 	}
 	ending := c.slices[0].DeepCopy()
 	ending.DeletionTimestamp = pod("x", "10.0.0.9", deleted).DeletionTimestamp
-	if plan, _ := PlanMirror(ep, []*discovery.EndpointSlice{ending}); len(plan.Create) != 1 || len(plan.Update)+len(plan.Delete) != 0 {
+	if plan, _ := PlanMirror(ep, []*discovery.EndpointSlice{ending}, nil); len(plan.Create) != 1 || len(plan.Update)+len(plan.Delete) != 0 {
 		t.Errorf("with a slice that is ending: %+v, want one create", plan)
 	}
 }

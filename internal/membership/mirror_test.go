@@ -18,9 +18,9 @@ func handWritten(subsets ...v1.EndpointSubset) *v1.Endpoints {
 func (c *cluster) mirror(t testing.TB, ep *v1.Endpoints) (writes, skipped int) {
 	t.Helper()
 	before := c.written
-	plan, skipped := PlanMirror(ep, c.slices)
+	plan, skipped := PlanMirror(ep, c.slices, nil)
 	c.apply(t, plan)
-	if again, _ := PlanMirror(ep, c.slices); !again.Empty() {
+	if again, _ := PlanMirror(ep, c.slices, nil); !again.Empty() {
 		t.Fatalf("planned again, there is more to write: %+v", again)
 	}
 	return c.written - before, skipped

@@ -34,8 +34,7 @@ type draft struct {
 func (d *draft) room() int { return MaxEndpointsPerSlice - len(d.endpoints) }
 
 // packGroup plans the slices of one group.
-func packGroup(svc *v1.Service, key group, want *wanted, have []*discovery.EndpointSlice) Plan {
-	labels := SliceLabels(svc)
+func packGroup(svc *v1.Service, labels map[string]string, key group, want *wanted, have []*discovery.EndpointSlice) Plan {
 	drafts, homeless := keepInPlace(want.endpoints, have)
 	for _, d := range drafts {
 		d.changed = d.changed || !maps.Equal(d.was.Labels, labels)
@@ -45,7 +44,7 @@ func packGroup(svc *v1.Service, key group, want *wanted, have []*discovery.Endpo
 	plan := settle(drafts, labels, len(want.endpoints) == 0)
 	for empty := len(want.endpoints) == 0 && len(drafts) == 0; len(homeless) > 0 || empty; empty = false {
 		n := min(len(homeless), MaxEndpointsPerSlice)
-		plan.Create = append(plan.Create, newSlice(svc, key.family, want.ports, homeless[:n]))
+		plan.Create = append(plan.Create, newSlice(svc, labels, key.family, want.ports, homeless[:n]))
 		homeless = homeless[n:]
 	}
 	return plan
@@ -150,11 +149,11 @@ func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
 	return plan
 }
 
-func newSlice(svc *v1.Service, family discovery.AddressType, ports []Port, endpoints []*discovery.Endpoint) *discovery.EndpointSlice {
+func newSlice(svc *v1.Service, labels map[string]string, family discovery.AddressType, ports []Port, endpoints []*discovery.Endpoint) *discovery.EndpointSlice {
 	return &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: generateName(svc.Name), Namespace: svc.Namespace,
-			Labels: SliceLabels(svc), OwnerReferences: []metav1.OwnerReference{serviceOwner(svc)},
+			Labels: maps.Clone(labels), OwnerReferences: []metav1.OwnerReference{serviceOwner(svc)},
 		},
 		AddressType: family,
 		Endpoints:   cloneAll(endpoints),

@@ -231,8 +231,8 @@ func TestMirrorConverges(t *testing.T) {
 		var c cluster
 		for range 10 {
 			ep := w.handWritten()
-			one, _ := PlanMirror(ep, c.slices)
-			two, _ := PlanMirror(ep, shuffled(w, c.slices))
+			one, _ := PlanMirror(ep, c.slices, nil)
+			two, _ := PlanMirror(ep, shuffled(w, c.slices), nil)
 			if !apiequality.Semantic.DeepEqual(one, two) {
 				t.Fatal("the order of slices changes the plan")
 			}

@@ -17,6 +17,18 @@ const (
 	ByHand Reason = "ByHand"
 	// ByHandNotReady: a person wrote the address into the Endpoints as one that is not ready.
 	ByHandNotReady Reason = "ByHandNotReady"
+	// ByName: it is what a name of viaduct.dev/backends stands for.
+	ByName Reason = "ByName"
+	// CheckPassed: it answers its health check.
+	CheckPassed Reason = "CheckPassed"
+	// CheckFailed: it does not answer its health check.
+	CheckFailed Reason = "CheckFailed"
+	// AllDown: it does not answer its health check, and no other address does: it gets connections all the same.
+	AllDown Reason = "AllDown"
+	// Followed: the Pod for which a person wrote it has another address now, and that is used (viaduct.dev/follow).
+	Followed Reason = "Followed"
+	// PodGone: the Pod for which a person wrote it is no more, and another Pod has the address.
+	PodGone Reason = "PodGone"
 
 	// OtherNamespace: the Pod is in another namespace than the Service.
 	OtherNamespace Reason = "OtherNamespace"
@@ -51,6 +63,18 @@ func (r Reason) Sentence() string {
 		return "was written into the Endpoints by hand"
 	case ByHandNotReady:
 		return "was written into the Endpoints by hand, as not ready"
+	case ByName:
+		return "is what a name in viaduct.dev/backends stands for"
+	case CheckPassed:
+		return "answers its health check"
+	case CheckFailed:
+		return "does not answer its health check"
+	case AllDown:
+		return "does not answer its health check, but no other address does: it gets connections all the same (viaduct.dev/when-all-down)"
+	case Followed:
+		return "is where the Pod is now for which another address was written (viaduct.dev/follow)"
+	case PodGone:
+		return "was written for a Pod that is no more, and another Pod has it now"
 	case OtherNamespace:
 		return "is in another namespace than the Service"
 	case NoSelector:
@@ -74,7 +98,7 @@ func (r Reason) Sentence() string {
 // Reasons lists them all.
 func Reasons() []Reason {
 	return []Reason{
-		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady,
+		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady, ByName, CheckPassed, CheckFailed, AllDown, Followed, PodGone,
 		OtherNamespace, NoSelector, External, NotSelected, Finished, NoAddress, OtherFamily, NoSuchPort,
 	}
 }

@@ -26,10 +26,21 @@ func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) ==
 // ports each, and at most MaxEndpointsPerSlice endpoints. As few as possible are written: an endpoint stays in its slice, new ones
 // fill up slices that are written anyway.
 func PlanSlices(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
+	return planSlices(svc, SliceLabels(svc), members, have)
+}
+
+// PlanNamed is PlanSlices for members that are what names stand for (see OfNames), in slices of their own.
+func PlanNamed(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
+	labels := SliceLabels(svc)
+	labels[discovery.LabelManagedBy] = NamesManagedBy
+	return planSlices(svc, labels, members, have)
+}
+
+func planSlices(svc *v1.Service, labels map[string]string, members []Member, have []*discovery.EndpointSlice) Plan {
 	want := groupMembers(svc, members)
 	held, plan := sortHeld(svc, want, have)
 	for _, key := range slices.SortedFunc(maps.Keys(want), compareGroups) {
-		plan.add(packGroup(svc, key, want[key], held[key]))
+		plan.add(packGroup(svc, labels, key, want[key], held[key]))
 	}
 	plan.recycle()
 	return plan

@@ -14,7 +14,7 @@ func Slim(pod *v1.Pod) *v1.Pod {
 			DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGracePeriodSeconds, Labels: m.Labels,
 		},
 		Spec: v1.PodSpec{
-			NodeName: pod.Spec.NodeName, Hostname: pod.Spec.Hostname, Subdomain: pod.Spec.Subdomain,
+			NodeName: pod.Spec.NodeName, Hostname: pod.Spec.Hostname, Subdomain: pod.Spec.Subdomain, HostNetwork: pod.Spec.HostNetwork,
 			Containers: namingPorts(pod.Spec.Containers), InitContainers: namingPorts(pod.Spec.InitContainers),
 		},
 		Status: v1.PodStatus{

@@ -1,0 +1,195 @@
+package endpoints
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/annotations"
+	"viaduct/internal/checks"
+	"viaduct/internal/membership"
+)
+
+// hand is what people gave a Service without a selector: the addresses they wrote, the names, and how these are checked.
+type hand struct {
+	key     types.NamespacedName
+	svc     *v1.Service
+	ep      *v1.Endpoints // nil: none that counts
+	wishes  annotations.Wishes
+	ofEp    annotations.Wishes // those of the Service and of its Endpoints together
+	written []*discovery.EndpointSlice
+	members []membership.Member // that names stand for
+	have    []*discovery.EndpointSlice
+
+	pods       membership.Pods
+	remembered map[netip.Addr]string // the Pod for which an address was written, from earlier
+	followed   map[netip.Addr]string // the same, as far as it holds now
+
+	found map[netip.Addr]membership.Health
+	stand map[netip.Addr]membership.Standing
+}
+
+// planByHand plans the slices of a Service that people keep.
+func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, t *target) {
+	mirrored := c.watch.slicesOf(key, membership.MirrorManagedBy)
+	standIns := c.watch.slicesOf(key, membership.StandInManagedBy)
+	named := c.watch.slicesOf(key, membership.NamesManagedBy)
+	if !membership.Mirrored(ep, svc) {
+		ep = nil
+	}
+	if svc == nil {
+		c.forgetHand(key)
+		t.mirror.Delete = slices.Concat(mirrored, standIns, named)
+		return
+	}
+	h := c.readHand(key, svc, ep, slices.Concat(mirrored, standIns, named))
+	c.check(h)
+	if ep == nil {
+		t.mirror.Delete = mirrored
+	} else {
+		t.mirror, t.unmirrored = membership.PlanMirror(ep, mirrored, &membership.Amendments{Of: h.amend, Followed: h.followed})
+	}
+	t.others = append(t.others, membership.PlanStandIns(h.written, standIns, &membership.Amendments{Of: h.amendChecked}))
+	if len(h.wishes.Backends) > 0 {
+		t.others = append(t.others, membership.PlanNamed(svc, membership.Checked(h.members, h.stand), named))
+	} else {
+		t.others = append(t.others, membership.Plan{Delete: named})
+	}
+}
+
+// forgetHand says that nothing is to be asked for a Service any more.
+func (c *Controller) forgetHand(key types.NamespacedName) {
+	c.checks.Want(key, nil)
+	c.names.Want(key.String(), nil)
+	c.notices.forget(key)
+}
+
+func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, have []*discovery.EndpointSlice) *hand {
+	h := &hand{
+		key: key, svc: svc, ep: ep, have: have, found: map[netip.Addr]membership.Health{},
+		remembered: membership.Remembered(have), followed: map[netip.Addr]string{},
+		pods: membership.Pods{Named: func(name string) *v1.Pod { return c.watch.pod(key.Namespace, name) }, At: c.watch.podsAt},
+	}
+	wishes, errs := annotations.OfService(svc)
+	c.tellRefused(key, svc, errs)
+	h.wishes, h.ofEp = wishes, wishes
+	if ep != nil {
+		ofEp, errs := annotations.OfEndpoints(ep)
+		c.tellRefused(key, ep, errs)
+		h.ofEp = wishes.Or(ofEp)
+		c.tellForeign(key, ep)
+	}
+	h.written = c.watch.writtenSlices(key)
+	h.members = c.resolve(h)
+	return h
+}
+
+// check has the addresses asked that are to be, and judges them by what is known.
+func (c *Controller) check(h *hand) {
+	targets := map[checks.Target]bool{}
+	down := membership.KnownDown(h.have)
+	if h.ep != nil && h.ofEp.Check != nil {
+		for _, m := range membership.OfEndpoints(h.ep.Subsets) {
+			m, _ = h.follow(m)
+			h.want(targets, m, h.ofEp.Check, down)
+		}
+	}
+	refuse := h.ofEp.AllDown
+	for _, s := range h.written {
+		own, errs := annotations.OfSlice(s)
+		c.tellRefused(h.key, s, errs)
+		w := h.wishes.Or(own)
+		refuse = cmp.Or(refuse, w.AllDown)
+		for _, m := range membership.OfSlice(s) {
+			h.want(targets, m, w.Check, down)
+		}
+	}
+	for _, m := range h.members {
+		h.want(targets, m, h.wishes.Check, down)
+	}
+	c.checks.Want(h.key, targets)
+	for t := range targets {
+		status, ok := c.checks.Status(t)
+		switch was := h.found[t.Addr.Addr()]; {
+		case ok && !status.Up || was == membership.Down:
+			h.found[t.Addr.Addr()] = membership.Down
+		default:
+			h.found[t.Addr.Addr()] = membership.Up
+		}
+	}
+	var allDown []v1.IPFamily
+	h.stand, allDown = membership.Stand(h.found, refuse == annotations.Refuse)
+	c.tellAllDown(h, allDown, refuse == annotations.Refuse)
+}
+
+// want adds what is to be asked of m. An address whose author wants no connections to it is not asked; one of which no port can be asked counts
+// as answering.
+func (h *hand) want(targets map[checks.Target]bool, m membership.Member, check *annotations.Check, down map[netip.Addr]bool) {
+	if !m.Ready {
+		return
+	}
+	if _, known := h.found[m.Addr]; !known {
+		h.found[m.Addr] = membership.Unchecked
+	}
+	if check == nil {
+		return
+	}
+	for _, port := range askedPorts(m.Ports, check) {
+		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !down[m.Addr]
+	}
+}
+
+// portless is check without its port, which stands in the Target: two that mean the same are to be one.
+func portless(check annotations.Check) annotations.Check {
+	check.Port = 0
+	return check
+}
+
+// askedPorts are those that check asks: the one that it names, or each of a protocol that it can speak.
+func askedPorts(ports []membership.Port, check *annotations.Check) []uint16 {
+	if check.Port != 0 {
+		return []uint16{check.Port}
+	}
+	speaks := v1.ProtocolTCP
+	if check.Kind == annotations.DNS {
+		speaks = v1.ProtocolUDP
+	}
+	var out []uint16
+	for _, p := range ports {
+		if p.Protocol == speaks {
+			out = append(out, uint16(p.Number))
+		}
+	}
+	return out
+}
+
+// amend says what has become of an address of the Endpoints: it may have followed its Pod, and it may have been checked.
+func (h *hand) amend(m membership.Member) (membership.Member, bool) {
+	m, moved := h.follow(m)
+	m, judged := membership.Judged(m, h.stand)
+	return m, moved || judged
+}
+
+// amendChecked is amend for what does not follow.
+func (h *hand) amendChecked(m membership.Member) (membership.Member, bool) {
+	return membership.Judged(m, h.stand)
+}
+
+// follow takes m to where the Pod is that it was written for, if that is asked for.
+func (h *hand) follow(m membership.Member) (membership.Member, bool) {
+	if !h.ofEp.Follow {
+		return m, false
+	}
+	name := membership.PodOf(m, h.key.Namespace, h.pods, h.remembered)
+	if name == "" {
+		return m, false
+	}
+	if m.Target.Kind != "Pod" {
+		h.followed[m.Addr] = name
+	}
+	return membership.FollowPod(m, name, h.pods)
+}

@@ -1,0 +1,81 @@
+package endpoints
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/membership"
+	"viaduct/internal/names"
+)
+
+// resolve has the names resolved that h asks for, and gives what they stand for now.
+func (c *Controller) resolve(h *hand) []membership.Member {
+	var wanted []names.Name
+	var addrs []membership.Named
+	for _, b := range h.wishes.Backends {
+		if addr, ok := b.Addr(); ok {
+			addrs = append(addrs, membership.Named{Addr: addr, Port: b.Port})
+			continue
+		}
+		wanted = append(wanted, names.Name{Host: b.Host, Port: b.Port, SRV: b.SRV})
+	}
+	c.names.Want(h.key.String(), wanted)
+	var problems []string
+	for _, n := range wanted {
+		answer, asked := c.names.Answer(n)
+		if asked {
+			problems = append(problems, problemsOf(h.svc, n, answer)...)
+		}
+		for _, at := range answer.Addrs {
+			addrs = append(addrs, membership.Named{Addr: at.Addr(), Port: at.Port()})
+		}
+	}
+	c.tellNames(h, problems)
+	return membership.OfNames(h.svc, addrs)
+}
+
+// problemsOf says what of an answer is not as it was asked for.
+func problemsOf(svc *v1.Service, n names.Name, a names.Answer) (list []string) {
+	if a.Err != "" {
+		kept := "it has no address yet"
+		if len(a.Addrs) > 0 {
+			kept = fmt.Sprintf("the last answer is kept, %d addresses", len(a.Addrs))
+		}
+		list = append(list, fmt.Sprintf("%s: %s; %s", n.Host, a.Err, kept))
+	}
+	if a.Dropped > 0 {
+		list = append(list, fmt.Sprintf("%s: %d addresses are too many and not used", n.Host, a.Dropped))
+	}
+	for _, at := range a.Addrs {
+		if rule := membership.Unfit(svc, at.Addr()); rule != "" {
+			list = append(list, fmt.Sprintf("%s: %s is not used: it %s", n.Host, at.Addr(), rule))
+		}
+	}
+	return list
+}
+
+// tellNames tells when names are not resolved as they should be, and when they are again.
+func (c *Controller) tellNames(h *hand, problems []string) {
+	text := strings.Join(problems[:min(len(problems), 5)], "; ")
+	if more := len(problems) - 5; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	switch before, news := c.notices.news(h.key, eventNames, text); {
+	case !news:
+	case text != "":
+		c.log.Warn("the backends of a service are not resolved as they should be", "service", h.key, "problem", text)
+		c.recorder.Event(h.svc, v1.EventTypeWarning, eventNames, text)
+	case before != "":
+		c.recorder.Event(h.svc, v1.EventTypeNormal, eventNamesAgain, "All names of viaduct.dev/backends are resolved again")
+	}
+}
+
+// resolved is told that the names of a Service stand for something else now.
+func (c *Controller) resolved(owner string) {
+	namespace, name, _ := strings.Cut(owner, "/")
+	c.changed(types.NamespacedName{Namespace: namespace, Name: name}, time.Time{})
+}
