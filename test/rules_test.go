@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"examples":                 {},
 	"test":                     {"*"},
 	"internal/membership":      {"internal/annotations"},
-	"internal/table":           {},
+	"internal/table":           {"internal/annotations"},
 	"internal/health":          {},
 	"internal/annotations":     {},
 	"internal/names":           {},

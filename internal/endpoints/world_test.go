@@ -21,6 +21,7 @@ import (
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/apitest"
 	"viaduct/internal/endpoints"
+	"viaduct/internal/names"
 )
 
 // world is a real API server with a running controller.
@@ -30,10 +31,13 @@ type world struct {
 	client     *kubernetes.Clientset
 	controller *endpoints.Controller
 	stop       func() // the controller
+	names      names.Options
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, server: apitest.Start(t)}
+func newWorld(t *testing.T) *world { return newWorldWith(t, names.Options{}) }
+
+func newWorldWith(t *testing.T, resolving names.Options) *world {
+	w := &world{t: t, server: apitest.Start(t), names: resolving}
 	w.client = w.server.Client(t)
 	w.startController()
 	return w
@@ -43,7 +47,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) startController(which ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which, Log: slog.New(slog.DiscardHandler)})
+	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which, Log: slog.New(slog.DiscardHandler), Names: w.names})
 	w.controller = c
 	go func() { done <- c.Run(ctx) }()
 	stopped := false

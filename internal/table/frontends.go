@@ -18,6 +18,7 @@ const affinityDefault = 3 * time.Hour
 // has no Frontends. Nothing that was passed in is kept or changed.
 func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Frontend {
 	var out []Frontend
+	from = Effective(from)
 	ips := clusterIPs(svc)
 	for i := range svc.Spec.Ports {
 		port := svc.Spec.Ports[i]

@@ -23,7 +23,7 @@ func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) 
 		return HealthCheck{}, false
 	}
 	ready := map[bool]map[netip.Addr]bool{false: {}, true: {}} // by family: IPv6
-	for _, slice := range from {
+	for _, slice := range Effective(from) {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			here := node.Name != "" && valueOr(e.NodeName, "") == node.Name

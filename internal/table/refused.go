@@ -19,7 +19,7 @@ type Refused struct {
 // not among them: the API does not know such.
 func RefusedOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (list []Refused) {
 	r := rulesFor(node, svc)
-	for _, slice := range from {
+	for _, slice := range Effective(from) {
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			if len(e.Addresses) == 0 || slice.AddressType == discovery.AddressTypeFQDN {
