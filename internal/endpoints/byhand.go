@@ -23,7 +23,6 @@ type hand struct {
 	ofEp    annotations.Wishes // those of the Service and of its Endpoints together
 	written []*discovery.EndpointSlice
 	members []membership.Member // that names stand for
-	have    []*discovery.EndpointSlice
 
 	pods       membership.Pods
 	remembered map[netip.Addr]string // the Pod for which an address was written, from earlier
@@ -70,7 +69,7 @@ func (c *Controller) forgetHand(key types.NamespacedName) {
 
 func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, have []*discovery.EndpointSlice) *hand {
 	h := &hand{
-		key: key, svc: svc, ep: ep, have: have, found: map[netip.Addr]membership.Health{},
+		key: key, svc: svc, ep: ep, found: map[netip.Addr]membership.Health{},
 		remembered: membership.Remembered(have), followed: map[netip.Addr]string{},
 		pods: membership.Pods{Named: func(name string) *v1.Pod { return c.watch.pod(key.Namespace, name) }, At: c.watch.podsAt},
 	}
@@ -91,11 +90,10 @@ func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.
 // check has the addresses asked that are to be, and judges them by what is known.
 func (c *Controller) check(h *hand) {
 	targets := map[checks.Target]bool{}
-	down := membership.KnownDown(h.have)
 	if h.ep != nil && h.ofEp.Check != nil {
 		for _, m := range membership.OfEndpoints(h.ep.Subsets) {
 			m, _ = h.follow(m)
-			h.want(targets, m, h.ofEp.Check, down)
+			c.want(targets, h, m, h.ofEp.Check)
 		}
 	}
 	refuse := h.ofEp.AllDown
@@ -105,11 +103,11 @@ func (c *Controller) check(h *hand) {
 		w := h.wishes.Or(own)
 		refuse = cmp.Or(refuse, w.AllDown)
 		for _, m := range membership.OfSlice(s) {
-			h.want(targets, m, w.Check, down)
+			c.want(targets, h, m, w.Check)
 		}
 	}
 	for _, m := range h.members {
-		h.want(targets, m, h.wishes.Check, down)
+		c.want(targets, h, m, h.wishes.Check)
 	}
 	c.checks.Want(h.key, targets)
 	for t := range targets {
@@ -128,7 +126,7 @@ func (c *Controller) check(h *hand) {
 
 // want adds what is to be asked of m. An address whose author wants no connections to it is not asked; one of which no port can be asked counts
 // as answering.
-func (h *hand) want(targets map[checks.Target]bool, m membership.Member, check *annotations.Check, down map[netip.Addr]bool) {
+func (c *Controller) want(targets map[checks.Target]bool, h *hand, m membership.Member, check *annotations.Check) {
 	if !m.Ready {
 		return
 	}
@@ -139,7 +137,8 @@ func (h *hand) want(targets map[checks.Target]bool, m membership.Member, check *
 		return
 	}
 	for _, port := range askedPorts(m.Ports, check) {
-		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !down[m.Addr]
+		_, down := c.inherited.Load(m.Addr)
+		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !down
 	}
 }
 

@@ -66,6 +66,8 @@ type Controller struct {
 	names    *names.Resolver // likewise
 
 	resolving names.Options
+	// inherited are the addresses that were down when Work began, by the slices: what begins to be checked begins with that.
+	inherited *sync.Map // of netip.Addr
 
 	recorder record.EventRecorder // of the workers
 
@@ -164,6 +166,7 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	resolving := c.resolving
 	resolving.Changed, resolving.Log = c.resolved, c.log
 	c.names = names.New(resolving)
+	c.inherited = c.watch.knownDown()
 	c.mu.Lock()
 	c.queue = queue
 	c.mu.Unlock()

@@ -3,6 +3,7 @@ package endpoints
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -97,6 +98,19 @@ func (w *watch) writtenSlices(key types.NamespacedName) (list []*discovery.Endpo
 		}
 	}
 	return list
+}
+
+// knownDown are the addresses that some slice says do not answer.
+func (w *watch) knownDown() *sync.Map {
+	var down sync.Map
+	for _, obj := range w.slices.List() {
+		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy {
+			for _, addr := range membership.KnownDown(s) {
+				down.Store(addr, true)
+			}
+		}
+	}
+	return &down
 }
 
 // placeChanged looks again at what people wrote about a Pod that came, went or moved, and tells of addresses that are no longer its own.

@@ -116,6 +116,9 @@ func (c *Controller) tellAllDown(h *hand, families []v1.IPFamily, refuse bool) {
 
 // checked is told that an address is up or down now.
 func (c *Controller) checked(owners []types.NamespacedName, t checks.Target, status checks.Status) {
+	if status.Up {
+		c.inherited.Delete(t.Addr.Addr())
+	}
 	for _, key := range owners {
 		c.changed(key, status.Since)
 		for _, obj := range c.objectsOf(key) {

@@ -72,19 +72,15 @@ func Checked(members []Member, stand map[netip.Addr]Standing) []Member {
 	return out
 }
 
-// KnownDown are the addresses that, by have, did not answer when that was written: so a process that begins to check goes on where another
-// ended.
-func KnownDown(have []*discovery.EndpointSlice) map[netip.Addr]bool {
-	down := map[netip.Addr]bool{}
-	for _, s := range have {
-		for i := range s.Endpoints {
-			e := &s.Endpoints[i]
-			if e.Conditions.Serving == nil || *e.Conditions.Serving || len(e.Addresses) == 0 {
-				continue
-			}
-			if addr, err := netip.ParseAddr(e.Addresses[0]); err == nil {
-				down[addr] = true
-			}
+// KnownDown are the addresses that, by s, did not answer when it was written: so a process that begins to check goes on where another ended.
+func KnownDown(s *discovery.EndpointSlice) (down []netip.Addr) {
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		if e.Conditions.Serving == nil || *e.Conditions.Serving || len(e.Addresses) == 0 {
+			continue
+		}
+		if addr, err := netip.ParseAddr(e.Addresses[0]); err == nil {
+			down = append(down, addr)
 		}
 	}
 	return down
