@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/apiserver": {
 		"internal/apiserver/validation", "internal/apiserver/tables", "internal/apiserver/openapi", "internal/apiserver/access",
 		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store", "internal/apiserver/tokens",
+		"internal/annotations",
 	},
 	"internal/apiserver/access":     {},
 	"internal/apiserver/allocation": {},

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiserver/pkg/admission"
 )
 
@@ -23,6 +24,11 @@ func (c *admissionChain) fill(s *Server) {
 		&grantWhatYouHold{authorizer: s.authorizer, held: s.roles, stores: s.boot.stores.rbac},
 		&podServiceAccount{accounts: s.boot.stores.accounts},
 		&tokensForImpersonators{authorizer: s.generic.Authorizer},
+		&annotationsMakeSense{},
+		&podAddressesStayHome{
+			authorizer: s.generic.Authorizer,
+			pods:       objects[*corev1.Pod]{store: s.boot.stores.pods}, nodes: objects[*corev1.Node]{store: s.boot.stores.nodes},
+		},
 	}
 	if !s.options.AllowExternalIPs {
 		steps = append(steps, &externalIPsForAdmins{authorizer: s.generic.Authorizer})

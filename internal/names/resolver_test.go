@@ -181,7 +181,9 @@ func TestLastGoodAnswer(t *testing.T) {
 	const name = "db.example"
 	good := zone{name + " A": {name + ". 0 A 10.0.0.1"}, name + " AAAA": {}}
 	for way, bad := range map[string]dns.HandlerFunc{
-		"SERVFAIL": func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)) },
+		"SERVFAIL": func(w dns.ResponseWriter, q *dns.Msg) {
+			_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
+		},
 		"no such name": func(w dns.ResponseWriter, q *dns.Msg) {
 			_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeNameError))
 		},
