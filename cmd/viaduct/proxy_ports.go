@@ -23,7 +23,7 @@ type proxyPorts struct{ health, metrics string }
 func (o *proxyPorts) register(flags *pflag.FlagSet) {
 	o.health, o.metrics = defaultHealthPort, defaultMetricsPort
 	flags.Var(optionalHostPort{&o.health}, "healthz-bind-address", "where load balancers ask whether this node is well: /healthz and /livez; empty: nowhere")
-	flags.Var(optionalHostPort{&o.metrics}, "metrics-bind-address", "where /metrics, /healthz and /proxyMode of the proxy are; empty: nowhere")
+	flags.Var(optionalHostPort{&o.metrics}, "metrics-bind-address", "where /metrics, /healthz, /proxyMode and, for 'viaduct explain', /debug/services/NAMESPACE/NAME and /debug/trace of the proxy are; empty: nowhere")
 }
 
 const (
@@ -67,6 +67,7 @@ func metricsHandler(p *proxy.Proxy, mode func() string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux.Handle("GET /debug/", p.QuestionHandler(mode))
 	mux.HandleFunc("GET /proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, mode()) })
 	return mux
 }

@@ -66,6 +66,7 @@ type Proxy struct {
 	events  *complaints
 	health  health
 	metrics *metrics
+	memory  *memory
 	applied atomic.Pointer[table.Table]
 	// distrusted is set by whoever noticed that the Backend's work was undone.
 	distrusted atomic.Bool
@@ -98,7 +99,7 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 		opts.Loop.Log = opts.Log
 	}
 	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true,
-		unheard: map[table.Name]problem{}, metrics: newMetrics()}
+		unheard: map[table.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
 	p.node = table.Node{Name: opts.NodeName}
 	p.applied.Store(p.want)
 	if opts.Loop.LastRetry <= 0 {
@@ -166,7 +167,9 @@ func (p *Proxy) sync(ctx context.Context) error {
 		}
 	}
 	p.applied.Store(p.want) // also when its only news is an address somebody does not get
-	p.events.report(p.watch.services, p.problems(failed))
+	problems := p.problems(failed)
+	p.events.report(p.watch.services, problems)
+	p.memory.complain(problems)
 	clear(p.review)
 	p.health.done() // what alone is not served is told, and no reason to send the whole node's connections elsewhere
 	if len(failed) > 0 {
@@ -211,6 +214,7 @@ func (p *Proxy) settle(ctx context.Context, failed []*table.FrontendError) {
 		news = append(news, name)
 		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
 	}
+	p.memory.note(p.node, p.pods, p.want, sortedNames(p.pending), time.Now())
 	clear(p.pending)
 	for name := range again {
 		p.pending[name] = retried
