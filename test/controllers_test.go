@@ -184,8 +184,8 @@ func TestControllerAnswersQuestions(t *testing.T) {
 		{"/debug/endpoints/default/web", stranger, 403, nil},
 		{"/metrics", asker, 200, []string{`endpoint_slice_controller_changes{operation="create"} 1`, `leader_election_master_status{name="viaduct-controller"} 1`,
 			`endpoint_slice_controller_endpoints_desired 1`, "viaduct_endpoints_controller_sync_duration_seconds_count"}},
-		{"/debug/endpoints/default/web", asker, 200, []string{`"name": "web-1"`, `"reason": "Ready"`, `"name": "stray"`, `"reason": "NotSelected"`, `"ready": 1`}},
-		{"/debug/endpoints/default/web?output=table", asker, 200, []string{"stray", "it has labels that the Service's selector does not match"}},
+		{"/debug/endpoints/default/web", asker, 200, []string{`"name": "web-1"`, `"reason": "Ready"`, `"stray"`, `"why": "app=Web"`, `"ready": 1`}},
+		{"/debug/endpoints/default/web?output=table", asker, 200, []string{"stray", "app=Web", "All is well: one Pod gets connections."}},
 		{"/debug/endpoints/default/web?output=tabel", asker, 400, []string{`there is no "tabel"; want json or table`}},
 		{"/debug/endpoints/default/nobody", asker, 404, []string{`services "nobody" not found`}},
 		{"/debug/pprof/", asker, 403, nil},
@@ -218,7 +218,7 @@ func TestUpAnswersQuestions(t *testing.T) {
 	h.setReady("web-1", "10.0.0.1", true)
 	h.awaitAddresses("10.0.0.1")
 	table := h.kubectl("get", "--raw", "/debug/endpoints/default/web?output=table")
-	for _, piece := range []string{"selector: app=web", "it is ready", "it has labels that the Service's selector does not match", "endpointslice-controller.k8s.io"} {
+	for _, piece := range []string{"selector app=web", "it is ready", "Pods that it nearly selects", "endpointslice-controller.k8s.io"} {
 		if !strings.Contains(table, piece) {
 			t.Errorf("the answer does not say %q:\n%s", piece, table)
 		}

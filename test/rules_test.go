@@ -31,9 +31,10 @@ var mayImport = map[string][]string{
 	"internal/annotations":     {},
 	"internal/names":           {},
 	"internal/checks":          {"internal/annotations", "internal/health"},
+	"internal/explain":         {"internal/membership", "internal/table", "internal/annotations"},
 	"internal/loop":            {},
 	"internal/leader":          {},
-	"internal/endpoints":       {"internal/membership", "internal/annotations", "internal/checks", "internal/names"},
+	"internal/endpoints":       {"internal/membership", "internal/explain", "internal/annotations", "internal/checks", "internal/names"},
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/table", "internal/loop"},
@@ -65,7 +66,7 @@ var mayImport = map[string][]string{
 var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
-var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/table": true, "internal/apiserver/validation": true}
+var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true, "internal/table": true, "internal/apiserver/validation": true}
 
 var impureImports = []string{
 	"os", "net", "net/http", "log", "log/slog", "context", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "os/exec", "syscall",

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -162,18 +161,18 @@ func (c *controllers) explain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := types.NamespacedName{Namespace: r.PathValue("namespace"), Name: r.PathValue("service")}
-	e, found := c.endpoints.Explain(key)
+	report, found := c.endpoints.Explain(key)
 	switch output := r.URL.Query().Get("output"); {
 	case !found:
 		http.Error(w, fmt.Sprintf("services %q not found in namespace %q", key.Name, key.Namespace), http.StatusNotFound)
 	case output == "table":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		explainTable(w, e)
+		report.Write(w, time.Now())
 	case output == "" || output == "json":
 		w.Header().Set("Content-Type", "application/json")
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(e) // the reader may have gone
+		if data, err := indented(report); err == nil {
+			_, _ = w.Write(data) // the reader may have gone
+		}
 	default:
 		http.Error(w, fmt.Sprintf("output: there is no %q; want json or table", output), http.StatusBadRequest)
 	}

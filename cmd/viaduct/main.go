@@ -38,6 +38,9 @@ func run(ctx context.Context, args []string, con console) int {
 	if err == nil {
 		return exitOK
 	}
+	if errors.Is(err, errUnhealthy) {
+		return exitError // what was asked has been told, in full
+	}
 	fmt.Fprintf(con.Err, "viaduct: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {

@@ -60,9 +60,9 @@ func (r Reason) Sentence() string {
 	case Terminating:
 		return "is being deleted"
 	case ByHand:
-		return "was written into the Endpoints by hand"
+		return "was written by hand"
 	case ByHandNotReady:
-		return "was written into the Endpoints by hand, as not ready"
+		return "was written by hand, as not ready"
 	case ByName:
 		return "is what a name in viaduct.dev/backends stands for"
 	case CheckPassed:
@@ -70,7 +70,7 @@ func (r Reason) Sentence() string {
 	case CheckFailed:
 		return "does not answer its health check"
 	case AllDown:
-		return "does not answer its health check, but no other address does: it gets connections all the same (viaduct.dev/when-all-down)"
+		return "does not answer its health check, nor does any other address: it gets connections all the same"
 	case Followed:
 		return "is where the Pod is now for which another address was written (viaduct.dev/follow)"
 	case PodGone:

@@ -105,29 +105,11 @@ func (p *Proxy) State(name table.Name) (State, bool) {
 // Trace says what would happen to a connection from an address (invalid: from this node) to a place.
 func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto table.Proto) Trace {
 	p.memory.mu.Lock()
-	outside := p.memory.outside(from)
+	outside := Outside(from, p.memory.node, p.memory.pods)
 	p.memory.mu.Unlock()
 	t := Trace{Outside: outside}
 	t.Frontend, t.Pool, t.Found = p.Applied().Lookup(table.Origin{Addr: from, Outside: outside}, to, proto)
 	return t
-}
-
-// outside says whether from is neither this node nor one of its Pods; m.mu is held.
-func (m *memory) outside(from netip.Addr) bool {
-	if !from.IsValid() || from.IsLoopback() {
-		return false
-	}
-	for _, a := range m.node.Addrs {
-		if a == from.Unmap() {
-			return false
-		}
-	}
-	for _, r := range m.pods {
-		if r.Contains(from.Unmap()) {
-			return false
-		}
-	}
-	return true
 }
 
 // QuestionHandler answers under /debug/: services/{namespace}/{name} with a State, trace?from=&to=&proto= with a Trace, as JSON. mode is how

@@ -226,28 +226,9 @@ func (w *watch) names() []table.Name {
 
 // node is what the API says of this host's Node, or only its name, and where its Pods have their addresses.
 func (w *watch) node(name string, ports NodePorts) (n table.Node, pods []netip.Prefix) {
-	n.Name = name
 	obj, err := w.nodes.Get(name)
 	if err != nil {
-		obj = &v1.Node{} // not registered yet: markAll follows when it is
+		obj = &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} // not registered yet: markAll follows when it is
 	}
-	n.Zone = obj.Labels[v1.LabelTopologyZone]
-	var internal []netip.Addr
-	for _, a := range obj.Status.Addresses {
-		ip, err := netip.ParseAddr(a.Address)
-		if err != nil || a.Type == v1.NodeHostName {
-			continue
-		}
-		n.Addrs = append(n.Addrs, ip.Unmap())
-		if a.Type == v1.NodeInternalIP {
-			internal = append(internal, ip.Unmap())
-		}
-	}
-	n.NodePorts = ports.addrs(internal)
-	for _, text := range obj.Spec.PodCIDRs {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			pods = append(pods, p.Masked())
-		}
-	}
-	return n, pods
+	return NodeOf(obj, ports)
 }

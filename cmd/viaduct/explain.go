@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"viaduct/internal/explain"
+)
+
+// explainOptions are the flags of `viaduct explain`.
+type explainOptions struct {
+	seeker seeker
+	output string
+	watch  bool
+}
+
+func newExplain(con console) *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use:   "explain (service|pod|endpoints)/NAME",
+		Short: "Tell why a Service has the endpoints that it has, or has none",
+		Long: `Tells the story of a Service, a Pod or an Endpoints object, for any Kubernetes API server: what the selector selects and what it nearly
+does, why each Pod or address gets connections or does not, whether Endpoints and EndpointSlices are what they should be, and what
+the proxy of this node has made of them. The last lines say what a colleague would.
+
+The exit code is 0 if connections are answered and all is as it should be, 1 if not, and 2 if the question makes no sense.
+Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain service/web.`,
+		Example: `  viaduct explain service/web
+  viaduct explain pod/web-1 -n shop
+  viaduct explain service/db --probe -o yaml`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, name, err := subject(args)
+			if err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			ctx, stop := onSignal(cmd.Context(), con.Err)
+			defer stop()
+			return runExplain(ctx, con, o, kind, name)
+		},
+	}
+	o.seeker.register(cmd)
+	o.output = "text"
+	cmd.Flags().VarP(newChoice(&o.output, "text", "json", "yaml"), "output", "o", "how to tell it: text, json or yaml")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "tell it again whenever it changes, until interrupted")
+	cmd.Flags().BoolVar(&o.seeker.probe, "probe", false, "connect to each address that gets connections, and tell which answer")
+	return cmd
+}
+
+// The kinds that can be explained, and the words for them.
+const (
+	kindService   = "service"
+	kindPod       = "pod"
+	kindEndpoints = "endpoints"
+)
+
+func kindNames() map[string][]string {
+	return map[string][]string{
+		kindService: {"service", "services", "svc"}, kindPod: {"pod", "pods", "po"}, kindEndpoints: {"endpoints", "endpoint", "ep"},
+	}
+}
+
+// subject reads KIND/NAME, KIND NAME, or NAME alone, which is a Service's.
+func subject(args []string) (kind, name string, err error) {
+	word, name := "service", ""
+	switch len(args) {
+	case 1:
+		if first, second, ok := strings.Cut(args[0], "/"); ok {
+			word, name = first, second
+		} else {
+			name = args[0]
+		}
+	case 2:
+		word, name = args[0], args[1]
+	default:
+		return "", "", errors.New("say what to explain: service/NAME, pod/NAME or endpoints/NAME")
+	}
+	for kind, words := range kindNames() {
+		if slices.Contains(words, strings.ToLower(word)) && name != "" && !strings.Contains(name, "/") {
+			return kind, name, nil
+		}
+	}
+	return "", "", fmt.Errorf("%q cannot be explained: say service/NAME, pod/NAME or endpoints/NAME", strings.Join(args, " "))
+}
+
+// errUnhealthy makes the exit code 1, and nothing else: all is said.
+var errUnhealthy = errors.New("")
+
+const (
+	// settling is how long what is read may still be on its way from one part to the next: what deviates for longer is told.
+	settling = 700 * time.Millisecond
+	// watchPeriod is how often --watch looks.
+	watchPeriod = time.Second
+)
+
+func runExplain(ctx context.Context, con console, o explainOptions, kind, name string) error {
+	if err := o.seeker.open(); err != nil {
+		return err
+	}
+	var last []byte
+	for {
+		report, err := o.seeker.settled(ctx, kind, name)
+		if err != nil {
+			return err
+		}
+		told, err := o.render(report)
+		if err != nil {
+			return err
+		}
+		if !o.watch {
+			if _, err := con.Out.Write(told); err != nil {
+				return err
+			}
+			if !report.Healthy {
+				return errUnhealthy
+			}
+			return nil
+		}
+		if again := ageless(report); !bytes.Equal(again, last) {
+			if last != nil && o.output == "text" {
+				fmt.Fprintf(con.Out, "\n--- %s\n\n", time.Now().Format(time.TimeOnly))
+			}
+			last = again
+			if _, err := con.Out.Write(told); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPeriod):
+		}
+	}
+}
+
+// ageless is a report without what changes by itself, to tell whether anything else has.
+func ageless(r explain.Report) []byte {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return nil // it is made of strings and numbers
+	}
+	return data
+}
+
+// settled is the report, read again if something deviates that may only be under way.
+func (s *seeker) settled(ctx context.Context, kind, name string) (explain.Report, error) {
+	report, err := s.report(ctx, kind, name)
+	if err != nil || !deviates(report) {
+		return report, err
+	}
+	select {
+	case <-ctx.Done():
+		return report, nil
+	case <-time.After(settling):
+	}
+	return s.report(ctx, kind, name)
+}
+
+func deviates(r explain.Report) bool {
+	return slices.ContainsFunc(r.Problems, func(p explain.Problem) bool {
+		return slices.Contains([]string{explain.StageEndpoints, explain.StageSlices, explain.StageProxy, explain.StageKernel}, p.Stage)
+	})
+}
+
+func (o *explainOptions) render(r explain.Report) ([]byte, error) {
+	var out bytes.Buffer
+	switch o.output {
+	case "json":
+		return indented(r)
+	case "yaml":
+		return yaml.Marshal(r)
+	}
+	r.Write(&out, time.Now())
+	return out.Bytes(), nil
+}
+
+func indented(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	return append(data, '\n'), err
+}

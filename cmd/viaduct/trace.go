@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	discovery "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"viaduct/internal/proxy"
+	"viaduct/internal/table"
+)
+
+func newTrace(con console) *cobra.Command {
+	var s seeker
+	var output, proto, node string
+	cmd := &cobra.Command{
+		Use:   "trace CLIENT-IP [to] ADDRESS:PORT",
+		Short: "Tell what would happen to a connection on this node, and why",
+		Long: `Tells what would happen to a connection from a client's address to a place on this node: which Service takes it, who of its endpoints
+may get it, whether these see the client's address, and by which rule. The node's proxy is asked; where none answers, the API server
+is, and the same functions tell what a proxy of --node would do. The client "node" is this node itself.`,
+		Example: `  viaduct trace 10.244.0.7 to 10.96.0.10:80
+  viaduct trace 192.0.2.1 → 192.168.1.5:30080
+  viaduct trace node 10.96.0.10:53 --protocol UDP`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, to, err := endsOf(args)
+			if err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			var p table.Proto
+			if err := p.UnmarshalText([]byte(proto)); err != nil {
+				return err // the flag allows nothing else
+			}
+			t, node, err := s.trace(cmd.Context(), from, to, p, node)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				data, err := indented(t)
+				if err == nil {
+					_, err = con.Out.Write(data)
+				}
+				return err
+			}
+			tellTrace(con.Out, t, node, from, table.Dest{Addr: to, Proto: p})
+			if !t.Found || len(t.Pool.Backends) == 0 {
+				return errUnhealthy
+			}
+			return nil
+		},
+	}
+	s.register(cmd)
+	output, proto = "text", "TCP"
+	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
+	cmd.Flags().Var(newChoice(&proto, "TCP", "UDP", "SCTP"), "protocol", "TCP, UDP or SCTP")
+	registerNodeName(cmd.Flags(), &node)
+	return cmd
+}
+
+// endsOf reads where a connection comes from (invalid: this node) and where it goes.
+func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
+	ends := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return slices.Contains([]string{"to", "→", "->"}, a) })
+	if len(ends) != 2 {
+		return from, to, errors.New("say where the connection comes from and where it goes: CLIENT-IP ADDRESS:PORT")
+	}
+	if ends[0] != "node" {
+		if from, err = netip.ParseAddr(ends[0]); err != nil {
+			return from, to, fmt.Errorf("the client: %w", err)
+		}
+	}
+	if to, err = netip.ParseAddrPort(ends[1]); err != nil {
+		return from, to, fmt.Errorf("the place it goes to: %w", err)
+	}
+	return from, to, nil
+}
+
+// trace asks the proxy, or computes from the API what one would do. node is who is spoken for: "" is this node's proxy.
+func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto table.Proto, node string) (t proxy.Trace, who string, err error) {
+	query := url.Values{"to": {to.String()}, "proto": {proto.String()}}
+	if from.IsValid() {
+		query.Set("from", from.String())
+	}
+	if s.proxy != "" {
+		err = getJSON(ctx, s.proxy+"/debug/trace?"+query.Encode(), &t)
+		if err == nil {
+			return t, "by this node's proxy", nil
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return t, "", fmt.Errorf("asking the proxy at %s: %w", s.proxy, err)
+		}
+	}
+	if node, err = orHostName(node); err != nil {
+		return t, "", err
+	}
+	t, err = s.compute(ctx, from, to, proto, node)
+	return t, fmt.Sprintf("computed for node %s, for no proxy answers at %s", node, s.proxy), err
+}
+
+// compute reads every Service and says what a proxy would do.
+func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto table.Proto, nodeName string) (proxy.Trace, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	if err := s.open(); err != nil {
+		return proxy.Trace{}, err
+	}
+	services, err := s.api.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return proxy.Trace{}, err
+	}
+	list, err := s.api.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return proxy.Trace{}, err
+	}
+	node, pods := table.Node{Name: nodeName}, []netip.Prefix(nil)
+	if n, err := s.api.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{}); err == nil {
+		node, pods = proxy.NodeOf(n, proxy.NodePorts{})
+	}
+	slicesOf := map[table.Name][]*discovery.EndpointSlice{}
+	for _, sl := range pointers(list.Items) {
+		name := table.Name{Namespace: sl.Namespace, Name: sl.Labels[discovery.LabelServiceName]}
+		slicesOf[name] = append(slicesOf[name], sl)
+	}
+	var entries []table.Entry
+	for _, svc := range pointers(services.Items) {
+		name := table.Name{Namespace: svc.Namespace, Name: svc.Name}
+		entries = append(entries, table.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: table.Frontends(node, svc, slicesOf[name])})
+	}
+	all, _ := (&table.Table{}).With(entries...)
+	t := proxy.Trace{Outside: proxy.Outside(from, node, pods)}
+	t.Frontend, t.Pool, t.Found = all.Lookup(table.Origin{Addr: from, Outside: t.Outside}, to, proto)
+	return t, nil
+}
+
+// tellTrace tells it to a person.
+func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to table.Dest) {
+	client := "This node"
+	if from.IsValid() {
+		client = from.String()
+	}
+	fmt.Fprintf(w, "%s → %s (%s)\n\n", client, to, who)
+	if !t.Found {
+		fmt.Fprintln(w, "No Service answers there: the connection goes where it would without a proxy.")
+		return
+	}
+	f, pool := t.Frontend, t.Pool
+	fmt.Fprintf(w, "Service     %s, its %s\n", f.Service, f.Kind)
+	where := "this node or its Pods"
+	if t.Outside {
+		where = "elsewhere"
+	}
+	fmt.Fprintf(w, "comes from  %s\n", where)
+	if f.Affinity > 0 {
+		fmt.Fprintf(w, "affinity    the endpoint that it had within %v, if that still serves\n", f.Affinity.Round(time.Second))
+	}
+	if len(pool.Backends) == 0 {
+		verb := map[table.Action]string{table.Reject: "refused at once", table.Drop: "dropped in silence"}[pool.Empty]
+		fmt.Fprintf(w, "\nIt is %s: %s.\n", verb, pool.Why.Sentence())
+		return
+	}
+	fmt.Fprintf(w, "rule        %s\n\nIt goes to one of these, each with the same chance:\n", pool.Why.Sentence())
+	for _, b := range pool.Backends {
+		fmt.Fprintf(w, "  %-24s %s\n", b.Addr, strings.Join(sight(pool, t, from, b), ", "))
+	}
+}
+
+// sight says what an endpoint sees of the client, and where it is.
+func sight(pool table.Pool, t proxy.Trace, from netip.Addr, b table.Backend) (words []string) {
+	if b.Local {
+		words = append(words, "on this node")
+	}
+	if pool.Hides(table.Origin{Addr: from, Outside: t.Outside}, b) {
+		return append(words, "sees an address of this node as the client's")
+	}
+	return append(words, "sees the client's address")
+}
