@@ -216,7 +216,7 @@ func (s *seeker) askProxy(ctx context.Context, w *explain.World) {
 	default:
 		w.Proxy = &state
 	}
-	if w.Proxy == nil || w.Proxy.Mode != proxyNFT {
+	if w.Proxy == nil || w.Proxy.Mode != modeKernel {
 		return
 	}
 	description, err := nft.Describe()

@@ -98,5 +98,5 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	takeOver, applied := o.takeOver.part(backend, log)
 	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, OnApplied: applied, Log: log})
 	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
-	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend.Mode, log)...)
+	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend, log)...)
 }

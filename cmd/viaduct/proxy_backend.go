@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"viaduct/internal/proxy"
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/userspace"
@@ -138,9 +140,45 @@ func (d *dataPath) Mode() string {
 		return ""
 	}
 	if d.kernel != nil {
-		return "nftables"
+		return modeKernel
 	}
 	return proxyUserspace
+}
+
+// modeKernel is kube-proxy's word for what Viaduct does in the kernel.
+const modeKernel = "nftables"
+
+// SetAside implements proxy.Ejector.
+func (d *dataPath) SetAside() []proxy.SetAside {
+	if e, ok := d.carrier().(proxy.Ejector); ok {
+		return e.SetAside()
+	}
+	return nil
+}
+
+// carrier is what carries connections, nil while nothing does.
+func (d *dataPath) carrier() proxy.Backend {
+	select {
+	case <-d.made:
+		return d.chosen
+	default:
+		return nil
+	}
+}
+
+// dataPathMetrics are those of what carries connections. Which they are is not known before it is: it is an unchecked collector.
+type dataPathMetrics struct{ *dataPath }
+
+// Describe implements prometheus.Collector.
+func (dataPathMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (d dataPathMetrics) Collect(to chan<- prometheus.Metric) {
+	if measured, ok := d.carrier().(interface{ Collectors() []prometheus.Collector }); ok {
+		for _, c := range measured.Collectors() {
+			c.Collect(to)
+		}
+	}
 }
 
 // Close implements proxy.Backend. What the kernel carries goes on if it is to be kept.

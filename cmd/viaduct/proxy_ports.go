@@ -49,26 +49,27 @@ func (o optionalHostPort) Set(s string) error {
 	return hostPort(o).Set(s)
 }
 
-// parts answer for p, which carries connections in the way that mode says.
-func (o proxyPorts) parts(p *proxy.Proxy, mode func() string, log *slog.Logger) (list []part) {
+// parts answer for p, whose connections path carries.
+func (o proxyPorts) parts(p *proxy.Proxy, path *dataPath, log *slog.Logger) (list []part) {
 	if o.health != "" {
 		list = append(list, portPart("health port", o.health, p.HealthHandler(), log))
 	}
 	if o.metrics != "" {
-		list = append(list, portPart("metrics port", o.metrics, metricsHandler(p, mode), log))
+		list = append(list, portPart("metrics port", o.metrics, metricsHandler(p, path), log))
 	}
 	return list
 }
 
-func metricsHandler(p *proxy.Proxy, mode func() string) http.Handler {
+func metricsHandler(p *proxy.Proxy, path *dataPath) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(p.Collectors()...)
+	registry.MustRegister(dataPathMetrics{path})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
-	mux.Handle("GET /debug/", p.QuestionHandler(mode))
-	mux.HandleFunc("GET /proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, mode()) })
+	mux.Handle("GET /debug/", p.QuestionHandler(path.Mode))
+	mux.HandleFunc("GET /proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, path.Mode()) })
 	return mux
 }
 

@@ -87,9 +87,12 @@ func spellPlaces(list []netip.AddrPort) string {
 	return few(words)
 }
 
+// kernelMode is what a proxy calls its mode whose connections the kernel carries.
+const kernelMode = "nftables"
+
 // inKernel compares what the kernel does with what the proxy says it has applied.
 func (r *Report) inKernel(w *World) {
-	if !w.KernelOK || w.Proxy.Mode != "nft" {
+	if !w.KernelOK || w.Proxy.Mode != kernelMode {
 		return
 	}
 	have := map[table.Dest]Place{}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"viaduct/internal/table"
 )
 
 // metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address families, so
@@ -14,6 +16,9 @@ type metrics struct {
 	services           prometheus.Counter
 	failures           prometheus.Counter
 	pending            prometheus.Gauge
+	programming        prometheus.Histogram
+	noLocal            *prometheus.GaugeVec
+	without            map[string]map[table.Name]bool // by traffic policy: the Services without an endpoint on this node
 }
 
 func newMetrics() *metrics {
@@ -35,13 +40,18 @@ func newMetrics() *metrics {
 		services: counter("sync_proxy_rules_service_changes_total", "Services whose traffic changed"),
 		pending:  gauge("sync_proxy_rules_service_changes_pending", "Services whose change is not applied"),
 		failures: counter("sync_proxy_rules_nftables_sync_failures_total", "Applications that ended with an error"),
+		programming: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: "network_programming_duration_seconds",
+			Help: "Time from the first change of a Service or of its Pods to its application, for changes since this process began", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
+		noLocal: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "kubeproxy", Name: "sync_proxy_rules_no_local_endpoints_total",
+			Help: "Services with a Local traffic policy and endpoints, but none on this node"}, []string{"traffic_policy"}),
+		without: map[string]map[table.Name]bool{"internal": {}, "external": {}},
 	}
 }
 
 // Collectors are the Proxy's metrics, for a registry.
 func (p *Proxy) Collectors() []prometheus.Collector {
 	m := p.metrics
-	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending}
+	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending, m.programming, m.noLocal}
 }
 
 // synced notes one call of the Backend.
@@ -60,4 +70,31 @@ func (m *metrics) synced(took time.Duration, full bool, changed int, err error) 
 	m.services.Add(float64(changed))
 	m.pending.Set(0)
 	m.applied.SetToCurrentTime()
+}
+
+// served notes what the Services in names, which were just applied, have of endpoints on this node.
+func (m *metrics) served(t *table.Table, names []table.Name) {
+	for _, name := range names {
+		internal, external := false, false
+		for _, f := range t.Of(name) {
+			if f.Kind == table.ClusterIP {
+				internal = internal || f.Inside.Why == table.NoneLocal
+			} else {
+				external = external || f.Outside.Why == table.NoneLocal
+			}
+		}
+		mark(m.without["internal"], name, internal)
+		mark(m.without["external"], name, external)
+	}
+	for policy, set := range m.without {
+		m.noLocal.WithLabelValues(policy).Set(float64(len(set)))
+	}
+}
+
+func mark(set map[table.Name]bool, name table.Name, is bool) {
+	if is {
+		set[name] = true
+	} else {
+		delete(set, name)
+	}
 }

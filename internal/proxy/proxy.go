@@ -214,13 +214,22 @@ func (p *Proxy) settle(ctx context.Context, failed []*table.FrontendError) {
 		news = append(news, name)
 		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
 	}
-	p.memory.note(p.node, p.pods, p.want, sortedNames(p.pending), time.Now())
+	p.tellApplied(sortedNames(p.pending), time.Now())
 	clear(p.pending)
 	for name := range again {
 		p.pending[name] = retried
 	}
 	if p.opts.OnApplied != nil && len(news) > 0 {
 		p.opts.OnApplied(news)
+	}
+}
+
+// tellApplied notes that the Services in names were applied, for whoever asks.
+func (p *Proxy) tellApplied(names []table.Name, now time.Time) {
+	p.memory.note(p.node, p.pods, p.want, names, now)
+	p.metrics.served(p.want, names)
+	for _, age := range p.watch.applied(names, now) {
+		p.metrics.programming.Observe(age.Seconds())
 	}
 }
 

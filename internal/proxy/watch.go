@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
@@ -38,12 +39,13 @@ type watch struct {
 	mu    sync.Mutex // protects the following
 	dirty map[table.Name]bool
 	all   bool // the node changed: every Service may
+	triggers
 }
 
 // newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an address,
 // and the Node called node. kick is called when there is something to look at.
 func newWatch(client kubernetes.Interface, node string, h *health, kick func()) *watch {
-	w := &watch{kick: kick, health: h, dirty: map[table.Name]bool{}}
+	w := &watch{kick: kick, health: h, dirty: map[table.Name]bool{}, triggers: triggers{first: map[table.Name]time.Time{}, began: time.Now()}}
 	services := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + serviceProxyName }).Core().V1().Services()
 	slices := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + v1.IsHeadlessService }).Discovery().V1().EndpointSlices()
 	nodes := w.factory(client, func(o *metav1.ListOptions) {
@@ -89,8 +91,8 @@ func indexByService(obj any) ([]string, error) {
 // on calls mark for both states of whatever object an event is about.
 func (w *watch) on(i cache.SharedIndexInformer, mark func(any)) error {
 	reg, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    mark,
-		UpdateFunc: func(before, after any) { mark(before); mark(after) },
+		AddFunc:    func(obj any) { w.trigger(nil, obj); mark(obj) },
+		UpdateFunc: func(before, after any) { w.trigger(before, after); mark(before); mark(after) },
 		DeleteFunc: func(obj any) {
 			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = gone.Obj

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"viaduct/internal/table"
@@ -39,6 +40,7 @@ func (b *Backend) apply(ctx context.Context, names []table.Name, list []table.Fr
 		}
 	}
 	b.dropOthers(names, p.serve)
+	b.forget(names, p.serve)
 	return errors.Join(errs...)
 }
 
@@ -67,6 +69,30 @@ func (b *Backend) dropOthers(names []table.Name, keep map[table.Dest]*front) {
 		name := f.Service.Service()
 		b.served[name] = append(b.served[name], d)
 	}
+}
+
+// forget drops what is known of endpoints of the Services in names that are in none of their pools any more.
+func (b *Backend) forget(names []table.Name, serve map[table.Dest]*front) {
+	fronts := map[table.Name][]*front{}
+	for _, f := range serve {
+		fronts[f.Service] = append(fronts[f.Service], f)
+	}
+	for _, name := range names {
+		b.host.tallies.keep(name, func(t tally) bool {
+			return slices.ContainsFunc(fronts[t.service], func(f *front) bool { return f.Serves(t.endpoint) })
+		})
+	}
+	b.host.ejected.keep(b.serves)
+}
+
+// serves says whether any Service has an endpoint.
+func (b *Backend) serves(at netip.AddrPort) bool {
+	for _, s := range b.servers {
+		if f := s.now(); f != nil && f.Serves(at) {
+			return true
+		}
+	}
+	return false
 }
 
 func compareDest(a, b table.Dest) int {

@@ -45,6 +45,7 @@ type server interface {
 	// close stops to answer; connections go on.
 	close()
 	counts() Counts
+	now() *front // the latest; nil before the first
 }
 
 // A Backend serves Frontends with sockets of this process. Make it with New.

@@ -24,7 +24,7 @@ func (s *search) next(f *front) (to netip.AddrPort, last, ok bool) {
 	}
 	b, ok := s.again(f)
 	if !ok {
-		b, ok = s.pick(k)
+		b, ok = s.pick(f, k)
 	}
 	return b.Addr, len(s.tried)+1 >= k.Len(), ok
 }
@@ -46,13 +46,14 @@ func (s *search) again(f *front) (table.Backend, bool) {
 	return pool.Backends[at], true
 }
 
-// pick picks by policy: first anybody, and when somebody refused or is known not to answer, among the others.
-func (s *search) pick(k *table.Picker) (table.Backend, bool) {
-	if len(s.tried) == 0 && !s.host.avoid.any() {
+// pick picks by policy: first anybody, and when somebody refused or is set aside, among the others.
+func (s *search) pick(f *front, k *table.Picker) (table.Backend, bool) {
+	if len(s.tried) == 0 && !s.host.ejected.any() {
 		return k.Pick(rand.Uint64())
 	}
+	aside := s.host.ejected.of(f.PoolFor(s.from))
 	tried := func(b table.Backend) bool { return slices.Contains(s.tried, b.Addr) }
-	b, ok := k.PickOther(rand.Uint64(), func(b table.Backend) bool { return tried(b) || s.host.avoid.avoided(b.Addr) })
+	b, ok := k.PickOther(rand.Uint64(), func(b table.Backend) bool { return tried(b) || slices.Contains(aside, b.Addr) })
 	if !ok {
 		b, ok = k.PickOther(rand.Uint64(), tried)
 	}

@@ -19,6 +19,7 @@ type flow struct {
 	client netip.AddrPort
 	search search // how the endpoint was found, and who refused before
 	to     netip.AddrPort
+	tally  *meter // of the endpoint
 	up     *net.UDPConn
 	down   *net.UDPConn // the server's socket: answers leave from the address the client sent to
 	last   atomic.Int64 // when a datagram last passed, in nanoseconds of the Unix clock
@@ -78,6 +79,7 @@ func (f *flow) answer(data []byte) error {
 	f.mu.Unlock()
 	n, err := f.down.WriteToUDPAddrPort(data, f.client)
 	f.server.meter.received.Add(uint64(n))
+	f.tally.received.Add(uint64(n))
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 type host struct {
 	opts     Options
 	affinity *affinity
-	avoid    *avoidance
+	ejected  *ejected
+	tallies  tallies
 
 	ctx    context.Context // ends with close; a dial in progress must not outlive the Backend
 	cancel context.CancelFunc
@@ -29,7 +30,7 @@ type host struct {
 }
 
 func newHost(opts Options) *host {
-	h := &host{opts: opts, affinity: newAffinity(opts.Affinity), avoid: newAvoidance(), conns: map[*net.TCPConn]struct{}{}}
+	h := &host{opts: opts, affinity: newAffinity(opts.Affinity), ejected: newEjected(opts.Log), conns: map[*net.TCPConn]struct{}{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }

@@ -3,7 +3,6 @@ package userspace
 import (
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"viaduct/internal/table"
@@ -64,46 +63,4 @@ func (a *affinity) forgetOne() {
 		}
 	}
 	delete(a.visits, oldest)
-}
-
-const (
-	// avoidFor is how long an endpoint that did not answer in time is tried last. It is short, because the table is what
-	// says who is in the pool; this only spares the next clients the same wait.
-	avoidFor = 5 * time.Second
-	// avoidLimit bounds the memory; above it endpoints are not avoided.
-	avoidLimit = 4096
-)
-
-// avoidance remembers endpoints that did not answer. While there are none, which is always, asking costs one load.
-type avoidance struct {
-	count atomic.Int32 // len(until)
-
-	mu    sync.Mutex // protects the following
-	until map[netip.AddrPort]time.Time
-}
-
-func newAvoidance() *avoidance { return &avoidance{until: map[netip.AddrPort]time.Time{}} }
-
-func (a *avoidance) any() bool { return a.count.Load() > 0 }
-
-func (a *avoidance) avoided(e netip.AddrPort) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	until, ok := a.until[e]
-	if ok && !time.Now().Before(until) {
-		delete(a.until, e)
-		a.count.Store(int32(len(a.until)))
-		ok = false
-	}
-	return ok
-}
-
-func (a *avoidance) add(e netip.AddrPort) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.until) >= avoidLimit {
-		clear(a.until)
-	}
-	a.until[e] = time.Now().Add(avoidFor)
-	a.count.Store(int32(len(a.until)))
 }

@@ -60,19 +60,3 @@ func TestAffinityIsBoundedAndForgetsTheOldest(t *testing.T) {
 		}
 	})
 }
-
-func TestAvoidanceEndsAndIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newAvoidance()
-		for i := range avoidLimit + 1 {
-			a.add(addrPort(i))
-		}
-		if len(a.until) > avoidLimit || !a.avoided(addrPort(avoidLimit)) {
-			t.Errorf("%d endpoints are avoided", len(a.until))
-		}
-		time.Sleep(avoidFor)
-		if a.avoided(addrPort(avoidLimit)) || a.any() {
-			t.Error("it is avoided for ever")
-		}
-	})
-}

@@ -18,10 +18,10 @@ const spliceAfter = 128 << 10
 
 // relay copies between client and server until both directions have ended, and closes both. Each end of a direction is
 // passed on as it is: the end of data as the end of data (the other direction stays open), a broken connection as a reset.
-func relay(client, server *net.TCPConn, m *meter) {
+func relay(client, server *net.TCPConn, service, endpoint *meter) {
 	back := make(chan error, 1)
-	go func() { back <- carryOver(client, server, &m.received) }()
-	err := carryOver(server, client, &m.sent)
+	go func() { back <- carryOver(client, server, &service.received, &endpoint.received) }()
+	err := carryOver(server, client, &service.sent, &endpoint.sent)
 	if err = errors.Join(err, <-back); err != nil {
 		reset(client)
 		reset(server)
@@ -33,9 +33,11 @@ func relay(client, server *net.TCPConn, m *meter) {
 }
 
 // carryOver copies one direction to its end.
-func carryOver(to, from *net.TCPConn, count *atomic.Uint64) error {
+func carryOver(to, from *net.TCPConn, counts ...*atomic.Uint64) error {
 	n, err := copyAll(to, from)
-	count.Add(uint64(n))
+	for _, c := range counts {
+		c.Add(uint64(n))
+	}
 	if err == nil {
 		_ = to.CloseWrite() // it fails only if to is broken, and then the other direction finds out
 		return nil

@@ -29,6 +29,7 @@ type tcpServer struct {
 func newTCPServer(h *host, at netip.AddrPort) *tcpServer { return &tcpServer{host: h, at: at} }
 
 func (s *tcpServer) counts() Counts { return s.meter.read() }
+func (s *tcpServer) now() *front    { return s.front.Load() }
 
 func (s *tcpServer) update(f *front) error {
 	s.front.Store(f) // first: whoever is accepted from here on meets the new pool
@@ -135,7 +136,7 @@ func (s *tcpServer) carry(c *net.TCPConn) {
 		return
 	}
 	defer s.host.remove(c)
-	up, err := s.connect(c)
+	up, to, err := s.connect(c)
 	if err != nil {
 		s.meter.failures.Add(1)
 		s.host.opts.Log.Debug("no endpoint for a client", "at", s.at, "client", c.RemoteAddr(), "error", err)
@@ -143,14 +144,16 @@ func (s *tcpServer) carry(c *net.TCPConn) {
 		return
 	}
 	s.meter.connections.Add(1)
-	relay(c, up, &s.meter)
+	of := s.host.tallies.of(s.front.Load().Service, to)
+	of.connections.Add(1)
+	relay(c, up, &s.meter, of)
 }
 
 // errNobody is why a client is reset when there was nobody left to try.
 var errNobody = errors.New("no endpoint left to try")
 
 // connect finds an endpoint that accepts. The front is read anew for every try.
-func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, error) {
+func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, netip.AddrPort, error) {
 	from, _ := c.RemoteAddr().(*net.TCPAddr)
 	find := search{host: s.host, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
 	deadline := time.Now().Add(s.host.opts.DialTimeout)
@@ -159,20 +162,21 @@ func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, error) {
 		f := s.front.Load()
 		to, last, ok := find.next(f)
 		if !ok {
-			return nil, err
+			return nil, to, err
 		}
 		up, dialErr := s.dial(to, last, deadline)
 		if dialErr == nil {
 			find.found(f, to)
-			return up, nil
+			return up, to, nil
 		}
+		s.host.tallies.of(f.Service, to).failures.Add(1)
 		find.tried = append(find.tried, to)
 		err = dialErr
 	}
-	return nil, err
+	return nil, netip.AddrPort{}, err
 }
 
-// dial connects to one endpoint. One that takes its time, rather than to refuse, is avoided by others for a while.
+// dial connects to one endpoint. One that does not take the connection is set aside for a while.
 func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net.TCPConn, error) {
 	if s.host.isOwn(table.Dest{Addr: to, Proto: table.TCP}) {
 		return nil, errCircle
@@ -184,12 +188,26 @@ func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net
 	// so that 28,000 connections in a minute would be all.
 	c, err := (&net.Dialer{Deadline: deadline, KeepAlive: keepAlive(to.Addr())}).DialContext(s.host.ctx, "tcp", to.String())
 	if up, ok := c.(*net.TCPConn); ok && err == nil {
+		s.host.ejected.took(to)
 		return up, nil
 	}
-	if s.host.ctx.Err() == nil && !errors.Is(err, syscall.ECONNREFUSED) {
-		s.host.avoid.add(to)
+	if s.host.ctx.Err() == nil {
+		s.host.ejected.failed(to, causeOf(err))
 	}
 	return nil, fmt.Errorf("connecting to an endpoint: %w", err)
+}
+
+// causeOf is why an endpoint did not take a connection, in few words.
+func causeOf(err error) string {
+	var number syscall.Errno
+	var slow net.Error
+	switch {
+	case errors.As(err, &number):
+		return number.Error()
+	case errors.As(err, &slow) && slow.Timeout():
+		return "no answer in time"
+	}
+	return err.Error()
 }
 
 // keepAlive spares a connection that cannot lose its peer silently the four system calls to set it up: negative is none.

@@ -29,6 +29,7 @@ func newUDPServer(h *host, at netip.AddrPort) *udpServer {
 }
 
 func (s *udpServer) counts() Counts { return s.meter.read() }
+func (s *udpServer) now() *front    { return s.front.Load() }
 
 func (s *udpServer) update(f *front) error {
 	s.mu.Lock()
@@ -106,6 +107,7 @@ func (s *udpServer) forward(client netip.AddrPort, data []byte) {
 		err := fl.send(data)
 		if err == nil {
 			s.meter.sent.Add(uint64(len(data)))
+			fl.tally.sent.Add(uint64(len(data)))
 			return
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -136,7 +138,8 @@ func (s *udpServer) replace(fl *flow) *flow {
 		return s.flows[fl.client]
 	}
 	s.end(fl)
-	s.host.avoid.add(fl.to)
+	s.host.ejected.failed(fl.to, "refused a datagram")
+	fl.tally.failures.Add(1)
 	find := fl.search
 	find.tried = append(find.tried, fl.to)
 	return s.begin(fl.client, find)
@@ -157,7 +160,7 @@ func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
 			continue
 		}
 		find.found(f, to)
-		return s.run(&flow{server: s, client: client, search: find, to: to, up: up, down: s.socket})
+		return s.run(&flow{server: s, client: client, search: find, to: to, tally: s.host.tallies.of(f.Service, to), up: up, down: s.socket})
 	}
 	return nil
 }
@@ -177,6 +180,7 @@ func (s *udpServer) run(fl *flow) *flow {
 		s.endIdlest()
 	}
 	s.meter.connections.Add(1)
+	fl.tally.connections.Add(1)
 	s.flows[fl.client] = fl
 	fl.touch()
 	s.host.wg.Add(1)

@@ -4,96 +4,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "k8s.io/api/core/v1"
-	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"viaduct/internal/annotations"
 	"viaduct/internal/membership"
-	"viaduct/internal/table"
 )
-
-// scene builds a World whose Endpoints and slices are what they should be; a test then makes one thing wrong.
-type scene struct{ World }
-
-func newScene(change ...func(*v1.Service)) *scene {
-	svc := &v1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "svc"},
-		Spec: v1.ServiceSpec{
-			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.1", ClusterIPs: []string{"10.96.0.1"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
-			Selector: map[string]string{"app": "web"},
-			Ports:    []v1.ServicePort{{Name: "http", Port: 80, Protocol: v1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}},
-		},
-	}
-	for _, f := range change {
-		f(svc)
-	}
-	return &scene{World{Now: time.Unix(2000, 0), Service: svc}}
-}
-
-func (s *scene) pod(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
-	node := "here"
-	pod := &v1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name), Labels: map[string]string{"app": "web"}},
-		Spec:       v1.PodSpec{NodeName: node, Containers: []v1.Container{{Name: "c", Ports: []v1.ContainerPort{{Name: "web", ContainerPort: 8080}}}}},
-		Status: v1.PodStatus{Phase: v1.PodRunning, PodIP: ip, PodIPs: []v1.PodIP{{IP: ip}},
-			Conditions: []v1.PodCondition{{Type: v1.PodReady, Status: v1.ConditionTrue, LastTransitionTime: metav1.Unix(1000, 0)}}},
-	}
-	for _, f := range change {
-		f(pod)
-	}
-	if pod.Namespace == "shop" {
-		s.Pods = append(s.Pods, pod)
-	} else {
-		s.Elsewhere = append(s.Elsewhere, pod)
-	}
-	return pod
-}
-
-// controlled writes what a controller would.
-func (s *scene) controlled() *scene {
-	if !membership.HasSelector(s.Service) {
-		plan, _ := membership.PlanMirror(s.Endpoints, nil, nil)
-		s.Slices = append(s.Slices, named(plan.Create)...)
-		return s
-	}
-	members := membership.OfPods(s.Service, s.Pods, nil)
-	subsets, _ := membership.Subsets(s.Service, members)
-	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Labels: membership.EndpointsLabels(s.Service)}, Subsets: subsets}
-	s.Slices = named(membership.PlanSlices(s.Service, members, nil).Create)
-	return s
-}
-
-func named(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
-	for i, s := range list {
-		s.Name = s.GenerateName + string(rune('a'+i))
-		s.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "viaduct", Time: new(metav1.Unix(1500, 0))}}
-	}
-	return list
-}
-
-// proxied has the proxy of a node apply all.
-func (s *scene) proxied() *scene {
-	node := table.Node{Name: "here"}
-	s.Proxy = &NodeState{Node: node, Mode: "nft", Applied: time.Unix(1990, 0), Frontends: table.Frontends(node, s.Service, s.Slices)}
-	s.KernelOK = true
-	for _, f := range s.Proxy.Frontends {
-		s.Kernel = append(s.Kernel, Place{Dest: f.Dest(), Inside: addrsOf(f.Inside), Outside: addrsOf(f.Outside)})
-	}
-	return s
-}
-
-func notReady(p *v1.Pod) { p.Status.Conditions[0].Status = v1.ConditionFalse }
-
-func labelled(key, value string) func(*v1.Pod) {
-	return func(p *v1.Pod) { p.Labels = map[string]string{key: value} }
-}
-
-func byHand(svc *v1.Service) { svc.Spec.Selector = nil }
 
 // A colleague's sentence for everything that a Service suffers from; and every Reason occurs somewhere.
 func TestVerdicts(t *testing.T) {
@@ -314,111 +232,5 @@ func TestVerdicts(t *testing.T) {
 		if !strings.HasPrefix(told[string(reason)], reason.Sentence()) {
 			t.Errorf("%s is told as %q", reason, told[string(reason)])
 		}
-	}
-}
-
-func handScene(ips ...string) *scene {
-	s := newScene(byHand)
-	subset := v1.EndpointSubset{Ports: []v1.EndpointPort{{Name: "http", Port: 5432, Protocol: v1.ProtocolTCP}}}
-	for _, ip := range ips {
-		subset.Addresses = append(subset.Addresses, v1.EndpointAddress{IP: ip})
-	}
-	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "ep"}, Subsets: []v1.EndpointSubset{subset}}
-	return s
-}
-
-func unready(ep *v1.Endpoints) {
-	ep.Subsets[0].NotReadyAddresses, ep.Subsets[0].Addresses = ep.Subsets[0].Addresses, nil
-}
-
-// found has a check find the first address down; the others are up.
-func found(s *scene, ready, serving bool) *scene {
-	s.Service.Annotations = map[string]string{annotations.HealthCheck: "tcp"}
-	s.controlled()
-	yes := true
-	for i := range s.Slices[0].Endpoints {
-		e := &s.Slices[0].Endpoints[i]
-		if e.Conditions.Ready, e.Conditions.Serving, e.Conditions.Terminating = &yes, &yes, new(bool); i == 0 {
-			e.Conditions.Ready, e.Conditions.Serving = &ready, &serving
-		}
-	}
-	s.Events = []*v1.Event{{Reason: "EndpointDown", Message: "10.9.0.1:5432 does not answer its health check (tcp): connection refused"}}
-	return s
-}
-
-// What the proxy does is told for every reason that there is.
-func TestEveryPoolReasonIsTold(t *testing.T) {
-	for _, why := range table.Reasons() {
-		pool := table.Pool{Why: why, Empty: table.Drop}
-		if text := poolText(pool); !strings.Contains(text, why.Sentence()) {
-			t.Errorf("%s, empty: %s", why, text)
-		}
-		pool.Backends = []table.Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
-		if text := poolText(pool); !strings.HasPrefix(text, "10.0.0.1:80") || strings.Contains(text, why.Sentence()) == (why == table.All) {
-			t.Errorf("%s: %s", why, text)
-		}
-	}
-}
-
-func TestPod(t *testing.T) {
-	web := newScene().Service
-	upper := newScene(func(svc *v1.Service) { svc.Name, svc.Spec.Selector = "upper", map[string]string{"app": "Web"} }).Service
-	s := newScene()
-	for _, tt := range []struct {
-		pod      *v1.Pod
-		services []*v1.Service
-		healthy  bool
-		says     string
-	}{
-		{s.pod("a", "10.0.0.1"), []*v1.Service{upper, web}, true, "It gets connections by service web."},
-		{s.pod("b", "10.0.0.1", notReady), []*v1.Service{upper, web}, false, "It gets no connections, not by service web: it is not ready."},
-		{s.pod("c", "10.0.0.1"), []*v1.Service{upper}, false, "It gets no connections, not by service upper: it does not match: the selector says app=Web, the Pod says app=web."},
-		{s.pod("d", "10.0.0.1", labelled("x", "y")), []*v1.Service{web}, false, "no Service of namespace shop selects it, nor nearly."},
-	} {
-		if r := Pod(tt.pod, tt.services); r.Healthy != tt.healthy || !strings.Contains(r.Verdict, tt.says) {
-			t.Errorf("%s: %s, want %s", tt.pod.Name, r.Verdict, tt.says)
-		}
-	}
-}
-
-func TestText(t *testing.T) {
-	s := newScene()
-	s.pod("web-1", "10.0.0.1")
-	s.pod("web-2", "10.0.0.2", notReady)
-	s.pod("stray", "10.0.0.3", labelled("app", "Web"))
-	s.controlled().proxied()
-	s.Probes = map[netip.AddrPort]string{netip.MustParseAddrPort("10.0.0.1:8080"): ""}
-	var b strings.Builder
-	Service(s.World).Write(&b, s.Now)
-	const want = `service/web in namespace shop
-  type ClusterIP, 10.96.0.1
-  port "http" 80/TCP → 8080
-  selector app=web
-
-Pods that the selector selects
-  POD     LISTED   READY   REASON     SINCE   IN WORDS
-  web-1   yes      yes     Ready      16m     it is ready
-  web-2   yes      no      NotReady   16m     it is not ready
-
-Pods that it nearly selects
-  POD     SAYS
-  stray   app=Web
-
-Endpoints and EndpointSlices
-  OBJECT                READY   NOT READY   KEPT BY                           WRITER    WRITTEN   STATE
-  endpoints/web         1       1           the endpoints controller          -         -         as it should be
-  endpointslice/web-a   1       1           endpointslice-controller.k8s.io   viaduct   8m20s     as it should be
-
-Proxy of node here, nft, applied 10s ago
-  PLACE                        FROM THIS NODE   FROM ELSEWHERE
-  ClusterIP 10.96.0.1:80/TCP   10.0.0.1:8080    the same
-
-Asked just now
-  10.0.0.1:8080   answers
-
-It works: one Pod gets connections, of 2. web-2 does not: it is not ready.
-`
-	if got := b.String(); got != want {
-		t.Errorf("it says:\n%s", got)
 	}
 }
