@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"internal/names":           {},
 	"internal/checks":          {"internal/annotations", "internal/health"},
 	"internal/explain":         {"internal/membership", "internal/table", "internal/annotations"},
+	"internal/history":         {},
 	"internal/loop":            {},
 	"internal/leader":          {},
 	"internal/endpoints":       {"internal/membership", "internal/explain", "internal/annotations", "internal/checks", "internal/names"},

@@ -33,7 +33,7 @@ type debugOptions struct {
 }
 
 func (o *debugOptions) register(flags *pflag.FlagSet) {
-	flags.IPVar(&o.address, "bind-address", net.IPv4(127, 0, 0, 1), "address of the port that answers questions: /metrics, /healthz, /readyz and "+explainPath+"NAMESPACE/SERVICE")
+	flags.IPVar(&o.address, "bind-address", net.IPv4(127, 0, 0, 1), "address of the port that answers questions: /metrics, /healthz, /readyz, "+explainPath+"NAMESPACE/SERVICE and "+historyPath+"NAMESPACE/SERVICE")
 	flags.Uint16Var(&o.port, "secure-port", debugPort, "that port; HTTPS, and but for the health checks only for who may get the path by the API server's roles; 0: none")
 }
 
@@ -90,6 +90,7 @@ func debugHandler(c *controllers, client kubernetes.Interface) http.Handler {
 	inner := http.NewServeMux()
 	inner.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	inner.Handle(explainPath, c.explainHandler())
+	inner.Handle(historyPath, c.historyHandler())
 	outer := http.NewServeMux()
 	outer.Handle("/", gate{client, inner})
 	alive := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/endpoints"
+	"viaduct/internal/history"
 	"viaduct/internal/leader"
 	"viaduct/internal/scheduler"
 )
@@ -94,13 +95,18 @@ type controllers struct {
 	endpoints *endpoints.Controller // nil: none of its three
 	scheduler *scheduler.Scheduler  // nil: not chosen
 	candidate *leader.Candidate     // nil: they work at once
+	history   *history.Recorder     // of what is behind every Service; nil: endpoints is
 }
 
-// newControllers makes what which names.
-func newControllers(client kubernetes.Interface, which []string, election electionOptions, log *slog.Logger) (*controllers, error) {
+// newControllers makes what which names. historyFile is where the history is kept; "": in memory.
+func newControllers(client kubernetes.Interface, which []string, election electionOptions, historyFile string, log *slog.Logger) (*controllers, error) {
 	c := &controllers{}
 	if three := slices.DeleteFunc(slices.Clone(which), func(name string) bool { return name == schedulerController }); len(three) > 0 {
-		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, Log: log.With("part", "endpoints")})
+		var err error
+		if c.history, err = history.New(history.Options{Path: historyFile, Log: log.With("part", "history")}); err != nil {
+			return nil, err
+		}
+		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, History: c.history, Log: log.With("part", "endpoints")})
 	}
 	if slices.Contains(which, schedulerController) {
 		c.scheduler = scheduler.New(client, log.With("part", "scheduler"))
@@ -121,7 +127,7 @@ func (c *controllers) part() part { return part{name: "controllers", run: c.run}
 func (c *controllers) run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	if c.endpoints != nil {
-		all.Go(func() error { return c.endpoints.Watch(ctx) })
+		all.Go(func() error { return errors.Join(c.endpoints.Watch(ctx), c.history.Close()) })
 	}
 	all.Go(func() error {
 		if c.candidate == nil {

@@ -48,7 +48,7 @@ Pods behind each Service, a proxy that makes connections reach them, and an agen
 		&cobra.Group{ID: "tools", Title: "Tools:"})
 	addGroup(root, "whole", newUp(con, logs), newDemo(con, logs))
 	addGroup(root, "parts", newServer(con, logs), newController(con, logs), newProxy(con, logs), newAgent(con, logs))
-	addGroup(root, "tools", newExplain(con), newTrace(con), newKubectl(con), newKubeconfig(con), newToken(con), newNFT(con), newBackup(con, logs), newRestore(con, logs), newEcho(con), newVersion())
+	addGroup(root, "tools", newExplain(con), newTrace(con), newHistory(con), newKubectl(con), newKubeconfig(con), newToken(con), newNFT(con), newBackup(con, logs), newRestore(con, logs), newEcho(con), newVersion())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -165,11 +166,12 @@ func (o *upOptions) controllers(server *apiserver.Server, log *slog.Logger) (*co
 	if err != nil {
 		return nil, err
 	}
-	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, log)
+	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, filepath.Join(o.server.dataDir, "history.jsonl"), log)
 	if err != nil {
 		return nil, err
 	}
 	server.Handle(explainPath, c.explainHandler())
+	server.Handle(historyPath, c.historyHandler())
 	return c, nil
 }
 

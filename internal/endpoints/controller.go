@@ -13,6 +13,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -47,6 +48,13 @@ type Options struct {
 	Workers     int           // Services synced at once; 0: 4
 	Log         *slog.Logger  // nil: slog.Default()
 	Names       names.Options // how names of backends are resolved; Changed and Log are the Controller's
+	History     History       // told of every change of a slice; nil: nobody is
+}
+
+// A History is told of every change of an EndpointSlice, by one goroutine at a time, and once that those that there were at the start are told.
+type History interface {
+	Observe(before, after *discovery.EndpointSlice, why func(e *discovery.Endpoint, listed bool) string)
+	Synced()
 }
 
 // Controller keeps Endpoints and EndpointSlices. Watch must run for Work to have anything to work on; Run does both.
@@ -94,6 +102,7 @@ func New(client kubernetes.Interface, options Options) *Controller {
 		c.runs[name] = true
 	}
 	c.watch = newWatch(client, c.changed, c.look, c.podLeft)
+	c.watch.history = options.History
 	return c
 }
 
@@ -113,6 +122,9 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) Watch(ctx context.Context) error {
 	if err := c.watch.start(ctx); err != nil {
 		return fmt.Errorf("starting the endpoints controller: %w", err)
+	}
+	if cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) && c.watch.history != nil {
+		c.watch.history.Synced()
 	}
 	<-ctx.Done()
 	c.watch.stop()

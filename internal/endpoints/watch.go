@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +47,7 @@ type watch struct {
 	changed changed
 	look    look
 	left    left
+	history History // nil: none is kept
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -99,9 +101,23 @@ func slim(obj any) (any, error) {
 		return membership.Slim(pod), nil
 	}
 	if m, err := meta.Accessor(obj); err == nil {
-		m.SetManagedFields(nil)
+		m.SetManagedFields(lastWriter(m.GetManagedFields()))
 	}
 	return obj, nil
+}
+
+// lastWriter is who wrote an object last, and when; not what.
+func lastWriter(fields []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var last metav1.ManagedFieldsEntry
+	for _, f := range fields {
+		if f.Time != nil && (last.Time == nil || last.Time.Before(f.Time)) {
+			last = metav1.ManagedFieldsEntry{Manager: strings.Clone(f.Manager), Time: f.Time}
+		}
+	}
+	if last.Time == nil {
+		return nil
+	}
+	return []metav1.ManagedFieldsEntry{last}
 }
 
 func indexByNode(obj any) ([]string, error) {
@@ -237,6 +253,9 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	what, version := object{kindSlice, either(before, after).Name}, ""
 	if after != nil {
 		version = after.ResourceVersion
+	}
+	if w.history != nil {
+		w.history.Observe(before, after, w.whyOf(either(before, after)))
 	}
 	for _, s := range []*discovery.EndpointSlice{before, after} {
 		if s != nil && membership.WrittenByHand(s) && s.Labels[discovery.LabelServiceName] != "" {

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/history"
+)
+
+// historyPath is where the controllers tell what has become of a Service's addresses.
+const historyPath = "/debug/history/"
+
+// historyHandler answers under historyPath with a list of changes, as JSON.
+func (c *controllers) historyHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+historyPath+"{namespace}/{service}", func(w http.ResponseWriter, r *http.Request) {
+		if c.history == nil {
+			http.Error(w, "no endpoints controller runs here", http.StatusNotFound)
+			return
+		}
+		changes, err := c.history.Of(types.NamespacedName{Namespace: r.PathValue("namespace"), Name: r.PathValue("service")})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if data, err := indented(changes); err == nil {
+			_, _ = w.Write(data) // the reader may have gone
+		}
+	})
+	return mux
+}
+
+func newHistory(con console) *cobra.Command {
+	var s seeker
+	var output, controller, token string
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:   "history service/NAME",
+		Short: "Tell every change of who is behind a Service, and why",
+		Long: `Lists every change of the addresses behind a Service: when, which address, why, and by which write. The controllers keep it: those of
+'viaduct up' across restarts, 16 MiB of it; 'viaduct controller' answers at its --secure-port, to who may get ` + historyPath + `*.`,
+		Example: `  viaduct history service/web
+  viaduct history service/web -n shop --since 1h
+  viaduct history service/web --controller https://127.0.0.1:10267 --token "$(kubectl create token asker)"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, name, err := subject(args)
+			if err == nil && kind == kindPod {
+				err = errors.New("only a Service has a history: say service/NAME")
+			}
+			if err != nil {
+				return usageError{cmd.CommandPath(), err}
+			}
+			changes, err := s.history(cmd.Context(), name, controller, token)
+			if err != nil {
+				return err
+			}
+			return tellHistory(con.Out, changes, output, since)
+		},
+	}
+	s.register(cmd)
+	output = "text"
+	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
+	cmd.Flags().StringVar(&controller, "controller", "", "URL of the 'viaduct controller' that is asked (default: the API server, which is that of 'viaduct up')")
+	cmd.Flags().StringVar(&token, "token", "", "bearer token for --controller")
+	cmd.Flags().DurationVar(&since, "since", 0, "only what happened within this time (default: all)")
+	return cmd
+}
+
+// history asks the controller that is named, or the API server.
+func (s *seeker) history(ctx context.Context, name, controller, token string) (changes []history.Change, err error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	path := historyPath + s.namespace + "/" + name
+	var data []byte
+	if controller != "" {
+		data, err = askController(ctx, strings.TrimSuffix(controller, "/")+path, token)
+	} else {
+		data, err = s.api.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+		if apierrors.IsNotFound(err) {
+			return nil, errors.New("this API server keeps no history: name a 'viaduct controller' by --controller")
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking for the history: %w", err)
+	}
+	if err := json.Unmarshal(data, &changes); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return changes, nil
+}
+
+// askController asks a controller's own port. Its certificate is one of its own making, to which nobody vouches; it is on this host, as a rule.
+func askController(ctx context.Context, url, token string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, bareURL(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(data)))
+	}
+	return data, err
+}
+
+func tellHistory(out io.Writer, changes []history.Change, output string, since time.Duration) error {
+	kept := []history.Change{}
+	for _, c := range changes {
+		if since == 0 || time.Since(c.Time) <= since {
+			kept = append(kept, c)
+		}
+	}
+	if output == "json" {
+		data, err := indented(kept)
+		if err == nil {
+			_, err = out.Write(data)
+		}
+		return err
+	}
+	if len(kept) == 0 {
+		fmt.Fprintln(out, "Nothing has changed, as far as is known.")
+		return nil
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "TIME\tADDRESS\tWHAT\tWHY\tWRITE\tWRITER")
+	for _, c := range kept {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Time.Local().Format("2006-01-02 15:04:05.000"), c.Address, whatText(c), orDash(c.Reason), writeText(c), orDash(c.Writer))
+	}
+	return t.Flush()
+}
+
+func whatText(c history.Change) string {
+	text := c.What
+	if c.State != "" && c.State != history.Ready {
+		text += ", " + c.State
+	}
+	if c.Unseen {
+		text += " (while nobody watched)"
+	}
+	return text
+}
+
+func writeText(c history.Change) string {
+	if c.Version == "" {
+		return orDash(c.Object)
+	}
+	return c.Object + " at " + c.Version
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
