@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"internal/history":         {},
 	"internal/loop":            {},
 	"internal/leader":          {},
-	"internal/endpoints":       {"internal/membership", "internal/explain", "internal/annotations", "internal/checks", "internal/names"},
+	"internal/endpoints":       {"internal/membership", "internal/table", "internal/explain", "internal/annotations", "internal/checks", "internal/names"},
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/table", "internal/loop"},

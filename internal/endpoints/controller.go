@@ -70,6 +70,7 @@ type Controller struct {
 	failures *failures
 	metrics  *metrics
 	notices  *notices
+	outages  *outages
 	checks   *checks.Checker // of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
 	names    *names.Resolver // likewise
 
@@ -87,7 +88,7 @@ type Controller struct {
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
 		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, runs: map[string]bool{},
-		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(), notices: newNotices(),
+		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(), notices: newNotices(), outages: newOutages(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -102,7 +103,7 @@ func New(client kubernetes.Interface, options Options) *Controller {
 		c.runs[name] = true
 	}
 	c.watch = newWatch(client, c.changed, c.look, c.podLeft)
-	c.watch.history = options.History
+	c.watch.history, c.watch.noticed = options.History, c.noticed
 	return c
 }
 
@@ -174,6 +175,7 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	c.recorder = recorder
 	c.paces.reset()
 	c.notices = newNotices()
+	c.outages.reset()
 	c.checks = checks.New(checks.Options{Changed: c.checked, Log: c.log})
 	resolving := c.resolving
 	resolving.Changed, resolving.Log = c.resolved, c.log

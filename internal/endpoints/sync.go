@@ -55,7 +55,7 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 	if svc == nil {
 		c.paces.forget(key)
 	}
-	return nil
+	return c.tellOutage(ctx, key, svc)
 }
 
 // stamp says on everything that is to be written when the first of what it tells happened. A mirror does not say it.

@@ -47,7 +47,8 @@ type watch struct {
 	changed changed
 	look    look
 	left    left
-	history History // nil: none is kept
+	history History                            // nil: none is kept
+	noticed func(service types.NamespacedName) // is told that a slice changed
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -256,6 +257,9 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	}
 	if w.history != nil {
 		w.history.Observe(before, after, w.whyOf(either(before, after)))
+	}
+	if key := serviceOf(either(before, after)); key != nil {
+		w.noticed(*key)
 	}
 	for _, s := range []*discovery.EndpointSlice{before, after} {
 		if s != nil && membership.WrittenByHand(s) && s.Labels[discovery.LabelServiceName] != "" {

@@ -149,7 +149,8 @@ func rolesForParts() []rbacv1.ClusterRole {
 		role("system:kube-controller-manager",
 			on(read(), groupCore, "endpoints", "namespaces", "nodes", "pods", "services"),
 			on([]string{"create", "delete", "update"}, groupCore, "endpoints"),
-			create(groupCore, "endpoints/restricted"), // it repeats what others were allowed to write
+			on([]string{"patch"}, groupCore, "services/status"), // whether anybody is behind a Service
+			create(groupCore, "endpoints/restricted"),           // it repeats what others were allowed to write
 			on(read(), groupDiscovery, "endpointslices"),
 			on([]string{"create", "delete", "update"}, groupDiscovery, "endpointslices"),
 			on([]string{"create", "get", "list", "update", "watch"}, groupCoordination, "leases"),

@@ -1,0 +1,196 @@
+package endpoints
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/explain"
+	"viaduct/internal/table"
+)
+
+// ConditionAvailable is the condition of a Service that says whether anybody is behind it. It is there from the first outage on: a Service that
+// never had one costs no write.
+const ConditionAvailable = "viaduct.dev/EndpointsAvailable"
+
+// outageGrace is how long a Service may be without endpoints before it is told: a Pod that starts takes its time.
+const outageGrace = 5 * time.Second
+
+// Events about outages.
+const (
+	eventOutage    = "NoEndpoints"
+	eventOutageEnd = "EndpointsAvailable"
+)
+
+// retell is how long the words for an outage stay at least, if they only say the same in another way.
+const retell = 15 * time.Second
+
+// outages remember since when Services are without endpoints, and when that was told last.
+type outages struct {
+	mu          sync.Mutex // protects the following
+	since, told map[types.NamespacedName]time.Time
+}
+
+func newOutages() *outages {
+	return &outages{since: map[types.NamespacedName]time.Time{}, told: map[types.NamespacedName]time.Time{}}
+}
+
+// mayTell is how long to wait before an outage that was told is told in other words.
+func (o *outages) mayTell(key types.NamespacedName, now time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.told[key].Add(retell).Sub(now)
+}
+
+func (o *outages) toldAt(key types.NamespacedName, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.told[key] = now
+}
+
+// note says how long a Service has been without endpoints, and whether that is news.
+func (o *outages) note(key types.NamespacedName, available bool, now time.Time) (lasts time.Duration, news bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if available {
+		delete(o.since, key)
+		delete(o.told, key)
+		return 0, false
+	}
+	since, known := o.since[key]
+	if !known {
+		o.since[key] = now
+		return 0, true
+	}
+	return now.Sub(since), false
+}
+
+func (o *outages) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.since)
+	clear(o.told)
+}
+
+// noticed is told that a slice of a Service changed. A Service that has just lost its last endpoint is looked at when that has lasted; one of
+// which an outage was told, and that has an endpoint again, at once.
+func (c *Controller) noticed(key types.NamespacedName) {
+	available := c.watch.anyReady(key)
+	if _, news := c.outages.note(key, available, time.Now()); news {
+		c.lookLater(key, outageGrace)
+	}
+	if !available {
+		return
+	}
+	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil && meta.IsStatusConditionFalse(svc.Status.Conditions, ConditionAvailable) {
+		c.changed(key, time.Time{})
+	}
+}
+
+// tellOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when somebody is again.
+func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service) error {
+	if svc == nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.DeletionTimestamp != nil {
+		c.outages.note(key, true, time.Now())
+		return nil
+	}
+	available := c.watch.anyReady(key)
+	lasts, news := c.outages.note(key, available, time.Now())
+	told := meta.FindStatusCondition(svc.Status.Conditions, ConditionAvailable)
+	switch {
+	case available && (told == nil || told.Status == metav1.ConditionTrue):
+		return nil
+	case available:
+		next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available", Message: "Somebody is behind the Service."}
+		return c.setCondition(ctx, svc, next, v1.EventTypeNormal, eventOutageEnd)
+	case lasts < outageGrace:
+		if news {
+			c.lookLater(key, outageGrace)
+		}
+		return nil
+	}
+	report, _ := c.Explain(key)
+	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: outageReason(report), Message: report.Verdict}
+	if told != nil && told.Status == next.Status && told.Reason == next.Reason {
+		if told.Message == next.Message {
+			return nil
+		}
+		if wait := c.outages.mayTell(key, time.Now()); wait > 0 { // what Pods say of themselves while they start changes often
+			c.lookLater(key, wait)
+			return nil
+		}
+	}
+	c.outages.toldAt(key, time.Now())
+	return c.setCondition(ctx, svc, next, v1.EventTypeWarning, eventOutage)
+}
+
+// anyReady says whether any slice of a Service has an endpoint that gets connections.
+func (w *watch) anyReady(key types.NamespacedName) bool {
+	objs, err := w.slices.ByIndex(byService, key.String())
+	if err != nil {
+		return false // the index is there: newWatch made it
+	}
+	var all []*discovery.EndpointSlice
+	for _, obj := range objs {
+		all = append(all, obj.(*discovery.EndpointSlice))
+	}
+	return slices.ContainsFunc(table.Effective(all), func(s *discovery.EndpointSlice) bool {
+		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
+	})
+}
+
+// outageReason is the Reason of the condition for what a report finds first.
+func outageReason(r explain.Report) string {
+	if len(r.Problems) > 0 {
+		switch r.Problems[0].Stage {
+		case explain.StageSelector:
+			return "SelectorMatchesNothing"
+		case explain.StagePods:
+			return "NoPodReady"
+		case explain.StageAddresses:
+			return "NoAddressReady"
+		}
+	}
+	return "NoEndpoints"
+}
+
+// setCondition writes a condition of a Service, and tells the same by an event.
+func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next metav1.Condition, kind, event string) error {
+	next.LastTransitionTime, next.ObservedGeneration = metav1.Now(), svc.Generation
+	if told := meta.FindStatusCondition(svc.Status.Conditions, next.Type); told != nil && told.Status == next.Status {
+		next.LastTransitionTime = told.LastTransitionTime
+	}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": svc.UID},
+		"status":   map[string]any{"conditions": []metav1.Condition{next}},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.client.CoreV1().Services(svc.Namespace).Patch(ctx, svc.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{}, "status")
+	switch {
+	case apierrors.IsForbidden(err):
+		c.log.Debug("the condition of a service cannot be written", "service", svc.Namespace+"/"+svc.Name, "err", err) // the event tells, at least
+	case apierrors.IsNotFound(err) || apierrors.IsConflict(err): // it is gone, or another of its name is there
+		return nil
+	case err != nil:
+		return err
+	}
+	if _, news := c.notices.news(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}, ConditionAvailable, next.Message); news {
+		c.recorder.Event(svc, kind, event, next.Message)
+	}
+	return nil
+}
+
+// lookLater has a Service looked at again after a while.
+func (c *Controller) lookLater(key types.NamespacedName, wait time.Duration) {
+	time.AfterFunc(wait, func() { c.changed(key, time.Time{}) })
+}
