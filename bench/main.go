@@ -50,6 +50,7 @@ func measurements() []measurement {
 		{"settled", "the controllers' start among many Services", measureSettled},
 		{"connect", "Pod status to first connection", measureConnect},
 		{"kernel", "many Services in the kernel's table", measureKernel},
+		{"byhand", "addresses that people write, checked", measureByHand},
 		{"proxy", "connections through the proxy", measureProxy},
 		{"pods", "Pods created by many clients at once, in an API server alone", measurePods},
 		{"load", "the same behind Services, with everything at work", measureLoad},
@@ -58,7 +59,9 @@ func measurements() []measurement {
 
 // insides are what this program does when it runs itself again in a network namespace of its own, by its first argument.
 func insides() map[string]func(context.Context, []string) error {
-	return map[string]func(context.Context, []string) error{insideKernel: runInsideKernel, insideConnect: runInsideConnect}
+	return map[string]func(context.Context, []string) error{
+		insideKernel: runInsideKernel, insideConnect: runInsideConnect, insideChecks: runInsideChecks, insideAnswers: runInsideAnswers,
+	}
 }
 
 func main() {

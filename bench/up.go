@@ -132,8 +132,10 @@ func (u *up) stop() error {
 }
 
 // residentMB is the process's resident memory, in MB.
-func (u *up) residentMB() (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", u.cmd.Process.Pid))
+func (u *up) residentMB() (float64, error) { return residentOf(u.cmd.Process.Pid) }
+
+func residentOf(pid int) (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}

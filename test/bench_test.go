@@ -15,7 +15,7 @@ func TestBenchMeasures(t *testing.T) {
 	if err != nil {
 		t.Fatalf("bench: %v\n%s", err, out)
 	}
-	const measured = 29
+	const measured = 33
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if len(lines) != measured+2 || !strings.HasPrefix(lines[0], "| what |") {
 		t.Fatalf("a table of %d lines, want a head and %d measurements:\n%s", len(lines), measured, out)

@@ -223,6 +223,9 @@ func TestUpAnswersQuestions(t *testing.T) {
 			t.Errorf("the answer does not say %q:\n%s", piece, table)
 		}
 	}
+	if metrics := h.kubectl("get", "--raw", "/metrics/controllers"); !strings.Contains(metrics, `viaduct_endpoints{reason="Ready"} `) {
+		t.Errorf("the metrics of the controllers are:\n%s", metrics)
+	}
 	if answer := h.tryKubectl("", "get", "--raw", "/debug/endpoints/default/web", "--as", "somebody"); answer.code == 0 || !strings.Contains(answer.all(), "forbidden") {
 		t.Errorf("somebody may ask: %+v", answer)
 	}

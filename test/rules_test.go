@@ -22,7 +22,7 @@ const module = "viaduct"
 // mayImport says which of our packages a package may import; "*" is any. A package is governed by its longest prefix here.
 var mayImport = map[string][]string{
 	"cmd/viaduct":              {"*"},
-	"bench":                    {"internal/apiserver/store", "internal/proxy/nft", "internal/table"},
+	"bench":                    {"internal/annotations", "internal/checks", "internal/apiserver/store", "internal/proxy/nft", "internal/table"},
 	"examples":                 {},
 	"test":                     {"*"},
 	"internal/membership":      {"internal/annotations"},

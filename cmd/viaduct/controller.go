@@ -14,7 +14,7 @@ type controllerOptions struct {
 	which    []string // as given
 	election electionOptions
 	debug    debugOptions
-	history  string // the file; empty: in memory
+	own      endpointsOptions
 }
 
 func newController(con console, logs *logOptions) *cobra.Command {
@@ -51,7 +51,8 @@ What it left is taken over as it is, without a write; and so it is the other way
 		"which controllers to run: endpoints-controller, endpointslice-controller, endpointslicemirroring-controller (all three: endpoints, or *), scheduler; -NAME leaves one out")
 	o.election.register(cmd.Flags())
 	o.debug.register(cmd.Flags())
-	cmd.Flags().StringVar(&o.history, "history-file", "", "where to keep what 'viaduct history' tells, at most 16 MiB (default: the latest 10,000 changes, in memory)")
+	o.own.register(cmd.Flags())
+	cmd.Flags().StringVar(&o.own.history, "history-file", "", "where to keep what 'viaduct history' tells, at most 16 MiB (default: the latest 10,000 changes, in memory)")
 	return cmd
 }
 
@@ -67,7 +68,7 @@ func runController(ctx context.Context, con console, o controllerOptions, which 
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
 	log := logs.start(con.Err)
-	c, err := newControllers(api, which, o.election, o.history, log)
+	c, err := newControllers(api, which, o.election, o.own, log)
 	if err != nil {
 		return err
 	}
@@ -80,8 +81,8 @@ func runController(ctx context.Context, con console, o controllerOptions, which 
 
 // ownControllers are those of `viaduct up`. They are the only ones if the store is its own; over a store that other servers share, one
 // process works, as for `viaduct controller`.
-func ownControllers(client kubernetes.Interface, shared bool, historyFile string, log *slog.Logger) (*controllers, error) {
+func ownControllers(client kubernetes.Interface, shared bool, own endpointsOptions, log *slog.Logger) (*controllers, error) {
 	election := defaultElection()
 	election.elect = shared
-	return newControllers(client, knownControllers(), election, historyFile, log)
+	return newControllers(client, knownControllers(), election, own, log)
 }

@@ -23,6 +23,9 @@ import (
 // explainPath is where the controllers say who is behind a Service, and why.
 const explainPath = "/debug/endpoints/"
 
+// controllersMetricsPath is where the API server of 'viaduct up' gives the metrics of the controllers beside it.
+const controllersMetricsPath = "/metrics/controllers"
+
 // debugPort is the port of kube-controller-manager and ten, so that both may run on one host.
 const debugPort = 10267
 
@@ -84,11 +87,8 @@ func debugPart(listener net.Listener, c *controllers, client kubernetes.Interfac
 
 // debugHandler answers everybody whether the process lives, and the rest to those who may ask.
 func debugHandler(c *controllers, client kubernetes.Interface) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(c.collectors()...)
 	inner := http.NewServeMux()
-	inner.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	inner.Handle("GET /metrics", c.metricsHandler())
 	inner.Handle(explainPath, c.explainHandler())
 	inner.Handle(historyPath, c.historyHandler())
 	outer := http.NewServeMux()
@@ -98,6 +98,14 @@ func debugHandler(c *controllers, client kubernetes.Interface) http.Handler {
 	outer.HandleFunc("GET /livez", alive)
 	outer.HandleFunc("GET /readyz", c.readyz)
 	return outer
+}
+
+// metricsHandler answers with the metrics of the controllers.
+func (c *controllers) metricsHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(c.collectors()...)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
 // collectors are the metrics of the controllers.

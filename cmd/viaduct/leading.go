@@ -98,15 +98,25 @@ type controllers struct {
 	history   *history.Recorder     // of what is behind every Service; nil: endpoints is
 }
 
-// newControllers makes what which names. historyFile is where the history is kept; "": in memory.
-func newControllers(client kubernetes.Interface, which []string, election electionOptions, historyFile string, log *slog.Logger) (*controllers, error) {
+// endpointsOptions are the flags of the controllers of package endpoints.
+type endpointsOptions struct {
+	history   string // the file of the history; "": in memory
+	checkRate uint16
+}
+
+func (o *endpointsOptions) register(flags *pflag.FlagSet) {
+	flags.Uint16Var(&o.checkRate, "check-rate", 2000, "questions a second to addresses with a viaduct.dev/health-check, of all Services together; with more addresses each is asked less often")
+}
+
+// newControllers makes what which names.
+func newControllers(client kubernetes.Interface, which []string, election electionOptions, own endpointsOptions, log *slog.Logger) (*controllers, error) {
 	c := &controllers{}
 	if three := slices.DeleteFunc(slices.Clone(which), func(name string) bool { return name == schedulerController }); len(three) > 0 {
 		var err error
-		if c.history, err = history.New(history.Options{Path: historyFile, Log: log.With("part", "history")}); err != nil {
+		if c.history, err = history.New(history.Options{Path: own.history, Log: log.With("part", "history")}); err != nil {
 			return nil, err
 		}
-		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, History: c.history, Log: log.With("part", "endpoints")})
+		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, History: c.history, CheckRate: int(own.checkRate), Log: log.With("part", "endpoints")})
 	}
 	if slices.Contains(which, schedulerController) {
 		c.scheduler = scheduler.New(client, log.With("part", "scheduler"))

@@ -25,6 +25,7 @@ type upOptions struct {
 	server serverOptions
 	proxy  proxyOptions
 	agent  agentOptions
+	own    endpointsOptions
 	files  []string
 }
 
@@ -51,6 +52,7 @@ changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everythin
 	o.server.register(cmd.Flags())
 	o.proxy.register(cmd.Flags())
 	o.agent.register(cmd.Flags())
+	o.own.register(cmd.Flags())
 	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or - for stdin; may be repeated")
 	return cmd
 }
@@ -166,12 +168,14 @@ func (o *upOptions) controllers(server *apiserver.Server, log *slog.Logger) (*co
 	if err != nil {
 		return nil, err
 	}
-	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, filepath.Join(o.server.dataDir, "history.jsonl"), log)
+	o.own.history = filepath.Join(o.server.dataDir, "history.jsonl")
+	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, o.own, log)
 	if err != nil {
 		return nil, err
 	}
 	server.Handle(explainPath, c.explainHandler())
 	server.Handle(historyPath, c.historyHandler())
+	server.Handle(controllersMetricsPath, c.metricsHandler())
 	return c, nil
 }
 

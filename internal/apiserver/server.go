@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -313,8 +314,13 @@ func (s *Server) advertised() netip.AddrPort {
 
 func (s *Server) listensEverywhere() bool { return s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() }
 
-// Handle has h answer everything under path, which ends with a slash, to those who may get it by their roles. It is to be called before Run.
+// Handle has h answer at path, or, if that ends with a slash, at everything under it, to those who may get it by their roles. It is to be
+// called before Run.
 func (s *Server) Handle(path string, h http.Handler) {
+	if !strings.HasSuffix(path, "/") {
+		s.generic.Handler.NonGoRestfulMux.Handle(path, h)
+		return
+	}
 	s.generic.Handler.NonGoRestfulMux.HandlePrefix(path, h)
 }
 

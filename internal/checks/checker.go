@@ -36,6 +36,7 @@ type Options struct {
 	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know.
 	Changed     func(owners []types.NamespacedName, target Target, status Status)
 	Concurrency int          // questions at once; 0: 1024. With more than these without an answer, intervals become longer.
+	Rate        int          // questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become longer.
 	Log         *slog.Logger // nil: no logs
 }
 
@@ -51,12 +52,14 @@ type Checker struct {
 	wants   map[types.NamespacedName]map[Target]bool
 	due     queue
 	asking  int
+	next    time.Time     // when Run looks again
+	told    time.Duration // the shortest interval that was told
 }
 
 // entry is one Target.
 type entry struct {
 	target Target
-	ask    health.Check
+	ask    question
 	owners map[types.NamespacedName]bool
 	course course
 	at     time.Time // when it is asked next
@@ -68,6 +71,9 @@ type entry struct {
 func New(opts Options) *Checker {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = 1024
+	}
+	if opts.Rate <= 0 {
+		opts.Rate = 2000
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -98,6 +104,10 @@ func (c *Checker) Want(owner types.NamespacedName, targets map[Target]bool) {
 		c.add(owner, t, up)
 	}
 	c.wants[owner] = held
+	if least := c.least(); least > c.told*2 && least > annotations.DefaultInterval {
+		c.told = least
+		c.opts.Log.Warn("so many addresses are checked that each is asked less often", "addresses", len(c.entries), "interval", least, "questions_per_second", c.opts.Rate)
+	}
 	c.rouse()
 }
 
@@ -159,37 +169,60 @@ func (c *Checker) Run(ctx context.Context) error {
 	return nil
 }
 
-// idle is how long to sleep when there is nothing to ask; a Want wakes.
-const idle = time.Hour
+const (
+	// idle is how long to sleep when there is nothing to ask; a Want wakes.
+	idle = time.Hour
+	// beat is the least time between two looks: what is due by then is asked together, which costs a fraction of one after the other.
+	beat = 10 * time.Millisecond
+)
 
-// begin puts the questions that are due, and returns how long there are none.
+// begin puts the questions that are due, and returns how long to sleep.
 func (c *Checker) begin(ctx context.Context, asking *sync.WaitGroup) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.due) > 0 && c.asking < c.opts.Concurrency {
+	wait := idle
+	var batch []*entry
+	for now := time.Now(); len(c.due) > 0 && c.asking < c.opts.Concurrency; {
 		e := c.due[0]
-		if wait := time.Until(e.at); wait > 0 {
-			return wait
+		if e.at.After(now) {
+			wait = max(e.at.Sub(now), beat)
+			break
 		}
 		heap.Pop(&c.due)
 		c.asking++
-		asking.Go(func() { c.put(ctx, e) })
+		batch = append(batch, e)
 	}
-	return idle
+	if len(batch) > 0 {
+		asking.Go(func() { c.putAll(ctx, batch, asking) })
+	}
+	c.next = time.Now().Add(wait)
+	return wait
 }
 
-// put puts one question, and takes note of the answer.
-func (c *Checker) put(ctx context.Context, e *entry) {
-	began := time.Now()
-	c.metrics.late.Observe(began.Sub(e.at).Seconds())
-	asked, cancel := context.WithTimeout(ctx, e.target.Check.Timeout)
-	answer := e.ask(asked)
-	cancel()
-	took := time.Since(began)
+// putAll puts questions, and takes note of the answers that are there at once. For the others somebody waits.
+func (c *Checker) putAll(ctx context.Context, batch []*entry, asking *sync.WaitGroup) {
+	for _, e := range batch {
+		began := time.Now()
+		c.metrics.late.Observe(began.Sub(e.at).Seconds())
+		answer, later := e.ask()
+		if later == nil {
+			c.take(ctx, e, answer, began)
+			continue
+		}
+		asking.Go(func() {
+			waiting, cancel := context.WithDeadline(ctx, began.Add(e.target.Check.Timeout))
+			defer cancel()
+			c.take(ctx, e, later(waiting), began)
+		})
+	}
+}
+
+// take takes note of the answer to a question that was put at began.
+func (c *Checker) take(ctx context.Context, e *entry, answer health.Answer, began time.Time) {
 	if ctx.Err() != nil {
 		return // it may be why there was no answer
 	}
-	c.metrics.note(e.target.Check.Kind, answer, took)
+	c.metrics.note(e.target.Check.Kind, answer, time.Since(began))
 	if owners, status := c.note(e, answer, began); owners != nil {
 		c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(), "up", status.Up, "cause", status.Cause)
 		c.opts.Changed(owners, e.target, status)
@@ -204,7 +237,7 @@ func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types
 	defer c.mu.Unlock()
 	c.asking--
 	if e.gone {
-		c.rouse()
+		c.push(e)
 		return nil, Status{}
 	}
 	flipped := false
@@ -213,10 +246,12 @@ func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types
 		e.course, flipped = e.course.observe(time.Now(), answer.Verdict == health.Good, causeOf(answer), e.target.Check)
 		wait = e.course.next(e.target.Check)
 	}
+	if wait >= e.target.Check.Interval { // what confirms an answer is not put off
+		wait = max(wait, c.least())
+	}
 	e.at = began.Add(wait - wait/20 + rand.N(wait/20+1)) // never later than asked for
 	if !flipped {
-		heap.Push(&c.due, e)
-		c.rouse()
+		c.push(e)
 		return nil, Status{}
 	}
 	var owners []types.NamespacedName
@@ -226,13 +261,25 @@ func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types
 	return owners, e.status()
 }
 
+// least is the shortest interval at which all can be asked within the Rate. c.mu is held.
+func (c *Checker) least() time.Duration {
+	return time.Duration(len(c.entries)) * time.Second / time.Duration(c.opts.Rate)
+}
+
 func (c *Checker) requeue(e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.push(e)
+}
+
+// push puts e back into the queue, if it is still wanted, and wakes Run if it sleeps for too long. c.mu is held.
+func (c *Checker) push(e *entry) {
 	if !e.gone {
 		heap.Push(&c.due, e)
 	}
-	c.rouse()
+	if len(c.due) > 0 && c.due[0].at.Before(c.next) && (c.due[0] == e || c.asking == c.opts.Concurrency-1) {
+		c.rouse()
+	}
 }
 
 // causeOf is what a bad answer says; "" of a good one.

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"container/heap"
 	"context"
 	"fmt"
 	"net"
@@ -120,7 +121,11 @@ func ask(t *testing.T, target Target) health.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), target.Check.Timeout)
 	defer cancel()
-	return newQuestions().of(target)(ctx)
+	answer, later := newQuestions().of(target)()
+	if later != nil {
+		answer = later(ctx)
+	}
+	return answer
 }
 
 func TestHTTP(t *testing.T) {
@@ -216,5 +221,39 @@ func TestGRPC(t *testing.T) {
 	_, at := listen(t, "127.0.0.1:0")
 	if got := ask(t, Target{at, parse(t, "grpc timeout=50ms")}); got.Verdict != health.Bad || got.Output != "no answer within 50ms" {
 		t.Errorf("a server that says nothing: %+v", got)
+	}
+}
+
+// However many are checked, no more is asked than the Rate lets.
+func TestRate(t *testing.T) {
+	c := New(Options{Rate: 10})
+	check := parse(t, "tcp")
+	targets := map[Target]bool{}
+	for i := range 100 {
+		targets[Target{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), 1), check}] = true
+	}
+	c.Want(types.NamespacedName{}, targets)
+	began := time.Now()
+	for _, tt := range []struct {
+		answers     string
+		least, most time.Duration
+	}{{"+", 9500 * time.Millisecond, 10 * time.Second}, {"+-", 190 * time.Millisecond, 200 * time.Millisecond}} {
+		e := c.due[0]
+		for _, a := range tt.answers {
+			answer := health.Answer{Output: "refused"}
+			if a == '+' {
+				answer = health.Answer{Verdict: health.Good}
+			}
+			c.mu.Lock()
+			if e.index >= 0 {
+				heap.Remove(&c.due, e.index)
+			}
+			c.asking++
+			c.mu.Unlock()
+			c.note(e, answer, began)
+		}
+		if wait := e.at.Sub(began); wait < tt.least || wait > tt.most {
+			t.Errorf("after %s it is asked again after %v, want %v to %v", tt.answers, wait, tt.least, tt.most)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 const (
 	// calm is how long an address must have been up for its next fall not to count as flapping.
 	calm = time.Minute
+	// forgiven is how many falls without calm between them are nobody's fault: a program that is started anew may need a second try.
+	forgiven = 1
 	// firstHold is how long an address that flaps must be well before it is up again; it doubles with each time, up to longestHold.
 	firstHold   = 4 * time.Second
 	longestHold = 2 * time.Minute
@@ -63,10 +65,10 @@ func (c course) good() bool { return c.cause == "" }
 
 // hold is how long good answers must go on before c is up again.
 func (c course) hold() time.Duration {
-	if c.falls == 0 {
+	if c.falls <= forgiven {
 		return 0
 	}
-	return min(firstHold<<min(c.falls-1, 10), longestHold)
+	return min(firstHold<<min(c.falls-forgiven-1, 10), longestHold)
 }
 
 // next is how long to wait from one question to the next: an answer that may change the state is confirmed soon.

@@ -50,19 +50,27 @@ func targetsDesc() *prometheus.Desc {
 	return prometheus.NewDesc("viaduct_checks_addresses", "Addresses that are checked, by state", []string{"state"}, nil)
 }
 
+func leastDesc() *prometheus.Desc {
+	return prometheus.NewDesc("viaduct_checks_least_interval_seconds", "The shortest interval at which so many addresses are asked; one that is asked for and longer holds", nil, nil)
+}
+
 // Describe says what Collect gives.
-func (c counter) Describe(to chan<- *prometheus.Desc) { to <- targetsDesc() }
+func (c counter) Describe(to chan<- *prometheus.Desc) {
+	to <- targetsDesc()
+	to <- leastDesc()
+}
 
 // Collect counts.
 func (c counter) Collect(to chan<- prometheus.Metric) {
 	c.c.mu.Lock()
-	up, all := 0, len(c.c.entries)
+	up, all, least := 0, len(c.c.entries), c.c.least()
 	for _, e := range c.c.entries {
 		if e.course.state.Up {
 			up++
 		}
 	}
 	c.c.mu.Unlock()
+	to <- prometheus.MustNewConstMetric(leastDesc(), prometheus.GaugeValue, least.Seconds())
 	to <- prometheus.MustNewConstMetric(targetsDesc(), prometheus.GaugeValue, float64(up), "up")
 	to <- prometheus.MustNewConstMetric(targetsDesc(), prometheus.GaugeValue, float64(all-up), "down")
 }

@@ -23,6 +23,8 @@ import (
 
 // questions makes the question of a Target. What many Targets can share, they do.
 type questions struct {
+	connector *connector
+
 	mu      sync.Mutex // protects clients
 	clients map[tlsName]*http.Client
 }
@@ -33,33 +35,45 @@ type tlsName struct {
 	verify bool
 }
 
-func newQuestions() *questions { return &questions{clients: map[tlsName]*http.Client{}} }
+func newQuestions() *questions {
+	return &questions{connector: newConnector(), clients: map[tlsName]*http.Client{}}
+}
 
-func (q *questions) of(t Target) health.Check {
+// A question is put once. It gives the answer, if that is there at once, or else what waits for it.
+type question func() (answer health.Answer, later health.Check)
+
+func (q *questions) of(t Target) question {
+	if t.Check.Kind == annotations.TCP {
+		return q.tcp(t)
+	}
+	wait := q.slow(t)
+	return func() (health.Answer, health.Check) { return health.Answer{}, wait }
+}
+
+// slow are the questions whose answers are never there at once.
+func (q *questions) slow(t Target) health.Check {
 	switch t.Check.Kind {
 	case annotations.HTTP, annotations.HTTPS:
 		return q.http(t)
 	case annotations.GRPC:
 		return grpcQuestion(t)
-	case annotations.DNS:
-		return dnsQuestion(t)
 	}
-	return tcpQuestion(t)
+	return dnsQuestion(t)
 }
 
-func tcpQuestion(t Target) health.Check {
-	address := t.Addr.String()
-	dialer := &net.Dialer{KeepAlive: -1}
-	return func(ctx context.Context) health.Answer {
-		conn, err := dialer.DialContext(ctx, "tcp", address)
+func (q *questions) tcp(t Target) question {
+	judge := func(err error) health.Answer {
 		if err != nil {
 			return unanswered(err, t.Check.Timeout)
 		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset: a question every second is not to fill the host with sockets in TIME_WAIT
-		}
-		_ = conn.Close()
 		return health.Answer{Verdict: health.Good}
+	}
+	return func() (health.Answer, health.Check) {
+		err, wait := q.connector.ask(t.Addr)
+		if wait == nil {
+			return judge(err), nil
+		}
+		return health.Answer{}, func(ctx context.Context) health.Answer { return judge(wait(ctx)) }
 	}
 }
 

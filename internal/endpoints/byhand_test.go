@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -296,4 +298,46 @@ func TestForeignPod(t *testing.T) {
 		}
 		return list.Items[0].Message
 	}, "Addresses of other namespaces: 10.9.0.1 is that of Pod default/secret (CVE-2021-25740)")
+}
+
+// What is checked shows in the metrics, while this process works.
+func TestMetricsOfWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	port, listeners := database(t, "127.0.0.1", "127.0.0.2")
+	w.service("db", annotated(annotations.HealthCheck, quick))
+	w.write("db", port, nil, "127.0.0.1", "127.0.0.2")
+	_ = listeners[1].Close()
+	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=true, 127.0.0.2 ready=false serving=false")
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(w.controller.Collectors()...)
+	err := testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP viaduct_checks_addresses Addresses that are checked, by state
+# TYPE viaduct_checks_addresses gauge
+viaduct_checks_addresses{state="down"} 1
+viaduct_checks_addresses{state="up"} 1
+`), "viaduct_checks_addresses")
+	if err != nil {
+		t.Error(err)
+	}
+	w.wait("the metrics", func(o metav1.ListOptions) (watch.Interface, error) {
+		return w.client.DiscoveryV1().EndpointSlices("default").Watch(t.Context(), o)
+	}, func() string {
+		families, err := registry.Gather()
+		if err != nil {
+			return err.Error()
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "viaduct_endpoints" && m.GetLabel()[0].GetValue() == "CheckFailed" {
+					return fmt.Sprint(m.GetGauge().GetValue())
+				}
+			}
+		}
+		return "none"
+	}, "1")
+	w.stop()
+	if n, err := testutil.GatherAndCount(registry, "viaduct_checks_addresses"); n != 0 || err != nil {
+		t.Errorf("while it does not work, %d are told of, %v", n, err)
+	}
 }

@@ -47,6 +47,7 @@ type Options struct {
 	Controllers []string      // which of Controllers() run; what the others keep is not touched. nil: all
 	Workers     int           // Services synced at once; 0: 4
 	Log         *slog.Logger  // nil: slog.Default()
+	CheckRate   int           // questions a second to addresses that are checked; 0: see checks.Options
 	Names       names.Options // how names of backends are resolved; Changed and Log are the Controller's
 	History     History       // told of every change of a slice; nil: nobody is
 }
@@ -75,6 +76,7 @@ type Controller struct {
 	names    *names.Resolver // likewise
 
 	resolving names.Options
+	checkRate int
 	// inherited are the addresses that were down when Work began, by the slices: what begins to be checked begins with that.
 	inherited *sync.Map // of netip.Addr
 
@@ -87,7 +89,7 @@ type Controller struct {
 // New makes a controller; Run starts it.
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
-		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, runs: map[string]bool{},
+		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, checkRate: options.CheckRate, runs: map[string]bool{},
 		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(), notices: newNotices(), outages: newOutages(),
 	}
 	if c.log == nil {
@@ -176,13 +178,12 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	c.paces.reset()
 	c.notices = newNotices()
 	c.outages.reset()
-	c.checks = checks.New(checks.Options{Changed: c.checked, Log: c.log})
 	resolving := c.resolving
 	resolving.Changed, resolving.Log = c.resolved, c.log
-	c.names = names.New(resolving)
 	c.inherited = c.watch.knownDown()
 	c.mu.Lock()
 	c.queue = queue
+	c.checks, c.names = checks.New(checks.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}), names.New(resolving)
 	c.mu.Unlock()
 	all := c.watch.everything()
 	c.looks.begin(time.Now(), all)

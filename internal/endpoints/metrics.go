@@ -37,7 +37,26 @@ func newMetrics() *metrics {
 // Collectors are the controller's metrics, for a registry.
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.metrics
-	return []prometheus.Collector{m.syncs, m.changes, m.mirrored, m.writes, m.duration, m.merged, sliceCounter{c}}
+	return []prometheus.Collector{m.syncs, m.changes, m.mirrored, m.writes, m.duration, m.merged, sliceCounter{c}, helpers{c}}
+}
+
+// helpers are the metrics of the checks and of the names, which begin anew with each Work: an unchecked collector.
+type helpers struct{ c *Controller }
+
+// Describe says nothing.
+func (helpers) Describe(chan<- *prometheus.Desc) {}
+
+// Collect collects what there is.
+func (h helpers) Collect(to chan<- prometheus.Metric) {
+	h.c.mu.Lock()
+	working, checks, names := h.c.queue != nil, h.c.checks, h.c.names
+	h.c.mu.Unlock()
+	if !working {
+		return
+	}
+	for _, c := range append(checks.Collectors(), names.Collectors()...) {
+		c.Collect(to)
+	}
 }
 
 // sliceCounter counts the slices, and what is in them, when it is asked.
@@ -51,8 +70,13 @@ func numEndpoints() *prometheus.Desc {
 	return prometheus.NewDesc("endpoint_slice_controller_endpoints_desired", "Endpoints in the EndpointSlices of Services with a selector", nil, nil)
 }
 
+func byReason() *prometheus.Desc {
+	return prometheus.NewDesc("viaduct_endpoints", "Endpoints in all EndpointSlices, by the reason why they get connections or do not", []string{"reason"}, nil)
+}
+
 // Describe says what Collect gives.
 func (s sliceCounter) Describe(to chan<- *prometheus.Desc) {
+	to <- byReason()
 	to <- numSlices()
 	to <- numEndpoints()
 }
@@ -60,14 +84,40 @@ func (s sliceCounter) Describe(to chan<- *prometheus.Desc) {
 // Collect counts in the cache.
 func (s sliceCounter) Collect(to chan<- prometheus.Metric) {
 	count, endpoints := 0, 0
+	reasons := map[string]int{}
 	for _, obj := range s.c.watch.slices.List() {
-		if es := obj.(*discovery.EndpointSlice); es.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy {
+		es := obj.(*discovery.EndpointSlice)
+		managed := es.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy
+		if managed {
 			count++
 			endpoints += len(es.Endpoints)
 		}
+		for i := range es.Endpoints {
+			reasons[reasonIn(es, &es.Endpoints[i], managed)]++
+		}
+	}
+	for reason, n := range reasons {
+		to <- prometheus.MustNewConstMetric(byReason(), prometheus.GaugeValue, float64(n), reason)
 	}
 	to <- prometheus.MustNewConstMetric(numSlices(), prometheus.GaugeValue, float64(count))
 	to <- prometheus.MustNewConstMetric(numEndpoints(), prometheus.GaugeValue, float64(endpoints))
+}
+
+// reasonIn is the Reason that an endpoint's conditions stand for.
+func reasonIn(s *discovery.EndpointSlice, e *discovery.Endpoint, ofPod bool) string {
+	if !ofPod {
+		return whyWritten(s, e, true)
+	}
+	is := func(c *bool) bool { return c != nil && *c }
+	switch {
+	case is(e.Conditions.Ready) && is(e.Conditions.Serving):
+		return string(membership.Ready)
+	case is(e.Conditions.Ready):
+		return string(membership.PublishedNotReady)
+	case is(e.Conditions.Terminating):
+		return string(membership.Terminating)
+	}
+	return string(membership.NotReady)
 }
 
 // wrote counts a write of an object from one state to another; nil: not there.
