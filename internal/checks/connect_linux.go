@@ -25,15 +25,15 @@ func newConnector() *connector { return &connector{waiting: map[int32]chan struc
 
 // ask begins a connection to at. If it is made or has failed at once, wait is nil; else wait returns when it is or has, or ctx ends. It is to be
 // called, for it frees what the connection holds.
-func (c *connector) ask(at netip.AddrPort) (err error, wait func(ctx context.Context) error) { //nolint:revive,staticcheck // the error is the answer, wait comes instead
+func (c *connector) ask(at netip.AddrPort) (wait func(ctx context.Context) error, err error) {
 	fd, err := unix.Socket(familyOf(at), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return err, nil
+		return nil, err
 	}
 	if over, err := connect(fd, at); over {
-		return errors.Join(err, unix.Close(fd)), nil
+		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return nil, func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		err := c.wait(ctx, fd)
 		if err == nil {
 			var number int
@@ -42,7 +42,7 @@ func (c *connector) ask(at netip.AddrPort) (err error, wait func(ctx context.Con
 			}
 		}
 		return errors.Join(err, unix.Close(fd))
-	}
+	}, nil
 }
 
 // connect begins the connection, and says whether that is over, as on this host it is at once.

@@ -14,8 +14,8 @@ type connector struct{}
 func newConnector() *connector { return &connector{} }
 
 // ask gives what connects to at.
-func (*connector) ask(at netip.AddrPort) (err error, wait func(ctx context.Context) error) { //nolint:revive,staticcheck // as on Linux
-	return nil, func(ctx context.Context) error {
+func (*connector) ask(at netip.AddrPort) (wait func(ctx context.Context) error, err error) {
+	return func(ctx context.Context) error {
 		conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", at.String())
 		if err != nil {
 			return err
@@ -24,5 +24,5 @@ func (*connector) ask(at netip.AddrPort) (err error, wait func(ctx context.Conte
 			_ = tcp.SetLinger(0)
 		}
 		return conn.Close()
-	}
+	}, nil
 }

@@ -69,7 +69,7 @@ func (q *questions) tcp(t Target) question {
 		return health.Answer{Verdict: health.Good}
 	}
 	return func() (health.Answer, health.Check) {
-		err, wait := q.connector.ask(t.Addr)
+		wait, err := q.connector.ask(t.Addr)
 		if wait == nil {
 			return judge(err), nil
 		}
