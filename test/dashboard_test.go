@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -37,11 +38,19 @@ func TestDashboard(t *testing.T) {
 	defer h.stop(run)
 	r := startReplicas(h, "127.0.0.91", "127.0.0.92")
 	h.apply(r.manifest("viaduct.dev/health-check: tcp"))
+	h.apply("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}")
 	h.awaitState("127.0.0.92", true)
+	h.awaitEndpoints("web", 0)
 	client := &http.Client{}
 	eventually(t, "somebody answers", func() error {
 		_, err := client.Get(h.url("db"))
 		return err
+	})
+	eventually(t, "a slice is counted", func() error {
+		if !strings.Contains(h.kubectl("get", "--raw", "/metrics/controllers"), "endpoint_slice_controller_changes{") {
+			return errors.New("none is")
+		}
+		return nil
 	})
 	metrics := h.kubectl("get", "--raw", "/metrics/controllers") + getText(t, "http://"+port+"/metrics")
 	for _, p := range dashboard.Panels {
