@@ -30,7 +30,9 @@ import (
 
 	"viaduct/internal/explain"
 	"viaduct/internal/membership"
+	"viaduct/internal/proxy"
 	"viaduct/internal/proxy/nft"
+	"viaduct/internal/table"
 )
 
 // A seeker gathers what a story is told from: from the API server, from the proxy of this host, from its kernel.
@@ -211,22 +213,46 @@ func (s *seeker) askProxy(ctx context.Context, w *explain.World) {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		w.NoProxy = fmt.Sprintf("no proxy answers at %s: what is applied on a node can be told on that node (--proxy-address)", s.proxy)
+		s.readKernel(w)
+		if w.KernelOK { // it was programmed by a proxy that does not run any more
+			w.NoProxy = fmt.Sprintf("no proxy answers at %s: the kernel is compared with what one would apply now, and follows no change", s.proxy)
+			w.Proxy = s.instead(w)
+		}
 	case err != nil:
 		w.NoProxy = fmt.Sprintf("the proxy was asked in vain: %v", err)
 	default:
-		w.Proxy = &state
+		if w.Proxy = &state; state.Mode == modeKernel {
+			s.readKernel(w)
+		}
 	}
-	if w.Proxy == nil || w.Proxy.Mode != modeKernel {
-		return
-	}
+}
+
+// readKernel reads what the kernel does for the Service. It takes root; else nothing is told of it.
+func (s *seeker) readKernel(w *explain.World) {
 	description, err := nft.Describe()
-	if err != nil {
-		return // it takes root; the proxy has told what it applied
+	if err != nil || len(description.Tables) == 0 {
+		return
 	}
 	w.KernelOK = true
 	for _, p := range description.Places {
 		w.Kernel = append(w.Kernel, placeOf(p))
 	}
+}
+
+// instead is what a proxy of this host would say if one ran.
+func (s *seeker) instead(w *explain.World) *explain.NodeState {
+	name, err := orHostName("")
+	if err != nil {
+		return nil
+	}
+	state := explain.NodeState{Node: table.Node{Name: name}, Mode: modeKernel}
+	for _, n := range w.Nodes {
+		if n.Name == name {
+			state.Node, _ = proxy.NodeOf(n, proxy.NodePorts{})
+		}
+	}
+	state.Frontends = table.Frontends(state.Node, w.Service, w.Slices)
+	return &state
 }
 
 func placeOf(p nft.Place) explain.Place {

@@ -11,10 +11,10 @@ import (
 
 // proxied compares what the proxy of this host has applied with what it should have.
 func (r *Report) proxied(w *World) {
+	if w.NoProxy != "" {
+		r.note(w.NoProxy)
+	}
 	if w.Proxy == nil {
-		if w.NoProxy != "" {
-			r.note(w.NoProxy)
-		}
 		return
 	}
 	want := table.Frontends(w.Proxy.Node, w.Service, w.Slices)
