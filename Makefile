@@ -1,6 +1,6 @@
 # The two commands that matter need no make: go run ./cmd/viaduct demo, and go test ./...
 
-GOROUTINES = ./internal/endpoints/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
+GOROUTINES = ./internal/endpoints/... ./internal/checks/... ./internal/names/... ./internal/history/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
 	./internal/proxy/... ./internal/table/... ./internal/narrate/... ./internal/apiserver/access/... ./internal/apiserver/allocation/... \
 	./internal/apiserver/lifecycle/... ./internal/apiserver/store/... ./internal/apiserver/backup/... ./internal/apiserver/tokens/... ./internal/leader/...
 
