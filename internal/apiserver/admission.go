@@ -25,6 +25,7 @@ func (c *admissionChain) fill(s *Server) {
 		&podServiceAccount{accounts: s.boot.stores.accounts},
 		&tokensForImpersonators{authorizer: s.generic.Authorizer},
 		&annotationsMakeSense{},
+		&backendsForWhoMayWriteThem{authorizer: s.generic.Authorizer},
 		&podAddressesStayHome{
 			authorizer: s.generic.Authorizer,
 			pods:       objects[*corev1.Pod]{store: s.boot.stores.pods}, nodes: objects[*corev1.Node]{store: s.boot.stores.nodes},

@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -131,5 +132,45 @@ func allow(t *testing.T, client kubernetes.Interface, role string, what ...strin
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// By naming backends, nobody gets endpoints that they could not write.
+func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
+	server := apitest.Start(t)
+	client := server.Client(t)
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "home"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	bound := bindingTo("ClusterRole", "edit", "ann")
+	if _, err := client.RbacV1().RoleBindings("home").Create(t.Context(), bound, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ann := as(t, server, "ann").CoreV1().Services("home")
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 5432}}}}
+	eventually(t, "ann may edit", func() bool {
+		_, err := ann.Create(t.Context(), svc, metav1.CreateOptions{})
+		return err == nil || apierrors.IsAlreadyExists(err)
+	})
+	name := func(who interface {
+		Get(context.Context, string, metav1.GetOptions) (*corev1.Service, error)
+		Update(context.Context, *corev1.Service, metav1.UpdateOptions) (*corev1.Service, error)
+	}, backends, label string) error {
+		now, err := who.Get(t.Context(), "db", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now.Annotations, now.Labels = map[string]string{annotations.Backends: backends}, map[string]string{"by": label}
+		_, err = who.Update(t.Context(), now, metav1.UpdateOptions{})
+		return err
+	}
+	if err := name(ann, "db.example", "ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "create endpointslices") {
+		t.Errorf("who may only edit: %v", err)
+	}
+	if err := name(client.CoreV1().Services("home"), "db.example", "admin"); err != nil {
+		t.Errorf("an administrator: %v", err)
+	}
+	if err := name(ann, "db.example", "ann"); err != nil {
+		t.Errorf("who leaves the backends as they are: %v", err)
 	}
 }

@@ -248,8 +248,9 @@ func TestFollow(t *testing.T) {
 	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.2 ready=true serving=?, 10.9.0.3 ready=true serving=?")
 	w.stop()
 	w.startController() // what it must know is in the slices
-	w.pod("db-0", "x", "10.9.1.1", true)
 	w.pod("db-1", "x", "10.9.1.2", true)
+	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.3 ready=true serving=?, 10.9.1.2 ready=true serving=true")
+	w.pod("db-0", "x", "10.9.1.1", true)
 	w.waitFound("db", mirrored, "10.9.0.3 ready=true serving=?, 10.9.1.1 ready=true serving=true, 10.9.1.2 ready=true serving=true")
 }
 

@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 func (c *Controller) resolve(h *hand) []membership.Member {
 	var wanted []names.Name
 	var addrs []membership.Named
+	var problems []string
 	for _, b := range h.wishes.Backends {
 		if addr, ok := b.Addr(); ok {
 			addrs = append(addrs, membership.Named{Addr: addr, Port: b.Port})
@@ -24,22 +26,38 @@ func (c *Controller) resolve(h *hand) []membership.Member {
 		wanted = append(wanted, names.Name{Host: b.Host, Port: b.Port, SRV: b.SRV})
 	}
 	c.names.Want(h.key.String(), wanted)
-	var problems []string
 	for _, n := range wanted {
 		answer, asked := c.names.Answer(n)
 		if asked {
-			problems = append(problems, problemsOf(h.svc, n, answer)...)
+			problems = append(problems, problemsOf(n, answer)...)
 		}
 		for _, at := range answer.Addrs {
 			addrs = append(addrs, membership.Named{Addr: at.Addr(), Port: at.Port()})
 		}
 	}
+	fit := addrs[:0]
+	for _, a := range addrs {
+		if why := c.unfit(h.svc, a.Addr); why != "" {
+			problems = append(problems, fmt.Sprintf("%s is not used: %s", a.Addr, why))
+			continue
+		}
+		fit = append(fit, a)
+	}
 	c.tellNames(h, problems)
-	return membership.OfNames(h.svc, addrs)
+	return membership.OfNames(h.svc, fit)
+}
+
+// unfit says why an address that a name stands for is not used, "" if it is. Who may write a Service may not write Endpoints, as a rule: by a
+// name they are not to reach what they could not write there (CVE-2021-25740).
+func (c *Controller) unfit(svc *v1.Service, addr netip.Addr) string {
+	if rule := membership.Unfit(svc, addr); rule != "" {
+		return "it " + rule
+	}
+	return c.watch.foreign(svc.Namespace, addr)
 }
 
 // problemsOf says what of an answer is not as it was asked for.
-func problemsOf(svc *v1.Service, n names.Name, a names.Answer) (list []string) {
+func problemsOf(n names.Name, a names.Answer) (list []string) {
 	if a.Err != "" {
 		kept := "it has no address yet"
 		if len(a.Addrs) > 0 {
@@ -49,11 +67,6 @@ func problemsOf(svc *v1.Service, n names.Name, a names.Answer) (list []string) {
 	}
 	if a.Dropped > 0 {
 		list = append(list, fmt.Sprintf("%s: %d addresses are too many and not used", n.Host, a.Dropped))
-	}
-	for _, at := range a.Addrs {
-		if rule := membership.Unfit(svc, at.Addr()); rule != "" {
-			list = append(list, fmt.Sprintf("%s: %s is not used: it %s", n.Host, at.Addr(), rule))
-		}
 	}
 	return list
 }

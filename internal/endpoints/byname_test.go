@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"viaduct/internal/annotations"
 	"viaduct/internal/names"
@@ -69,6 +70,7 @@ func TestBackendsByName(t *testing.T) {
 	dnsServer.set("db.example. A", "db.example. 0 A 10.8.0.1", "db.example. 0 A 169.254.169.254")
 	dnsServer.set("db.example. AAAA")
 	w := newWorldWith(t, dnsServer.serve(t))
+	w.foreignPod("10.8.0.66")
 	w.service("db", annotated(annotations.Backends, "db.example:5432,10.8.0.9:5433"))
 	w.waitFound("db", byName, "10.8.0.1 ready=true serving=true, 10.8.0.9 ready=true serving=true")
 	if m := w.waitEvent("db", "BackendsNotResolved"); !strings.Contains(m, "169.254.169.254 is not used: it must not be a link-local address") {
@@ -79,6 +81,11 @@ func TestBackendsByName(t *testing.T) {
 			t.Errorf("%v is at port %d", s.Endpoints[0].Addresses, *s.Ports[0].Port)
 		}
 	}
+	w.service("spy", annotated(annotations.Backends, "10.8.0.66,10.8.0.67"))
+	if m := w.waitEvent("spy", "BackendsNotResolved"); m != "10.8.0.66 is not used: it is the address of Pod bank/vault" {
+		t.Errorf("the event says %q", m)
+	}
+	w.waitFound("spy", byName, "10.8.0.67 ready=true serving=true")
 	dnsServer.set("db.example. A", "db.example. 0 A 10.8.0.2")
 	w.waitFound("db", byName, "10.8.0.2 ready=true serving=true, 10.8.0.9 ready=true serving=true")
 	w.waitEvent("db", "BackendsResolved")
@@ -102,4 +109,23 @@ func TestBackendsByNameAreChecked(t *testing.T) {
 	w := newWorldWith(t, dnsServer.serve(t))
 	w.service("db", annotated(annotations.Backends, "db.example", annotations.HealthCheck, quick), func(svc *v1.Service) { svc.Spec.Ports[0].TargetPort.IntVal = port })
 	w.waitFound("db", "names.viaduct.dev", "127.0.0.1 ready=true serving=true, 127.0.0.2 ready=false serving=false")
+}
+
+// foreignPod makes the namespace bank with a Pod called vault.
+func (w *world) foreignPod(ip string) {
+	w.t.Helper()
+	if _, err := w.client.CoreV1().Namespaces().Create(w.t.Context(), &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bank"}}, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	pods := w.client.CoreV1().Pods("bank")
+	pod, err := pods.Create(w.t.Context(), &v1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "vault"}, Spec: v1.PodSpec{NodeName: "n1", Containers: []v1.Container{{Name: "c", Image: "i"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pod.Status = v1.PodStatus{Phase: v1.PodRunning, PodIP: ip, PodIPs: []v1.PodIP{{IP: ip}}}
+	if _, err := pods.UpdateStatus(w.t.Context(), pod, metav1.UpdateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -47,7 +48,11 @@ func indexByPlace(obj any) ([]string, error) {
 		if o.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy {
 			return nil, nil
 		}
-		return places(o.Namespace, membership.OfSlice(o)), nil
+		list := places(o.Namespace, membership.OfSlice(o))
+		for _, pod := range membership.Remembered([]*discovery.EndpointSlice{o}) {
+			list = append(list, placeOfPod(o.Namespace, pod))
+		}
+		return list, nil
 	}
 	return nil, nil
 }
@@ -84,6 +89,25 @@ func (w *watch) podsAt(addr netip.Addr) (list []*v1.Pod) {
 		list = append(list, obj.(*v1.Pod))
 	}
 	return list
+}
+
+// foreign says whose addr is, if it is a Pod's of another namespace or in the range of a node's Pods and of none of namespace; else "".
+func (w *watch) foreign(namespace string, addr netip.Addr) string {
+	pods := w.podsAt(addr)
+	switch {
+	case ownsOne(pods, namespace):
+		return ""
+	case len(pods) > 0:
+		return fmt.Sprintf("it is the address of Pod %s/%s", pods[0].Namespace, pods[0].Name)
+	}
+	for _, obj := range w.nodeStore.List() {
+		for _, cidr := range obj.(*v1.Node).Spec.PodCIDRs {
+			if r, err := netip.ParsePrefix(cidr); err == nil && r.Contains(addr) {
+				return fmt.Sprintf("it is in the range of Pods of node %s, and of no Pod of this namespace", obj.(*v1.Node).Name)
+			}
+		}
+	}
+	return ""
 }
 
 // writtenSlices are those that people wrote for a Service.

@@ -40,6 +40,7 @@ type watch struct {
 	pods      cache.Indexer
 	slices    cache.Indexer
 	hand      cache.Indexer // Endpoints
+	nodeStore cache.Store
 	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
 	synced    []cache.InformerSynced
 	broken    error // what kept the informers from being set up
@@ -81,6 +82,7 @@ func newWatch(client kubernetes.Interface, changed changed, look look, left left
 		on(w, slices, w.sliceChanged),
 	)
 	w.services, w.endpoints = core.Services().Lister(), core.Endpoints().Lister()
+	w.nodeStore = core.Nodes().Informer().GetStore()
 	w.pods, w.slices, w.hand = pods.GetIndexer(), slices.GetIndexer(), core.Endpoints().Informer().GetIndexer()
 	w.named = []cache.Store{core.Services().Informer().GetStore(), core.Endpoints().Informer().GetStore()}
 	return w
