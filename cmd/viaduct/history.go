@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -148,7 +149,7 @@ func tellHistory(out io.Writer, changes []history.Change, output string, since t
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "TIME\tADDRESS\tWHAT\tWHY\tWRITE\tWRITER")
 	for _, c := range kept {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Time.Local().Format("2006-01-02 15:04:05.000"), c.Address, whatText(c), orDash(c.Reason), writeText(c), orDash(c.Writer))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Time.Local().Format("2006-01-02 15:04:05.000"), c.Address, whatText(c), cmp.Or(c.Reason, "-"), writeText(c), cmp.Or(c.Writer, "-"))
 	}
 	return t.Flush()
 }
@@ -166,14 +167,7 @@ func whatText(c history.Change) string {
 
 func writeText(c history.Change) string {
 	if c.Version == "" {
-		return orDash(c.Object)
+		return cmp.Or(c.Object, "-")
 	}
 	return c.Object + " at " + c.Version
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

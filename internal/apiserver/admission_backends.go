@@ -35,17 +35,17 @@ func (b *backendsForWhoMayWriteThem) Validate(ctx context.Context, a admission.A
 	if old, ok := a.GetOldObject().(*corev1.Service); ok && old.Annotations[annotations.Backends] == svc.Annotations[annotations.Backends] {
 		return nil
 	}
-	decision, _, err := b.authorizer.Authorize(ctx, authorizer.AttributesRecord{
+	allowed, err := may(ctx, b.authorizer, authorizer.AttributesRecord{
 		User: a.GetUserInfo(), Verb: "create", APIGroup: discoveryv1.GroupName, APIVersion: "v1", Resource: "endpointslices",
 		Namespace: a.GetNamespace(), ResourceRequest: true,
 	})
-	switch {
-	case decision == authorizer.DecisionAllow:
-		return nil // an error beside it is of rules that were not needed
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("asking whether the user may create endpointslices: %w", err)
 	}
-	return admission.NewForbidden(a, errBackends)
+	if !allowed {
+		return admission.NewForbidden(a, errBackends)
+	}
+	return nil
 }
 
 var errBackends = errors.New("it takes the right to create endpointslices in this namespace to set " + annotations.Backends + ": they are made of what the names stand for")

@@ -62,9 +62,12 @@ func addedExternalIPs(svc, old *corev1.Service) []string {
 
 // isAdministrator says whether who may do everything with every resource of the cluster.
 func isAdministrator(ctx context.Context, a authorizer.UnconditionalAuthorizer, who user.Info) (bool, error) {
-	decision, _, err := a.Authorize(ctx, authorizer.AttributesRecord{
-		User: who, Verb: "*", APIGroup: "*", APIVersion: "*", Resource: "*", ResourceRequest: true,
-	})
+	return may(ctx, a, authorizer.AttributesRecord{User: who, Verb: "*", APIGroup: "*", APIVersion: "*", Resource: "*", ResourceRequest: true})
+}
+
+// may says whether somebody may do something.
+func may(ctx context.Context, a authorizer.UnconditionalAuthorizer, what authorizer.AttributesRecord) (bool, error) {
+	decision, _, err := a.Authorize(ctx, what)
 	if decision == authorizer.DecisionAllow {
 		return true, nil // an error beside it is of rules that were not needed
 	}

@@ -79,13 +79,9 @@ func addressesOf(obj any) map[netip.Addr]bool {
 }
 
 func (p *podAddressesStayHome) mayRestricted(ctx context.Context, who user.Info, namespace string) (bool, error) {
-	decision, _, err := p.authorizer.Authorize(ctx, authorizer.AttributesRecord{
+	return may(ctx, p.authorizer, authorizer.AttributesRecord{
 		User: who, Verb: "create", APIVersion: "v1", Resource: "endpoints", Subresource: "restricted", Namespace: namespace, ResourceRequest: true,
 	})
-	if decision == authorizer.DecisionAllow {
-		return true, nil // an error beside it is of rules that were not needed
-	}
-	return false, err
 }
 
 // anyVersion asks for what is known at hand: a Pod that came a moment ago is flagged by the controller.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -96,7 +97,7 @@ func (p page) addresses(r Report) {
 		if a.Cause != "" {
 			words += ": " + a.Cause
 		}
-		rows = append(rows, []string{a.Address, orDash(strings.Join(ports, ",")), yesNo(a.Ready), a.Reason, orDash(a.Pod), a.From, words})
+		rows = append(rows, []string{a.Address, cmp.Or(strings.Join(ports, ","), "-"), yesNo(a.Ready), a.Reason, cmp.Or(a.Pod, "-"), a.From, words})
 	}
 	p.table("Addresses", []string{"ADDRESS", "PORTS", "READY", "REASON", "POD", "FROM", "IN WORDS"}, rows)
 }
@@ -108,7 +109,7 @@ func (p page) objects(r Report) {
 		if o.Wrong != "" {
 			state = o.Wrong
 		}
-		rows = append(rows, []string{o.Object, strconv.Itoa(o.Ready), strconv.Itoa(o.NotReady), o.KeptBy, orDash(o.Writer), p.age(o.Written), state})
+		rows = append(rows, []string{o.Object, strconv.Itoa(o.Ready), strconv.Itoa(o.NotReady), o.KeptBy, cmp.Or(o.Writer, "-"), p.age(o.Written), state})
 	}
 	p.table("Endpoints and EndpointSlices", []string{"OBJECT", "READY", "NOT READY", "KEPT BY", "WRITER", "WRITTEN", "STATE"}, rows)
 }
@@ -157,11 +158,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
