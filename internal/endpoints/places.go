@@ -16,19 +16,9 @@ import (
 	"viaduct/internal/membership"
 )
 
-// The indexes that lead from a Pod to what people wrote about it.
-const (
-	byAddress = "address" // Pods, by their addresses
-	byPlace   = "place"   // Endpoints and EndpointSlices that people wrote or that follow, by their addresses, and by the Pods of their targetRefs
-)
-
-func indexByAddress(obj any) ([]string, error) {
-	pod, ok := obj.(*v1.Pod)
-	if !ok {
-		return nil, nil
-	}
-	return spellAll(membership.Addresses(pod)), nil
-}
+// byPlace leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that follow, by their addresses, and by
+// the Pods of their targetRefs.
+const byPlace = "place"
 
 func spellAll(addrs []netip.Addr) (list []string) {
 	for _, a := range addrs {
@@ -80,15 +70,10 @@ func (w *watch) pod(namespace, name string) *v1.Pod {
 }
 
 // podsAt are the Pods that have addr.
-func (w *watch) podsAt(addr netip.Addr) (list []*v1.Pod) {
-	objs, err := w.pods.ByIndex(byAddress, addr.String())
-	if err != nil {
-		return nil // the index is there: newWatch made it
-	}
-	for _, obj := range objs {
-		list = append(list, obj.(*v1.Pod))
-	}
-	return list
+func (w *watch) podsAt(addr netip.Addr) []*v1.Pod {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.book.at(addr)
 }
 
 // foreign says whose addr is, if it is a Pod's of another namespace or in the range of a node's Pods and of none of namespace; else "".

@@ -53,6 +53,7 @@ type watch struct {
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
+	book         *addressBook
 	proportional map[types.NamespacedName]bool // Services whose hints follow the zones' shares of the CPU
 
 	nodes    sync.RWMutex // protects topology
@@ -65,14 +66,14 @@ type left func(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
 func newWatch(client kubernetes.Interface, changed changed, look look, left left) *watch {
 	w := &watch{
 		changed: changed, look: look, left: left,
-		index: membership.NewIndex(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
+		index: membership.NewIndex(), book: newAddressBook(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
 	}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	core := w.factory.Core().V1()
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
 	w.broken = errors.Join(
-		pods.AddIndexers(cache.Indexers{byNode: indexByNode, byAddress: indexByAddress}),
+		pods.AddIndexers(cache.Indexers{byNode: indexByNode}),
 		slices.AddIndexers(cache.Indexers{byService: indexByService, byPlace: indexByPlace}),
 		core.Endpoints().Informer().AddIndexers(cache.Indexers{byPlace: indexByPlace}),
 		on(w, core.Services().Informer(), w.serviceChanged),
@@ -187,6 +188,7 @@ func (w *watch) serviceChanged(before, after *v1.Service) {
 
 func (w *watch) podChanged(before, after *v1.Pod) {
 	w.mu.Lock()
+	w.book.change(before, after)
 	var concerned []types.NamespacedName
 	if after == nil {
 		concerned = w.index.DropPod(keyOf(before))

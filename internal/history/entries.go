@@ -1,7 +1,6 @@
 package history
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -18,16 +17,20 @@ type entry struct {
 
 // entries are the addresses of s, by their spelling with the ports.
 func entries(s *discovery.EndpointSlice) map[string]entry {
-	all := map[string]entry{}
 	if s == nil {
-		return all
+		return nil
 	}
-	var ports []string
+	var ports []byte
 	for _, p := range s.Ports {
 		if p.Port != nil {
-			ports = append(ports, strconv.Itoa(int(*p.Port)))
+			ports = append(ports, ':')
+			if len(ports) > 1 {
+				ports[len(ports)-1] = ','
+			}
+			ports = strconv.AppendInt(ports, int64(*p.Port), 10)
 		}
 	}
+	all := make(map[string]entry, len(s.Endpoints))
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		if len(e.Addresses) == 0 {
@@ -37,12 +40,58 @@ func entries(s *discovery.EndpointSlice) map[string]entry {
 		if strings.Contains(key, ":") {
 			key = "[" + key + "]"
 		}
-		if len(ports) > 0 {
-			key = fmt.Sprintf("%s:%s", key, strings.Join(ports, ","))
-		}
-		all[key] = entry{stateOf(e), e}
+		all[key+string(ports)] = entry{stateOf(e), e}
 	}
 	return all
+}
+
+// held is the state of an address in the slices that list it: nearly always one.
+type held struct {
+	slice, state string
+	more         map[string]string // the others
+}
+
+func (h held) with(slice, state string) held {
+	if h.state == "" {
+		return held{slice: slice, state: state}
+	}
+	more := maps.Clone(h.more)
+	if more == nil {
+		more = map[string]string{}
+	}
+	more[slice] = state
+	h.more = more
+	return h
+}
+
+func (h held) without(slice string) held {
+	if h.slice != slice {
+		if _, there := h.more[slice]; there {
+			h.more = maps.Clone(h.more)
+			delete(h.more, slice)
+		}
+		return h
+	}
+	next := held{}
+	for s, state := range h.more {
+		next = next.with(s, state)
+	}
+	return next
+}
+
+// best is the state of an address that is in several slices; "" if it is in none.
+func (h held) best() string {
+	for _, state := range []string{Ready, Ending, NotReady} {
+		if h.state == state {
+			return state
+		}
+		for _, s := range h.more {
+			if s == state {
+				return state
+			}
+		}
+	}
+	return ""
 }
 
 // stateOf reads the conditions of an endpoint; what is not said means what the API says.
@@ -54,18 +103,6 @@ func stateOf(e *discovery.Endpoint) string {
 		return Ending
 	}
 	return NotReady
-}
-
-// best is the state of an address that is in several slices; "" if it is in none.
-func best(in map[string]string) string {
-	for _, state := range []string{Ready, Ending, NotReady} {
-		for _, s := range in {
-			if s == state {
-				return s
-			}
-		}
-	}
-	return ""
 }
 
 func serviceOf(s *discovery.EndpointSlice) string {

@@ -47,19 +47,19 @@ type Options struct {
 	Log      *slog.Logger // nil: no logs
 }
 
-// memoryLimit is how many changes are kept in memory where there is no file.
+// memoryLimit is how many changes are kept in memory at least where there is no file; twice as many at most.
 const memoryLimit = 10_000
 
 // A Recorder keeps the history.
 type Recorder struct {
 	opts Options
 
-	mu      sync.Mutex                              // protects the following
-	state   map[string]map[string]map[string]string // service → address → slice → state
-	before  map[string]map[string]string            // service → address → state, by the file: what was so when the last process ended
-	file    *file                                   // nil: there is none
-	recent  []Change                                // where there is no file, or it cannot be written
-	failing bool                                    // the file cannot be written
+	mu      sync.Mutex                   // protects the following
+	state   map[string]map[string]held   // service → address
+	before  map[string]map[string]string // service → address → state, by the file: what was so when the last process ended
+	file    *file                        // nil: there is none
+	recent  []Change                     // where there is no file, or it cannot be written
+	failing bool                         // the file cannot be written
 }
 
 // New opens the history. What cannot be read of it is left out.
@@ -70,7 +70,7 @@ func New(opts Options) (*Recorder, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Recorder{opts: opts, state: map[string]map[string]map[string]string{}, before: map[string]map[string]string{}}
+	r := &Recorder{opts: opts, state: map[string]map[string]held{}, before: map[string]map[string]string{}}
 	if opts.Path == "" {
 		return r, nil
 	}
@@ -132,19 +132,18 @@ func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed 
 	}
 	addresses := r.state[service]
 	if addresses == nil {
-		addresses = map[string]map[string]string{}
+		addresses = map[string]held{}
 		r.state[service] = addresses
 	}
 	was, old := r.was(service, key)
+	next := addresses[key].without(s.Name)
 	if listed {
-		if addresses[key] == nil {
-			addresses[key] = map[string]string{}
-		}
-		addresses[key][s.Name] = e.state
-	} else if delete(addresses[key], s.Name); len(addresses[key]) == 0 {
+		next = next.with(s.Name, e.state)
+	}
+	if addresses[key] = next; next.state == "" {
 		delete(addresses, key)
 	}
-	is := best(addresses[key])
+	is := next.best()
 	if len(addresses) == 0 {
 		delete(r.state, service)
 	}
@@ -162,7 +161,7 @@ func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed 
 
 // was is the state of an address before, as this process knows it or, until it has heard of it, as the file does: then it is old. r.mu is held.
 func (r *Recorder) was(service, key string) (state string, old bool) {
-	if here := best(r.state[service][key]); here != "" {
+	if here := r.state[service][key].best(); here != "" {
 		return here, false
 	}
 	state, old = r.before[service][key]
@@ -225,8 +224,7 @@ func (r *Recorder) keep(changes []Change) {
 		r.remember(changes)
 		return
 	}
-	all := append(slices.Clone(r.recent), changes...)
-	err := r.write(all)
+	err := r.write(append(slices.Clip(r.recent), changes...))
 	switch {
 	case err == nil:
 		r.recent = nil
@@ -244,7 +242,9 @@ func (r *Recorder) keep(changes []Change) {
 
 func (r *Recorder) remember(changes []Change) {
 	r.recent = append(r.recent, changes...)
-	r.recent = slices.Delete(r.recent, 0, max(0, len(r.recent)-memoryLimit))
+	if len(r.recent) > 2*memoryLimit { // seldom: it moves what stays
+		r.recent = slices.Clone(r.recent[len(r.recent)-memoryLimit:])
+	}
 }
 
 func (r *Recorder) write(changes []Change) error {
@@ -270,7 +270,7 @@ func (r *Recorder) snapshot() (lines []byte) {
 	now := time.Now().UTC()
 	for service, addresses := range r.state {
 		for key, in := range addresses {
-			line, err := json.Marshal(Change{Time: now, Service: service, Address: key, What: known, State: best(in)})
+			line, err := json.Marshal(Change{Time: now, Service: service, Address: key, What: known, State: in.best()})
 			if err == nil {
 				lines = append(append(lines, line...), '\n')
 			}

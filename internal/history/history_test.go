@@ -188,3 +188,16 @@ func TestDiskFull(t *testing.T) {
 	}
 	_ = full.Close()
 }
+
+// Without a file, the memory is bounded.
+func TestMemoryIsBounded(t *testing.T) {
+	r := open(t, Options{})
+	states := []*discovery.EndpointSlice{slice("a", 1, "10.0.0.1"), slice("a", 2, "-10.0.0.1")}
+	r.Observe(nil, states[0], because)
+	for i := range 3 * memoryLimit {
+		r.Observe(states[i%2], states[1-i%2], because)
+	}
+	if n := len(r.recent); n < memoryLimit || n > 2*memoryLimit {
+		t.Errorf("%d changes are kept", n)
+	}
+}

@@ -1,0 +1,56 @@
+package endpoints
+
+import (
+	"net/netip"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+
+	"viaduct/internal/membership"
+)
+
+// addressBook leads from an address to the Pods that have it. An index of the cache would do the same for ten times the memory: nearly always, an
+// address is one Pod's.
+type addressBook struct {
+	one  map[netip.Addr]*v1.Pod
+	more map[netip.Addr][]*v1.Pod // those besides, while an old Pod and a new one share an address
+}
+
+func newAddressBook() *addressBook {
+	return &addressBook{one: map[netip.Addr]*v1.Pod{}, more: map[netip.Addr][]*v1.Pod{}}
+}
+
+// change takes note of both states of a Pod; nil: not there.
+func (b *addressBook) change(before, after *v1.Pod) {
+	for _, addr := range membership.Addresses(before) {
+		b.drop(addr, before)
+	}
+	for _, addr := range membership.Addresses(after) {
+		if b.one[addr] == nil {
+			b.one[addr] = after
+		} else {
+			b.more[addr] = append(b.more[addr], after)
+		}
+	}
+}
+
+func (b *addressBook) drop(addr netip.Addr, pod *v1.Pod) {
+	same := func(p *v1.Pod) bool { return p.Name == pod.Name && p.Namespace == pod.Namespace }
+	others := slices.DeleteFunc(b.more[addr], same)
+	if first := b.one[addr]; first != nil && same(first) {
+		delete(b.one, addr)
+		if len(others) > 0 {
+			b.one[addr], others = others[0], others[1:]
+		}
+	}
+	if b.more[addr] = others; len(others) == 0 {
+		delete(b.more, addr)
+	}
+}
+
+func (b *addressBook) at(addr netip.Addr) []*v1.Pod {
+	if b.one[addr] == nil {
+		return nil
+	}
+	return append([]*v1.Pod{b.one[addr]}, b.more[addr]...)
+}
