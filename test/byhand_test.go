@@ -252,3 +252,60 @@ func TestExplain(t *testing.T) {
 	cmd.Env = append(cmd.Env, "PATH="+plugins+":"+os.Getenv("PATH"))
 	check("as a plugin", finish(t, cmd, ""), 0, "It works: one address gets connections, of 2.")
 }
+
+// One controller finds that a program has died, is stopped, and the next, which begins with what the slices say, finds that it is back: the
+// slices say nothing else in between.
+func TestChecksAreHandedOverBetweenControllers(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	server := h.startServer()
+	kubeconfig := h.serviceAccountKubeconfig()
+	first := h.controller(kubeconfig)
+	first.awaitReady("leading")
+	second := h.controller(kubeconfig)
+	second.awaitReady("standby: ")
+	r := startReplicas(h, "127.0.0.101", "127.0.0.102")
+	h.apply(r.manifest("viaduct.dev/health-check: tcp interval=200ms"))
+	h.awaitState("127.0.0.102", true)
+	r.running["127.0.0.102"].signal(syscall.SIGKILL)
+	h.awaitState("127.0.0.102", false)
+	api := h.client().DiscoveryV1().EndpointSlices(metav1.NamespaceDefault)
+	only := metav1.ListOptions{LabelSelector: discovery.LabelServiceName + "=db"}
+	list, err := api.List(t.Context(), only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only.ResourceVersion = list.ResourceVersion
+	events, err := api.Watch(t.Context(), only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Stop()
+	first.signal(syscall.SIGTERM)
+	second.awaitReady("leading")
+	r.start("127.0.0.102")
+	select {
+	case e := <-events.ResultChan(): // the first one there is, since the first controller found the death
+		s, ok := e.Object.(*discovery.EndpointSlice)
+		if !ok {
+			t.Fatalf("the slices: %s %v", e.Type, e.Object)
+		}
+		for _, end := range s.Endpoints {
+			if !*end.Conditions.Ready || !*end.Conditions.Serving {
+				t.Errorf("after the hand-over, %s is %+v", end.Addresses[0], end.Conditions)
+			}
+		}
+	case <-time.After(patience):
+		t.Fatal("the second controller does not find that the program is back")
+	}
+	for _, c := range []aController{first, second} {
+		if text := c.out.text(); strings.Contains(strings.ToLower(text), "forbidden") {
+			t.Errorf("the shipped rights do not suffice:\n%s", text)
+		}
+	}
+	second.signal(syscall.SIGTERM)
+	if code := second.wait(); code != 0 {
+		t.Errorf("the second exits %d", code)
+	}
+	h.stop(server)
+}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
@@ -129,7 +130,7 @@ func (r *Report) writtenAddresses(h *hand, ep *v1.Endpoints) {
 			line.Ports = append(line.Ports, int(p.Number))
 		}
 		if m.Why == membership.CheckFailed || m.Why == membership.AllDown {
-			line.Cause = h.cause(m.Addr)
+			line.Cause, line.Since = h.cause(m.Addr)
 		}
 		for _, pod := range h.world.At[m.Addr] {
 			line.Pod = pod.Namespace + "/" + pod.Name
@@ -160,8 +161,8 @@ func (r *Report) writtenAddresses(h *hand, ep *v1.Endpoints) {
 	r.addressProblems(h)
 }
 
-// cause is what the check of an address found last, by the events.
-func (h *hand) cause(addr netip.Addr) string {
+// cause is what the check of an address found last, by the events, and when.
+func (h *hand) cause(addr netip.Addr) (string, *time.Time) {
 	var last *v1.Event
 	for _, e := range h.world.Events {
 		if e.Reason == "EndpointDown" && strings.HasPrefix(e.Message, addr.String()) && (last == nil || e.LastTimestamp.After(last.LastTimestamp.Time)) {
@@ -169,10 +170,13 @@ func (h *hand) cause(addr netip.Addr) string {
 		}
 	}
 	if last == nil {
-		return ""
+		return "", nil
 	}
 	_, cause, _ := strings.Cut(last.Message, "): ")
-	return cause
+	if last.LastTimestamp.IsZero() {
+		return cause, nil
+	}
+	return cause, &last.LastTimestamp.Time
 }
 
 func (r *Report) addressProblems(h *hand) {

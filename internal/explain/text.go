@@ -97,9 +97,9 @@ func (p page) addresses(r Report) {
 		if a.Cause != "" {
 			words += ": " + a.Cause
 		}
-		rows = append(rows, []string{a.Address, cmp.Or(strings.Join(ports, ","), "-"), yesNo(a.Ready), a.Reason, cmp.Or(a.Pod, "-"), a.From, words})
+		rows = append(rows, []string{a.Address, cmp.Or(strings.Join(ports, ","), "-"), yesNo(a.Ready), a.Reason, p.age(a.Since), cmp.Or(a.Pod, "-"), a.From, words})
 	}
-	p.table("Addresses", []string{"ADDRESS", "PORTS", "READY", "REASON", "POD", "FROM", "IN WORDS"}, rows)
+	p.table("Addresses", []string{"ADDRESS", "PORTS", "READY", "REASON", "SINCE", "POD", "FROM", "IN WORDS"}, rows)
 }
 
 func (p page) objects(r Report) {

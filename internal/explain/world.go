@@ -117,14 +117,15 @@ type Miss struct {
 
 // An AddressLine is one address that a person wrote, or that a name stands for.
 type AddressLine struct {
-	Address  string `json:"address"`
-	Ports    []int  `json:"ports"`
-	Ready    bool   `json:"ready"`
-	Reason   string `json:"reason"`
-	Sentence string `json:"sentence"`
-	From     string `json:"from"`            // the object that it stands in
-	Cause    string `json:"cause,omitempty"` // what its check found
-	Pod      string `json:"pod,omitempty"`   // namespace/name of the Pod that has it now
+	Address  string     `json:"address"`
+	Ports    []int      `json:"ports"`
+	Ready    bool       `json:"ready"`
+	Reason   string     `json:"reason"`
+	Sentence string     `json:"sentence"`
+	From     string     `json:"from"`            // the object that it stands in
+	Cause    string     `json:"cause,omitempty"` // what its check found
+	Since    *time.Time `json:"since,omitempty"` // since when, if that is known
+	Pod      string     `json:"pod,omitempty"`   // namespace/name of the Pod that has it now
 }
 
 // An ObjectLine is one Endpoints object or EndpointSlice.
