@@ -113,15 +113,23 @@ func (s *seeker) report(ctx context.Context, kind, name string) (explain.Report,
 			Verdict: fmt.Sprintf("There is no Service %s: nobody sends connections to these addresses.", name)}, nil
 	}
 	if err != nil {
-		return explain.Report{}, err
+		return explain.Report{}, s.where(err)
 	}
 	return explain.Service(world), nil
+}
+
+// where adds to an error that something is not there in which namespace it was looked for.
+func (s *seeker) where(err error) error {
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w in namespace %s", err, s.namespace)
+	}
+	return err
 }
 
 func (s *seeker) pod(ctx context.Context, name string) (explain.Report, error) {
 	pod, err := s.api.CoreV1().Pods(s.namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return explain.Report{}, err
+		return explain.Report{}, s.where(err)
 	}
 	services, err := s.api.CoreV1().Services(s.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -33,7 +33,8 @@ type Status struct {
 
 // Options say how a Checker works.
 type Options struct {
-	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know.
+	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and of the first answer of a
+	// Target, also if that is as it was said to be: then Since is zero.
 	Changed     func(owners []types.NamespacedName, target Target, status Status)
 	Concurrency int          // questions at once; 0: 1024. With more than these without an answer, intervals become longer.
 	Rate        int          // questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become longer.
@@ -224,13 +225,15 @@ func (c *Checker) take(ctx context.Context, e *entry, answer health.Answer, bega
 	}
 	c.metrics.note(e.target.Check.Kind, answer, time.Since(began))
 	if owners, status := c.note(e, answer, began); owners != nil {
-		c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(), "up", status.Up, "cause", status.Cause)
+		if !status.Since.IsZero() {
+			c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(), "up", status.Up, "cause", status.Cause)
+		}
 		c.opts.Changed(owners, e.target, status)
 		c.requeue(e)
 	}
 }
 
-// note counts an answer to a question that was put at began. It returns who is to be told if it changed the state, and then leaves e out of
+// note counts an answer to a question that was put at began. It returns who is to be told if it is news, and then leaves e out of
 // the queue: the next answer is not to overtake this one.
 func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types.NamespacedName, Status) {
 	c.mu.Lock()
@@ -240,17 +243,19 @@ func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types
 		c.push(e)
 		return nil, Status{}
 	}
-	flipped := false
+	news := false
 	wait := e.target.Check.Interval
 	if answer.Verdict != health.Unknown {
-		e.course, flipped = e.course.observe(time.Now(), answer.Verdict == health.Good, causeOf(answer), e.target.Check)
+		first := !e.course.asked
+		e.course, news = e.course.observe(time.Now(), answer.Verdict == health.Good, causeOf(answer), e.target.Check)
+		news = news || first && e.course.good() == e.course.state.Up
 		wait = e.course.next(e.target.Check)
 	}
 	if wait >= e.target.Check.Interval { // what confirms an answer is not put off
 		wait = max(wait, c.least())
 	}
 	e.at = began.Add(wait - wait/20 + rand.N(wait/20+1)) // never later than asked for
-	if !flipped {
+	if !news {
 		c.push(e)
 		return nil, Status{}
 	}

@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -28,8 +29,9 @@ type hand struct {
 	remembered map[netip.Addr]string // the Pod for which an address was written, from earlier
 	followed   map[netip.Addr]string // the same, as far as it holds now
 
-	found map[netip.Addr]membership.Health
-	stand map[netip.Addr]membership.Standing
+	states map[netip.Addr]bool // whether it answered, by the slices
+	found  map[netip.Addr]membership.Health
+	stand  map[netip.Addr]membership.Standing
 }
 
 // planByHand plans the slices of a Service that people keep.
@@ -69,9 +71,12 @@ func (c *Controller) forgetHand(key types.NamespacedName) {
 
 func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, have []*discovery.EndpointSlice) *hand {
 	h := &hand{
-		key: key, svc: svc, ep: ep, found: map[netip.Addr]membership.Health{},
+		key: key, svc: svc, ep: ep, states: map[netip.Addr]bool{}, found: map[netip.Addr]membership.Health{},
 		remembered: membership.Remembered(have), followed: map[netip.Addr]string{},
 		pods: membership.Pods{Named: func(name string) *v1.Pod { return c.watch.pod(key.Namespace, name) }, At: c.watch.podsAt},
+	}
+	for _, s := range have {
+		maps.Copy(h.states, membership.KnownStates(s))
 	}
 	wishes, errs := annotations.OfService(svc)
 	c.tellRefused(key, svc, errs)
@@ -111,12 +116,14 @@ func (c *Controller) check(h *hand) {
 	}
 	c.checks.Want(h.key, targets)
 	for t := range targets {
+		addr := t.Addr.Addr()
 		status, ok := c.checks.Status(t)
-		switch was := h.found[t.Addr.Addr()]; {
+		_, before := c.before(h, addr)
+		switch was := h.found[addr]; {
 		case ok && !status.Up || was == membership.Down:
-			h.found[t.Addr.Addr()] = membership.Down
-		default:
-			h.found[t.Addr.Addr()] = membership.Up
+			h.found[addr] = membership.Down
+		case status.Asked || before: // else nothing is known yet, and it is as it was written
+			h.found[addr] = membership.Up
 		}
 	}
 	var allDown []v1.IPFamily
@@ -137,9 +144,21 @@ func (c *Controller) want(targets map[checks.Target]bool, h *hand, m membership.
 		return
 	}
 	for _, port := range askedPorts(m.Ports, check) {
-		_, down := c.inherited.Load(m.Addr)
-		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !down
+		up, known := c.before(h, m.Addr)
+		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !known || up
 	}
+}
+
+// before is what was known of an address before it is asked: by the Service's own slices, as when its check is another now, or from the controller
+// that worked before.
+func (c *Controller) before(h *hand, addr netip.Addr) (up, known bool) {
+	if up, known := h.states[addr]; known {
+		return up, true
+	}
+	if up, known := c.inherited.Load(addr); known {
+		return up.(bool), true
+	}
+	return false, false
 }
 
 // portless is check without its port, which stands in the Target: two that mean the same are to be one.

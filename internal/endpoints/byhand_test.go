@@ -139,8 +139,13 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 	if m := w.waitEvent("db", "EndpointDown"); m != fmt.Sprintf("127.0.0.2:%d does not answer its health check (tcp interval=100ms timeout=100ms): connection refused", port) {
 		t.Errorf("the event says %q", m)
 	}
-	_ = listeners[0].Close()
+	downs := w.countEvents("EndpointDown")
+	w.patch("services", "db", map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.HealthCheck: quick + " rise=3"}}})
+	_ = listeners[0].Close() // with another check, too, the one that is down stays so
 	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=false, 127.0.0.2 ready=true serving=false")
+	if n := w.countEvents("EndpointDown"); n != downs+2 {
+		t.Errorf("%d events of addresses that are down, %d before", n, downs)
+	}
 	if m := w.waitEvent("db", "AllEndpointsDown"); !strings.Contains(m, "connections are sent to all of them all the same") {
 		t.Errorf("the event says %q", m)
 	}

@@ -77,8 +77,8 @@ type Controller struct {
 
 	resolving names.Options
 	checkRate int
-	// inherited are the addresses that were down when Work began, by the slices: what begins to be checked begins with that.
-	inherited *sync.Map // of netip.Addr
+	// inherited are the addresses that were found up or down when Work began, by the slices: what begins to be checked begins with that.
+	inherited *sync.Map // of netip.Addr, to whether it was up
 
 	recorder record.EventRecorder // of the workers
 
@@ -180,7 +180,7 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	c.outages.reset()
 	resolving := c.resolving
 	resolving.Changed, resolving.Log = c.resolved, c.log
-	c.inherited = c.watch.knownDown()
+	c.inherited = c.watch.knownStates()
 	c.mu.Lock()
 	c.queue = queue
 	c.checks, c.names = checks.New(checks.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}), names.New(resolving)

@@ -109,17 +109,19 @@ func (w *watch) writtenSlices(key types.NamespacedName) (list []*discovery.Endpo
 	return list
 }
 
-// knownDown are the addresses that some slice says do not answer.
-func (w *watch) knownDown() *sync.Map {
-	var down sync.Map
+// knownStates are the addresses of which some slice says that they answer, or that they do not.
+func (w *watch) knownStates() *sync.Map {
+	var states sync.Map
 	for _, obj := range w.slices.List() {
-		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy {
-			for _, addr := range membership.KnownDown(s) {
-				down.Store(addr, true)
+		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy && !membership.WrittenByHand(s) {
+			for addr, up := range membership.KnownStates(s) {
+				if was, known := states.Load(addr); !known || was.(bool) {
+					states.Store(addr, up)
+				}
 			}
 		}
 	}
-	return &down
+	return &states
 }
 
 // placeChanged looks again at what people wrote about a Pod that came, went or moved, and tells of addresses that are no longer its own.

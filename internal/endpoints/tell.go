@@ -116,11 +116,12 @@ func (c *Controller) tellAllDown(h *hand, families []v1.IPFamily, refuse bool) {
 
 // checked is told that an address is up or down now.
 func (c *Controller) checked(owners []types.NamespacedName, t checks.Target, status checks.Status) {
-	if status.Up {
-		c.inherited.Delete(t.Addr.Addr())
-	}
+	c.inherited.Delete(t.Addr.Addr()) // what is known now is newer
 	for _, key := range owners {
 		c.changed(key, status.Since)
+		if status.Since.IsZero() {
+			continue // it is as it was thought to be
+		}
 		for _, obj := range c.objectsOf(key) {
 			if status.Up {
 				c.recorder.Eventf(obj, v1.EventTypeNormal, eventUp, "%s answers its health check (%s) again", t.Addr, t.Check)

@@ -72,16 +72,18 @@ func Checked(members []Member, stand map[netip.Addr]Standing) []Member {
 	return out
 }
 
-// KnownDown are the addresses that, by s, did not answer when it was written: so a process that begins to check goes on where another ended.
-func KnownDown(s *discovery.EndpointSlice) (down []netip.Addr) {
+// KnownStates are the addresses that s says something of, and whether they answered when it was written: so a process that begins to check goes on
+// where another ended.
+func KnownStates(s *discovery.EndpointSlice) map[netip.Addr]bool {
+	states := map[netip.Addr]bool{}
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
-		if e.Conditions.Serving == nil || *e.Conditions.Serving || len(e.Addresses) == 0 {
+		if e.Conditions.Serving == nil || len(e.Addresses) == 0 {
 			continue
 		}
 		if addr, err := netip.ParseAddr(e.Addresses[0]); err == nil {
-			down = append(down, addr)
+			states[addr] = *e.Conditions.Serving
 		}
 	}
-	return down
+	return states
 }
