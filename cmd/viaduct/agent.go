@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
@@ -14,6 +15,9 @@ import (
 	"viaduct/internal/node"
 	"viaduct/internal/node/network"
 )
+
+// defaultAgentPort is where a kubelet, too, can be asked without a password.
+const defaultAgentPort = "127.0.0.1:10255"
 
 type agentOptions struct {
 	nodeName string
@@ -33,7 +37,7 @@ func (o *agentOptions) register(flags *pflag.FlagSet) {
 
 func newAgent(con console, logs *logOptions) *cobra.Command {
 	var client clientOptions
-	o := agentOptions{podCIDRs: loopbackPods}
+	o, port := agentOptions{podCIDRs: loopbackPods}, defaultAgentPort
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run the Pods bound to this host as processes",
@@ -42,15 +46,16 @@ func newAgent(con console, logs *logOptions) *cobra.Command {
 			if err := checkEach(podRanges(o.podCIDRs, servedHere)); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			return runAgent(cmd.Context(), con, client, o, logs)
+			return runAgent(cmd.Context(), con, client, o, port, logs)
 		},
 	}
 	client.register(cmd)
 	o.register(cmd.Flags())
+	cmd.Flags().Var(optionalHostPort{&port}, "metrics-bind-address", "where /metrics and /healthz of the agent are; empty: nowhere")
 	return cmd
 }
 
-func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, logs *logOptions) error {
+func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, port string, logs *logOptions) error {
 	name, err := orHostName(o.nodeName)
 	if err != nil {
 		return err
@@ -74,13 +79,17 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	if err != nil {
 		return err
 	}
-	p, err := agentPart(api, dataDir, o, pods, log)
+	p, metrics, err := agentPart(api, dataDir, o, pods, log)
 	if err != nil {
 		return err
 	}
+	parts := []part{p, lean(log)}
+	if port != "" {
+		parts = append(parts, portPart("agent's metrics port", port, askable(metrics), log))
+	}
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
-	return supervise(ctx, nil, p, lean(log))
+	return supervise(ctx, nil, parts...)
 }
 
 // openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this host is to
@@ -93,7 +102,7 @@ func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*n
 }
 
 // agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
-func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network, log *slog.Logger) (part, error) {
+func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network, log *slog.Logger) (part, []prometheus.Collector, error) {
 	var second netip.Prefix
 	if len(o.podCIDRs) > 1 {
 		second = o.podCIDRs[1]
@@ -107,7 +116,7 @@ func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods
 		Log:     log.With("part", "agent"),
 	})
 	if err != nil {
-		return part{}, fmt.Errorf("making the node agent: %w", err)
+		return part{}, nil, fmt.Errorf("making the node agent: %w", err)
 	}
 	return part{name: "agent", run: func(ctx context.Context) error {
 		if pods == nil {
@@ -120,5 +129,5 @@ func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods
 		cancel()
 		<-kept
 		return errors.Join(err, pods.Close())
-	}}, nil
+	}}, agent.Collectors(), nil
 }

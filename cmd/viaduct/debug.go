@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -23,8 +21,11 @@ import (
 // explainPath is where the controllers say who is behind a Service, and why.
 const explainPath = "/debug/endpoints/"
 
-// controllersMetricsPath is where the API server of 'viaduct up' gives the metrics of the controllers beside it.
-const controllersMetricsPath = "/metrics/controllers"
+// Where the API server of 'viaduct up' gives the metrics of the parts beside it that have no port of their own.
+const (
+	controllersMetricsPath = "/metrics/controllers"
+	agentMetricsPath       = "/metrics/agent"
+)
 
 // debugPort is the port of kube-controller-manager and ten, so that both may run on one host.
 const debugPort = 10267
@@ -102,10 +103,7 @@ func debugHandler(c *controllers, client kubernetes.Interface) http.Handler {
 
 // metricsHandler answers with the metrics of the controllers.
 func (c *controllers) metricsHandler() http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(c.collectors()...)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return metricsOf(c.collectors())
 }
 
 // collectors are the metrics of the controllers.
@@ -122,6 +120,9 @@ func (c *controllers) collectors() []prometheus.Collector {
 	all := []prometheus.Collector{leading}
 	if c.endpoints != nil {
 		all = append(all, c.endpoints.Collectors()...)
+	}
+	if c.scheduler != nil {
+		all = append(all, c.scheduler.Collectors()...)
 	}
 	return all
 }

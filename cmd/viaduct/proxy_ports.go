@@ -1,17 +1,10 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
 
 	"viaduct/internal/proxy"
@@ -52,57 +45,17 @@ func (o optionalHostPort) Set(s string) error {
 // parts answer for p, whose connections path carries.
 func (o proxyPorts) parts(p *proxy.Proxy, path *dataPath, log *slog.Logger) (list []part) {
 	if o.health != "" {
-		list = append(list, portPart("health port", o.health, p.HealthHandler(), log))
+		list = append(list, portPart("proxy's health port", o.health, p.HealthHandler(), log))
 	}
 	if o.metrics != "" {
-		list = append(list, portPart("metrics port", o.metrics, metricsHandler(p, path), log))
+		list = append(list, portPart("proxy's metrics port", o.metrics, metricsHandler(p, path), log))
 	}
 	return list
 }
 
 func metricsHandler(p *proxy.Proxy, path *dataPath) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(p.Collectors()...)
-	registry.MustRegister(dataPathMetrics{path})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux := askable(append(p.Collectors(), dataPathMetrics{path}))
 	mux.Handle("GET /debug/", p.QuestionHandler(path.Mode))
 	mux.HandleFunc("GET /proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, path.Mode()) })
 	return mux
-}
-
-// portRetry is how often a port that somebody else has is tried again: kube-proxy's interval.
-const portRetry = 5 * time.Second
-
-// portPart serves h at address. A port that is taken is told once and tried again: the proxy is worth more than its port.
-func portPart(name, address string, h http.Handler, log *slog.Logger) part {
-	return part{name: name, run: func(ctx context.Context) error {
-		var l net.Listener
-		for told := false; l == nil; told = true {
-			var err error
-			if l, err = net.Listen("tcp", address); err == nil {
-				break
-			}
-			level := slog.LevelWarn
-			if address == defaultHealthPort || address == defaultMetricsPort {
-				level = slog.LevelInfo // nobody asked for it: several of us may run on one host
-			}
-			if !told {
-				log.Log(ctx, level, "nobody can ask at the proxy's "+name+", it is tried again", "err", err)
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(portRetry):
-			}
-		}
-		server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute}
-		defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("answering at the proxy's %s: %w", name, err)
-		}
-		return nil
-	}}
 }

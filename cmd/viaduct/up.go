@@ -147,10 +147,11 @@ func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.N
 	if err != nil {
 		return nil, err
 	}
-	agent, err := agentPart(nodes, o.server.dataDir, o.agent, pods, log)
+	agent, metrics, err := agentPart(nodes, o.server.dataDir, o.agent, pods, log)
 	if err != nil {
 		return nil, err
 	}
+	server.Handle(agentMetricsPath, metricsOf(metrics))
 	narrator := narrate.New(admin, con.Out)
 	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()), {name: "narrator", run: narrator.Run}}
 	parts = append(parts, controllers.part())

@@ -35,10 +35,11 @@ type Options struct {
 // A Report is one answer and what it did to the state.
 type Report struct {
 	Answer
-	Up        bool // the state now
-	Flipped   bool // this answer changed it
-	Exhausted bool // so many bad answers in a row that the failure threshold is reached
-	Early     bool // a bad answer from before the state was ever up, in the Early phase
+	Took      time.Duration // from the question to the answer
+	Up        bool          // the state now
+	Flipped   bool          // this answer changed it
+	Exhausted bool          // so many bad answers in a row that the failure threshold is reached
+	Early     bool          // a bad answer from before the state was ever up, in the Early phase
 }
 
 // FromProbe gives the options that p sets, with Kubernetes' defaults for those it leaves out.
@@ -99,6 +100,7 @@ func (p *Prober) Run(ctx context.Context) error {
 			return nil // an answer that was cut short says nothing
 		}
 		report := observe(&state, answer, p.opts.Threshold)
+		report.Took = time.Since(asked)
 		period := p.opts.Period
 		if state.Up {
 			early = 0

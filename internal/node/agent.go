@@ -28,6 +28,7 @@ type Agent struct {
 	spawner   *spawner
 	events    eventlog.EventBroadcaster // nil until Run
 	recorder  eventlog.EventRecorder
+	metrics   *metrics
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker // guarded by mu
@@ -53,7 +54,7 @@ func New(client kubernetes.Interface, opts Options) (*Agent, error) {
 	}
 	return &Agent{
 		client: client, opts: opts, runAs: runAs, me: me, home: home, capacity: hostCapacity(),
-		addresses: rangesOf(opts), spawner: newSpawner(nil), workers: map[types.UID]*worker{},
+		addresses: rangesOf(opts), spawner: newSpawner(nil), workers: map[types.UID]*worker{}, metrics: newMetrics(),
 	}, nil
 }
 

@@ -57,6 +57,7 @@ func newContainer(w *worker, part kind, spec *v1.Container, statuses []v1.Contai
 
 // start runs the container (again), or notes why it cannot and when to try next.
 func (c *container) start(ctx context.Context) {
+	c.w.agent.metrics.starting(c)
 	command, dir, err := c.prepare(ctx)
 	if err != nil {
 		c.misconfigured(err)
@@ -141,6 +142,7 @@ func (c *container) marker(attempt int32) string {
 func (c *container) misconfigured(err error) {
 	c.Waiting = &v1.ContainerStateWaiting{Reason: reasonConfigError, Message: err.Error()}
 	c.NotBefore = time.Now().Add(c.w.agent.opts.Backoff)
+	c.w.agent.metrics.cannotStart(c, reasonConfigError)
 	c.tell("Failed", "Error: "+err.Error())
 }
 
@@ -154,6 +156,7 @@ func (c *container) cannotStart(dir string, err error) {
 		ExitCode: 128, Reason: reasonStartError, Message: err.Error(), StartedAt: at, FinishedAt: at, ContainerID: c.ID,
 	})
 	// There is no second try at once: what could not be found will hardly be there a moment later.
+	c.w.agent.metrics.cannotStart(c, reason)
 	_, c.delay = c.delay.after(0, c.w.agent.opts.Backoff)
 	c.NotBefore = time.Now().Add(c.delay.next)
 	c.tell("Failed", "Error: "+err.Error())
@@ -177,6 +180,7 @@ func (c *container) began(ctx context.Context, cmd *exec.Cmd, dir string) {
 	c.startHook(runCtx)
 	c.startProbes(runCtx)
 	c.advance()
+	c.w.agent.metrics.began(c.w)
 	proc := c.proc
 	go func() {
 		<-proc.exited
@@ -197,6 +201,7 @@ func (c *container) advance() {
 // exited notes the end of a run.
 func (c *container) exited(proc *process, dir string) {
 	c.endRun()
+	c.w.agent.metrics.ended(c.w)
 	c.proc, c.stopping = nil, time.Time{}
 	reason := reasonError
 	if proc.code == 0 {

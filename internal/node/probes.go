@@ -54,7 +54,9 @@ func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set fun
 	opts, proc := health.FromProbe(p), c.proc
 	opts.Check = check
 	set(&opts)
+	pod, metrics := c.w.pod, c.w.agent.metrics
 	opts.Report = func(r health.Report) bool {
+		metrics.answered(pod, c.Name, name, r)
 		if !r.Flipped && !r.Exhausted && (r.Verdict == health.Good || r.Early) {
 			return true // nothing that anybody has to know
 		}

@@ -144,7 +144,7 @@ func TestInitContainersAndSidecar(t *testing.T) {
 // A program that was asked to end may fail its probe while it does so; that must not cost it the time it was given.
 func TestLivenessLeavesWhatIsEndingAlone(t *testing.T) {
 	pod, soon, until := shell("web", ""), int64(1), time.Now().Add(time.Hour)
-	w := &worker{pod: pod, agent: &Agent{}, done: make(chan struct{})}
+	w := &worker{pod: pod, agent: &Agent{metrics: newMetrics()}, done: make(chan struct{})}
 	c := &container{w: w, spec: &pod.Spec.Containers[0], present: present{proc: &process{exited: make(chan struct{}), reaped: true}, stopping: until}}
 	defer close(c.proc.exited)
 	c.giveUp(t.Context(), "liveness", &v1.Probe{TerminationGracePeriodSeconds: &soon})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,8 @@ type worker struct {
 	// leaveNetwork gives up the Pod's namespaces, if it has any; it may be called again.
 	leaveNetwork func()
 	begun        metav1.Time
+	seen         time.Time // when the Pod was first seen; zero: its start has been timed, or it ran before
+	running      int       // containers that run
 	deadline     time.Time // when the Pod is stopped: when what still runs is killed
 	retry        time.Time // when to write the status again, which the API refused; zero: it is written
 	again        time.Time // when to try again what the last step could not do; zero: nothing
@@ -40,7 +43,7 @@ type worker struct {
 func newWorker(a *Agent, pod *v1.Pod) *worker {
 	return &worker{
 		agent: a, uid: pod.UID, pod: pod, leaveNetwork: func() {},
-		log:  a.opts.Log.With("pod", pod.Namespace+"/"+pod.Name),
+		log: a.opts.Log.With("pod", pod.Namespace+"/"+pod.Name), seen: time.Now(),
 		mail: mailbox{kick: make(chan struct{}, 1), latest: pod}, post: make(chan func()), done: make(chan struct{}),
 	}
 }
@@ -83,6 +86,7 @@ func (w *worker) send(f func()) {
 func (w *worker) run(ctx, life context.Context) {
 	defer close(w.done)
 	defer func() { w.leaveNetwork() }()
+	defer func() { w.agent.metrics.forget(w.pod, w.uid) }()
 	w.adopt()
 	leave := ctx.Done()
 	for {
@@ -129,6 +133,9 @@ func (w *worker) adopt() {
 	}
 	for i := range w.pod.Spec.Containers {
 		w.containers = append(w.containers, newContainer(w, mainContainer, &w.pod.Spec.Containers[i], w.pod.Status.ContainerStatuses))
+	}
+	if slices.ContainsFunc(w.containers, func(c *container) bool { return c.attempt >= 0 }) {
+		w.seen = time.Time{}
 	}
 }
 

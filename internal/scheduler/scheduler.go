@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,13 +22,14 @@ import (
 
 // Scheduler binds Pods that are on no node.
 type Scheduler struct {
-	client kubernetes.Interface
-	log    *slog.Logger
+	client  kubernetes.Interface
+	log     *slog.Logger
+	metrics *metrics
 }
 
 // New makes a scheduler; Run starts it. log is told at Debug of what is tried again.
 func New(client kubernetes.Interface, log *slog.Logger) *Scheduler {
-	return &Scheduler{client: client, log: log}
+	return &Scheduler{client: client, log: log, metrics: newMetrics()}
 }
 
 // Run works until ctx ends. An error says that it could not start.
@@ -44,7 +46,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		return nil // ctx ended first
 	}
 	b := &binder{
-		client: s.client, log: s.log, watch: watch, placed: map[types.UID]string{},
+		client: s.client, log: s.log, metrics: s.metrics, watch: watch, placed: map[types.UID]string{},
 		recorder: events.NewRecorder(scheme.Scheme, v1.EventSource{Component: v1.DefaultSchedulerName}),
 	}
 	b.work(ctx)
@@ -55,6 +57,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 type binder struct {
 	client   kubernetes.Interface
 	log      *slog.Logger
+	metrics  *metrics
 	watch    *watch
 	recorder record.EventRecorder
 	placed   map[types.UID]string // Pod → node, of bindings that the cache may not show yet
@@ -82,6 +85,7 @@ func (b *binder) handle(ctx context.Context, key types.NamespacedName) {
 }
 
 func (b *binder) schedule(ctx context.Context, key types.NamespacedName) error {
+	began := time.Now()
 	pod, err := b.watch.pods.Pods(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) || err == nil && !waits(pod) {
 		return nil
@@ -103,10 +107,17 @@ func (b *binder) schedule(ctx context.Context, key types.NamespacedName) error {
 		return nil // bound already; the cache is behind
 	}
 	node, why := Choose(pod, nodes, podsOn)
+	result := resultScheduled
 	if node == "" {
-		return b.tellWhy(ctx, pod, why)
+		result, err = resultUnschedulable, b.tellWhy(ctx, pod, why)
+	} else {
+		err = b.bind(ctx, pod, node)
 	}
-	return b.bind(ctx, pod, node)
+	if err != nil {
+		result = resultError
+	}
+	b.metrics.note(result, began)
+	return err
 }
 
 func (b *binder) bind(ctx context.Context, pod *v1.Pod, node string) error {

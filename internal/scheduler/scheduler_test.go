@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -21,7 +23,7 @@ const timeout = 20 * time.Second
 func TestAgainstTheAPI(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
-	run(t, server)
+	s := run(t, server)
 	pods := client.CoreV1().Pods("default")
 	_, err := pods.Create(t.Context(), &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c", Image: "i"}}},
@@ -49,10 +51,16 @@ func TestAgainstTheAPI(t *testing.T) {
 	})
 	awaitEvent(t, client, v1.EventTypeWarning, "FailedScheduling", "0/1 nodes are available: 1 node(s) were not ready.")
 	awaitEvent(t, client, v1.EventTypeNormal, "Scheduled", "Successfully assigned default/p to n1")
+	attempts := s.Collectors()[0]
+	for _, result := range []string{"scheduled", "unschedulable"} {
+		if n := testutil.ToFloat64(attempts.(*prometheus.CounterVec).WithLabelValues(result)); n < 1 || n > 2 {
+			t.Errorf("%v attempts are counted as %s", n, result)
+		}
+	}
 }
 
 // run runs a scheduler with the rights of a controller until the test ends.
-func run(t *testing.T, server *apitest.Server) {
+func run(t *testing.T, server *apitest.Server) *scheduler.Scheduler {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := scheduler.New(server.ClientAs(t, apiserver.UserController), slog.New(slog.DiscardHandler))
@@ -63,6 +71,7 @@ func run(t *testing.T, server *apitest.Server) {
 			t.Errorf("the scheduler ended with: %v", err)
 		}
 	})
+	return s
 }
 
 // await watches until the Pod p is as it should be.

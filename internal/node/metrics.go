@@ -1,0 +1,109 @@
+package node
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/health"
+)
+
+// metrics are the agent's, under the names that a kubelet gives them.
+type metrics struct {
+	pods, containers prometheus.Gauge
+	started, cannot  *prometheus.CounterVec
+	podStart         prometheus.Histogram
+	probes           *prometheus.CounterVec
+	probeTook        *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	gauge := func(name, help string, labels prometheus.Labels) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels})
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	return &metrics{
+		pods:       gauge("kubelet_running_pods", "Pods of which a container runs", nil),
+		containers: gauge("kubelet_running_containers", "Containers that run", prometheus.Labels{"container_state": "running"}),
+		started:    counter("kubelet_started_containers_total", "Containers that were to be started, also those that could not be", "container_type"),
+		cannot:     counter("kubelet_started_containers_errors_total", "Containers that could not be started, by the reason in their status", "container_type", "code"),
+		podStart: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kubelet_pod_start_duration_seconds",
+			Help: "Time from the first sight of a Pod until all of its main containers ran", Buckets: prometheus.ExponentialBuckets(0.005, 2, 15)}),
+		probes: counter("prober_probe_total", "Answers to the probes of containers", "probe_type", "result", "container", "pod", "namespace", "pod_uid"),
+		probeTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "prober_probe_duration_seconds", Help: "Time from a probe's question to a good answer",
+			Buckets: prometheus.DefBuckets}, []string{"probe_type", "container", "pod", "namespace"}),
+	}
+}
+
+// Collectors are the agent's metrics, for a registry.
+func (a *Agent) Collectors() []prometheus.Collector {
+	m := a.metrics
+	return []prometheus.Collector{m.pods, m.containers, m.started, m.cannot, m.podStart, m.probes, m.probeTook}
+}
+
+// began counts a container that runs now.
+func (m *metrics) began(w *worker) {
+	m.containers.Inc()
+	if w.running++; w.running == 1 {
+		m.pods.Inc()
+	}
+	if !w.seen.IsZero() && w.allBegan() {
+		m.podStart.Observe(time.Since(w.seen).Seconds())
+		w.seen = time.Time{}
+	}
+}
+
+// ended counts a container that ran, and does not now.
+func (m *metrics) ended(w *worker) {
+	m.containers.Dec()
+	if w.running--; w.running == 0 {
+		m.pods.Dec()
+	}
+}
+
+// allBegan is true once each main container has had a run.
+func (w *worker) allBegan() bool {
+	for _, c := range w.containers {
+		if c.Kind == mainContainer && c.attempt < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// starting counts a container that is to be started.
+func (m *metrics) starting(c *container) { m.started.WithLabelValues(c.kindName()).Inc() }
+
+func (m *metrics) cannotStart(c *container, code string) {
+	m.cannot.WithLabelValues(c.kindName(), code).Inc()
+}
+
+func (c *container) kindName() string {
+	if c.Kind == mainContainer {
+		return "container"
+	}
+	return "init_container"
+}
+
+// answered counts the answer to a probe. The labels are those of a Pod, and leave with it.
+func (m *metrics) answered(pod *v1.Pod, container, probe string, r health.Report) {
+	result := "unknown"
+	switch r.Verdict {
+	case health.Good:
+		result = "successful"
+		m.probeTook.WithLabelValues(probe, container, pod.Name, pod.Namespace).Observe(r.Took.Seconds())
+	case health.Bad:
+		result = "failed"
+	}
+	m.probes.WithLabelValues(probe, result, container, pod.Name, pod.Namespace, string(pod.UID)).Inc()
+}
+
+// forget removes what is known of the probes of a Pod.
+func (m *metrics) forget(pod *v1.Pod, uid types.UID) {
+	m.probes.DeletePartialMatch(prometheus.Labels{"pod_uid": string(uid)})
+	m.probeTook.DeletePartialMatch(prometheus.Labels{"pod": pod.Name, "namespace": pod.Namespace})
+}
