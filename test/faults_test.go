@@ -190,11 +190,11 @@ func TestPartsApart(t *testing.T) {
 	kubeconfig := filepath.Join(h.dir, "kubeconfig")
 	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr", h.ground.services.String()))
 	server.out.await(t, "ready in", server.ended)
-	agentDir := t.TempDir()
+	agentDir, agentPort := t.TempDir(), h.ground.service(250).String()+":10255"
 	parts := []*exec.Cmd{
 		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler", "--secure-port", "0"),
 		viaductCommand(t, "proxy", "--kubeconfig", kubeconfig, "--node-name", nodeName),
-		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr", h.ground.pods.String()),
+		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr", h.ground.pods.String(), "--metrics-bind-address", agentPort),
 	}
 	var apart []*running
 	for _, part := range parts {
@@ -203,6 +203,9 @@ func TestPartsApart(t *testing.T) {
 	port := outsiders(t, "outsider-a", "outsider-b")
 	h.kubectl("apply", "-f", quickstart(t, port))
 	h.wantQuickstart(port)
+	if metrics := getText(t, "http://"+agentPort+"/metrics"); !strings.Contains(metrics, "kubelet_running_pods 3\n") {
+		t.Errorf("the agent does not count the three Pods:\n%s", metrics)
+	}
 	for i := len(apart) - 1; i >= 0; i-- {
 		apart[i].signal(syscall.SIGTERM)
 		if code := apart[i].wait(); code != 0 {
