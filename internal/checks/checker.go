@@ -26,15 +26,15 @@ type Target struct {
 // A Status is what is known of a Target.
 type Status struct {
 	Up    bool
-	Asked bool      // false: Up is what it was said to be when it was first wanted
+	Known bool      // false: Up is what it was said to be when it was first wanted, and no answer has confirmed it
 	Since time.Time // since when Up is so; zero: not since it is asked
 	Cause string    // what the last answer said, if it was bad
 }
 
 // Options say how a Checker works.
 type Options struct {
-	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and of the first answer of a
-	// Target, also if that is as it was said to be: then Since is zero.
+	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and once when a
+	// Target is found to be as it was said to be: then Since is zero.
 	Changed     func(owners []types.NamespacedName, target Target, status Status)
 	Concurrency int          // questions at once; 0: 1024. With more than these without an answer, intervals become longer.
 	Rate        int          // questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become longer.
@@ -65,6 +65,7 @@ type entry struct {
 	course course
 	at     time.Time // when it is asked next
 	index  int       // in the queue; -1: not there, for it is being asked
+	known  bool      // an answer agreed with course
 	gone   bool
 }
 
@@ -150,7 +151,7 @@ func (c *Checker) Status(t Target) (Status, bool) {
 }
 
 func (e *entry) status() Status {
-	return Status{Up: e.course.state.Up, Asked: e.course.asked, Since: e.course.since, Cause: e.course.cause}
+	return Status{Up: e.course.state.Up, Known: e.known, Since: e.course.since, Cause: e.course.cause}
 }
 
 // Run asks until ctx ends, and returns once no question is under way.
@@ -246,9 +247,9 @@ func (c *Checker) note(e *entry, answer health.Answer, began time.Time) ([]types
 	news := false
 	wait := e.target.Check.Interval
 	if answer.Verdict != health.Unknown {
-		first := !e.course.asked
 		e.course, news = e.course.observe(time.Now(), answer.Verdict == health.Good, causeOf(answer), e.target.Check)
-		news = news || first && e.course.good() == e.course.state.Up
+		news = news || !e.known && e.course.good() == e.course.state.Up
+		e.known = e.known || news
 		wait = e.course.next(e.target.Check)
 	}
 	if wait >= e.target.Check.Interval { // what confirms an answer is not put off

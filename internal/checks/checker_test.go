@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,7 +90,7 @@ func TestChecker(t *testing.T) {
 		t.Errorf("told %+v", n)
 	}
 	c.Want(a, nil)
-	if s, ok := c.Status(target); !ok || !s.Up || !s.Asked {
+	if s, ok := c.Status(target); !ok || !s.Up || !s.Known {
 		t.Errorf("while b wants it: %+v, %v", s, ok)
 	}
 	c.Want(b, map[Target]bool{})
@@ -119,6 +120,26 @@ func TestTakesOver(t *testing.T) {
 	}
 	if s, _ := c.Status(down); s.Up || !s.Since.IsZero() {
 		t.Errorf("the dead one: %+v", s)
+	}
+}
+
+// One bad answer is not enough to be down, nor to be up: who wants to know is told when the next has settled it.
+func TestFirstAnswerThatSettlesNothing(t *testing.T) {
+	c, told := run(t)
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(server.Close)
+	target := Target{netip.MustParseAddrPort(server.Listener.Addr().String()), parse(t, "http:///health interval=100ms fall=2")}
+	c.Want(types.NamespacedName{}, map[Target]bool{target: true})
+	if s, _ := c.Status(target); s.Known {
+		t.Errorf("before any answer: %+v", s)
+	}
+	if n := next(t, told); !n.status.Up || !n.status.Known || !n.status.Since.IsZero() || asked.Load() < 2 {
+		t.Errorf("told %+v after %d questions", n, asked.Load())
 	}
 }
 

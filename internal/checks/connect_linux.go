@@ -17,11 +17,12 @@ type connector struct {
 	once sync.Once
 	poll int // the epoll instance; -1: there is none
 
-	mu      sync.Mutex // protects waiting
-	waiting map[int32]chan struct{}
+	mu      sync.Mutex // protects the following
+	last    uint64     // the number of the last connection: descriptors are used again, and an event may be of the one before
+	waiting map[uint64]chan struct{}
 }
 
-func newConnector() *connector { return &connector{waiting: map[int32]chan struct{}{}} }
+func newConnector() *connector { return &connector{waiting: map[uint64]chan struct{}{}} }
 
 // ask begins a connection to at. If it is made or has failed at once, wait is nil; else wait returns when it is or has, or ctx ends. It is to be
 // called, for it frees what the connection holds.
@@ -67,14 +68,18 @@ func (c *connector) wait(ctx context.Context, fd int) error {
 	}
 	done := make(chan struct{})
 	c.mu.Lock()
-	c.waiting[int32(fd)] = done
+	c.last++
+	number := c.last
+	c.waiting[number] = done
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.waiting, int32(fd))
+		delete(c.waiting, number)
 		c.mu.Unlock()
 	}()
-	if err := unix.EpollCtl(c.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(fd)}); err != nil {
+	// Fd and Pad are 64 bits that the kernel hands back.
+	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(number), Pad: int32(number >> 32)}
+	if err := unix.EpollCtl(c.poll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return err
 	}
 	select {
@@ -104,9 +109,10 @@ func (c *connector) listen() {
 		}
 		c.mu.Lock()
 		for _, e := range events[:max(n, 0)] {
-			if done := c.waiting[e.Fd]; done != nil {
+			number := uint64(uint32(e.Pad))<<32 | uint64(uint32(e.Fd))
+			if done := c.waiting[number]; done != nil {
 				close(done)
-				delete(c.waiting, e.Fd)
+				delete(c.waiting, number)
 			}
 		}
 		c.mu.Unlock()

@@ -122,7 +122,7 @@ func (c *Controller) check(h *hand) {
 		switch was := h.found[addr]; {
 		case ok && !status.Up || was == membership.Down:
 			h.found[addr] = membership.Down
-		case status.Asked || before: // else nothing is known yet, and it is as it was written
+		case status.Known || before: // else nothing is known yet, and it is as it was written
 			h.found[addr] = membership.Up
 		}
 	}
