@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -59,12 +60,15 @@ func (n *notices) forget(key types.NamespacedName) {
 }
 
 // tellRefused tells of annotations that make no sense. An API server of Viaduct's own refuses them; any other stores them.
-func (c *Controller) tellRefused(key types.NamespacedName, obj runtime.Object, errs field.ErrorList) {
+func (c *Controller) tellRefused(key types.NamespacedName, obj interface {
+	runtime.Object
+	metav1.Object
+}, errs field.ErrorList) {
 	text := ""
 	if len(errs) > 0 {
 		text = fmt.Sprintf("%v; it counts as not written", errs.ToAggregate())
 	}
-	if _, news := c.notices.news(key, fmt.Sprintf("%s of %T", eventRefused, obj), text); news && text != "" {
+	if _, news := c.notices.news(key, fmt.Sprintf("%s of %T %s", eventRefused, obj, obj.GetName()), text); news && text != "" {
 		c.recorder.Event(obj, v1.EventTypeWarning, eventRefused, text)
 	}
 }
