@@ -49,9 +49,13 @@ func about(svc *v1.Service) (lines []string) {
 	for _, p := range svc.Spec.Ports {
 		lines = append(lines, portText(p))
 	}
-	if membership.HasSelector(svc) {
+	switch {
+	case membership.HasSelector(svc):
 		lines = append(lines, "selector "+labels.FormatLabels(svc.Spec.Selector))
-	} else if svc.Spec.Type != v1.ServiceTypeExternalName {
+	case svc.Spec.Type == v1.ServiceTypeExternalName:
+	case svc.Annotations[annotations.Backends] != "":
+		lines = append(lines, "no selector: its addresses are what the names of "+annotations.Backends+" stand for")
+	default:
 		lines = append(lines, "no selector: its addresses are written by hand")
 	}
 	for _, key := range []string{annotations.HealthCheck, annotations.WhenAllDown, annotations.Backends, annotations.Follow} {

@@ -2,11 +2,13 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
 
+	"viaduct/internal/annotations"
 	"viaduct/internal/table"
 )
 
@@ -84,5 +86,24 @@ It works: one Pod gets connections, of 2. web-2 does not: it is not ready.
 `
 	if got := b.String(); got != want {
 		t.Errorf("it says:\n%s", got)
+	}
+}
+
+// What a Service says of itself begins its story.
+func TestAbout(t *testing.T) {
+	for says, change := range map[string]func(*v1.Service){
+		"selector app=web": func(*v1.Service) {},
+		"no selector: its addresses are written by hand": func(svc *v1.Service) { svc.Spec.Selector = nil },
+		"no selector: its addresses are what the names of viaduct.dev/backends stand for": func(svc *v1.Service) {
+			svc.Spec.Selector, svc.Annotations = nil, map[string]string{annotations.Backends: "db.example"}
+		},
+		"type ExternalName, db.example": func(svc *v1.Service) {
+			svc.Spec.Selector, svc.Spec.Type, svc.Spec.ExternalName = nil, v1.ServiceTypeExternalName, "db.example"
+		},
+		"type ClusterIP, headless: names lead straight to the endpoints": func(svc *v1.Service) { svc.Spec.ClusterIP = v1.ClusterIPNone },
+	} {
+		if lines := about(newScene(change).Service); !slices.Contains(lines, says) {
+			t.Errorf("%q is not said: %q", says, lines)
+		}
 	}
 }
