@@ -92,12 +92,7 @@ func (e *ejected) of(p table.Pool) []netip.AddrPort {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	var found []netip.AddrPort
-	for at := range e.aside {
-		if _, member := p.Find(at); member {
-			found = append(found, at)
-		}
-	}
+	found := e.among(p)
 	slices.SortFunc(found, func(a, b netip.AddrPort) int {
 		return cmp.Or(e.aside[a].since.Compare(e.aside[b].since), a.Compare(b))
 	})
@@ -107,6 +102,24 @@ func (e *ejected) of(p table.Pool) []netip.AddrPort {
 			o.until = now.Add(trial)
 			e.aside[at] = o
 			return slices.Delete(found, i, i+1)
+		}
+	}
+	return found
+}
+
+// among are the endpoints of p that are set aside, looked for where there is less to look through. e.mu is held.
+func (e *ejected) among(p table.Pool) (found []netip.AddrPort) {
+	if len(p.Backends) <= len(e.aside) {
+		for _, b := range p.Backends {
+			if _, known := e.aside[b.Addr]; known {
+				found = append(found, b.Addr)
+			}
+		}
+		return found
+	}
+	for at := range e.aside {
+		if _, member := p.Find(at); member {
+			found = append(found, at)
 		}
 	}
 	return found

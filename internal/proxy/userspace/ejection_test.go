@@ -68,6 +68,9 @@ func TestEjectionIsBounded(t *testing.T) {
 		if len(e.aside) != asideLimit {
 			t.Errorf("%d endpoints are remembered", len(e.aside))
 		}
+		if got := e.of(poolOf(10)); len(got) != 5 { // a small pool of the many
+			t.Errorf("of a pool of ten, all of which failed, %v are set aside", got)
+		}
 		e.keep(func(at netip.AddrPort) bool { return at == addrPort(7) })
 		if got := e.list(); len(got) != 1 || got[0].Endpoint != addrPort(7) || got[0].Cause != "refused" {
 			t.Errorf("of those that are served, %v are set aside", got)
