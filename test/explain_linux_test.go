@@ -3,7 +3,6 @@ package test
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -44,16 +43,7 @@ func TestExplainFindsWhatIsWrongInTheKernel(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("needs the command nft")
 	}
-	place, data := t.TempDir(), filepath.Join(t.TempDir(), "data")
-	if err := os.WriteFile(filepath.Join(place, "db.yaml"), []byte(handWritten), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/bin/bash", "-eu", "-c", corruptingScript)
-	cmd.Dir = place
-	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+filepath.Dir(viaductPath(t))+":"+standIns(t)+":"+os.Getenv("PATH"))
-	ownNetwork(t, cmd)
-	r := finish(t, cmd, "")
-	killUsers(t, data)
+	r := withFile(t, corruptingScript, "db.yaml", handWritten)
 	if r.code != 0 || !strings.Contains(r.stdout, "it was seen\n") || !strings.Contains(r.stdout, "it is repaired\n") {
 		t.Errorf("the script exits %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}

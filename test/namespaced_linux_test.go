@@ -2,7 +2,6 @@ package test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,16 +81,7 @@ func TestNamespacedPods(t *testing.T) {
 	if os.Geteuid() != 0 || !canOwnNetwork(t) {
 		t.Skip("needs root, and network namespaces of its own")
 	}
-	place, data := t.TempDir(), filepath.Join(t.TempDir(), "data")
-	if err := os.WriteFile(filepath.Join(place, "pods.yaml"), []byte(namespacedPods), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/bin/bash", "-eu", "-c", namespacedScript)
-	cmd.Dir = place
-	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+filepath.Dir(viaductPath(t))+":"+standIns(t)+":"+os.Getenv("PATH"))
-	ownNetwork(t, cmd)
-	r := finish(t, cmd, "")
-	killUsers(t, data)
+	r := withFile(t, namespacedScript, "pods.yaml", namespacedPods)
 	if r.code != 0 {
 		t.Fatalf("the script exits %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -104,4 +94,14 @@ func TestNamespacedPods(t *testing.T) {
 	if t.Failed() {
 		t.Logf("%s%s", r.stdout, r.stderr)
 	}
+}
+
+// withFile runs a script that finds the program viaduct, and a file beside it.
+func withFile(t *testing.T, script, file, text string) result {
+	t.Helper()
+	place := t.TempDir()
+	if err := os.WriteFile(filepath.Join(place, file), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return finishScript(t, place, script, filepath.Dir(viaductPath(t)))
 }

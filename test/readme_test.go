@@ -92,22 +92,11 @@ func TestReadmeAsRoot(t *testing.T) {
 // runScript runs a script of the README in a network of its own, with nothing left of it in the end, and checks what it prints.
 func runScript(t *testing.T, script string, wants ...string) {
 	t.Helper()
-	place, data := t.TempDir(), filepath.Join(t.TempDir(), "data")
+	place := t.TempDir()
 	if err := os.CopyFS(filepath.Join(place, "examples"), os.DirFS("../examples")); err != nil {
 		t.Fatal(err)
 	}
-	shims := standIns(t)
-	// -x prints each command, so that the one that fails can be told.
-	cmd := exec.Command("/bin/bash", "-eux", "-c", script)
-	cmd.Dir = place
-	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+shims+":"+os.Getenv("PATH"))
-	if canOwnNetwork(t) {
-		ownNetwork(t, cmd)
-	} else {
-		t.Log("this host allows no network namespace, so the default addresses are used on the host itself")
-	}
-	r := finish(t, cmd, "")
-	killUsers(t, data)
+	r := finishScript(t, place, script)
 	if r.code != 0 {
 		t.Fatalf("the script exits %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -116,6 +105,24 @@ func runScript(t *testing.T, script string, wants ...string) {
 			t.Errorf("it does not print %q", want)
 		}
 	}
+}
+
+// finishScript runs a script in a directory, with a network and a data directory of its own. path is looked for programs first.
+func finishScript(t *testing.T, place, script string, path ...string) result {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	// -x prints each command, so that the one that fails can be told.
+	cmd := exec.Command("/bin/bash", "-eux", "-c", script)
+	cmd.Dir = place
+	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+strings.Join(append(path, standIns(t), os.Getenv("PATH")), ":"))
+	if canOwnNetwork(t) {
+		ownNetwork(t, cmd)
+	} else {
+		t.Log("this host allows no network namespace, so the default addresses are used on the host itself")
+	}
+	r := finish(t, cmd, "")
+	killUsers(t, data)
+	return r
 }
 
 // killUsers kills whatever still uses a data directory; there should be nothing.
