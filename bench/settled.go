@@ -87,7 +87,7 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		return start{}, err
 	}
 	defer log.Close()
-	c.cmd = exec.Command(b.binary, "controller", "-v", "--data-dir", u.dataDir)
+	c.cmd = exec.Command(b.binary, "controller", "-v", "--secure-port", "0", "--data-dir", u.dataDir) // without the port it needs nobody to leave one free
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	began := time.Now()
 	if err := c.cmd.Start(); err != nil {

@@ -11,9 +11,12 @@ func TestBenchMeasures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it builds and runs bench/ for some seconds")
 	}
-	out, err := exec.Command("go", "run", "viaduct/bench", "-quick", "-binary", viaductPath(t)).Output()
+	cmd := exec.Command("go", "run", "viaduct/bench", "-quick", "-binary", viaductPath(t))
+	var says strings.Builder
+	cmd.Stderr = &says
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("bench: %v\n%s", err, out)
+		t.Fatalf("bench: %v\n%s%s", err, out, says.String())
 	}
 	const measured = 33
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
