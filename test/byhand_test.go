@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -237,8 +238,14 @@ func TestExplain(t *testing.T) {
 		return nil
 	})
 	check("as JSON", explain("endpoints", "db", "-o", "json"), 0, `"reason": "CheckFailed"`, `"cause": "connection refused"`, `"healthy": true`)
-	trace := runViaduct(t, "", "trace", "node", "to", h.service("db").Spec.ClusterIP+":80", "--data-dir", h.dir, "--proxy-address", "http://"+port)
-	check("a trace", trace, 0, "Service     default/db, its ClusterIP", "127.0.0.71", "by this node's proxy")
+	trace := func(proxy string) result {
+		return runViaduct(t, "", "trace", "node", "to", h.service("db").Spec.ClusterIP+":80", "--data-dir", h.dir, "--node-name", nodeName, "--proxy-address", proxy)
+	}
+	check("a trace", trace("http://"+port), 0, "Service     default/db, its ClusterIP", "127.0.0.71", "by this node's proxy")
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	check("where kube-proxy answers", explain("db", "--proxy-address", other.URL), 0, "perhaps kube-proxy: what it has applied cannot be told")
+	check("a trace where kube-proxy answers", trace(other.URL), 0, "Service     default/db, its ClusterIP", "127.0.0.71", "computed for node "+nodeName)
 	h.apply("{apiVersion: v1, kind: Service, metadata: {name: typo}, spec: {selector: {app: Web}, ports: [{port: 80}]}}")
 	check("a Service of nobody", explain("typo"), 1, "there is no Pod in namespace default.")
 	check("nothing", explain("service/nope"), 1, `services "nope" not found`)

@@ -226,6 +226,8 @@ func (s *seeker) askProxy(ctx context.Context, w *explain.World) {
 			w.NoProxy = fmt.Sprintf("no proxy answers at %s: the kernel is compared with what one would apply now, and follows no change", s.proxy)
 			w.Proxy = s.instead(w)
 		}
+	case errors.Is(err, errNotOurs):
+		w.NoProxy = fmt.Sprintf("what answers at %s is %v: what it has applied cannot be told", s.proxy, err)
 	case err != nil:
 		w.NoProxy = fmt.Sprintf("the proxy was asked in vain: %v", err)
 	default:
@@ -281,7 +283,7 @@ func distinctSlots(w nft.Way) []netip.AddrPort {
 // askTime bounds one question to the proxy.
 const askTime = 5 * time.Second
 
-// getJSON reads what url answers into to. An answer other than 200 is an error with its text.
+// getJSON reads what url answers into to. An answer other than 200 is an error: errNotOurs, or with its text.
 func getJSON(ctx context.Context, url string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -298,11 +300,17 @@ func getJSON(ctx context.Context, url string, to any) error {
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(body)))
+	switch response.StatusCode {
+	case http.StatusOK:
+		return json.Unmarshal(body, to)
+	case http.StatusNotFound:
+		return errNotOurs
 	}
-	return json.Unmarshal(body, to)
+	return errors.New(strings.TrimSpace(string(body)))
 }
+
+// errNotOurs says that whoever answers does not know the question.
+var errNotOurs = errors.New("no proxy of Viaduct, but perhaps kube-proxy")
 
 func bareURL(err error) error {
 	var u *url.Error

@@ -95,7 +95,7 @@ func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, 
 		if err == nil {
 			return t, "by this node's proxy", nil
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
+		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, errNotOurs) {
 			return t, "", fmt.Errorf("asking the proxy at %s: %w", s.proxy, err)
 		}
 	}
@@ -103,7 +103,7 @@ func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, 
 		return t, "", err
 	}
 	t, err = s.compute(ctx, from, to, proto, node)
-	return t, fmt.Sprintf("computed for node %s, for no proxy answers at %s", node, s.proxy), err
+	return t, fmt.Sprintf("computed for node %s, for no proxy of Viaduct answers at %s", node, s.proxy), err
 }
 
 // compute reads every Service and says what a proxy would do.
