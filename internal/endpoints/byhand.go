@@ -36,7 +36,6 @@ type hand struct {
 
 // planByHand plans the slices of a Service that people keep.
 func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, t *target) {
-	mirrored := c.watch.slicesOf(key, membership.MirrorManagedBy)
 	standIns := c.watch.slicesOf(key, membership.StandInManagedBy)
 	named := c.watch.slicesOf(key, membership.NamesManagedBy)
 	if !membership.Mirrored(ep, svc) {
@@ -44,15 +43,16 @@ func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v
 	}
 	if svc == nil {
 		c.forgetHand(key)
-		t.mirror.Delete = slices.Concat(mirrored, standIns, named)
+		t.mirror.Delete = slices.Concat(t.mirrored, standIns, named)
 		return
 	}
-	h := c.readHand(key, svc, ep, slices.Concat(mirrored, standIns, named))
+	h := c.readHand(key, svc, ep, slices.Concat(t.mirrored, standIns, named))
 	c.check(h)
 	if ep == nil {
-		t.mirror.Delete = mirrored
+		t.mirror.Delete = t.mirrored
 	} else {
-		t.mirror, t.unmirrored = membership.PlanMirror(ep, mirrored, &membership.Amendments{Of: h.amend, Followed: h.followed})
+		t.mirrors = true
+		t.mirror, t.unmirrored = membership.PlanMirror(ep, t.mirrored, &membership.Amendments{Of: h.amend, Followed: h.followed})
 	}
 	t.others = append(t.others, membership.PlanStandIns(h.written, standIns, &membership.Amendments{Of: h.amendChecked}))
 	if len(h.wishes.Backends) > 0 {

@@ -11,8 +11,8 @@ import (
 // metrics are what the controller counts. Those that kube-controller-manager has, have its names.
 type metrics struct {
 	syncs    *prometheus.CounterVec
-	changes  *prometheus.CounterVec
-	mirrored *prometheus.CounterVec
+	slices   sliceKeeper
+	mirrors  mirrorKeeper
 	writes   *prometheus.CounterVec
 	duration prometheus.Histogram
 	merged   prometheus.Histogram
@@ -23,10 +23,10 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, []string{label})
 	}
 	return &metrics{
-		syncs:    counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache was behind) or error", "result"),
-		changes:  counter("endpoint_slice_controller", "changes", "EndpointSlices written for Services with a selector, by operation", "operation"),
-		mirrored: counter("endpoint_slice_mirroring_controller", "changes", "EndpointSlices written for Endpoints that people wrote, by operation", "operation"),
-		writes:   counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation", "operation"),
+		syncs:   counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache was behind) or error", "result"),
+		slices:  newSliceKeeper(),
+		mirrors: newMirrorKeeper(),
+		writes:  counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation", "operation"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "sync_duration_seconds",
 			Help: "Time of one look at a Service, with its writes", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
 		merged: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "changes_per_sync",
@@ -37,7 +37,8 @@ func newMetrics() *metrics {
 // Collectors are the controller's metrics, for a registry.
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.metrics
-	return []prometheus.Collector{m.syncs, m.changes, m.mirrored, m.writes, m.duration, m.merged, sliceCounter{c}, helpers{c}}
+	all := []prometheus.Collector{m.syncs, m.writes, m.duration, m.merged, m.slices.changed, m.mirrors.updated, m.mirrors.skipped, m.mirrors.took, reasonCounter{c}, stock{c}, helpers{c}}
+	return append(append(all, m.slices.collectors()...), m.mirrors.collectors()...)
 }
 
 // helpers are the metrics of the checks and of the names, which begin anew with each Work: an unchecked collector.
@@ -59,39 +60,22 @@ func (h helpers) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// sliceCounter counts the slices, and what is in them, when it is asked.
-type sliceCounter struct{ c *Controller }
-
-func numSlices() *prometheus.Desc {
-	return prometheus.NewDesc("endpoint_slice_controller_num_endpoint_slices", "EndpointSlices of Services with a selector", nil, nil)
-}
-
-func numEndpoints() *prometheus.Desc {
-	return prometheus.NewDesc("endpoint_slice_controller_endpoints_desired", "Endpoints in the EndpointSlices of Services with a selector", nil, nil)
-}
+// reasonCounter counts what is in the slices, when it is asked.
+type reasonCounter struct{ c *Controller }
 
 func byReason() *prometheus.Desc {
 	return prometheus.NewDesc("viaduct_endpoints", "Endpoints in all EndpointSlices, by the reason why they get connections or do not", []string{"reason"}, nil)
 }
 
 // Describe says what Collect gives.
-func (s sliceCounter) Describe(to chan<- *prometheus.Desc) {
-	to <- byReason()
-	to <- numSlices()
-	to <- numEndpoints()
-}
+func (reasonCounter) Describe(to chan<- *prometheus.Desc) { to <- byReason() }
 
 // Collect counts in the cache.
-func (s sliceCounter) Collect(to chan<- prometheus.Metric) {
-	count, endpoints := 0, 0
+func (r reasonCounter) Collect(to chan<- prometheus.Metric) {
 	reasons := map[string]int{}
-	for _, obj := range s.c.watch.slices.List() {
+	for _, obj := range r.c.watch.slices.List() {
 		es := obj.(*discovery.EndpointSlice)
 		managed := es.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy
-		if managed {
-			count++
-			endpoints += len(es.Endpoints)
-		}
 		for i := range es.Endpoints {
 			reasons[reasonIn(es, &es.Endpoints[i], managed)]++
 		}
@@ -99,8 +83,6 @@ func (s sliceCounter) Collect(to chan<- prometheus.Metric) {
 	for reason, n := range reasons {
 		to <- prometheus.MustNewConstMetric(byReason(), prometheus.GaugeValue, float64(n), reason)
 	}
-	to <- prometheus.MustNewConstMetric(numSlices(), prometheus.GaugeValue, float64(count))
-	to <- prometheus.MustNewConstMetric(numEndpoints(), prometheus.GaugeValue, float64(endpoints))
 }
 
 // reasonIn is the Reason that an endpoint's conditions stand for.
@@ -129,12 +111,12 @@ func (m *metrics) wrote(kind string, from, to metav1.Object) {
 	case to == nil:
 		operation, is = "delete", from
 	}
-	counter := m.changes
+	counter := m.slices.changes
 	switch {
 	case kind == kindEndpoints:
 		counter = m.writes
 	case is.GetLabels()[discovery.LabelManagedBy] == membership.MirrorManagedBy:
-		counter = m.mirrored
+		counter = m.mirrors.changes
 	}
 	counter.WithLabelValues(operation).Inc()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,10 +23,14 @@ type target struct {
 	others     []membership.Plan // of slices that upstream has nothing like
 	hints      []membership.HintsChange
 	unmirrored int // addresses that a person wrote and that are past the limit of a mirror
+
+	selects, mirrors bool                       // whether slices are kept for Pods, and whether for Endpoints that a person wrote
+	kept, mirrored   []*discovery.EndpointSlice // those that there are
 }
 
 // sync makes the objects of one Service what they should be.
 func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
+	began := time.Now()
 	if c.expected.stale(key, func(what object) string { return c.cachedVersion(key, what) }) {
 		return errStale
 	}
@@ -52,6 +57,7 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName) error {
 		c.paces.failed(key, batch)
 		return err
 	}
+	c.metrics.synced(svc, &t, time.Since(began))
 	if svc == nil {
 		c.paces.forget(key)
 	}
@@ -74,10 +80,10 @@ func (c *Controller) chosen(t target) target {
 		t.want = t.have
 	}
 	if !c.runs[SliceController] {
-		t.slices, t.hints = membership.Plan{}, nil
+		t.slices, t.hints, t.selects = membership.Plan{}, nil, false
 	}
 	if !c.runs[MirrorController] {
-		t.mirror, t.others, t.unmirrored = membership.Plan{}, nil, 0
+		t.mirror, t.others, t.unmirrored, t.mirrors = membership.Plan{}, nil, 0, false
 	}
 	return t
 }
@@ -85,19 +91,17 @@ func (c *Controller) chosen(t target) target {
 // plan decides nothing that package membership has not decided. svc and have are nil if they are not there. It is false if what is known of
 // the Service and of its Pods is not of one time.
 func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.Endpoints) (target, bool) {
-	t := target{have: have, want: have}
-	kept := c.watch.slicesOf(key, membership.SliceManagedBy)
-	mirrored := c.watch.slicesOf(key, membership.MirrorManagedBy)
+	t := target{have: have, want: have, kept: c.watch.slicesOf(key, membership.SliceManagedBy), mirrored: c.watch.slicesOf(key, membership.MirrorManagedBy)}
 	if svc != nil && membership.HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName {
 		pods, ok := c.watch.podsOf(svc)
 		if !ok {
 			return t, false
 		}
 		var members []membership.Member
-		members, t.hints = c.watch.members(svc, pods, kept)
+		members, t.hints = c.watch.members(svc, pods, t.kept)
 		t.want = desiredEndpoints(svc, members, have)
-		t.slices = membership.PlanSlices(svc, members, kept)
-		t.mirror.Delete = slices.Concat(mirrored, c.watch.slicesOf(key, membership.StandInManagedBy), c.watch.slicesOf(key, membership.NamesManagedBy))
+		t.selects, t.slices = true, membership.PlanSlices(svc, members, t.kept)
+		t.mirror.Delete = slices.Concat(t.mirrored, c.watch.slicesOf(key, membership.StandInManagedBy), c.watch.slicesOf(key, membership.NamesManagedBy))
 		c.forgetHand(key)
 		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending
 			t.slices.Create = nil
@@ -108,7 +112,7 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 	if have != nil && membership.ManagesEndpoints(have) {
 		t.want = nil
 	}
-	t.slices.Delete = kept
+	t.slices.Delete = t.kept
 	if c.runs[MirrorController] {
 		c.planByHand(key, svc, have, &t)
 	}
