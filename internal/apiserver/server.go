@@ -177,6 +177,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	s.generic.AddPostStartHookOrDie("viaduct-access", s.accessHook)
 	serveSnapshots(s.generic, schemes, etcd)
 	serveNoDefinitions(s.generic)
+	serveMetrics(s.generic, s.alloc.allocator.Collectors())
 	s.generic.AddPreShutdownHookOrDie("viaduct-leave", s.boot.leave)
 	if err := s.addStoreChecks(etcd); err != nil {
 		return err

@@ -38,6 +38,7 @@ type Allocator struct {
 	ports     ports
 	ranges    Reader[*networkingv1.ServiceCIDR]
 	log       *slog.Logger
+	metrics   *metrics
 }
 
 // New returns an allocator over the given store.
@@ -46,7 +47,7 @@ func New(c Config) *Allocator {
 		c.NodePorts = DefaultNodePorts()
 	}
 	return &Allocator{
-		families: c.Families, nodePorts: c.NodePorts, addresses: addresses{c.Addresses}, ports: ports{c.KV}, ranges: c.Ranges, log: c.Log,
+		families: c.Families, nodePorts: c.NodePorts, addresses: addresses{c.Addresses}, ports: ports{c.KV}, ranges: c.Ranges, log: c.Log, metrics: newMetrics(),
 	}
 }
 
@@ -75,6 +76,7 @@ func (a *Allocator) ready(ctx context.Context, family corev1.IPFamily) ([]Range,
 
 // takeAddress gives the owner of b the address that it asked for.
 func (a *Allocator) takeAddress(ctx context.Context, b *book[netip.Addr], addr netip.Addr) error {
+	began := time.Now()
 	ranges, err := a.ready(ctx, FamilyOf(addr))
 	if err != nil {
 		return err
@@ -82,7 +84,9 @@ func (a *Allocator) takeAddress(ctx context.Context, b *book[netip.Addr], addr n
 	var names []string
 	for _, r := range ranges {
 		if r.contains(addr) {
-			return b.take(ctx, addr)
+			err := b.take(ctx, addr)
+			a.metrics.address(b, []Range{r}, scopeStatic, began, addr, err)
+			return err
 		}
 		names = append(names, r.prefix.String())
 	}
@@ -96,10 +100,17 @@ const guesses = 32
 // nextAddress gives the owner of b a free address of a family. Its cost depends on how full the ranges are, not on how large: while
 // they are not nearly full it reads a few keys of a cache.
 func (a *Allocator) nextAddress(ctx context.Context, b *book[netip.Addr], family corev1.IPFamily) (netip.Addr, error) {
+	began := time.Now()
 	ranges, err := a.ready(ctx, family)
 	if err != nil {
 		return netip.Addr{}, err
 	}
+	addr, err := a.anyAddress(ctx, b, ranges)
+	a.metrics.address(b, ranges, scopeDynamic, began, addr, err)
+	return addr, err
+}
+
+func (a *Allocator) anyAddress(ctx context.Context, b *book[netip.Addr], ranges []Range) (netip.Addr, error) {
 	for _, r := range ranges {
 		addr, err := a.guessAddress(ctx, b, r)
 		if !errors.Is(err, errFull) {
@@ -168,7 +179,9 @@ func (a *Allocator) takePort(ctx context.Context, b *book[int32], port int32) er
 	if !a.nodePorts.contains(port) {
 		return fmt.Errorf("%w. The range of valid ports is %s", errOutOfRange, a.nodePorts)
 	}
-	return b.take(ctx, port)
+	err := b.take(ctx, port)
+	a.metrics.port(b, scopeStatic, err)
+	return err
 }
 
 // portGuesses is how many random ports are tried before all that are held are listed: a list is at most as long as the range.
@@ -176,6 +189,12 @@ const portGuesses = 3
 
 // nextPort gives the owner of b a free port.
 func (a *Allocator) nextPort(ctx context.Context, b *book[int32]) (int32, error) {
+	port, err := a.anyPort(ctx, b)
+	a.metrics.port(b, scopeDynamic, err)
+	return port, err
+}
+
+func (a *Allocator) anyPort(ctx context.Context, b *book[int32]) (int32, error) {
 	bands := a.nodePorts.bands()
 	for range portGuesses {
 		n, ok := bands.dynamic(rand.Uint64N)
