@@ -172,8 +172,9 @@ func (c *Controller) Work(ctx context.Context) error {
 
 // begin queues everything that there is: whatever happened before now was nobody's to queue.
 func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLimitingInterface[types.NamespacedName] {
-	queue := workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry))
+	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry),
+		workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: queueName, MetricsProvider: c.metrics.queue})
 	c.recorder = recorder
 	c.paces.reset()
 	c.notices = newNotices()

@@ -1,6 +1,8 @@
 package endpoints
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +13,7 @@ import (
 // metrics are what the controller counts. Those that kube-controller-manager has, have its names.
 type metrics struct {
 	syncs    *prometheus.CounterVec
+	queue    *queueMetrics
 	slices   sliceKeeper
 	mirrors  mirrorKeeper
 	writes   *prometheus.CounterVec
@@ -24,6 +27,7 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		syncs:   counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache was behind) or error", "result"),
+		queue:   newQueueMetrics(),
 		slices:  newSliceKeeper(),
 		mirrors: newMirrorKeeper(),
 		writes:  counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation", "operation"),
@@ -38,7 +42,7 @@ func newMetrics() *metrics {
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.metrics
 	all := []prometheus.Collector{m.syncs, m.writes, m.duration, m.merged, m.slices.changed, m.mirrors.updated, m.mirrors.skipped, m.mirrors.took, reasonCounter{c}, stock{c}, helpers{c}}
-	return append(append(all, m.slices.collectors()...), m.mirrors.collectors()...)
+	return slices.Concat(all, m.slices.collectors(), m.mirrors.collectors(), m.queue.collectors())
 }
 
 // helpers are the metrics of the checks and of the names, which begin anew with each Work: an unchecked collector.

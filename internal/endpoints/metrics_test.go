@@ -80,6 +80,14 @@ func TestMetricsOfTheKeepers(t *testing.T) {
 	if n := got["endpoint_slice_controller_endpointslices_changed_per_sync topology=Disabled traffic_distribution=PreferSameZone"]; n < 2 {
 		t.Errorf("%v slices were changed, want one to be made and to be updated", n)
 	}
+	for _, name := range []string{"adds_total", "queue_duration_seconds", "work_duration_seconds"} {
+		if n, there := got["workqueue_"+name+" name=endpoint_slice"]; !there || n <= 0 {
+			t.Errorf("workqueue_%s is %v", name, n)
+		}
+	}
+	if _, there := got["workqueue_depth name=endpoint_slice"]; !there {
+		t.Error("nobody tells how many Services wait")
+	}
 	if n := got["endpoint_slice_mirroring_controller_endpoints_sync_duration"]; n <= 0 {
 		t.Error("looks at the hand-written took no time")
 	}
