@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	v1 "k8s.io/api/core/v1"
 )
 
@@ -82,11 +84,14 @@ type familyHealth struct {
 // HealthHandler answers /healthz, whether the node is to be sent connections, and /livez, whether the proxy works.
 func (p *Proxy) HealthHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	counted := func(answers *prometheus.CounterVec, answer http.HandlerFunc) http.Handler {
+		return promhttp.InstrumentHandlerCounter(answers, answer)
+	}
+	mux.Handle("GET /healthz", counted(p.metrics.healthz, func(w http.ResponseWriter, _ *http.Request) {
 		eligible := p.nodeEligible()
 		p.answerHealth(w, &eligible)
-	})
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { p.answerHealth(w, nil) })
+	}))
+	mux.Handle("GET /livez", counted(p.metrics.livez, func(w http.ResponseWriter, _ *http.Request) { p.answerHealth(w, nil) }))
 	return mux
 }
 

@@ -18,6 +18,7 @@ type metrics struct {
 	pending            prometheus.Gauge
 	programming        prometheus.Histogram
 	noLocal            *prometheus.GaugeVec
+	healthz, livez     *prometheus.CounterVec
 	without            map[string]map[table.Name]bool // by traffic policy: the Services without an endpoint on this node
 }
 
@@ -31,7 +32,12 @@ func newMetrics() *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: help})
 	}
+	answers := func(name, path string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: "Answers at " + path}, []string{"code"})
+	}
 	return &metrics{
+		healthz:  answers("proxy_healthz_total", "/healthz"),
+		livez:    answers("proxy_livez_total", "/livez"),
 		all:      duration("sync_proxy_rules_duration_seconds", "Time of one application"),
 		full:     duration("sync_full_proxy_rules_duration_seconds", "Time of one application that looked at everything"),
 		partial:  duration("sync_partial_proxy_rules_duration_seconds", "Time of one application of what had changed"),
@@ -51,7 +57,7 @@ func newMetrics() *metrics {
 // Collectors are the Proxy's metrics, for a registry.
 func (p *Proxy) Collectors() []prometheus.Collector {
 	m := p.metrics
-	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending, m.programming, m.noLocal}
+	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending, m.programming, m.noLocal, m.healthz, m.livez}
 }
 
 // synced notes one call of the Backend.

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +33,21 @@ func TestMetrics(t *testing.T) {
 	s.createSlice(far)
 	s.next()
 	receive(t, s.applied)
+
+	ask := func(path string) string {
+		w := httptest.NewRecorder()
+		s.proxy.HealthHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return fmt.Sprint(w.Code)
+	}
+	asked := map[string]string{"/healthz": ask("/healthz"), "/livez": ask("/livez")}
+	if asked["/livez"] != "200" {
+		t.Errorf("what works answers %s at /livez", asked["/livez"])
+	}
+	for path, counter := range map[string]*prometheus.CounterVec{"/healthz": s.proxy.metrics.healthz, "/livez": s.proxy.metrics.livez} {
+		if n := testutil.ToFloat64(counter.WithLabelValues(asked[path])); n != 1 {
+			t.Errorf("%v answers %s are counted at %s", n, asked[path], path)
+		}
+	}
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(s.proxy.Collectors()...)

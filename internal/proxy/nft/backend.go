@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,9 +23,10 @@ type Options struct {
 
 // A Backend keeps the kernel's tables equal to a table.Table. It implements proxy.Backend.
 type Backend struct {
-	opts   Options
-	socket *socket
-	lock   *hostLock
+	opts    Options
+	metrics metrics
+	socket  *socket
+	lock    *hostLock
 	// listener hears of what others do to the tables. It belongs to Watch.
 	listener *socket
 
@@ -62,7 +64,7 @@ func New(opts Options) (*Backend, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close(), lock.release())
 	}
-	b := &Backend{opts: opts, socket: s, lock: lock, listener: listener, doubt: true}
+	b := &Backend{opts: opts, metrics: newMetrics(), socket: s, lock: lock, listener: listener, doubt: true}
 	if err := b.probe(); err != nil {
 		return nil, errors.Join(err, b.Leave())
 	}
@@ -124,7 +126,10 @@ func (b *Backend) finish(ctx context.Context, t *table.Table, changed []table.Na
 		before, changed = &table.Table{}, nil
 	}
 	b.last = t
+	began := time.Now()
 	n, e := conntrack.Clean(ctx, before, t, changed)
+	b.metrics.cleaned.Observe(time.Since(began).Seconds())
+	b.metrics.forgotten.Add(float64(n))
 	if n > 0 {
 		b.opts.Log.DebugContext(ctx, "UDP conversations were forgotten that led to nobody", "number", n)
 	}

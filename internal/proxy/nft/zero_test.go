@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
 	"viaduct/internal/table"
@@ -110,6 +112,11 @@ func TestZeroFailedConnections(t *testing.T) {
 	}
 	if failures := load.end(); len(failures) > 0 {
 		t.Errorf("%d requests failed, %d did not; the first:\n%s", len(failures), load.done.Load(), strings.Join(failures[:min(len(failures), 20)], "\n"))
+	}
+	for _, m := range told(t, r.backend.Collectors()) {
+		if m <= 0 {
+			t.Error("conversations with Pods that went were forgotten, and it is not counted")
+		}
 	}
 	t.Logf("%d requests, none failed", load.done.Load())
 }
@@ -216,4 +223,20 @@ func TestForeignFlushUnderLoad(t *testing.T) {
 	if failures := calm.end(); len(failures) > 0 {
 		t.Errorf("after the repair %d requests failed, the first: %s", len(failures), failures[0])
 	}
+}
+
+// told is what each of two metrics counts: how often stale conversations were looked for, and how many there were.
+func told(t *testing.T, metrics []prometheus.Collector) (counts []float64) {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(metrics...)
+	families, err := registry.Gather()
+	if err != nil || len(families) != 2 {
+		t.Fatalf("%d metrics, %v", len(families), err)
+	}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		counts = append(counts, m.GetCounter().GetValue()+float64(m.GetHistogram().GetSampleCount()))
+	}
+	return counts
 }
