@@ -81,7 +81,7 @@ func (h held) without(slice string) held {
 
 // best is the state of an address that is in several slices; "" if it is in none.
 func (h held) best() string {
-	for _, state := range []string{Ready, Ending, NotReady} {
+	for _, state := range []string{Ready, Used, Ending, NotReady} {
 		if h.state == state {
 			return state
 		}
@@ -96,8 +96,10 @@ func (h held) best() string {
 
 // stateOf reads the conditions of an endpoint; what is not said means what the API says.
 func stateOf(e *discovery.Endpoint) string {
-	switch {
-	case e.Conditions.Ready == nil || *e.Conditions.Ready:
+	switch ready := e.Conditions.Ready == nil || *e.Conditions.Ready; {
+	case ready && e.Conditions.Serving != nil && !*e.Conditions.Serving:
+		return Used
+	case ready:
 		return Ready
 	case e.Conditions.Terminating != nil && *e.Conditions.Terminating:
 		return Ending

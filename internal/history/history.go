@@ -21,6 +21,7 @@ const (
 	Added    = "added"     // it is listed
 	Removed  = "removed"   // it is not any more
 	Ready    = "ready"     // it gets connections
+	Used     = "used"      // it gets connections though it does not serve: see the reason
 	NotReady = "not-ready" // it is listed and gets none
 	Ending   = "ending"    // it goes, and gets connections only if nobody else can
 	known    = "known"     // not a change: what was so when a file began
@@ -32,7 +33,7 @@ type Change struct {
 	Service string    `json:"service"` // namespace/name
 	Address string    `json:"address"` // with its ports: 10.0.0.1:80,443
 	What    string    `json:"what"`
-	State   string    `json:"state,omitempty"`   // of an address that was added: Ready, NotReady or Ending
+	State   string    `json:"state,omitempty"`   // of an address that was added: Ready, Used, NotReady or Ending
 	Reason  string    `json:"reason,omitempty"`  // a membership.Reason, or a few words
 	Object  string    `json:"object,omitempty"`  // the EndpointSlice that was written
 	Version string    `json:"version,omitempty"` // its resourceVersion after that

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// slice has addresses of the Service shop/web: "10.0.0.1" is ready, "-10.0.0.1" is not, "~10.0.0.1" is ending.
+// slice has addresses of the Service shop/web: "10.0.0.1" is ready, "-10.0.0.1" is not, "~10.0.0.1" is ending, "!10.0.0.1" is
+// ready and does not serve.
 func slice(name string, version int, addrs ...string) *discovery.EndpointSlice {
 	port := int32(80)
 	s := &discovery.EndpointSlice{
@@ -22,9 +23,11 @@ func slice(name string, version int, addrs ...string) *discovery.EndpointSlice {
 	}
 	for _, a := range addrs {
 		ready, ending := !strings.ContainsAny(a, "-~"), strings.Contains(a, "~")
-		s.Endpoints = append(s.Endpoints, discovery.Endpoint{
-			Addresses: []string{strings.TrimLeft(a, "-~")}, Conditions: discovery.EndpointConditions{Ready: &ready, Terminating: &ending},
-		})
+		e := discovery.Endpoint{Addresses: []string{strings.TrimLeft(a, "-~!")}, Conditions: discovery.EndpointConditions{Ready: &ready, Terminating: &ending}}
+		if strings.Contains(a, "!") {
+			e.Conditions.Serving = new(false)
+		}
+		s.Endpoints = append(s.Endpoints, e)
 	}
 	return s
 }
@@ -64,6 +67,19 @@ func told(t *testing.T, r *Recorder) string {
 		words = append(words, word)
 	}
 	return strings.Join(words, ", ")
+}
+
+// An address that gets connections for want of a better one is told of: else the last that fell would not be.
+func TestUsedAllTheSame(t *testing.T) {
+	r := open(t, Options{})
+	one, two, three := slice("a", 1, "10.0.0.1", "-10.0.0.2"), slice("a", 2, "!10.0.0.1", "!10.0.0.2"), slice("a", 3, "10.0.0.1", "-10.0.0.2")
+	r.Observe(nil, one, because)
+	r.Observe(one, two, because)
+	r.Observe(two, three, because)
+	const want = "10.0.0.1 added/ready, 10.0.0.2 added/not-ready, 10.0.0.1 used, 10.0.0.2 used, 10.0.0.1 ready, 10.0.0.2 not-ready"
+	if got := told(t, r); got != want {
+		t.Errorf("it tells\n%s\nwant\n%s", got, want)
+	}
 }
 
 func TestChanges(t *testing.T) {
