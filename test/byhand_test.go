@@ -266,11 +266,7 @@ func TestChecksAreHandedOverBetweenControllers(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	server := h.startServer()
-	kubeconfig := h.serviceAccountKubeconfig()
-	first := h.controller(kubeconfig)
-	first.awaitReady("leading")
-	second := h.controller(kubeconfig)
-	second.awaitReady("standby: ")
+	first, second := h.twoControllers()
 	r := startReplicas(h, "127.0.0.101", "127.0.0.102")
 	h.apply(r.manifest("viaduct.dev/health-check: tcp interval=200ms"))
 	h.awaitState("127.0.0.102", true)
@@ -305,11 +301,7 @@ func TestChecksAreHandedOverBetweenControllers(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the second controller does not find that the program is back")
 	}
-	for _, c := range []aController{first, second} {
-		if text := c.out.text(); strings.Contains(strings.ToLower(text), "forbidden") {
-			t.Errorf("the shipped rights do not suffice:\n%s", text)
-		}
-	}
+	rightsSufficed(t, first, second)
 	second.signal(syscall.SIGTERM)
 	if code := second.wait(); code != 0 {
 		t.Errorf("the second exits %d", code)

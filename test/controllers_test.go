@@ -123,16 +123,32 @@ func (h *host) serviceAccountKubeconfig() string {
 	return path
 }
 
+// twoControllers are two with the rights of the shipped manifest: the first leads.
+func (h *host) twoControllers() (first, second aController) {
+	h.t.Helper()
+	kubeconfig := h.serviceAccountKubeconfig()
+	first = h.controller(kubeconfig)
+	first.awaitReady("leading")
+	second = h.controller(kubeconfig)
+	second.awaitReady("standby: ")
+	return first, second
+}
+
+func rightsSufficed(t *testing.T, controllers ...aController) {
+	t.Helper()
+	for _, c := range controllers {
+		if text := c.out.text(); strings.Contains(strings.ToLower(text), "forbidden") {
+			t.Errorf("the shipped rights do not suffice:\n%s", text)
+		}
+	}
+}
+
 // Two controllers with the rights of the shipped manifest and no more: one works and the other waits, and follows when the first is stopped.
 func TestControllersTakeTurns(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	server := h.startServer()
-	kubeconfig := h.serviceAccountKubeconfig()
-	first := h.controller(kubeconfig)
-	first.awaitReady("leading")
-	second := h.controller(kubeconfig)
-	second.awaitReady("standby: ")
+	first, second := h.twoControllers()
 	h.apply(serviceWithPod)
 	h.setReady("web-1", "10.0.0.1", true)
 	h.awaitAddresses("10.0.0.1")
@@ -147,11 +163,7 @@ func TestControllersTakeTurns(t *testing.T) {
 	if code := second.wait(); code != 0 {
 		t.Errorf("the second exits %d:\n%s", code, second.out.text())
 	}
-	for _, c := range []aController{first, second} {
-		if text := c.out.text(); strings.Contains(strings.ToLower(text), "forbidden") {
-			t.Errorf("the shipped rights do not suffice:\n%s", text)
-		}
-	}
+	rightsSufficed(t, first, second)
 	h.stop(server)
 }
 
