@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/yaml"
 
 	"viaduct/internal/explain"
@@ -108,6 +109,9 @@ func runExplain(ctx context.Context, con console, o explainOptions, kind, name s
 	var last []byte
 	for {
 		report, err := o.seeker.settled(ctx, kind, name)
+		if o.watch && last != nil && apierrors.IsNotFound(err) {
+			report, err = explain.Report{Kind: kind, Namespace: o.seeker.namespace, Name: name, Verdict: "It is gone."}, nil
+		}
 		if err != nil {
 			return err
 		}

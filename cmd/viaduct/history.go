@@ -94,6 +94,9 @@ func (s *seeker) history(ctx context.Context, name, controller, token string) (c
 		if apierrors.IsNotFound(err) {
 			return nil, errors.New("this API server keeps no history: name a 'viaduct controller' by --controller")
 		}
+		if apierrors.IsForbidden(err) {
+			return nil, fmt.Errorf("asking for the history: forbidden: it takes the right to get the path %s", path)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking for the history: %w", err)

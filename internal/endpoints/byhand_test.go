@@ -235,6 +235,18 @@ func TestCheckOfEndpoints(t *testing.T) {
 	w.waitFound("db", mirrored, "127.0.0.9 ready=true serving=false")
 }
 
+// Endpoints may ask to follow, too; their slice cannot, and does not repeat it.
+func TestEndpointsFollow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.service("db", withoutSelector)
+	w.pod("db-0", "x", "10.9.0.1", true)
+	w.write("db", 5432, func(ep *v1.Endpoints) { ep.Annotations = map[string]string{annotations.Follow: "true"} }, "10.9.0.1")
+	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?")
+	w.status("db-0", "10.9.0.7", v1.PodRunning, true)
+	w.waitFound("db", mirrored, "10.9.0.7 ready=true serving=true")
+}
+
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

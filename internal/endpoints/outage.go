@@ -34,6 +34,14 @@ const (
 // retell is how long the words for an outage stay at least, if they only say the same in another way.
 const retell = 15 * time.Second
 
+// longestUnderWay is how long the caches may differ from what was just written before an outage is told as that.
+const longestUnderWay = 30 * time.Second
+
+// underWay says whether what a report finds first is a write that the caches may not have heard of yet.
+func underWay(r explain.Report) bool {
+	return len(r.Problems) > 0 && slices.Contains([]string{explain.StageEndpoints, explain.StageSlices}, r.Problems[0].Stage)
+}
+
 // outages remember since when Services are without endpoints, and when that was told last.
 type outages struct {
 	mu          sync.Mutex // protects the following
@@ -118,6 +126,10 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 		return nil
 	}
 	report, _ := c.Explain(key)
+	if underWay(report) && lasts < longestUnderWay {
+		c.lookLater(key, time.Second)
+		return nil
+	}
 	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: outageReason(report), Message: report.Verdict}
 	if told != nil && told.Status == next.Status && told.Reason == next.Reason {
 		if told.Message == next.Message {
@@ -132,15 +144,19 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 	return c.setCondition(ctx, svc, next, v1.EventTypeWarning, eventOutage)
 }
 
-// anyReady says whether any slice of a Service has an endpoint that gets connections.
+// anyReady says whether any slice of a Service has an endpoint that gets connections: one that has a port, if the Service has any.
 func (w *watch) anyReady(key types.NamespacedName) bool {
 	objs, err := w.slices.ByIndex(byService, key.String())
 	if err != nil {
 		return false // the index is there: newWatch made it
 	}
+	svc, err := w.services.Services(key.Namespace).Get(key.Name)
+	portless := err == nil && len(svc.Spec.Ports) == 0
 	var all []*discovery.EndpointSlice
 	for _, obj := range objs {
-		all = append(all, obj.(*discovery.EndpointSlice))
+		if s := obj.(*discovery.EndpointSlice); portless || len(s.Ports) > 0 {
+			all = append(all, s)
+		}
 	}
 	return slices.ContainsFunc(table.Effective(all), func(s *discovery.EndpointSlice) bool {
 		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })

@@ -7,6 +7,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"viaduct/internal/endpoints"
@@ -37,12 +38,18 @@ func TestOutageIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.service("web")
 	w.pod("web-1", "Web", "10.9.0.1", true)
+	w.service("port", func(svc *v1.Service) {
+		svc.Spec.Selector["app"], svc.Spec.Ports[0].TargetPort = "Web", intstr.FromString("nope")
+	})
 	w.service("well", func(svc *v1.Service) { svc.Spec.Selector["app"] = "Web" })
 	if m := w.waitCondition("web", "False SelectorMatchesNothing"); m != "No endpoints: the selector says app=web, the Pod web-1 says app=Web." {
 		t.Errorf("the condition says %q", m)
 	}
 	if m := w.waitEvent("web", "NoEndpoints"); !strings.Contains(m, "the Pod web-1 says app=Web.") {
 		t.Errorf("the event says %q", m)
+	}
+	if m := w.waitCondition("port", "False NoPodReady"); !strings.Contains(m, `has no container port named "nope"`) {
+		t.Errorf("of a port that no container has the condition says %q", m)
 	}
 	w.pod("web-2", "web", "10.9.0.2", false)
 	if m := w.waitCondition("web", "False NoPodReady"); !strings.Contains(m, "No endpoints: one Pod matches the selector, and none gets connections: web-2 ") {

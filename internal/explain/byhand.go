@@ -181,10 +181,11 @@ func (h *hand) cause(addr netip.Addr) (string, *time.Time) {
 
 func (r *Report) addressProblems(h *hand) {
 	var down []string
-	refused := 0
+	refused, allDown := 0, false
 	for _, a := range r.Addresses {
 		switch membership.Reason(a.Reason) {
 		case membership.CheckFailed, membership.AllDown:
+			allDown = allDown || membership.Reason(a.Reason) == membership.AllDown
 			text := a.Address
 			if a.Cause != "" {
 				text += " (" + a.Cause + ")"
@@ -202,12 +203,12 @@ func (r *Report) addressProblems(h *hand) {
 	case len(down) == 0 && refused > 0 && refused == len(r.Addresses):
 		r.problem(StageAddresses, fmt.Sprintf("No endpoints: %s, and none as ready.", plural(refused, "address is written", "addresses are written")))
 	case len(down) == 0:
+	case allDown:
+		r.problem(StageAddresses, fmt.Sprintf("No address answers its health check: %s. Connections are sent to all of them all the same.", few(down)))
 	case len(down) < len(r.Addresses):
 		r.note(fmt.Sprintf("no connections are sent to %s", few(down)))
-	case refused > 0:
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: no address answers its health check, and viaduct.dev/when-all-down is refuse: %s.", few(down)))
 	default:
-		r.problem(StageAddresses, fmt.Sprintf("No address answers its health check: %s. Connections are sent to all of them all the same.", few(down)))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: no address answers its health check, and viaduct.dev/when-all-down is refuse: %s.", few(down)))
 	}
 }
 

@@ -97,23 +97,30 @@ func (r *Report) unlisted(w *World) {
 		found := false
 		for _, s := range table.Effective(w.Slices) {
 			for _, p := range s.Ports {
-				name := ""
-				if p.Name != nil {
-					name = *p.Name
-				}
-				if name == sp.Name {
+				name, proto := deref(p.Name), cmp.Or(deref(p.Protocol), v1.ProtocolTCP)
+				switch wants := cmp.Or(sp.Protocol, v1.ProtocolTCP); {
+				case name == sp.Name && proto == wants:
 					found = true
-				} else if p.Port != nil {
+				case p.Port != nil && proto != wants:
+					other = append(other, fmt.Sprintf("%q (%d/%s)", name, *p.Port, proto))
+				case p.Port != nil:
 					other = append(other, fmt.Sprintf("%q (%d)", name, *p.Port))
 				}
 			}
 		}
 		if !found && len(other) > 0 {
 			slices.Sort(other)
-			r.problem(StageAddresses, fmt.Sprintf("No endpoints for port %d: the Service calls it %q, and the addresses have only %s. The names must be the same.",
+			r.problem(StageAddresses, fmt.Sprintf("No endpoints for port %d: the Service calls it %q, and the addresses have only %s. The names must be the same, and the protocols.",
 				sp.Port, sp.Name, strings.Join(slices.Compact(other), ", ")))
 		}
 	}
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // probed tells what asking the addresses came to.

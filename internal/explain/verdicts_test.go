@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -104,6 +105,23 @@ func TestVerdicts(t *testing.T) {
 			s.Endpoints.Subsets[0].Ports[0].Name = "sql"
 			return s.controlled()
 		}, StageAddresses, `the Service calls it "http", and the addresses have only "sql" (5432)`},
+		"port protocols": {func() *scene {
+			s := handScene("10.9.0.1")
+			s.Endpoints.Subsets[0].Ports[0].Protocol = v1.ProtocolUDP
+			return s.controlled()
+		}, StageAddresses, `the addresses have only "http" (5432/UDP)`},
+		"all wanted are down": {func() *scene {
+			s := handScene("10.9.0.1", "10.9.0.2")
+			subset := &s.Endpoints.Subsets[0]
+			subset.Addresses, subset.NotReadyAddresses = subset.Addresses[:1], subset.Addresses[1:]
+			s = found(s, true, false)
+			for i, e := range s.Slices[0].Endpoints {
+				if e.Addresses[0] == "10.9.0.2" {
+					s.Slices[0].Endpoints[i].Conditions = discovery.EndpointConditions{Ready: new(bool)}
+				}
+			}
+			return s
+		}, StageAddresses, "No address answers its health check: 10.9.0.1 (connection refused). Connections are sent to all of them all the same."},
 		"check failed": {func() *scene { return found(handScene("10.9.0.1", "10.9.0.2"), false, false) }, "", "It works: one address gets connections, of 2."},
 		"all down":     {func() *scene { return found(handScene("10.9.0.1"), true, false) }, StageAddresses, "No address answers its health check: 10.9.0.1 (connection refused)."},
 		"refused":      {func() *scene { return found(handScene("10.9.0.1"), false, false) }, StageAddresses, "viaduct.dev/when-all-down is refuse"},

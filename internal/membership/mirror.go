@@ -10,6 +10,8 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"viaduct/internal/annotations"
 )
 
 // MaxMirrored is how many addresses of one subset, once it is in canonical form, are mirrored; upstream's default.
@@ -151,12 +153,13 @@ func mirrorSlice(ep *v1.Endpoints, key group, want *wanted) *discovery.EndpointS
 	}
 }
 
-// mirrorAnnotations are those of ep, but for what others keep on it.
+// mirrorAnnotations are those of ep, but for what others keep on it, and for what a slice cannot ask for.
 func mirrorAnnotations(ep *v1.Endpoints) map[string]string {
-	annotations := maps.Clone(ep.Annotations)
-	delete(annotations, v1.EndpointsLastChangeTriggerTime)
-	delete(annotations, v1.LastAppliedConfigAnnotation)
-	return annotations
+	kept := maps.Clone(ep.Annotations)
+	delete(kept, v1.EndpointsLastChangeTriggerTime)
+	delete(kept, v1.LastAppliedConfigAnnotation)
+	delete(kept, annotations.Follow)
+	return kept
 }
 
 // sameMirror compares all that a mirror decides.
