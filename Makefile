@@ -1,7 +1,7 @@
 # The two commands that matter need no make: go run ./cmd/viaduct demo, and go test ./...
 
-GOROUTINES = ./internal/endpoints/... ./internal/checks/... ./internal/names/... ./internal/history/... ./internal/scheduler/... ./internal/health/... ./internal/loop/... ./internal/node/... \
-	./internal/proxy/... ./internal/table/... ./internal/narrate/... ./internal/apiserver/access/... ./internal/apiserver/allocation/... \
+GOROUTINES = ./internal/endpoints/... ./internal/healthcheck/... ./internal/resolver/... ./internal/history/... ./internal/scheduler/... ./internal/prober/... ./internal/loop/... ./internal/node/... \
+	./internal/proxy/... ./internal/routing/... ./internal/narrate/... ./internal/apiserver/access/... ./internal/apiserver/allocation/... \
 	./internal/apiserver/lifecycle/... ./internal/apiserver/store/... ./internal/apiserver/backup/... ./internal/apiserver/tokens/... ./internal/leader/...
 
 .PHONY: build test race lint bench demo ci

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/annotations"
-	"viaduct/internal/checks"
+	"viaduct/internal/healthcheck"
 )
 
 // measureByHand checks many addresses at once, and kills a program behind hand-written Endpoints under load.
@@ -108,7 +108,7 @@ func runInsideChecks(ctx context.Context, args []string) error {
 	n, port, seconds := numbers[0], numbers[1], time.Duration(numbers[2])*time.Second
 	before := resident()
 	down := make(chan netip.AddrPort, n)
-	c := checks.New(checks.Options{Changed: func(_ []types.NamespacedName, t checks.Target, s checks.Status) {
+	c := healthcheck.New(healthcheck.Options{Changed: func(_ []types.NamespacedName, t healthcheck.Target, s healthcheck.Status) {
 		if !s.Up {
 			down <- t.Addr
 		}
@@ -117,10 +117,10 @@ func runInsideChecks(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	targets := map[checks.Target]bool{}
+	targets := map[healthcheck.Target]bool{}
 	for i := range n {
 		at := netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)})
-		targets[checks.Target{Addr: netip.AddrPortFrom(at, uint16(port)), Check: *check}] = true
+		targets[healthcheck.Target{Addr: netip.AddrPortFrom(at, uint16(port)), Check: *check}] = true
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,7 +139,7 @@ func runInsideChecks(ctx context.Context, args []string) error {
 }
 
 // answered is how many answers c has had.
-func answered(c *checks.Checker) (sum float64) {
+func answered(c *healthcheck.Checker) (sum float64) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c.Collectors()...)
 	families, err := registry.Gather()

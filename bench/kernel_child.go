@@ -15,19 +15,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"viaduct/internal/proxy/nft"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // cluster is a node's view of many Services.
 type cluster struct {
-	node     table.Node
+	node     routing.Node
 	services []*v1.Service
 	slices   []*discovery.EndpointSlice // one a Service
-	table    *table.Table
+	table    *routing.Table
 }
 
 func newCluster(s scale) *cluster {
-	c := &cluster{node: table.Node{Name: "node-1"}, table: &table.Table{}}
+	c := &cluster{node: routing.Node{Name: "node-1"}, table: &routing.Table{}}
 	for i := range s.Services {
 		name := fmt.Sprintf("service-%d", i)
 		ip := netip.AddrFrom4([4]byte{10, byte(96 + i>>16), byte(i >> 8), byte(i)}).String()
@@ -57,9 +57,9 @@ func sliceOf(name string, service, endpoints int) *discovery.EndpointSlice {
 	return slice
 }
 
-func (c *cluster) entry(i int) table.Entry {
-	name := table.Name{Namespace: "default", Name: c.services[i].Name}
-	return table.Entry{Service: name, Frontends: table.Frontends(c.node, c.services[i], c.slices[i:i+1])}
+func (c *cluster) entry(i int) routing.Entry {
+	name := routing.Name{Namespace: "default", Name: c.services[i].Name}
+	return routing.Entry{Service: name, Frontends: routing.Frontends(c.node, c.services[i], c.slices[i:i+1])}
 }
 
 // runInsideKernel is the process in the namespace.
@@ -96,7 +96,7 @@ func (c *cluster) first(ctx context.Context, r *kernelResult) (*nft.Backend, err
 		return nil, err
 	}
 	started := time.Now()
-	entries := make([]table.Entry, len(c.services))
+	entries := make([]routing.Entry, len(c.services))
 	for i := range c.services {
 		entries[i] = c.entry(i)
 	}

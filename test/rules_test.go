@@ -22,32 +22,32 @@ const module = "viaduct"
 // mayImport says which of our packages a package may import; "*" is any. A package is governed by its longest prefix here.
 var mayImport = map[string][]string{
 	"cmd/viaduct":              {"*"},
-	"bench":                    {"internal/annotations", "internal/checks", "internal/apiserver/store", "internal/proxy/nft", "internal/table"},
+	"bench":                    {"internal/annotations", "internal/healthcheck", "internal/apiserver/store", "internal/proxy/nft", "internal/routing"},
 	"examples":                 {},
 	"test":                     {"*"},
 	"internal/membership":      {"internal/annotations"},
-	"internal/table":           {"internal/annotations"},
-	"internal/health":          {},
+	"internal/routing":         {"internal/annotations"},
+	"internal/prober":          {},
 	"internal/annotations":     {},
-	"internal/names":           {},
-	"internal/checks":          {"internal/annotations", "internal/health"},
-	"internal/explain":         {"internal/membership", "internal/table", "internal/annotations"},
+	"internal/resolver":        {},
+	"internal/healthcheck":     {"internal/annotations", "internal/prober"},
+	"internal/explain":         {"internal/membership", "internal/routing", "internal/annotations"},
 	"internal/history":         {},
 	"internal/loop":            {},
 	"internal/leader":          {},
-	"internal/endpoints":       {"internal/membership", "internal/table", "internal/explain", "internal/annotations", "internal/checks", "internal/names"},
+	"internal/endpoints":       {"internal/membership", "internal/routing", "internal/explain", "internal/annotations", "internal/healthcheck", "internal/resolver"},
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
-	"internal/proxy":           {"internal/table", "internal/loop"},
-	"internal/proxy/takeover":  {"internal/table"}, // its test has Services carried
-	"internal/proxy/userspace": {"internal/table", "internal/proxy"},
-	"internal/proxy/nft":       {"internal/table", "internal/proxy", "internal/proxy/conntrack"},
-	"internal/proxy/conntrack": {"internal/table"},
-	"internal/proxy/proxytest": {"internal/table", "internal/proxy"},
-	"internal/node":            {"internal/health", "internal/node/network"},
+	"internal/proxy":           {"internal/routing", "internal/loop"},
+	"internal/proxy/takeover":  {"internal/routing"}, // its test has Services carried
+	"internal/proxy/userspace": {"internal/routing", "internal/proxy"},
+	"internal/proxy/nft":       {"internal/routing", "internal/proxy", "internal/proxy/conntrack"},
+	"internal/proxy/conntrack": {"internal/routing"},
+	"internal/proxy/proxytest": {"internal/routing", "internal/proxy"},
+	"internal/node":            {"internal/prober", "internal/node/network"},
 	"internal/node/network":    {},
 	"internal/apiserver": {
-		"internal/apiserver/validation", "internal/apiserver/tables", "internal/apiserver/openapi", "internal/apiserver/access",
+		"internal/apiserver/validation", "internal/apiserver/printers", "internal/apiserver/openapi", "internal/apiserver/access",
 		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store", "internal/apiserver/tokens",
 		"internal/annotations",
 	},
@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"internal/apiserver/backup":     {"internal/apiserver/store"},
 	"internal/apiserver/apitest":    {"internal/apiserver", "internal/apiserver/store"},
 	"internal/apiserver/validation": {},
-	"internal/apiserver/tables":     {},
+	"internal/apiserver/printers":   {},
 	"internal/apiserver/openapi":    {},
 }
 
@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
-var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true, "internal/table": true, "internal/apiserver/validation": true}
+var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true, "internal/routing": true, "internal/apiserver/validation": true}
 
 var impureImports = []string{
 	"os", "net", "net/http", "log", "log/slog", "context", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "os/exec", "syscall",
@@ -255,15 +255,15 @@ func TestRules(t *testing.T) {
 		path   string // of a sample that must fail
 		sample string
 	}{
-		{"imports of ours", checkImports, "internal/table/x.go", "package table\nimport _ \"viaduct/internal/membership\""},
+		{"imports of ours", checkImports, "internal/routing/x.go", "package table\nimport _ \"viaduct/internal/membership\""},
 		{"pure packages", checkImports, "internal/membership/x.go", "package membership\nimport _ \"log/slog\""},
 		{"no k8s.io/kubernetes", checkImports, "internal/node/x.go", "package node\nimport _ \"k8s.io/kubernetes/pkg/apis/core\""},
 		{"parts do not import one another", checkImports, "internal/endpoints/x.go", "package endpoints\nimport _ \"viaduct/internal/proxy\""},
 		{"every folder is known", checkKnownFolder, "internal/misc/x.go", "package misc"},
-		{"size of functions", checkSize, "internal/table/x.go", "package table\nfunc f() {" + strings.Repeat("\n_ = 1", 60) + "\n}"},
-		{"size of files", checkSize, "internal/table/x.go", "package table" + strings.Repeat("\n", 401)},
-		{"no init", checkInit, "internal/table/x.go", "package table\nfunc init() {}"},
-		{"no sleep in tests", checkSleep, "internal/table/x_test.go", "package table\nimport \"time\"\nfunc f() { time.Sleep(1) }"},
+		{"size of functions", checkSize, "internal/routing/x.go", "package table\nfunc f() {" + strings.Repeat("\n_ = 1", 60) + "\n}"},
+		{"size of files", checkSize, "internal/routing/x.go", "package table" + strings.Repeat("\n", 401)},
+		{"no init", checkInit, "internal/routing/x.go", "package table\nfunc init() {}"},
+		{"no sleep in tests", checkSleep, "internal/routing/x_test.go", "package table\nimport \"time\"\nfunc f() { time.Sleep(1) }"},
 	}
 	files := repository(t)
 	for _, r := range rules {

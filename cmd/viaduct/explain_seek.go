@@ -32,7 +32,7 @@ import (
 	"viaduct/internal/membership"
 	"viaduct/internal/proxy"
 	"viaduct/internal/proxy/nft"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A seeker gathers what a story is told from: from the API server, from the proxy of this host, from its kernel.
@@ -255,13 +255,13 @@ func (s *seeker) instead(w *explain.World) *explain.NodeState {
 	if err != nil {
 		return nil
 	}
-	state := explain.NodeState{Node: table.Node{Name: name}, Mode: modeKernel}
+	state := explain.NodeState{Node: routing.Node{Name: name}, Mode: modeKernel}
 	for _, n := range w.Nodes {
 		if n.Name == name {
 			state.Node, _ = proxy.NodeOf(n, proxy.NodePorts{})
 		}
 	}
-	state.Frontends = table.Frontends(state.Node, w.Service, w.Slices)
+	state.Frontends = routing.Frontends(state.Node, w.Service, w.Slices)
 	return &state
 }
 

@@ -12,7 +12,7 @@ import (
 	"viaduct/internal/proxy"
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/userspace"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A dataPath is a proxy.Backend that is made when it is known what it has to serve: Services with addresses in 127.0.0.0/8 are
@@ -36,7 +36,7 @@ func newDataPath(o proxyOptions, log *slog.Logger) *dataPath {
 }
 
 // Sync implements proxy.Backend.
-func (d *dataPath) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+func (d *dataPath) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	d.whole = false
 	if d.chosen == nil {
 		if err := d.choose(ctx, t); err != nil || d.chosen == nil {
@@ -44,7 +44,7 @@ func (d *dataPath) Sync(ctx context.Context, t *table.Table, changed []table.Nam
 		}
 	}
 	err := d.chosen.Sync(ctx, t, changed)
-	if _, other := table.Split(err); other == nil && d.retire {
+	if _, other := routing.Split(err); other == nil && d.retire {
 		d.retire = false
 		d.retireKernel(ctx)
 	}
@@ -65,7 +65,7 @@ func (d *dataPath) retireKernel(ctx context.Context) {
 }
 
 // choose makes the backend, unless nothing tells which: there are no Services yet, and the mode leaves it open.
-func (d *dataPath) choose(ctx context.Context, t *table.Table) (err error) {
+func (d *dataPath) choose(ctx context.Context, t *routing.Table) (err error) {
 	local, known := servesLoopback(t)
 	switch {
 	case d.mode == proxyUserspace || d.mode == proxyAuto && known && local:
@@ -99,10 +99,10 @@ func (d *dataPath) chooseKernel(ctx context.Context) error {
 }
 
 // servesLoopback says whether the cluster IPs of t are loopback addresses; known is false when there are none.
-func servesLoopback(t *table.Table) (local, known bool) {
+func servesLoopback(t *routing.Table) (local, known bool) {
 	for _, name := range t.Services() {
 		for _, f := range t.Of(name) {
-			if f.Kind == table.ClusterIP {
+			if f.Kind == routing.ClusterIP {
 				return f.Addr.IsLoopback(), true
 			}
 		}

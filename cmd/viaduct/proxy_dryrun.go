@@ -14,7 +14,7 @@ import (
 	"viaduct/internal/proxy"
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/takeover"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // previewTime bounds how long a dry run waits for the API to tell its Services.
@@ -37,7 +37,7 @@ func dryRun(ctx context.Context, out io.Writer, api kubernetes.Interface, o prox
 }
 
 // tellTable says what the kernel would carry, and how that differs from what it carries.
-func tellTable(out io.Writer, t *table.Table) error {
+func tellTable(out io.Writer, t *routing.Table) error {
 	have, err := nft.Describe()
 	if err != nil {
 		return needsRoot(err)
@@ -73,8 +73,8 @@ What the kernel would carry for Viaduct:
 type changes struct{ added, moved, removed int }
 
 // difference says what has to change for the kernel, which has these places, to carry all.
-func difference(all []table.Frontend, places []nft.Place) (c changes) {
-	have := make(map[table.Dest]nft.Place, len(places))
+func difference(all []routing.Frontend, places []nft.Place) (c changes) {
+	have := make(map[routing.Dest]nft.Place, len(places))
 	for _, p := range places {
 		have[p.Dest] = p
 	}
@@ -97,7 +97,7 @@ func difference(all []table.Frontend, places []nft.Place) (c changes) {
 }
 
 // leads reports whether connections go to who is in the pool, and to nobody else.
-func leads(w nft.Way, to table.Pool) bool {
+func leads(w nft.Way, to routing.Pool) bool {
 	if len(to.Backends) == 0 {
 		return w.Action == to.Empty && len(w.Slots) == 0
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"viaduct/internal/proxy/takeover"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // takeOverOptions say what becomes of kube-proxy's rules.
@@ -34,7 +34,7 @@ func (o takeOverOptions) check(mode string) error {
 }
 
 // part makes the part that takes over, if it is wanted, and what has to be called after each application.
-func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, applied func([]table.Name)) {
+func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, applied func([]routing.Name)) {
 	if !o.takeOver {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, a
 		<-ctx.Done()
 		return nil
 	}
-	applied = func([]table.Name) {
+	applied = func([]routing.Name) {
 		if path.whole { // else a Service would have nobody
 			once()
 		}

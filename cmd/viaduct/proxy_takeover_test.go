@@ -17,7 +17,7 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestCleanup(t *testing.T) {
@@ -27,7 +27,7 @@ func TestCleanup(t *testing.T) {
 		b, err = nft.New(nft.Options{})
 		return err
 	})
-	if err := b.Sync(t.Context(), &table.Table{}, nil); err != nil {
+	if err := b.Sync(t.Context(), &routing.Table{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	clean := func() (out string, err error) {
@@ -92,7 +92,7 @@ func TestTakeOverWaitsForTheLastService(t *testing.T) {
 	lab.In(proxytest.Node, leaveKubeProxysTable)
 	path := newDataPath(proxyOptions{mode: proxyNFT}, slog.New(slog.DiscardHandler))
 	parts, applied := takeOverOptions{takeOver: true}.part(path, slog.New(slog.DiscardHandler))
-	lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), &table.Table{}, nil) })
+	lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), &routing.Table{}, nil) })
 	defer func() { _ = path.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -144,8 +144,10 @@ func TestDifference(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	path := newDataPath(proxyOptions{mode: proxyNFT}, slog.New(slog.DiscardHandler))
 	defer func() { _ = path.Close() }()
-	apply := func(t2 *table.Table) { lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), t2, nil) }) }
-	now := func(want *table.Table) (c changes) {
+	apply := func(t2 *routing.Table) {
+		lab.In(proxytest.Node, func() error { return path.Sync(t.Context(), t2, nil) })
+	}
+	now := func(want *routing.Table) (c changes) {
 		lab.In(proxytest.Node, func() error {
 			d, err := nft.Describe()
 			c = difference(want.All(), d.Places)
@@ -153,19 +155,19 @@ func TestDifference(t *testing.T) {
 		})
 		return c
 	}
-	place := func(last byte, backends int) table.Entry {
-		var inside table.Pool
+	place := func(last byte, backends int) routing.Entry {
+		var inside routing.Pool
 		for i := range backends {
-			inside.Backends = append(inside.Backends, table.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 2)}), 8080), Weight: 1})
+			inside.Backends = append(inside.Backends, routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 2)}), 8080), Weight: 1})
 		}
-		inside.Empty = table.Reject
-		name := table.Name{Namespace: "default", Name: fmt.Sprint("web-", last)}
-		return table.Entry{Service: name, Frontends: []table.Frontend{{
-			Key:     table.Key{Kind: table.ClusterIP, Addr: netip.AddrFrom4([4]byte{10, 96, 0, last}), Port: 80, Proto: table.TCP},
-			Service: name, Inside: inside, Outside: table.Pool{Empty: table.Drop}, Policy: table.Random,
+		inside.Empty = routing.Reject
+		name := routing.Name{Namespace: "default", Name: fmt.Sprint("web-", last)}
+		return routing.Entry{Service: name, Frontends: []routing.Frontend{{
+			Key:     routing.Key{Kind: routing.ClusterIP, Addr: netip.AddrFrom4([4]byte{10, 96, 0, last}), Port: 80, Proto: routing.TCP},
+			Service: name, Inside: inside, Outside: routing.Pool{Empty: routing.Drop}, Policy: routing.Random,
 		}}}
 	}
-	first, _ := (&table.Table{}).With(place(1, 1), place(2, 70), place(3, 0))
+	first, _ := (&routing.Table{}).With(place(1, 1), place(2, 70), place(3, 0))
 	if got := now(first); got != (changes{added: 3}) {
 		t.Errorf("on an empty host: %+v", got)
 	}
@@ -173,7 +175,7 @@ func TestDifference(t *testing.T) {
 	if got := now(first); got != (changes{}) {
 		t.Errorf("nothing differs: %+v", got)
 	}
-	second, _ := (&table.Table{}).With(place(1, 1), place(2, 69), place(4, 1))
+	second, _ := (&routing.Table{}).With(place(1, 1), place(2, 69), place(4, 1))
 	if got := now(second); got != (changes{added: 1, moved: 1, removed: 1}) {
 		t.Errorf("one of each: %+v", got)
 	}

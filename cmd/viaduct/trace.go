@@ -17,7 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"viaduct/internal/proxy"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func newTrace(con console) *cobra.Command {
@@ -37,7 +37,7 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 			if err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			var p table.Proto
+			var p routing.Proto
 			if err := p.UnmarshalText([]byte(proto)); err != nil {
 				return err // the flag allows nothing else
 			}
@@ -52,7 +52,7 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 				}
 				return err
 			}
-			tellTrace(con.Out, t, node, from, table.Dest{Addr: to, Proto: p})
+			tellTrace(con.Out, t, node, from, routing.Dest{Addr: to, Proto: p})
 			if !t.Found || len(t.Pool.Backends) == 0 {
 				return errUnhealthy
 			}
@@ -85,7 +85,7 @@ func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
 }
 
 // trace asks the proxy, or computes from the API what one would do. node is who is spoken for: "" is this node's proxy.
-func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto table.Proto, node string) (t proxy.Trace, who string, err error) {
+func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto, node string) (t proxy.Trace, who string, err error) {
 	query := url.Values{"to": {to.String()}, "proto": {proto.String()}}
 	if from.IsValid() {
 		query.Set("from", from.String())
@@ -107,7 +107,7 @@ func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, 
 }
 
 // compute reads every Service and says what a proxy would do.
-func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto table.Proto, nodeName string) (proxy.Trace, error) {
+func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto, nodeName string) (proxy.Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	if err := s.open(); err != nil {
@@ -121,28 +121,28 @@ func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort
 	if err != nil {
 		return proxy.Trace{}, err
 	}
-	node, pods := table.Node{Name: nodeName}, []netip.Prefix(nil)
+	node, pods := routing.Node{Name: nodeName}, []netip.Prefix(nil)
 	if n, err := s.api.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{}); err == nil {
 		node, pods = proxy.NodeOf(n, proxy.NodePorts{})
 	}
-	slicesOf := map[table.Name][]*discovery.EndpointSlice{}
+	slicesOf := map[routing.Name][]*discovery.EndpointSlice{}
 	for _, sl := range pointers(list.Items) {
-		name := table.Name{Namespace: sl.Namespace, Name: sl.Labels[discovery.LabelServiceName]}
+		name := routing.Name{Namespace: sl.Namespace, Name: sl.Labels[discovery.LabelServiceName]}
 		slicesOf[name] = append(slicesOf[name], sl)
 	}
-	var entries []table.Entry
+	var entries []routing.Entry
 	for _, svc := range pointers(services.Items) {
-		name := table.Name{Namespace: svc.Namespace, Name: svc.Name}
-		entries = append(entries, table.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: table.Frontends(node, svc, slicesOf[name])})
+		name := routing.Name{Namespace: svc.Namespace, Name: svc.Name}
+		entries = append(entries, routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc, slicesOf[name])})
 	}
-	all, _ := (&table.Table{}).With(entries...)
+	all, _ := (&routing.Table{}).With(entries...)
 	t := proxy.Trace{Outside: proxy.Outside(from, node, pods)}
-	t.Frontend, t.Pool, t.Found = all.Lookup(table.Origin{Addr: from, Outside: t.Outside}, to, proto)
+	t.Frontend, t.Pool, t.Found = all.Lookup(routing.Origin{Addr: from, Outside: t.Outside}, to, proto)
 	return t, nil
 }
 
 // tellTrace tells it to a person.
-func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to table.Dest) {
+func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routing.Dest) {
 	client := "This node"
 	if from.IsValid() {
 		client = from.String()
@@ -163,7 +163,7 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to table
 		fmt.Fprintf(w, "affinity    the endpoint that it had within %v, if that still serves\n", f.Affinity.Round(time.Second))
 	}
 	if len(pool.Backends) == 0 {
-		verb := map[table.Action]string{table.Reject: "refused at once", table.Drop: "dropped in silence"}[pool.Empty]
+		verb := map[routing.Action]string{routing.Reject: "refused at once", routing.Drop: "dropped in silence"}[pool.Empty]
 		fmt.Fprintf(w, "\nIt is %s: %s.\n", verb, pool.Why.Sentence())
 		return
 	}
@@ -174,11 +174,11 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to table
 }
 
 // sight says what an endpoint sees of the client, and where it is.
-func sight(pool table.Pool, t proxy.Trace, from netip.Addr, b table.Backend) (words []string) {
+func sight(pool routing.Pool, t proxy.Trace, from netip.Addr, b routing.Backend) (words []string) {
 	if b.Local {
 		words = append(words, "on this node")
 	}
-	if pool.Hides(table.Origin{Addr: from, Outside: t.Outside}, b) {
+	if pool.Hides(routing.Origin{Addr: from, Outside: t.Outside}, b) {
 		return append(words, "sees an address of this node as the client's")
 	}
 	return append(words, "sees the client's address")

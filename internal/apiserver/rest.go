@@ -18,7 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"viaduct/internal/apiserver/tables"
+	"viaduct/internal/apiserver/printers"
 )
 
 // resourceREST serves one resource.
@@ -124,7 +124,7 @@ func newStore[T object](typer runtime.ObjectTyper, k kind[T], plain strategy[T])
 		UpdateStrategy:            plain,
 		DeleteStrategy:            plain,
 		ResetFieldsStrategy:       plain,
-		TableConvertor:            tables.For(k.resource.Resource),
+		TableConvertor:            printers.For(k.resource.Resource),
 	}
 	if k.graceful != nil {
 		store.DeleteStrategy = gracefulStrategy[T]{plain}

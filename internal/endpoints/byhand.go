@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/annotations"
-	"viaduct/internal/checks"
+	"viaduct/internal/healthcheck"
 	"viaduct/internal/membership"
 )
 
@@ -94,7 +94,7 @@ func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.
 
 // check has the addresses asked that are to be, and judges them by what is known.
 func (c *Controller) check(h *hand) {
-	targets := map[checks.Target]bool{}
+	targets := map[healthcheck.Target]bool{}
 	if h.ep != nil && h.ofEp.Check != nil {
 		for _, m := range membership.OfEndpoints(h.ep.Subsets) {
 			m, _ = h.follow(m)
@@ -133,7 +133,7 @@ func (c *Controller) check(h *hand) {
 
 // want adds what is to be asked of m. An address whose author wants no connections to it is not asked; one of which no port can be asked counts
 // as answering.
-func (c *Controller) want(targets map[checks.Target]bool, h *hand, m membership.Member, check *annotations.Check) {
+func (c *Controller) want(targets map[healthcheck.Target]bool, h *hand, m membership.Member, check *annotations.Check) {
 	if !m.Ready {
 		return
 	}
@@ -145,7 +145,7 @@ func (c *Controller) want(targets map[checks.Target]bool, h *hand, m membership.
 	}
 	for _, port := range askedPorts(m.Ports, check) {
 		up, known := c.before(h, m.Addr)
-		targets[checks.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !known || up
+		targets[healthcheck.Target{Addr: netip.AddrPortFrom(m.Addr, port), Check: portless(*check)}] = !known || up
 	}
 }
 

@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/membership"
-	"viaduct/internal/names"
+	"viaduct/internal/resolver"
 )
 
 // resolve has the names resolved that h asks for, and gives what they stand for now.
 func (c *Controller) resolve(h *hand) []membership.Member {
-	var wanted []names.Name
+	var wanted []resolver.Name
 	var addrs []membership.Named
 	var problems []string
 	for _, b := range h.wishes.Backends {
@@ -23,7 +23,7 @@ func (c *Controller) resolve(h *hand) []membership.Member {
 			addrs = append(addrs, membership.Named{Addr: addr, Port: b.Port})
 			continue
 		}
-		wanted = append(wanted, names.Name{Host: b.Host, Port: b.Port, SRV: b.SRV})
+		wanted = append(wanted, resolver.Name{Host: b.Host, Port: b.Port, SRV: b.SRV})
 	}
 	c.names.Want(h.key.String(), wanted)
 	for _, n := range wanted {
@@ -57,7 +57,7 @@ func (c *Controller) unfit(svc *v1.Service, addr netip.Addr) string {
 }
 
 // problemsOf says what of an answer is not as it was asked for.
-func problemsOf(n names.Name, a names.Answer) (list []string) {
+func problemsOf(n resolver.Name, a resolver.Answer) (list []string) {
 	if a.Err != "" {
 		kept := "it has no address yet"
 		if len(a.Addrs) > 0 {

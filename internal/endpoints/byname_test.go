@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"viaduct/internal/annotations"
-	"viaduct/internal/names"
+	"viaduct/internal/resolver"
 )
 
 // nameServer answers what it is told to.
@@ -51,7 +51,7 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	_ = w.WriteMsg(reply) // who asked may have given up
 }
 
-func (n *nameServer) serve(t *testing.T) names.Options {
+func (n *nameServer) serve(t *testing.T) resolver.Options {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -60,7 +60,7 @@ func (n *nameServer) serve(t *testing.T) names.Options {
 	server := &dns.Server{PacketConn: pc, Handler: n}
 	go func() { _ = server.ActivateAndServe() }()
 	t.Cleanup(func() { _ = pc.Close() })
-	return names.Options{Servers: []string{pc.LocalAddr().String()}, Hosts: filepath.Join(t.TempDir(), "none"), MinTTL: 50 * time.Millisecond, MaxTTL: 200 * time.Millisecond}
+	return resolver.Options{Servers: []string{pc.LocalAddr().String()}, Hosts: filepath.Join(t.TempDir(), "none"), MinTTL: 50 * time.Millisecond, MaxTTL: 200 * time.Millisecond}
 }
 
 func TestBackendsByName(t *testing.T) {

@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 
-	"viaduct/internal/checks"
-	"viaduct/internal/names"
+	"viaduct/internal/healthcheck"
+	"viaduct/internal/resolver"
 )
 
 // The controllers, by the names that kube-controller-manager gives them: each may be left to it.
@@ -44,12 +44,12 @@ const (
 
 // Options say how a Controller works.
 type Options struct {
-	Controllers []string      // which of Controllers() run; what the others keep is not touched. nil: all
-	Workers     int           // Services synced at once; 0: 4
-	Log         *slog.Logger  // nil: slog.Default()
-	CheckRate   int           // questions a second to addresses that are checked; 0: see checks.Options
-	Names       names.Options // how names of backends are resolved; Changed and Log are the Controller's
-	History     History       // told of every change of a slice; nil: nobody is
+	Controllers []string         // which of Controllers() run; what the others keep is not touched. nil: all
+	Workers     int              // Services synced at once; 0: 4
+	Log         *slog.Logger     // nil: slog.Default()
+	CheckRate   int              // questions a second to addresses that are checked; 0: see healthcheck.Options
+	Names       resolver.Options // how names of backends are resolved; Changed and Log are the Controller's
+	History     History          // told of every change of a slice; nil: nobody is
 }
 
 // A History is told of every change of an EndpointSlice, by one goroutine at a time, and once that those that there were at the start are told.
@@ -72,10 +72,10 @@ type Controller struct {
 	metrics  *metrics
 	notices  *notices
 	outages  *outages
-	checks   *checks.Checker // of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
-	names    *names.Resolver // likewise
+	checks   *healthcheck.Checker // of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
+	names    *resolver.Resolver   // likewise
 
-	resolving names.Options
+	resolving resolver.Options
 	checkRate int
 	// inherited are the addresses that were found up or down when Work began, by the slices: what begins to be checked begins with that.
 	inherited *sync.Map // of netip.Addr, to whether it was up
@@ -184,7 +184,7 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	c.inherited = c.watch.knownStates()
 	c.mu.Lock()
 	c.queue = queue
-	c.checks, c.names = checks.New(checks.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}), names.New(resolving)
+	c.checks, c.names = healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}), resolver.New(resolving)
 	c.mu.Unlock()
 	all := c.watch.everything()
 	c.looks.begin(time.Now(), all)

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/explain"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // ConditionAvailable is the condition of a Service that says whether anybody is behind it. It is there from the first outage on: a Service that
@@ -158,7 +158,7 @@ func (w *watch) anyReady(key types.NamespacedName) bool {
 			all = append(all, s)
 		}
 	}
-	return slices.ContainsFunc(table.Effective(all), func(s *discovery.EndpointSlice) bool {
+	return slices.ContainsFunc(routing.Effective(all), func(s *discovery.EndpointSlice) bool {
 		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"viaduct/internal/checks"
+	"viaduct/internal/healthcheck"
 	"viaduct/internal/membership"
 )
 
@@ -119,7 +119,7 @@ func (c *Controller) tellAllDown(h *hand, families []v1.IPFamily, refuse bool) {
 }
 
 // checked is told that an address is up or down now.
-func (c *Controller) checked(owners []types.NamespacedName, t checks.Target, status checks.Status) {
+func (c *Controller) checked(owners []types.NamespacedName, t healthcheck.Target, status healthcheck.Status) {
 	c.inherited.Delete(t.Addr.Addr()) // what is known now is newer
 	for _, key := range owners {
 		c.changed(key, status.Since)

@@ -21,7 +21,7 @@ import (
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/apitest"
 	"viaduct/internal/endpoints"
-	"viaduct/internal/names"
+	"viaduct/internal/resolver"
 )
 
 // world is a real API server with a running controller.
@@ -31,12 +31,12 @@ type world struct {
 	client     *kubernetes.Clientset
 	controller *endpoints.Controller
 	stop       func() // the controller
-	names      names.Options
+	names      resolver.Options
 }
 
-func newWorld(t *testing.T) *world { return newWorldWith(t, names.Options{}) }
+func newWorld(t *testing.T) *world { return newWorldWith(t, resolver.Options{}) }
 
-func newWorldWith(t *testing.T, resolving names.Options) *world {
+func newWorldWith(t *testing.T, resolving resolver.Options) *world {
 	w := &world{t: t, server: apitest.Start(t), names: resolving}
 	w.client = w.server.Client(t)
 	w.startController()

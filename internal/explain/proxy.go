@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // proxied compares what the proxy of this host has applied with what it should have.
@@ -17,12 +17,12 @@ func (r *Report) proxied(w *World) {
 	if w.Proxy == nil {
 		return
 	}
-	want := table.Frontends(w.Proxy.Node, w.Service, w.Slices)
+	want := routing.Frontends(w.Proxy.Node, w.Service, w.Slices)
 	lines := &ProxyLines{Node: w.Proxy.Node.Name, Mode: w.Proxy.Mode}
 	if !w.Proxy.Applied.IsZero() {
 		lines.Applied = &w.Proxy.Applied
 	}
-	have := map[table.Dest]table.Frontend{}
+	have := map[routing.Dest]routing.Frontend{}
 	for _, f := range w.Proxy.Frontends {
 		have[f.Dest()] = f
 	}
@@ -57,10 +57,10 @@ func (r *Report) proxied(w *World) {
 }
 
 // poolDifference says how what is applied differs from what should be.
-func poolDifference(applied, want table.Frontend) string {
+func poolDifference(applied, want routing.Frontend) string {
 	for _, pool := range []struct {
 		from       string
-		have, want table.Pool
+		have, want routing.Pool
 	}{{"this node", applied.Inside, want.Inside}, {"elsewhere", applied.Outside, want.Outside}} {
 		if !pool.have.Equal(pool.want) {
 			return fmt.Sprintf("sends connections from %s to %s to %s, and should to %s", pool.from, want.Key, orNobody(pool.have), orNobody(pool.want))
@@ -69,7 +69,7 @@ func poolDifference(applied, want table.Frontend) string {
 	return fmt.Sprintf("serves %s by other rules than it should", want.Key)
 }
 
-func orNobody(p table.Pool) string {
+func orNobody(p routing.Pool) string {
 	if len(p.Backends) == 0 {
 		return "nobody"
 	}
@@ -95,7 +95,7 @@ func (r *Report) inKernel(w *World) {
 	if !w.KernelOK || w.Proxy.Mode != kernelMode {
 		return
 	}
-	have := map[table.Dest]Place{}
+	have := map[routing.Dest]Place{}
 	for _, p := range w.Kernel {
 		have[p.Dest] = p
 	}

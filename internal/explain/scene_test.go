@@ -11,7 +11,7 @@ import (
 
 	"viaduct/internal/annotations"
 	"viaduct/internal/membership"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // scene builds a World whose Endpoints and slices are what they should be; a test then makes one thing wrong.
@@ -75,8 +75,8 @@ func named(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 
 // proxied has the proxy of a node apply all.
 func (s *scene) proxied() *scene {
-	node := table.Node{Name: "here"}
-	s.Proxy = &NodeState{Node: node, Mode: "nftables", Applied: time.Unix(1990, 0), Frontends: table.Frontends(node, s.Service, s.Slices)}
+	node := routing.Node{Name: "here"}
+	s.Proxy = &NodeState{Node: node, Mode: "nftables", Applied: time.Unix(1990, 0), Frontends: routing.Frontends(node, s.Service, s.Slices)}
 	s.KernelOK = true
 	for _, f := range s.Proxy.Frontends {
 		s.Kernel = append(s.Kernel, Place{Dest: f.Dest(), Inside: addrsOf(f.Inside), Outside: addrsOf(f.Outside)})

@@ -12,7 +12,7 @@ import (
 
 	"viaduct/internal/annotations"
 	"viaduct/internal/membership"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Service tells the story of w.Service.
@@ -95,7 +95,7 @@ func (r *Report) unlisted(w *World) {
 	for _, sp := range w.Service.Spec.Ports {
 		var other []string
 		found := false
-		for _, s := range table.Effective(w.Slices) {
+		for _, s := range routing.Effective(w.Slices) {
 			for _, p := range s.Ports {
 				name, proto := deref(p.Name), cmp.Or(deref(p.Protocol), v1.ProtocolTCP)
 				switch wants := cmp.Or(sp.Protocol, v1.ProtocolTCP); {
@@ -146,7 +146,7 @@ func (r *Report) probed(w *World) {
 
 // Ready are the addresses that get connections, to be asked.
 func Ready(w World) (list []netip.AddrPort) {
-	for _, s := range table.Effective(w.Slices) {
+	for _, s := range routing.Effective(w.Slices) {
 		for _, m := range membership.OfSlice(s) {
 			for _, p := range m.Ports {
 				if m.Ready && p.Protocol == v1.ProtocolTCP {

@@ -9,18 +9,18 @@ import (
 	v1 "k8s.io/api/core/v1"
 
 	"viaduct/internal/annotations"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // What the proxy does is told for every reason that there is.
 func TestEveryPoolReasonIsTold(t *testing.T) {
-	for _, why := range table.Reasons() {
-		pool := table.Pool{Why: why, Empty: table.Drop}
+	for _, why := range routing.Reasons() {
+		pool := routing.Pool{Why: why, Empty: routing.Drop}
 		if text := poolText(pool); !strings.Contains(text, why.Sentence()) {
 			t.Errorf("%s, empty: %s", why, text)
 		}
-		pool.Backends = []table.Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
-		if text := poolText(pool); !strings.HasPrefix(text, "10.0.0.1:80") || strings.Contains(text, why.Sentence()) == (why == table.All) {
+		pool.Backends = []routing.Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
+		if text := poolText(pool); !strings.HasPrefix(text, "10.0.0.1:80") || strings.Contains(text, why.Sentence()) == (why == routing.All) {
 			t.Errorf("%s: %s", why, text)
 		}
 	}

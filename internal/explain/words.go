@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // plural counts things in words: "no Pods", "one Pod", "three Pods", "13 Pods".
@@ -59,9 +59,9 @@ func few(list []string) string {
 }
 
 // poolText says where the connections of a pool go.
-func poolText(p table.Pool) string {
+func poolText(p routing.Pool) string {
 	if len(p.Backends) == 0 {
-		what := map[table.Action]string{table.Reject: "refused", table.Drop: "dropped"}[p.Empty]
+		what := map[routing.Action]string{routing.Reject: "refused", routing.Drop: "dropped"}[p.Empty]
 		return fmt.Sprintf("%s: %s", what, p.Why.Sentence())
 	}
 	var to []string
@@ -69,14 +69,14 @@ func poolText(p table.Pool) string {
 		to = append(to, b.Addr.String())
 	}
 	text := few(to)
-	if p.Why != table.All {
+	if p.Why != routing.All {
 		text += " (" + p.Why.Sentence() + ")"
 	}
 	return text
 }
 
 // addrsOf are the places of a pool, sorted.
-func addrsOf(p table.Pool) (list []netip.AddrPort) {
+func addrsOf(p routing.Pool) (list []netip.AddrPort) {
 	for _, b := range p.Backends {
 		list = append(list, b.Addr)
 	}

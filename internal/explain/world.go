@@ -11,7 +11,7 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 
 	"viaduct/internal/membership"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A World is all that a story is told from.
@@ -38,10 +38,10 @@ type World struct {
 
 // A NodeState is what a proxy answers about a Service; the fields are those of proxy.State.
 type NodeState struct {
-	Node      table.Node
+	Node      routing.Node
 	Mode      string
 	Applied   time.Time
-	Frontends []table.Frontend
+	Frontends []routing.Frontend
 	Problems  []string
 	SetAside  []SetAside
 }
@@ -55,7 +55,7 @@ type SetAside struct {
 
 // A Place is what the kernel does with connections to one address.
 type Place struct {
-	Dest            table.Dest
+	Dest            routing.Dest
 	Inside, Outside []netip.AddrPort // where they go; sorted, distinct
 	Broken          bool             // parts of it are missing
 }

@@ -7,7 +7,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"viaduct/internal/health"
+	"viaduct/internal/prober"
 )
 
 // metrics are the agent's, under the names that a kubelet gives them.
@@ -90,13 +90,13 @@ func (c *container) kindName() string {
 }
 
 // answered counts the answer to a probe. The labels are those of a Pod, and leave with it.
-func (m *metrics) answered(pod *v1.Pod, container, probe string, r health.Report) {
+func (m *metrics) answered(pod *v1.Pod, container, probe string, r prober.Report) {
 	result := "unknown"
 	switch r.Verdict {
-	case health.Good:
+	case prober.Good:
 		result = "successful"
 		m.probeTook.WithLabelValues(probe, container, pod.Name, pod.Namespace).Observe(r.Took.Seconds())
-	case health.Bad:
+	case prober.Bad:
 		result = "failed"
 	}
 	m.probes.WithLabelValues(probe, result, container, pod.Name, pod.Namespace, string(pod.UID)).Inc()

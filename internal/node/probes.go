@@ -7,7 +7,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 
-	"viaduct/internal/health"
+	"viaduct/internal/prober"
 )
 
 // earlyReadiness is when a readiness probe is put a second time if its first answer was bad. It doubles up to the probe's
@@ -18,7 +18,7 @@ const earlyReadiness = 100 * time.Millisecond
 func (c *container) startProbes(ctx context.Context) {
 	if probe := c.spec.StartupProbe; probe != nil {
 		c.pending++
-		c.probe(ctx, "Startup", probe, func(o *health.Options) {}, func(r health.Report) (more bool) {
+		c.probe(ctx, "Startup", probe, func(o *prober.Options) {}, func(r prober.Report) (more bool) {
 			if r.Up {
 				c.advance()
 			}
@@ -29,7 +29,7 @@ func (c *container) startProbes(ctx context.Context) {
 		})
 	}
 	if probe := c.spec.LivenessProbe; probe != nil {
-		c.probe(ctx, "Liveness", probe, func(o *health.Options) { o.Up, o.Gate = true, c.passed }, func(r health.Report) (more bool) {
+		c.probe(ctx, "Liveness", probe, func(o *prober.Options) { o.Up, o.Gate = true, c.passed }, func(r prober.Report) (more bool) {
 			if r.Exhausted {
 				c.giveUp(ctx, "liveness", probe)
 			}
@@ -37,7 +37,7 @@ func (c *container) startProbes(ctx context.Context) {
 		})
 	}
 	if probe := c.spec.ReadinessProbe; probe != nil {
-		c.probe(ctx, "Readiness", probe, func(o *health.Options) { o.Gate, o.Early = c.passed, earlyReadiness }, func(r health.Report) (more bool) {
+		c.probe(ctx, "Readiness", probe, func(o *prober.Options) { o.Gate, o.Early = c.passed, earlyReadiness }, func(r prober.Report) (more bool) {
 			c.Ready = r.Up
 			return true
 		})
@@ -45,19 +45,19 @@ func (c *container) startProbes(ctx context.Context) {
 }
 
 // probe runs one probe of the present run. heard is called in the worker's goroutine, as long as the run lasts.
-func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*health.Options), heard func(health.Report) bool) {
-	check, err := health.NewCheck(p.ProbeHandler, health.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()})
+func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*prober.Options), heard func(prober.Report) bool) {
+	check, err := prober.NewCheck(p.ProbeHandler, prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()})
 	if err != nil {
 		c.w.event(c, v1.EventTypeWarning, "Unhealthy", name+" probe cannot be put: "+err.Error())
 		return
 	}
-	opts, proc := health.FromProbe(p), c.proc
+	opts, proc := prober.FromProbe(p), c.proc
 	opts.Check = check
 	set(&opts)
 	pod, metrics := c.w.pod, c.w.agent.metrics
-	opts.Report = func(r health.Report) bool {
+	opts.Report = func(r prober.Report) bool {
 		metrics.answered(pod, c.Name, name, r)
-		if !r.Flipped && !r.Exhausted && (r.Verdict == health.Good || r.Early) {
+		if !r.Flipped && !r.Exhausted && (r.Verdict == prober.Good || r.Early) {
 			return true // nothing that anybody has to know
 		}
 		more := make(chan bool, 1)
@@ -69,12 +69,12 @@ func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set fun
 			return false
 		}
 	}
-	go func() { _ = health.New(opts).Run(ctx) }() // ends with the run, and never errs
+	go func() { _ = prober.New(opts).Run(ctx) }() // ends with the run, and never errs
 }
 
 // hear takes in one report of the present run.
-func (c *container) hear(name string, r health.Report, heard func(health.Report) bool) (more bool) {
-	if r.Verdict != health.Good && !r.Early {
+func (c *container) hear(name string, r prober.Report, heard func(prober.Report) bool) (more bool) {
+	if r.Verdict != prober.Good && !r.Early {
 		c.w.event(c, v1.EventTypeWarning, "Unhealthy", fmt.Sprintf("%s probe failed: %s", name, r.Output))
 	}
 	if r.Flipped {
@@ -142,7 +142,7 @@ func (c *container) stopHook() func(context.Context) {
 
 // hook gives what handler says is to be done. Each reads nothing that changes, so it may run in any goroutine.
 func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) error {
-	target := health.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()}
+	target := prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()}
 	if handler.Sleep != nil {
 		pause := time.Duration(handler.Sleep.Seconds) * time.Second
 		return func(ctx context.Context) error {
@@ -154,12 +154,12 @@ func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) err
 		}
 	}
 	// A hook asks for the same things as a probe, and takes the same answers for good.
-	check, err := health.NewCheck(v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet, TCPSocket: handler.TCPSocket}, target)
+	check, err := prober.NewCheck(v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet, TCPSocket: handler.TCPSocket}, target)
 	return func(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errHook, err)
 		}
-		if answer := check(ctx); answer.Verdict != health.Good {
+		if answer := check(ctx); answer.Verdict != prober.Good {
 			return fmt.Errorf("running a lifecycle hook: %s", answer.Output)
 		}
 		return nil

@@ -10,7 +10,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // complaints writes Warning Events for what is not served: one when a problem appears, and another when its cause changes.
@@ -19,11 +19,11 @@ type complaints struct {
 	host   string
 	record record.EventRecorder // set by start
 
-	told map[table.Name][]problem // belongs to the loop's goroutine
+	told map[routing.Name][]problem // belongs to the loop's goroutine
 }
 
 func newComplaints(client kubernetes.Interface, host string) *complaints {
-	return &complaints{client: client, host: host, told: map[table.Name][]problem{}}
+	return &complaints{client: client, host: host, told: map[routing.Name][]problem{}}
 }
 
 // start begins to send Events and returns what ends that.
@@ -35,7 +35,7 @@ func (c *complaints) start() (stop func()) {
 }
 
 // report takes all the problems of the Services named, and tells those that are news.
-func (c *complaints) report(services corelisters.ServiceLister, now map[table.Name][]problem) {
+func (c *complaints) report(services corelisters.ServiceLister, now map[routing.Name][]problem) {
 	for name, list := range now {
 		before := c.told[name]
 		c.told[name] = list

@@ -13,30 +13,30 @@ import (
 	"sync/atomic"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // healthChecks are the servers that load balancers ask, one for each Service that has a health check. They belong to the loop's
 // goroutine.
 type healthChecks struct {
 	healthy func() bool // whether this proxy does its work
-	servers map[table.Name]*checkServer
+	servers map[routing.Name]*checkServer
 }
 
 // checkServer answers for one Service on all addresses of node ports.
 type checkServer struct {
 	at      []netip.AddrPort
 	servers []*http.Server
-	now     atomic.Pointer[table.HealthCheck]
+	now     atomic.Pointer[routing.HealthCheck]
 }
 
 func newHealthChecks(healthy func() bool) *healthChecks {
-	return &healthChecks{healthy: healthy, servers: map[table.Name]*checkServer{}}
+	return &healthChecks{healthy: healthy, servers: map[routing.Name]*checkServer{}}
 }
 
 // apply makes the server of a Service what it is to be: want says nothing if there is to be none. The error says that a port could
 // not be had; the call is to be repeated then.
-func (h *healthChecks) apply(name table.Name, want *table.HealthCheck, on []netip.Addr) error {
+func (h *healthChecks) apply(name routing.Name, want *routing.HealthCheck, on []netip.Addr) error {
 	var at []netip.AddrPort
 	if want != nil {
 		for _, a := range on {
@@ -63,7 +63,7 @@ func (h *healthChecks) apply(name table.Name, want *table.HealthCheck, on []neti
 	return err
 }
 
-func (h *healthChecks) listen(want *table.HealthCheck, at []netip.AddrPort) (*checkServer, error) {
+func (h *healthChecks) listen(want *routing.HealthCheck, at []netip.AddrPort) (*checkServer, error) {
 	s := &checkServer{at: at}
 	s.now.Store(want)
 	for _, one := range at {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestHealthCheckServer(t *testing.T) {
@@ -18,9 +18,9 @@ func TestHealthCheckServer(t *testing.T) {
 	h := newHealthChecks(func() bool { return healthy })
 	t.Cleanup(h.close)
 	local := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
-	name := table.Name{Namespace: "shop", Name: "web"}
+	name := routing.Name{Namespace: "shop", Name: "web"}
 	port := freePort(t)
-	check := func(n int) *table.HealthCheck { return &table.HealthCheck{Service: name, Port: port, Local: n} }
+	check := func(n int) *routing.HealthCheck { return &routing.HealthCheck{Service: name, Port: port, Local: n} }
 	get := func() (int, string, http.Header, error) {
 		resp, err := http.Get("http://" + netip.AddrPortFrom(local[0], port).String() + "/any/path")
 		if err != nil {

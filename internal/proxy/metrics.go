@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address families, so
@@ -19,7 +19,7 @@ type metrics struct {
 	programming        prometheus.Histogram
 	noLocal            *prometheus.GaugeVec
 	healthz, livez     *prometheus.CounterVec
-	without            map[string]map[table.Name]bool // by traffic policy: the Services without an endpoint on this node
+	without            map[string]map[routing.Name]bool // by traffic policy: the Services without an endpoint on this node
 }
 
 func newMetrics() *metrics {
@@ -50,7 +50,7 @@ func newMetrics() *metrics {
 			Help: "Time from the first change of a Service or of its Pods to its application, for changes since this process began", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
 		noLocal: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "kubeproxy", Name: "sync_proxy_rules_no_local_endpoints_total",
 			Help: "Services with a Local traffic policy and endpoints, but none on this node"}, []string{"traffic_policy"}),
-		without: map[string]map[table.Name]bool{"internal": {}, "external": {}},
+		without: map[string]map[routing.Name]bool{"internal": {}, "external": {}},
 	}
 }
 
@@ -79,14 +79,14 @@ func (m *metrics) synced(took time.Duration, full bool, changed int, err error) 
 }
 
 // served notes what the Services in names, which were just applied, have of endpoints on this node.
-func (m *metrics) served(t *table.Table, names []table.Name) {
+func (m *metrics) served(t *routing.Table, names []routing.Name) {
 	for _, name := range names {
 		internal, external := false, false
 		for _, f := range t.Of(name) {
-			if f.Kind == table.ClusterIP {
-				internal = internal || f.Inside.Why == table.NoneLocal
+			if f.Kind == routing.ClusterIP {
+				internal = internal || f.Inside.Why == routing.NoneLocal
 			} else {
-				external = external || f.Outside.Why == table.NoneLocal
+				external = external || f.Outside.Why == routing.NoneLocal
 			}
 		}
 		mark(m.without["internal"], name, internal)
@@ -97,7 +97,7 @@ func (m *metrics) served(t *table.Table, names []table.Name) {
 	}
 }
 
-func mark(set map[table.Name]bool, name table.Name, is bool) {
+func mark(set map[routing.Name]bool, name routing.Name, is bool) {
 	if is {
 		set[name] = true
 	} else {

@@ -6,11 +6,11 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // NodeOf is what a Proxy makes of its Node: who it is, with the addresses on which ports are served, and where its Pods have theirs.
-func NodeOf(obj *v1.Node, ports NodePorts) (n table.Node, pods []netip.Prefix) {
+func NodeOf(obj *v1.Node, ports NodePorts) (n routing.Node, pods []netip.Prefix) {
 	n.Name, n.Zone = obj.Name, obj.Labels[v1.LabelTopologyZone]
 	var internal []netip.Addr
 	for _, a := range obj.Status.Addresses {
@@ -33,7 +33,7 @@ func NodeOf(obj *v1.Node, ports NodePorts) (n table.Node, pods []netip.Prefix) {
 }
 
 // Outside says whether from is the address of neither node nor one of its Pods. An invalid one is the node's, as is a loopback address.
-func Outside(from netip.Addr, node table.Node, pods []netip.Prefix) bool {
+func Outside(from netip.Addr, node routing.Node, pods []netip.Prefix) bool {
 	from = from.Unmap()
 	return from.IsValid() && !from.IsLoopback() && !slices.Contains(node.Addrs, from) &&
 		!slices.ContainsFunc(pods, func(r netip.Prefix) bool { return r.Contains(from) })

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // The reasons of the Events a Proxy writes on Services.
@@ -22,21 +22,21 @@ type problem struct {
 	reason, text string
 }
 
-func lostProblem(l table.Lost) problem {
+func lostProblem(l routing.Lost) problem {
 	return problem{AddressConflict, fmt.Sprintf("%s also belongs to Service %s, which is older and gets the connections; give one of them another address or port",
 		l.Frontend.Key, l.To)}
 }
 
-func refusedProblem(r table.Refused) problem {
+func refusedProblem(r routing.Refused) problem {
 	return problem{EndpointRefused, fmt.Sprintf("no connection is sent to the endpoint %s: it %s", r.Address, r.Rule)}
 }
 
-func bindProblem(f *table.FrontendError) problem {
+func bindProblem(f *routing.FrontendError) problem {
 	return problem{PortNotBound, fmt.Sprintf("%s is not served: %v; %s", f.Key, f.Err, advice(f))}
 }
 
 // advice says what the person who reads the Event can do. It knows causes, not backends.
-func advice(f *table.FrontendError) string {
+func advice(f *routing.FrontendError) string {
 	switch {
 	case errors.Is(f.Err, errors.ErrUnsupported):
 		return "this proxy backend cannot do that, the other ports of the Service are served"
@@ -56,8 +56,8 @@ func advice(f *table.FrontendError) string {
 }
 
 // listing is the option of ss that lists servers of protocol p.
-func listing(p table.Proto) string {
-	if p == table.UDP {
+func listing(p routing.Proto) string {
+	if p == routing.UDP {
 		return "lu"
 	}
 	return "lt"

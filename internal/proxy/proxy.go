@@ -13,15 +13,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/loop"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A Backend makes the host do what a Table says.
 type Backend interface {
 	// Sync applies t. changed names the Services (without ports) that may differ from the last Sync; nil means that all
-	// may. An error of table.FrontendErrors only means that everything else is applied; the Services they name will be in
+	// may. An error of routing.FrontendErrors only means that everything else is applied; the Services they name will be in
 	// changed next time. After any other error changed is nil next time. It is never called twice at once.
-	Sync(ctx context.Context, t *table.Table, changed []table.Name) error
+	Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error
 	// Close removes everything Sync made.
 	Close() error
 }
@@ -47,7 +47,7 @@ type Options struct {
 
 	// OnApplied, if set, is called after each application with the Services that changed since the last one; at the start
 	// with all of them. It runs in the Proxy's own goroutine: it must not block.
-	OnApplied func(changed []table.Name)
+	OnApplied func(changed []routing.Name)
 	// Loop says how often to apply and how to retry. The zero value applies the first change after quiet at once, and
 	// everything that arrives while one is being applied together; what could not be served is tried again after at most
 	// longestRetry.
@@ -67,19 +67,19 @@ type Proxy struct {
 	health  health
 	metrics *metrics
 	memory  *memory
-	applied atomic.Pointer[table.Table]
+	applied atomic.Pointer[routing.Table]
 	// distrusted is set by whoever noticed that the Backend's work was undone.
 	distrusted atomic.Bool
 
 	// What follows belongs to the loop's goroutine.
-	node    table.Node
-	pods    []netip.Prefix          // where the Node's Pods have their addresses
-	want    *table.Table            // what the Backend should serve
-	pending map[table.Name]standing // what the Backend has to look at
-	doubt   bool                    // it has to look at everything
+	node    routing.Node
+	pods    []netip.Prefix            // where the Node's Pods have their addresses
+	want    *routing.Table            // what the Backend should serve
+	pending map[routing.Name]standing // what the Backend has to look at
+	doubt   bool                      // it has to look at everything
 	checks  *healthChecks
-	unheard map[table.Name]problem // the Services whose health check has no port, and why
-	review  map[table.Name]bool    // the Services whose problems, if any, are to be told anew
+	unheard map[routing.Name]problem // the Services whose health check has no port, and why
+	review  map[routing.Name]bool    // the Services whose problems, if any, are to be told anew
 }
 
 // standing says why a Service is pending.
@@ -98,9 +98,9 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &table.Table{}, pending: map[table.Name]standing{}, review: map[table.Name]bool{}, doubt: true,
-		unheard: map[table.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
-	p.node = table.Node{Name: opts.NodeName}
+	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]standing{}, review: map[routing.Name]bool{}, doubt: true,
+		unheard: map[routing.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
+	p.node = routing.Node{Name: opts.NodeName}
 	p.applied.Store(p.want)
 	if opts.Loop.LastRetry <= 0 {
 		opts.Loop.LastRetry = longestRetry
@@ -114,7 +114,7 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 
 // Applied is the table the Backend last took, except for Frontends it complained about; empty before that. It never
 // changes; call again for a later one.
-func (p *Proxy) Applied() *table.Table { return p.applied.Load() }
+func (p *Proxy) Applied() *routing.Table { return p.applied.Load() }
 
 // Run keeps the Backend equal to the API until ctx ends. Nothing is applied before all Services and EndpointSlices are
 // known: half a list would cut connections off. The data path stays as it is when Run returns.
@@ -159,7 +159,7 @@ func (p *Proxy) sync(ctx context.Context) error {
 	p.metrics.queued.SetToCurrentTime()
 	p.rebuild()
 	p.doubt = p.distrusted.Swap(false) || p.doubt
-	var failed []*table.FrontendError
+	var failed []*routing.FrontendError
 	if len(p.pending) > 0 || p.doubt {
 		var err error
 		if failed, err = p.apply(ctx); err != nil {
@@ -182,7 +182,7 @@ func (p *Proxy) sync(ctx context.Context) error {
 }
 
 // apply hands p.want to the Backend. It returns what alone is not served, or an error after which nothing is known.
-func (p *Proxy) apply(ctx context.Context) ([]*table.FrontendError, error) {
+func (p *Proxy) apply(ctx context.Context) ([]*routing.FrontendError, error) {
 	names := sortedNames(p.pending)
 	if p.doubt {
 		names = nil
@@ -190,7 +190,7 @@ func (p *Proxy) apply(ctx context.Context) ([]*table.FrontendError, error) {
 	started := time.Now()
 	err := p.opts.Backend.Sync(ctx, p.want, names)
 	p.metrics.synced(time.Since(started), names == nil, len(p.pending), err)
-	failed, other := table.Split(err)
+	failed, other := routing.Split(err)
 	if p.doubt = other != nil; p.doubt {
 		return nil, fmt.Errorf("applying the table: %w", errors.Join(other...))
 	}
@@ -200,12 +200,12 @@ func (p *Proxy) apply(ctx context.Context) ([]*table.FrontendError, error) {
 }
 
 // settle notes that the Backend serves p.want except for what failed, and tells who asked to know.
-func (p *Proxy) settle(ctx context.Context, failed []*table.FrontendError) {
-	again := map[table.Name]bool{}
+func (p *Proxy) settle(ctx context.Context, failed []*routing.FrontendError) {
+	again := map[routing.Name]bool{}
 	for _, f := range failed {
 		again[f.Service.Service()] = true
 	}
-	var news []table.Name
+	var news []routing.Name
 	for _, name := range sortedNames(p.pending) {
 		p.review[name] = true
 		if p.pending[name] == retried && again[name] {
@@ -225,7 +225,7 @@ func (p *Proxy) settle(ctx context.Context, failed []*table.FrontendError) {
 }
 
 // tellApplied notes that the Services in names were applied, for whoever asks.
-func (p *Proxy) tellApplied(names []table.Name, now time.Time) {
+func (p *Proxy) tellApplied(names []routing.Name, now time.Time) {
 	p.memory.note(p.node, p.pods, p.want, names, now)
 	p.metrics.served(p.want, names)
 	for _, age := range p.watch.applied(names, now) {
@@ -235,8 +235,8 @@ func (p *Proxy) tellApplied(names []table.Name, now time.Time) {
 
 // problems lists, for every Service that was looked at, what of it is not served. A Service without problems has an
 // empty list, which ends earlier complaints about it.
-func (p *Proxy) problems(failed []*table.FrontendError) map[table.Name][]problem {
-	out := make(map[table.Name][]problem, len(p.review))
+func (p *Proxy) problems(failed []*routing.FrontendError) map[routing.Name][]problem {
+	out := make(map[routing.Name][]problem, len(p.review))
 	for name := range p.review {
 		out[name] = nil
 		for _, l := range p.want.LostBy(name) {

@@ -15,7 +15,7 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestFirstEverythingThenWhatChanged(t *testing.T) {
@@ -30,13 +30,13 @@ func TestFirstEverythingThenWhatChanged(t *testing.T) {
 	if got := backendsOf(first.table, "10.0.0.1"); !slices.Equal(got, []string{"10.1.0.1:8080 true"}) {
 		t.Errorf("a has %v", got)
 	}
-	if got := receive(t, s.applied); !slices.Equal(got, []table.Name{name("a"), name("b")}) {
+	if got := receive(t, s.applied); !slices.Equal(got, []routing.Name{name("a"), name("b")}) {
 		t.Errorf("OnApplied was told %v", got)
 	}
 
 	s.createSlice(slice("b-1", "b", "10.1.0.2"))
 	c := s.next()
-	if !slices.Equal(c.changed, []table.Name{name("b")}) {
+	if !slices.Equal(c.changed, []routing.Name{name("b")}) {
 		t.Errorf("changed: %v", c.changed)
 	}
 	receive(t, s.applied)
@@ -46,7 +46,7 @@ func TestFirstEverythingThenWhatChanged(t *testing.T) {
 
 	s.must(s.client.CoreV1().Services("shop").Delete(t.Context(), "a", metav1.DeleteOptions{}))
 	c = s.next()
-	if got := backendsOf(c.table, "10.0.0.1"); got[0] != "nothing there" || !slices.Equal(c.changed, []table.Name{name("a")}) {
+	if got := backendsOf(c.table, "10.0.0.1"); got[0] != "nothing there" || !slices.Equal(c.changed, []routing.Name{name("a")}) {
 		t.Errorf("after its deletion a has %v; changed: %v", got, c.changed)
 	}
 }
@@ -63,7 +63,7 @@ func TestWhatDoesNotMatterCostsNothing(t *testing.T) {
 	s.createSlice(empty)
 	s.createSlice(slice("none", "no-such-service", "10.1.0.9"))
 	s.create(service("b", "10.0.0.2", 0)) // this does matter, and comes last
-	if c := s.next(); !slices.Equal(c.changed, []table.Name{name("b")}) {
+	if c := s.next(); !slices.Equal(c.changed, []routing.Name{name("b")}) {
 		t.Errorf("changed: %v, want only b", c.changed)
 	}
 }
@@ -114,26 +114,26 @@ func TestAfterAnErrorEverythingIsApplied(t *testing.T) {
 func TestAFrontendThatFailsIsToldOnceAndTriedAgain(t *testing.T) {
 	s := newStage(t, service("a", "10.0.0.1", 0), service("b", "10.0.0.2", 0))
 	fail := func(cause error) error {
-		return errors.Join(&table.FrontendError{Key: table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Proto: table.TCP},
-			Service: table.Name{Namespace: "shop", Name: "a", Port: "http"}, Err: cause})
+		return errors.Join(&routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Proto: routing.TCP},
+			Service: routing.Name{Namespace: "shop", Name: "a", Port: "http"}, Err: cause})
 	}
 	for range 4 {
 		s.backend.answers <- fail(syscall.EACCES)
 	}
 	s.run()
 	s.next()
-	if got := receive(t, s.applied); !slices.Equal(got, []table.Name{name("a"), name("b")}) {
+	if got := receive(t, s.applied); !slices.Equal(got, []routing.Name{name("a"), name("b")}) {
 		t.Errorf("OnApplied was told %v", got)
 	}
 	for range 4 {
-		if c := s.next(); !slices.Equal(c.changed, []table.Name{name("a")}) {
+		if c := s.next(); !slices.Equal(c.changed, []routing.Name{name("a")}) {
 			t.Errorf("tried again: %v, want only a", c.changed)
 		}
 	}
 	if text := s.event("a", PortNotBound); !strings.Contains(text, "ip_unprivileged_port_start=80") {
 		t.Errorf("the Event says %q", text)
 	}
-	if got := receive(t, s.applied); !slices.Equal(got, []table.Name{name("a")}) {
+	if got := receive(t, s.applied); !slices.Equal(got, []routing.Name{name("a")}) {
 		t.Errorf("when a was served at last OnApplied was told %v", got)
 	}
 	list, err := s.client.CoreV1().Events("shop").List(t.Context(), metav1.ListOptions{})
@@ -152,7 +152,7 @@ func TestTwoServicesThatClaimOneAddress(t *testing.T) {
 		t.Errorf("the Event says %q", text)
 	}
 	s.must(s.client.CoreV1().Services("shop").Delete(t.Context(), "old", metav1.DeleteOptions{}))
-	if c := s.next(); !slices.Equal(c.changed, []table.Name{name("new"), name("old")}) {
+	if c := s.next(); !slices.Equal(c.changed, []routing.Name{name("new"), name("old")}) {
 		t.Errorf("changed: %v", c.changed)
 	}
 }
@@ -171,20 +171,20 @@ func TestNothingBeforeEverythingIsKnown(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	f := func(err error, p table.Proto) *table.FrontendError {
-		return &table.FrontendError{Key: table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr("127.96.0.1"), Port: 53, Proto: p}, Err: fmt.Errorf("bind: %w", err)}
+	f := func(err error, p routing.Proto) *routing.FrontendError {
+		return &routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("127.96.0.1"), Port: 53, Proto: p}, Err: fmt.Errorf("bind: %w", err)}
 	}
 	for _, c := range []struct {
-		err  *table.FrontendError
+		err  *routing.FrontendError
 		want string
 	}{
-		{f(syscall.EACCES, table.TCP), "setcap cap_net_bind_service=+ep"},
-		{f(syscall.EADDRINUSE, table.TCP), "ss -ltnp 'sport = :53'"},
-		{f(syscall.EADDRINUSE, table.UDP), "ss -lunp 'sport = :53'"},
-		{f(syscall.EADDRNOTAVAIL, table.TCP), "127.96.0.1 is not an address of this host"},
-		{f(syscall.EMFILE, table.TCP), "ulimit -n"},
-		{f(errors.ErrUnsupported, table.SCTP), "cannot do that"},
-		{f(errors.New("odd"), table.TCP), "tried again"},
+		{f(syscall.EACCES, routing.TCP), "setcap cap_net_bind_service=+ep"},
+		{f(syscall.EADDRINUSE, routing.TCP), "ss -ltnp 'sport = :53'"},
+		{f(syscall.EADDRINUSE, routing.UDP), "ss -lunp 'sport = :53'"},
+		{f(syscall.EADDRNOTAVAIL, routing.TCP), "127.96.0.1 is not an address of this host"},
+		{f(syscall.EMFILE, routing.TCP), "ulimit -n"},
+		{f(errors.ErrUnsupported, routing.SCTP), "cannot do that"},
+		{f(errors.New("odd"), routing.TCP), "tried again"},
 	} {
 		if p := bindProblem(c.err); p.reason != PortNotBound || !strings.Contains(p.text, c.want) || !strings.Contains(p.text, c.err.Err.Error()) {
 			t.Errorf("%v: %q lacks %q", c.err.Err, p.text, c.want)

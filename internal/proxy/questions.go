@@ -8,17 +8,17 @@ import (
 	"sync"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A State is what a Proxy has done about one Service.
 type State struct {
-	Node      table.Node       // as the Proxy knows it
-	Mode      string           // how connections are carried: nft, userspace
-	Applied   time.Time        // when this Service was last handed to the Backend; zero: not yet
-	Frontends []table.Frontend // as they were
-	Problems  []string         // what of it is not served, and why
-	SetAside  []SetAside       // endpoints that get no connections for a while
+	Node      routing.Node       // as the Proxy knows it
+	Mode      string             // how connections are carried: nft, userspace
+	Applied   time.Time          // when this Service was last handed to the Backend; zero: not yet
+	Frontends []routing.Frontend // as they were
+	Problems  []string           // what of it is not served, and why
+	SetAside  []SetAside         // endpoints that get no connections for a while
 }
 
 // SetAside is an endpoint that a Backend does not send connections to for a while, for what it saw itself.
@@ -30,10 +30,10 @@ type SetAside struct {
 
 // A Trace is what would happen to a connection.
 type Trace struct {
-	Found    bool           // a Service answers at the address
-	Outside  bool           // the connection comes from elsewhere than this node and its Pods
-	Frontend table.Frontend // that takes it
-	Pool     table.Pool     // that serves it
+	Found    bool             // a Service answers at the address
+	Outside  bool             // the connection comes from elsewhere than this node and its Pods
+	Frontend routing.Frontend // that takes it
+	Pool     routing.Pool     // that serves it
 }
 
 // An Ejector is a Backend that sets endpoints aside.
@@ -44,18 +44,18 @@ type Ejector interface {
 // memory is what questions are answered from, beside the table.
 type memory struct {
 	mu       sync.Mutex // protects the following
-	node     table.Node
+	node     routing.Node
 	pods     []netip.Prefix
-	applied  map[table.Name]time.Time
-	problems map[table.Name][]string
+	applied  map[routing.Name]time.Time
+	problems map[routing.Name][]string
 }
 
 func newMemory() *memory {
-	return &memory{applied: map[table.Name]time.Time{}, problems: map[table.Name][]string{}}
+	return &memory{applied: map[routing.Name]time.Time{}, problems: map[routing.Name][]string{}}
 }
 
 // note takes in what a round of the loop did: it applied t, in which these Services differed.
-func (m *memory) note(node table.Node, pods []netip.Prefix, t *table.Table, applied []table.Name, now time.Time) {
+func (m *memory) note(node routing.Node, pods []netip.Prefix, t *routing.Table, applied []routing.Name, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.node, m.pods = node, pods
@@ -68,7 +68,7 @@ func (m *memory) note(node table.Node, pods []netip.Prefix, t *table.Table, appl
 }
 
 // complain takes in what is not served. Services without problems are listed, too.
-func (m *memory) complain(all map[table.Name][]problem) {
+func (m *memory) complain(all map[routing.Name][]problem) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, list := range all {
@@ -80,7 +80,7 @@ func (m *memory) complain(all map[table.Name][]problem) {
 }
 
 // State is what the Proxy has done about a Service; false if it knows none of that name.
-func (p *Proxy) State(name table.Name) (State, bool) {
+func (p *Proxy) State(name routing.Name) (State, bool) {
 	entry, ok := p.Applied().Entry(name)
 	if !ok {
 		return State{}, false
@@ -103,12 +103,12 @@ func (p *Proxy) State(name table.Name) (State, bool) {
 }
 
 // Trace says what would happen to a connection from an address (invalid: from this node) to a place.
-func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto table.Proto) Trace {
+func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto routing.Proto) Trace {
 	p.memory.mu.Lock()
 	outside := Outside(from, p.memory.node, p.memory.pods)
 	p.memory.mu.Unlock()
 	t := Trace{Outside: outside}
-	t.Frontend, t.Pool, t.Found = p.Applied().Lookup(table.Origin{Addr: from, Outside: outside}, to, proto)
+	t.Frontend, t.Pool, t.Found = p.Applied().Lookup(routing.Origin{Addr: from, Outside: outside}, to, proto)
 	return t
 }
 
@@ -117,7 +117,7 @@ func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto table.Proto) Tra
 func (p *Proxy) QuestionHandler(mode func() string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/services/{namespace}/{name}", func(w http.ResponseWriter, r *http.Request) {
-		name := table.Name{Namespace: r.PathValue("namespace"), Name: r.PathValue("name")}
+		name := routing.Name{Namespace: r.PathValue("namespace"), Name: r.PathValue("name")}
 		s, ok := p.State(name)
 		if !ok {
 			http.Error(w, fmt.Sprintf("this proxy serves no Service %s", name), http.StatusNotFound)
@@ -145,7 +145,7 @@ func (p *Proxy) trace(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("to: %v", err), http.StatusBadRequest)
 		return
 	}
-	proto := table.TCP
+	proto := routing.TCP
 	if text := query.Get("proto"); text != "" {
 		if err := proto.UnmarshalText([]byte(text)); err != nil || proto == 0 {
 			http.Error(w, fmt.Sprintf("proto: %q is none of TCP, UDP, SCTP", text), http.StatusBadRequest)

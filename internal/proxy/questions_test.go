@@ -6,7 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestQuestions(t *testing.T) {
@@ -34,7 +34,7 @@ func TestQuestions(t *testing.T) {
 		t.Errorf("none: %d %s", code, body)
 	}
 	var trace Trace
-	if code, body := ask("/debug/trace?from=10.0.0.9&to=10.96.0.1:80", &trace); code != http.StatusOK || !trace.Found || !trace.Outside || trace.Frontend.Dest().Proto != table.TCP {
+	if code, body := ask("/debug/trace?from=10.0.0.9&to=10.96.0.1:80", &trace); code != http.StatusOK || !trace.Found || !trace.Outside || trace.Frontend.Dest().Proto != routing.TCP {
 		t.Errorf("trace: %d %s", code, body)
 	}
 	if _, body := ask("/debug/trace?to=10.96.0.1:80&proto=UDP", &trace); trace.Found || trace.Outside {

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // rebuild makes p.want equal to what is watched. It adds the Services whose traffic differs to p.pending, and those whose
@@ -17,7 +17,7 @@ func (p *Proxy) rebuild() {
 	for name := range p.unheard {
 		dirty[name] = true
 	}
-	var entries []table.Entry
+	var entries []routing.Entry
 	for name := range dirty {
 		p.checkHealth(name)
 		next := p.watch.entry(p.node, name)
@@ -37,7 +37,7 @@ func (p *Proxy) rebuild() {
 }
 
 // checkHealth makes the server of the Service's health check what it is to be.
-func (p *Proxy) checkHealth(name table.Name) {
+func (p *Proxy) checkHealth(name routing.Name) {
 	err := p.checks.apply(name, p.watch.healthCheck(p.node, name), p.node.NodePorts)
 	if err == nil {
 		delete(p.unheard, name)
@@ -48,7 +48,7 @@ func (p *Proxy) checkHealth(name table.Name) {
 }
 
 // lookAtNode takes notice of what the Node is now. If it differs, every Service may be served in another way.
-func (p *Proxy) lookAtNode(dirty map[table.Name]bool) {
+func (p *Proxy) lookAtNode(dirty map[routing.Name]bool) {
 	node, pods := p.watch.node(p.opts.NodeName, p.opts.NodePorts)
 	if b, ok := p.opts.Backend.(PodAware); ok && !slices.Equal(pods, p.pods) {
 		b.SetPods(pods)
@@ -61,16 +61,16 @@ func (p *Proxy) lookAtNode(dirty map[table.Name]bool) {
 }
 
 // markKnown adds every Service there is, and every one that was.
-func (p *Proxy) markKnown(dirty map[table.Name]bool) {
+func (p *Proxy) markKnown(dirty map[routing.Name]bool) {
 	for _, name := range append(p.watch.names(), p.want.Services()...) {
 		dirty[name] = true
 	}
 }
 
-func sameNode(a, b table.Node) bool {
+func sameNode(a, b routing.Node) bool {
 	return a.Name == b.Name && a.Zone == b.Zone && slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.NodePorts, b.NodePorts)
 }
 
-func sortedNames[V any](set map[table.Name]V) []table.Name {
-	return slices.SortedFunc(maps.Keys(set), table.Name.Compare)
+func sortedNames[V any](set map[routing.Name]V) []routing.Name {
+	return slices.SortedFunc(maps.Keys(set), routing.Name.Compare)
 }

@@ -14,15 +14,15 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"viaduct/internal/loop"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 const patience = 10 * time.Second
 
 // call is one Sync the recorder saw.
 type call struct {
-	table   *table.Table
-	changed []table.Name
+	table   *routing.Table
+	changed []routing.Name
 }
 
 // recorder is a Backend that hands every Sync to the test and answers what the test says.
@@ -35,7 +35,7 @@ func newRecorder() *recorder {
 	return &recorder{calls: make(chan call), answers: make(chan error, 10)}
 }
 
-func (r *recorder) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+func (r *recorder) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	select {
 	case r.calls <- call{t, changed}:
 	case <-ctx.Done():
@@ -57,11 +57,11 @@ type stage struct {
 	client  *fake.Clientset
 	backend *recorder
 	proxy   *Proxy
-	applied chan []table.Name
+	applied chan []routing.Name
 }
 
 func newStage(t *testing.T, objs ...*v1.Service) *stage {
-	s := &stage{T: t, client: fake.NewClientset(), backend: newRecorder(), applied: make(chan []table.Name, 100)}
+	s := &stage{T: t, client: fake.NewClientset(), backend: newRecorder(), applied: make(chan []routing.Name, 100)}
 	for _, o := range objs {
 		s.create(o)
 	}
@@ -72,7 +72,7 @@ func newStage(t *testing.T, objs ...*v1.Service) *stage {
 func (s *stage) run() {
 	s.Helper()
 	s.proxy = New(s.client, Options{
-		NodeName: "here", Backend: s.backend, OnApplied: func(n []table.Name) { s.applied <- n },
+		NodeName: "here", Backend: s.backend, OnApplied: func(n []routing.Name) { s.applied <- n },
 		Loop: loop.Options{FirstRetry: time.Millisecond, LastRetry: time.Millisecond},
 	})
 	ctx, cancel := context.WithCancel(s.Context())
@@ -184,11 +184,11 @@ func slice(name, svc string, addrs ...string) *discovery.EndpointSlice {
 	return s
 }
 
-func name(n string) table.Name { return table.Name{Namespace: "shop", Name: n} }
+func name(n string) routing.Name { return routing.Name{Namespace: "shop", Name: n} }
 
 // backendsOf lists who serves the place ip:80.
-func backendsOf(t *table.Table, ip string) []string {
-	_, pool, ok := t.Lookup(table.Origin{}, netip.AddrPortFrom(netip.MustParseAddr(ip), 80), table.TCP)
+func backendsOf(t *routing.Table, ip string) []string {
+	_, pool, ok := t.Lookup(routing.Origin{}, netip.AddrPortFrom(netip.MustParseAddr(ip), 80), routing.TCP)
 	if !ok {
 		return []string{"nothing there"}
 	}

@@ -6,14 +6,14 @@ import (
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // triggers are when what the slices tell happened: the difference to when it is applied is the network programming latency
 // (https://github.com/kubernetes/community/blob/master/sig-scalability/slos/network_programming_latency.md).
 type triggers struct {
 	began time.Time // what happened before is not counted: it waited for this process to start
-	first map[table.Name]time.Time
+	first map[routing.Name]time.Time
 }
 
 // trigger takes note of when what a slice tells happened, before the Service is marked. Other objects do not tell.
@@ -23,7 +23,7 @@ func (w *watch) trigger(before, after any) {
 		return
 	}
 	s := after.(*discovery.EndpointSlice) // triggerOf says so
-	name := table.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
+	name := routing.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if was, known := w.first[name]; !at.Before(w.began) && (!known || at.Before(was)) {
@@ -45,7 +45,7 @@ func triggerOf(obj any) time.Time {
 }
 
 // applied returns how long ago what is applied now happened, of each Service that tells; they are told once.
-func (w *watch) applied(names []table.Name, now time.Time) (ages []time.Duration) {
+func (w *watch) applied(names []routing.Name, now time.Time) (ages []time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range names {

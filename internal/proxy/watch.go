@@ -19,7 +19,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // byService indexes EndpointSlices by the Service their label names, as namespace/name.
@@ -37,7 +37,7 @@ type watch struct {
 	health    *health
 
 	mu    sync.Mutex // protects the following
-	dirty map[table.Name]bool
+	dirty map[routing.Name]bool
 	all   bool // the node changed: every Service may
 	triggers
 }
@@ -45,7 +45,7 @@ type watch struct {
 // newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an address,
 // and the Node called node. kick is called when there is something to look at.
 func newWatch(client kubernetes.Interface, node string, h *health, kick func()) *watch {
-	w := &watch{kick: kick, health: h, dirty: map[table.Name]bool{}, triggers: triggers{first: map[table.Name]time.Time{}, began: time.Now()}}
+	w := &watch{kick: kick, health: h, dirty: map[routing.Name]bool{}, triggers: triggers{first: map[routing.Name]time.Time{}, began: time.Now()}}
 	services := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + serviceProxyName }).Core().V1().Services()
 	slices := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + v1.IsHeadlessService }).Discovery().V1().EndpointSlices()
 	nodes := w.factory(client, func(o *metav1.ListOptions) {
@@ -109,17 +109,17 @@ func (w *watch) on(i cache.SharedIndexInformer, mark func(any)) error {
 
 func (w *watch) markService(obj any) {
 	if s, ok := obj.(*v1.Service); ok {
-		w.mark(table.Name{Namespace: s.Namespace, Name: s.Name})
+		w.mark(routing.Name{Namespace: s.Namespace, Name: s.Name})
 	}
 }
 
 func (w *watch) markSlice(obj any) {
 	if s, ok := obj.(*discovery.EndpointSlice); ok && s.Labels[discovery.LabelServiceName] != "" {
-		w.mark(table.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]})
+		w.mark(routing.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]})
 	}
 }
 
-func (w *watch) mark(name table.Name) {
+func (w *watch) mark(name routing.Name) {
 	w.health.change()
 	w.mu.Lock()
 	w.dirty[name] = true
@@ -136,11 +136,11 @@ func (w *watch) markAll() {
 }
 
 // take empties the list of what to look at.
-func (w *watch) take() (dirty map[table.Name]bool, all bool) {
+func (w *watch) take() (dirty map[routing.Name]bool, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	dirty, all = w.dirty, w.all
-	w.dirty, w.all = map[table.Name]bool{}, false
+	w.dirty, w.all = map[routing.Name]bool{}, false
 	return dirty, all
 }
 
@@ -170,36 +170,36 @@ func (w *watch) wait(ctx context.Context) error {
 }
 
 // entry builds the Service's part of the table; without Frontends when it is gone.
-func (w *watch) entry(node table.Node, name table.Name) table.Entry {
+func (w *watch) entry(node routing.Node, name routing.Name) routing.Entry {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
-		return table.Entry{Service: name} // the cache knows one error: not there
+		return routing.Entry{Service: name} // the cache knows one error: not there
 	}
-	return table.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: table.Frontends(node, svc, w.slicesOf(name))}
+	return routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc, w.slicesOf(name))}
 }
 
 // refused lists the Service's endpoints that no connection is sent to.
-func (w *watch) refused(node table.Node, name table.Name) []table.Refused {
+func (w *watch) refused(node routing.Node, name routing.Name) []routing.Refused {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
 		return nil
 	}
-	return table.RefusedOf(node, svc, w.slicesOf(name))
+	return routing.RefusedOf(node, svc, w.slicesOf(name))
 }
 
 // healthCheck is the Service's health check; nil if it has none.
-func (w *watch) healthCheck(node table.Node, name table.Name) *table.HealthCheck {
+func (w *watch) healthCheck(node routing.Node, name routing.Name) *routing.HealthCheck {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
 		return nil
 	}
-	if check, ok := table.HealthCheckOf(node, svc, w.slicesOf(name)); ok {
+	if check, ok := routing.HealthCheckOf(node, svc, w.slicesOf(name)); ok {
 		return &check
 	}
 	return nil
 }
 
-func (w *watch) slicesOf(name table.Name) []*discovery.EndpointSlice {
+func (w *watch) slicesOf(name routing.Name) []*discovery.EndpointSlice {
 	objs, err := w.slices.ByIndex(byService, name.Namespace+"/"+name.Name)
 	if err != nil {
 		panic(fmt.Sprintf("the index %q was added in newWatch and is not there: %v", byService, err))
@@ -214,20 +214,20 @@ func (w *watch) slicesOf(name table.Name) []*discovery.EndpointSlice {
 }
 
 // names lists every Service that is watched, in no order.
-func (w *watch) names() []table.Name {
+func (w *watch) names() []routing.Name {
 	all, err := w.services.List(labels.Everything())
 	if err != nil {
 		panic(fmt.Sprintf("listing a cache cannot fail, and did: %v", err))
 	}
-	out := make([]table.Name, len(all))
+	out := make([]routing.Name, len(all))
 	for i, s := range all {
-		out[i] = table.Name{Namespace: s.Namespace, Name: s.Name}
+		out[i] = routing.Name{Namespace: s.Namespace, Name: s.Name}
 	}
 	return out
 }
 
 // node is what the API says of this host's Node, or only its name, and where its Pods have their addresses.
-func (w *watch) node(name string, ports NodePorts) (n table.Node, pods []netip.Prefix) {
+func (w *watch) node(name string, ports NodePorts) (n routing.Node, pods []netip.Prefix) {
 	obj, err := w.nodes.Get(name)
 	if err != nil {
 		obj = &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} // not registered yet: markAll follows when it is

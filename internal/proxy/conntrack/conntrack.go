@@ -16,7 +16,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // tries bounds how often the list of conversations is read again because it changed meanwhile. What is missed by the last one is
@@ -26,7 +26,7 @@ const tries = 5
 // Clean forgets the conversations that are stale now that after took the place of before, in the network namespace of the calling
 // thread, and says how many. changed names the Services that differ; nil means that nothing is known of what was before, and every
 // conversation is looked at.
-func Clean(ctx context.Context, before, after *table.Table, changed []table.Name) (forgotten int, err error) {
+func Clean(ctx context.Context, before, after *routing.Table, changed []routing.Name) (forgotten int, err error) {
 	s := newScope(before, after, changed)
 	for _, family := range s.families() {
 		for range tries {
@@ -46,23 +46,23 @@ func Clean(ctx context.Context, before, after *table.Table, changed []table.Name
 
 // scope is what a conversation is judged by.
 type scope struct {
-	after *table.Table
-	all   bool                // nothing is known of what was before
-	gone  map[table.Dest]bool // places that are no Service's any more
-	v4    bool                // whether there is anything to look for
+	after *routing.Table
+	all   bool                  // nothing is known of what was before
+	gone  map[routing.Dest]bool // places that are no Service's any more
+	v4    bool                  // whether there is anything to look for
 	v6    bool
 }
 
 // newScope finds out whether the change can have left anything stale.
-func newScope(before, after *table.Table, changed []table.Name) *scope {
-	s := &scope{after: after, all: changed == nil, gone: map[table.Dest]bool{}}
+func newScope(before, after *routing.Table, changed []routing.Name) *scope {
+	s := &scope{after: after, all: changed == nil, gone: map[routing.Dest]bool{}}
 	names := changed
 	if changed == nil {
 		names = after.Services()
 	}
 	for _, name := range names {
 		for _, f := range after.Of(name) {
-			if s.all || f.Proto == table.UDP && mayBeStale(before, f) {
+			if s.all || f.Proto == routing.UDP && mayBeStale(before, f) {
 				s.look(f.Addr)
 			}
 		}
@@ -70,7 +70,7 @@ func newScope(before, after *table.Table, changed []table.Name) *scope {
 			continue
 		}
 		for _, f := range before.Of(name) {
-			if f.Proto == table.UDP && !answered(after, f.Dest()) {
+			if f.Proto == routing.UDP && !answered(after, f.Dest()) {
 				s.gone[f.Dest()] = true
 				s.look(f.Addr)
 			}
@@ -93,21 +93,21 @@ func (s *scope) families() (list []netlink.InetFamily) {
 	return list
 }
 
-func answered(t *table.Table, d table.Dest) bool {
-	_, _, ok := t.Lookup(table.Origin{}, d.Addr, d.Proto)
+func answered(t *routing.Table, d routing.Dest) bool {
+	_, _, ok := t.Lookup(routing.Origin{}, d.Addr, d.Proto)
 	return ok
 }
 
 // mayBeStale reports whether f, compared with before, lost somebody who served, or has somebody where there was nobody.
-func mayBeStale(before *table.Table, f table.Frontend) bool {
-	had, _, there := before.Lookup(table.Origin{}, f.Dest().Addr, f.Proto)
+func mayBeStale(before *routing.Table, f routing.Frontend) bool {
+	had, _, there := before.Lookup(routing.Origin{}, f.Dest().Addr, f.Proto)
 	if !there {
 		return true
 	}
 	if anybody(f) && !anybody(had) {
 		return true
 	}
-	for _, p := range []table.Pool{had.Inside, had.Outside} {
+	for _, p := range []routing.Pool{had.Inside, had.Outside} {
 		for _, b := range p.Backends {
 			if !f.Serves(b.Addr) {
 				return true
@@ -122,11 +122,11 @@ func mayBeStale(before *table.Table, f table.Frontend) bool {
 	return false
 }
 
-func anybody(f table.Frontend) bool { return len(f.Inside.Backends)+len(f.Outside.Backends) > 0 }
+func anybody(f routing.Frontend) bool { return len(f.Inside.Backends)+len(f.Outside.Backends) > 0 }
 
 // A flow is a conversation: where its client sends to, and who answers as the kernel sees it.
 type flow struct {
-	to   table.Dest
+	to   routing.Dest
 	from netip.AddrPort
 }
 
@@ -136,7 +136,7 @@ func (s *scope) stale(f flow) bool {
 	if s.gone[f.to] {
 		return true
 	}
-	service, _, ours := s.after.Lookup(table.Origin{}, f.to.Addr, f.to.Proto)
+	service, _, ours := s.after.Lookup(routing.Origin{}, f.to.Addr, f.to.Proto)
 	return ours && !service.Serves(f.from)
 }
 
@@ -148,9 +148,9 @@ func (s *scope) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
 	case !ok || !ok2:
 		return false
 	case c.Forward.Protocol == unix.IPPROTO_TCP:
-		return s.all && from == to && unanswered(c) && answered(s.after, table.Dest{Addr: to, Proto: table.TCP})
+		return s.all && from == to && unanswered(c) && answered(s.after, routing.Dest{Addr: to, Proto: routing.TCP})
 	}
-	return c.Forward.Protocol == unix.IPPROTO_UDP && s.stale(flow{table.Dest{Addr: to, Proto: table.UDP}, from})
+	return c.Forward.Protocol == unix.IPPROTO_UDP && s.stale(flow{routing.Dest{Addr: to, Proto: routing.UDP}, from})
 }
 
 // unanswered reports whether a connection has not got beyond its first packet.

@@ -8,7 +8,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 var (
@@ -17,24 +17,24 @@ var (
 	two   = netip.MustParseAddrPort("10.244.0.3:5353")
 )
 
-func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort) table.Frontend {
-	f := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: table.UDP}, Service: table.Name{Namespace: "a", Name: "dns"}, Serving: serving}
+func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort) routing.Frontend {
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.UDP}, Service: routing.Name{Namespace: "a", Name: "dns"}, Serving: serving}
 	for _, e := range eps {
-		f.Inside.Backends = append(f.Inside.Backends, table.Backend{Addr: e, Weight: 1})
+		f.Inside.Backends = append(f.Inside.Backends, routing.Backend{Addr: e, Weight: 1})
 	}
 	f.Outside = f.Inside
 	return f
 }
 
-func of(fs ...table.Frontend) *table.Table {
-	t, _ := (&table.Table{}).With(table.Entry{Service: table.Name{Namespace: "a", Name: "dns"}, Frontends: fs})
+func of(fs ...routing.Frontend) *routing.Table {
+	t, _ := (&routing.Table{}).With(routing.Entry{Service: routing.Name{Namespace: "a", Name: "dns"}, Frontends: fs})
 	return t
 }
 
 // Of TCP only attempts are forgotten that met no table, and only when everything is looked at.
 func TestAttempts(t *testing.T) {
 	f := service(place, nil, one)
-	f.Proto = table.TCP
+	f.Proto = routing.TCP
 	attempt := func(from netip.AddrPort, state uint8) *netlink.ConntrackFlow {
 		c := &netlink.ConntrackFlow{ProtoInfo: &netlink.ProtoInfoTCP{State: state}}
 		c.Forward = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, DstIP: place.Addr().AsSlice(), DstPort: place.Port()}
@@ -44,11 +44,11 @@ func TestAttempts(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		flow    *netlink.ConntrackFlow
-		changed []table.Name
+		changed []routing.Name
 		stale   bool
 	}{
 		{"an attempt that met no table", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), nil, true},
-		{"the same, at a change", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), []table.Name{f.Service}, false},
+		{"the same, at a change", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), []routing.Name{f.Service}, false},
 		{"an attempt at an endpoint", attempt(one, nl.TCP_CONNTRACK_SYN_SENT), nil, false},
 		{"a connection at an endpoint that left", attempt(two, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
 		{"a connection that met no table", attempt(place, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
@@ -60,13 +60,13 @@ func TestAttempts(t *testing.T) {
 }
 
 func TestStale(t *testing.T) {
-	dest := table.Dest{Addr: place, Proto: table.UDP}
-	elsewhere := table.Dest{Addr: netip.MustParseAddrPort("192.0.2.9:53"), Proto: table.UDP}
-	changed := []table.Name{{Namespace: "a", Name: "dns"}}
+	dest := routing.Dest{Addr: place, Proto: routing.UDP}
+	elsewhere := routing.Dest{Addr: netip.MustParseAddrPort("192.0.2.9:53"), Proto: routing.UDP}
+	changed := []routing.Name{{Namespace: "a", Name: "dns"}}
 	for _, c := range []struct {
 		name          string
-		before, after *table.Table
-		changed       []table.Name
+		before, after *routing.Table
+		changed       []routing.Name
 		flow          flow
 		look, stale   bool
 	}{

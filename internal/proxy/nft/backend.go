@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viaduct/internal/proxy/conntrack"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Options are what a Backend needs to know. The zero Options are enough for a host without Pods of its own.
@@ -21,7 +21,7 @@ type Options struct {
 	Log  *slog.Logger   // nil: no logs
 }
 
-// A Backend keeps the kernel's tables equal to a table.Table. It implements proxy.Backend.
+// A Backend keeps the kernel's tables equal to a routing.Table. It implements proxy.Backend.
 type Backend struct {
 	opts    Options
 	metrics metrics
@@ -33,8 +33,8 @@ type Backend struct {
 	// What follows says what the kernel holds. doubt means that it has to be read first.
 	doubt     bool
 	skeletons map[family]*skeleton
-	applied   map[table.Name]*applied
-	last      *table.Table // nil: none was applied yet
+	applied   map[routing.Name]*applied
+	last      *routing.Table // nil: none was applied yet
 	pods      []netip.Prefix
 	refs      map[key]int // how many Services want a shared element
 	stats     Stats
@@ -42,7 +42,7 @@ type Backend struct {
 
 // applied is what the kernel holds for one Service.
 type applied struct {
-	frontends []table.Frontend
+	frontends []routing.Frontend
 	places    []place
 }
 
@@ -101,7 +101,7 @@ func (b *Backend) probe() error {
 
 // Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means that the
 // kernel is read and compared as a whole. It implements proxy.Backend.
-func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	if b.socket == nil {
 		return errors.New("the nftables backend has been closed")
 	}
@@ -117,13 +117,13 @@ func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name
 }
 
 // finish makes the kernel forget what leads elsewhere than the table now says, as far as the table was applied.
-func (b *Backend) finish(ctx context.Context, t *table.Table, changed []table.Name, err error) error {
-	if _, other := table.Split(err); other != nil {
+func (b *Backend) finish(ctx context.Context, t *routing.Table, changed []routing.Name, err error) error {
+	if _, other := routing.Split(err); other != nil {
 		return err
 	}
 	before := b.last
 	if before == nil {
-		before, changed = &table.Table{}, nil
+		before, changed = &routing.Table{}, nil
 	}
 	b.last = t
 	began := time.Now()
@@ -146,7 +146,7 @@ func stale(err error) bool {
 }
 
 // update writes what differs for the Services named.
-func (b *Backend) update(t *table.Table, changed []table.Name) error {
+func (b *Backend) update(t *routing.Table, changed []routing.Name) error {
 	w := newWriter(b.socket)
 	var next []change
 	for _, name := range changed {
@@ -177,15 +177,15 @@ func (b *Backend) update(t *table.Table, changed []table.Name) error {
 
 // A change is one Service on its way into the kernel.
 type change struct {
-	name      table.Name
-	frontends []table.Frontend
+	name      routing.Name
+	frontends []routing.Frontend
 	compiled
 	ops []op
 }
 
 // refused says that nothing of the Service's change was applied.
 func (c change) refused(err error) error {
-	f := &table.FrontendError{Service: c.name, Err: err}
+	f := &routing.FrontendError{Service: c.name, Err: err}
 	if len(c.frontends) > 0 {
 		f.Key, f.Service = c.frontends[0].Key, c.frontends[0].Service
 	}
@@ -193,7 +193,7 @@ func (c change) refused(err error) error {
 }
 
 // prepare finds what has to be done for a Service.
-func (b *Backend) prepare(name table.Name, frontends []table.Frontend) change {
+func (b *Backend) prepare(name routing.Name, frontends []routing.Frontend) change {
 	old := b.applied[name]
 	if old == nil {
 		old = &applied{}
@@ -235,7 +235,7 @@ func (b *Backend) write(w *writer, c change) error {
 }
 
 func (c change) uses(f family) bool {
-	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends, func(one table.Frontend) bool { return familyOf(one.Addr) == f })
+	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends, func(one routing.Frontend) bool { return familyOf(one.Addr) == f })
 }
 
 func (b *Backend) settle(c change) {
@@ -247,9 +247,9 @@ func (b *Backend) settle(c change) {
 }
 
 // renew reads what the kernel holds and writes what differs.
-func (b *Backend) renew(ctx context.Context, t *table.Table) error {
+func (b *Backend) renew(ctx context.Context, t *routing.Table) error {
 	b.doubt = true
-	b.skeletons, b.applied, b.refs = map[family]*skeleton{}, map[table.Name]*applied{}, map[key]int{}
+	b.skeletons, b.applied, b.refs = map[family]*skeleton{}, map[routing.Name]*applied{}, map[key]int{}
 	have := newKernel()
 	for _, f := range families {
 		k, err := b.socket.raise(f)
@@ -274,12 +274,12 @@ func without(err error) bool {
 }
 
 // served are the Frontends of a Service in the families that the kernel has.
-func (b *Backend) served(t *table.Table, name table.Name) []table.Frontend {
-	return slices.DeleteFunc(t.Of(name), func(f table.Frontend) bool { return b.skeletons[familyOf(f.Addr)] == nil })
+func (b *Backend) served(t *routing.Table, name routing.Name) []routing.Frontend {
+	return slices.DeleteFunc(t.Of(name), func(f routing.Frontend) bool { return b.skeletons[familyOf(f.Addr)] == nil })
 }
 
 // replace writes all that differs from have, and removes the rest of it.
-func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) error {
+func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) error {
 	w := newWriter(b.socket)
 	var errs []error
 	var all []change
@@ -295,7 +295,7 @@ func (b *Backend) replace(ctx context.Context, t *table.Table, have *kernel) err
 		c.ops = nil
 		all = append(all, c)
 	}
-	if err := errors.Join(w.service(table.Name{}, have.leftover()), w.flush()); err != nil {
+	if err := errors.Join(w.service(routing.Name{}, have.leftover()), w.flush()); err != nil {
 		return err
 	}
 	b.stats.add(w.stats)
@@ -325,7 +325,7 @@ func (b *Backend) writePods(w *writer, have *kernel) {
 		}
 		w.message(f.flushSet(setID{kind: pods}))
 		if len(want) > 0 {
-			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, table.Name{}, want))
+			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, routing.Name{}, want))
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // open makes a backend on the lab's node.
@@ -30,22 +30,22 @@ func open(t *testing.T, lab *proxytest.Lab) *nft.Backend {
 }
 
 // pool of n endpoints, of which each third is on this node.
-func pool(v6 bool, n int) table.Pool {
-	p := table.Pool{Empty: table.Reject, Why: table.All}
+func pool(v6 bool, n int) routing.Pool {
+	p := routing.Pool{Empty: routing.Reject, Why: routing.All}
 	for i := range n {
 		raw := netip.MustParseAddr("10.244.0.0").As16()
 		if v6 {
 			raw = netip.MustParseAddr("fd00:244::").As16()
 		}
 		raw[14], raw[15] = byte((i+2)>>8), byte(i+2)
-		p.Backends = append(p.Backends, table.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom16(raw).Unmap(), 8080), Weight: 1, Local: i%3 == 0})
+		p.Backends = append(p.Backends, routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom16(raw).Unmap(), 8080), Weight: 1, Local: i%3 == 0})
 	}
 	return p
 }
 
 // frontends is a Service with something of everything.
-func frontends(name string, n int) []table.Frontend {
-	var all []table.Frontend
+func frontends(name string, n int) []routing.Frontend {
+	var all []routing.Frontend
 	for _, v6 := range []bool{false, true} {
 		addr := netip.AddrFrom4([4]byte{10, 96, byte(n >> 8), byte(n)})
 		external := netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
@@ -53,35 +53,35 @@ func frontends(name string, n int) []table.Frontend {
 			addr = netip.MustParseAddr(fmt.Sprintf("fd00:96::%x", n+1))
 			external = netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", n+1))
 		}
-		f := table.Frontend{
-			Key:     table.Key{Kind: table.ClusterIP, Addr: addr, Port: 80, Proto: table.TCP},
-			Service: table.Name{Namespace: "test", Name: name, Port: "http"}, Inside: pool(v6, 3), Outside: pool(v6, 3), Policy: table.Random,
+		f := routing.Frontend{
+			Key:     routing.Key{Kind: routing.ClusterIP, Addr: addr, Port: 80, Proto: routing.TCP},
+			Service: routing.Name{Namespace: "test", Name: name, Port: "http"}, Inside: pool(v6, 3), Outside: pool(v6, 3), Policy: routing.Random,
 		}
 		g, h, i, j := f, f, f, f
-		g.Port, g.Proto, g.Inside, g.Outside = 53, table.UDP, pool(v6, 0), pool(v6, 0)
-		h.Key = table.Key{Kind: table.LoadBalancer, Addr: external, Port: 80, Proto: table.TCP}
+		g.Port, g.Proto, g.Inside, g.Outside = 53, routing.UDP, pool(v6, 0), pool(v6, 0)
+		h.Key = routing.Key{Kind: routing.LoadBalancer, Addr: external, Port: 80, Proto: routing.TCP}
 		h.Outside = pool(v6, 1)
 		h.Allow = []netip.Prefix{netip.PrefixFrom(external, external.BitLen()-8).Masked(), netip.PrefixFrom(external, external.BitLen())}
 		i.Port, i.Affinity = 81, time.Hour
 		i.Inside, i.Outside = pool(v6, 100), pool(v6, 2)
-		j.Port, j.Inside, j.Outside = 82, pool(v6, 70), table.Pool{Empty: table.Drop, Why: table.NoneLocal}
+		j.Port, j.Inside, j.Outside = 82, pool(v6, 70), routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}
 		all = append(all, f, g, h, i, j)
 	}
-	slices.SortFunc(all, func(a, b table.Frontend) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(all, func(a, b routing.Frontend) int { return a.Key.Compare(b.Key) })
 	return all
 }
 
-func entry(name string, fs []table.Frontend) table.Entry {
-	return table.Entry{Service: table.Name{Namespace: "test", Name: name}, Frontends: fs}
+func entry(name string, fs []routing.Frontend) routing.Entry {
+	return routing.Entry{Service: routing.Name{Namespace: "test", Name: name}, Frontends: fs}
 }
 
 // with is a table of these entries.
-func with(entries ...table.Entry) *table.Table {
-	t, _ := (&table.Table{}).With(entries...)
+func with(entries ...routing.Entry) *routing.Table {
+	t, _ := (&routing.Table{}).With(entries...)
 	return t
 }
 
-func sync(t *testing.T, b *nft.Backend, to *table.Table, changed []table.Name) {
+func sync(t *testing.T, b *nft.Backend, to *routing.Table, changed []routing.Name) {
 	t.Helper()
 	if err := b.Sync(t.Context(), to, changed); err != nil {
 		t.Fatalf("Sync: %v", err)
@@ -122,10 +122,10 @@ func TestRestartWritesNothing(t *testing.T) {
 func TestChangesAddUp(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	b := open(t, lab)
-	sync(t, b, &table.Table{}, nil)
+	sync(t, b, &routing.Table{}, nil)
 	empty := dump(t, lab)
-	now := &table.Table{}
-	step := func(entries ...table.Entry) {
+	now := &routing.Table{}
+	step := func(entries ...routing.Entry) {
 		t.Helper()
 		next, changed := now.With(entries...)
 		now = next

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 const (
@@ -24,7 +24,7 @@ type writer struct {
 	socket *socket
 	batch  []message
 	size   int
-	failed map[table.Name]error
+	failed map[routing.Name]error
 	stats  Stats
 }
 
@@ -42,16 +42,16 @@ func (s *Stats) add(o Stats) {
 }
 
 func newWriter(s *socket) *writer {
-	return &writer{socket: s, failed: map[table.Name]error{}}
+	return &writer{socket: s, failed: map[routing.Name]error{}}
 }
 
 // service writes the ops of one Service, which are in order. Those about elements that other Services may want too are nobody's:
 // they are written whatever the kernel says of the Service.
-func (w *writer) service(name table.Name, ops []op) error {
+func (w *writer) service(name routing.Name, ops []op) error {
 	for len(ops) > 0 {
 		n, owner := alike(ops), name
 		if ops[0].shared() {
-			owner = table.Name{}
+			owner = routing.Name{}
 		}
 		portion := ops[:n]
 		if ops[0].verb != add {
@@ -107,9 +107,9 @@ func (w *writer) flush() error {
 
 // exclude takes those Services out of the batch that err names; false if it names none.
 func (w *writer) exclude(err error) bool {
-	out := map[table.Name]bool{}
+	out := map[routing.Name]bool{}
 	for _, r := range refusals(err) {
-		if r.index < 0 || r.index >= len(w.batch) || w.batch[r.index].owner == (table.Name{}) {
+		if r.index < 0 || r.index >= len(w.batch) || w.batch[r.index].owner == (routing.Name{}) {
 			return false
 		}
 		owner := w.batch[r.index].owner

@@ -13,7 +13,7 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // BenchmarkConnect tells how the rate of short connections by a ClusterIP compares with that of direct ones on a node without
@@ -30,7 +30,7 @@ func BenchmarkConnect(b *testing.B) {
 			b.Cleanup(func() { _ = backend.Leave() })
 			server := netip.AddrPortFrom(proxytest.PodA.Addr(false), 8080)
 			for _, in := range []*proxytest.Lab{plain, lab} {
-				in.Serve(proxytest.PodA, server, table.TCP)
+				in.Serve(proxytest.PodA, server, routing.TCP)
 			}
 			place := netip.MustParseAddrPort("10.96.0.10:80")
 			lab.In(proxytest.Node, func() error { return backend.Sync(context.Background(), manyServices(services, place, server), nil) })
@@ -63,7 +63,7 @@ func BenchmarkConnect(b *testing.B) {
 func connections(to netip.AddrPort, n int) (time.Duration, error) {
 	started, buf := time.Now(), make([]byte, 100)
 	for range n {
-		fd, err := proxytest.Connect(to, table.TCP, 5*time.Second)
+		fd, err := proxytest.Connect(to, routing.TCP, 5*time.Second)
 		if err != nil {
 			return 0, err
 		}
@@ -78,19 +78,19 @@ func connections(to netip.AddrPort, n int) (time.Duration, error) {
 }
 
 // manyServices is a table with n Services of ten endpoints each, the first of which is at place and has one.
-func manyServices(n int, place, server netip.AddrPort) *table.Table {
-	p := table.Pool{Backends: []table.Backend{{Addr: server, Weight: 1, Local: true}}, Why: table.All}
-	first := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: table.TCP}, Inside: p, Outside: p}
-	var entries []table.Entry
+func manyServices(n int, place, server netip.AddrPort) *routing.Table {
+	p := routing.Pool{Backends: []routing.Backend{{Addr: server, Weight: 1, Local: true}}, Why: routing.All}
+	first := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: routing.TCP}, Inside: p, Outside: p}
+	var entries []routing.Entry
 	for i := range n {
 		f := first
-		f.Service = table.Name{Namespace: "test", Name: fmt.Sprintf("s%d", i)}
+		f.Service = routing.Name{Namespace: "test", Name: fmt.Sprintf("s%d", i)}
 		if i > 0 {
 			f.Addr = netip.AddrFrom4([4]byte{10, 97, byte(i >> 8), byte(i)})
 			f.Inside = pool(false, 10)
 			f.Outside = f.Inside
 		}
-		entries = append(entries, table.Entry{Service: f.Service, Frontends: []table.Frontend{f}})
+		entries = append(entries, routing.Entry{Service: f.Service, Frontends: []routing.Frontend{f}})
 	}
 	return with(entries...)
 }

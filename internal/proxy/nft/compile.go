@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A compiled Service is what the kernel has to hold for it.
@@ -14,7 +14,7 @@ type compiled struct {
 	elements []element // some may be there for other Services too: shared kinds
 	classes  []class   // whose chains it needs besides those that are always there
 	places   []place   // who sits where, for the next time
-	errs     []error   // *table.FrontendError: what of it cannot be served
+	errs     []error   // *routing.FrontendError: what of it cannot be served
 }
 
 // errTooMany is the reason of a Frontend with more endpoints than there can be slots.
@@ -22,15 +22,15 @@ var errTooMany = errors.New("too many endpoints")
 
 // compile says what the Frontends of one Service are in the kernel. had is who sat where when it was last compiled. The
 // Frontends are those of one Service; the same arguments give the same result.
-func compile(frontends []table.Frontend, had []place) compiled {
+func compile(frontends []routing.Frontend, had []place) compiled {
 	c := compiled{}
 	for i := range frontends {
 		f := &frontends[i]
-		if f.Kind == table.NodePort && f.Addr.IsLoopback() {
+		if f.Kind == routing.NodePort && f.Addr.IsLoopback() {
 			continue // as with kube-proxy's nftables: what is redirected from there would have to leave the loopback
 		}
 		if err := servable(f); err != nil {
-			c.errs = append(c.errs, &table.FrontendError{Key: f.Key, Service: f.Service, Err: err})
+			c.errs = append(c.errs, &routing.FrontendError{Key: f.Key, Service: f.Service, Err: err})
 			continue
 		}
 		c.frontend(f, frontends, had)
@@ -39,11 +39,11 @@ func compile(frontends []table.Frontend, had []place) compiled {
 	return c
 }
 
-func servable(f *table.Frontend) error {
+func servable(f *routing.Frontend) error {
 	if f.Addr.IsLoopback() {
 		return fmt.Errorf("%w by nftables: connections cannot be redirected from a loopback address", errors.ErrUnsupported)
 	}
-	for _, p := range []table.Pool{f.Inside, f.Outside} {
+	for _, p := range []routing.Pool{f.Inside, f.Outside} {
 		if len(p.Backends) > maxSlots {
 			return fmt.Errorf("%w: %d, and the kernel's table holds %d", errTooMany, len(p.Backends), maxSlots)
 		}
@@ -68,11 +68,11 @@ func reachable(a netip.Addr) error {
 	return nil
 }
 
-func (c *compiled) frontend(f *table.Frontend, all []table.Frontend, had []place) {
+func (c *compiled) frontend(f *routing.Frontend, all []routing.Frontend, had []place) {
 	d := f.Dest()
-	c.add(addresses, table.Dest{Addr: netip.AddrPortFrom(f.Addr, 0)}, value{})
-	if f.Kind == table.ClusterIP {
-		c.add(clusterIPs, table.Dest{Addr: netip.AddrPortFrom(f.Addr, 0)}, value{})
+	c.add(addresses, routing.Dest{Addr: netip.AddrPortFrom(f.Addr, 0)}, value{})
+	if f.Kind == routing.ClusterIP {
+		c.add(clusterIPs, routing.Dest{Addr: netip.AddrPortFrom(f.Addr, 0)}, value{})
 	}
 	c.allow(f)
 	c.pool(f, f.Inside, false, had)
@@ -85,19 +85,19 @@ func (c *compiled) frontend(f *table.Frontend, all []table.Frontend, had []place
 }
 
 // differ reports whether connections from elsewhere need elements of their own.
-func differ(inside, outside table.Pool) bool {
+func differ(inside, outside routing.Pool) bool {
 	if len(inside.Backends) == 0 && len(outside.Backends) == 0 {
 		return inside.Empty != outside.Empty
 	}
 	return !slices.Equal(inside.Backends, outside.Backends)
 }
 
-func (c *compiled) add(k kind, d table.Dest, v value) {
+func (c *compiled) add(k kind, d routing.Dest, v value) {
 	c.elements = append(c.elements, element{key{set: setID{kind: k}, dest: d}, v})
 }
 
 // pool adds the slots of one pool.
-func (c *compiled) pool(f *table.Frontend, p table.Pool, outside bool, had []place) {
+func (c *compiled) pool(f *routing.Frontend, p routing.Pool, outside bool, had []place) {
 	d := f.Dest()
 	in := class{outside: outside, seconds: uint32(f.Affinity.Seconds())}
 	if len(p.Backends) == 0 {
@@ -116,13 +116,13 @@ func (c *compiled) pool(f *table.Frontend, p table.Pool, outside bool, had []pla
 	}
 	for _, b := range p.Backends {
 		if b.Local {
-			c.add(local, table.Dest{Addr: netip.AddrPortFrom(b.Addr.Addr(), 0)}, value{})
+			c.add(local, routing.Dest{Addr: netip.AddrPortFrom(b.Addr.Addr(), 0)}, value{})
 		}
 	}
 }
 
 // commentFor names the Service port, as much of it as nft takes.
-func commentFor(f *table.Frontend) string {
+func commentFor(f *routing.Frontend) string {
 	text := f.Service.String()
 	if len(text) > maxComment {
 		text = text[:maxComment-3] + "..."
@@ -130,15 +130,15 @@ func commentFor(f *table.Frontend) string {
 	return text
 }
 
-func withoutBackends(a table.Action) uint16 {
-	if a == table.Drop {
+func withoutBackends(a routing.Action) uint16 {
+	if a == routing.Drop {
 		return toDrop
 	}
 	return toReject
 }
 
 // allow adds who may connect. Ranges that lie in others are left out: the kernel takes none that overlap.
-func (c *compiled) allow(f *table.Frontend) {
+func (c *compiled) allow(f *routing.Frontend) {
 	if len(f.Allow) == 0 {
 		return
 	}
@@ -154,10 +154,10 @@ func (c *compiled) allow(f *table.Frontend) {
 }
 
 // remember adds under which identity the Frontend remembers its clients.
-func (c *compiled) remember(f *table.Frontend, all []table.Frontend, d table.Dest) {
+func (c *compiled) remember(f *routing.Frontend, all []routing.Frontend, d routing.Dest) {
 	for _, side := range []struct {
 		outside bool
-		pool    table.Pool
+		pool    routing.Pool
 	}{{false, f.Inside}, {true, f.Outside}} {
 		if len(side.pool.Backends) == 0 || side.outside && !differ(f.Inside, f.Outside) {
 			continue
@@ -172,7 +172,7 @@ func (c *compiled) remember(f *table.Frontend, all []table.Frontend, d table.Des
 }
 
 // identity is the first place of the Service port that leads to the same backends: all such places share their memory.
-func identity(f *table.Frontend, all []table.Frontend, p table.Pool) table.Dest {
+func identity(f *routing.Frontend, all []routing.Frontend, p routing.Pool) routing.Dest {
 	for i := range all {
 		o := &all[i]
 		same := o.Service == f.Service && o.Proto == f.Proto && o.Addr.Is6() == f.Addr.Is6()

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // decodeElements reads the elements of one message about a set. What is not as we would write it (a foreign hand can put
@@ -119,6 +119,6 @@ func prefixOf(first, last netip.Addr) (netip.Prefix, bool) {
 }
 
 // destOf makes a Dest of its parts, for tests and for what people type.
-func destOf(addr netip.Addr, port uint16, proto table.Proto) table.Dest {
-	return table.Dest{Addr: netip.AddrPortFrom(addr, port), Proto: proto}
+func destOf(addr netip.Addr, port uint16, proto routing.Proto) routing.Dest {
+	return routing.Dest{Addr: netip.AddrPortFrom(addr, port), Proto: proto}
 }

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Attributes that the library does not name.
@@ -18,24 +18,24 @@ const (
 )
 
 // protoNumber is the protocol as packets carry it.
-func protoNumber(p table.Proto) byte {
+func protoNumber(p routing.Proto) byte {
 	switch p {
-	case table.TCP:
+	case routing.TCP:
 		return unix.IPPROTO_TCP
-	case table.UDP:
+	case routing.UDP:
 		return unix.IPPROTO_UDP
 	}
 	return unix.IPPROTO_SCTP
 }
 
-func protoOf(n byte) table.Proto {
+func protoOf(n byte) routing.Proto {
 	switch n {
 	case unix.IPPROTO_TCP:
-		return table.TCP
+		return routing.TCP
 	case unix.IPPROTO_UDP:
-		return table.UDP
+		return routing.UDP
 	case unix.IPPROTO_SCTP:
-		return table.SCTP
+		return routing.SCTP
 	}
 	return 0
 }
@@ -46,7 +46,7 @@ type message struct {
 	flags uint16
 	fam   family
 	body  attrs
-	owner table.Name // zero: the table itself
+	owner routing.Name // zero: the table itself
 }
 
 func (f family) message(kind, flags uint16, fill func(*attrs)) message {
@@ -172,7 +172,7 @@ func (f family) layoutOf(fields []field) (size, printed uint32) {
 }
 
 // elementsMessage adds elements to a set or removes them from it. All are of one set and family.
-func elementsMessage(kind uint16, owner table.Name, list []op) message {
+func elementsMessage(kind uint16, owner routing.Name, list []op) message {
 	first := list[0]
 	f := first.family()
 	flags := uint16(unix.NLM_F_CREATE)

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Dump lists all that the tables of the calling thread's network namespace hold, a line for each thing, sorted.
@@ -79,10 +79,10 @@ var Hands = map[string]func() error{
 		if err != nil || one == nil {
 			return errors.Join(err, errors.New("there is no backend to remove"))
 		}
-		return s.commit([]message{elementsMessage(unix.NFT_MSG_DELSETELEM, table.Name{}, one)})
+		return s.commit([]message{elementsMessage(unix.NFT_MSG_DELSETELEM, routing.Name{}, one)})
 	},
-	"adds an element": byHand(elementsMessage(unix.NFT_MSG_NEWSETELEM, table.Name{}, []op{{add, element{
-		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, table.TCP)}, value{slots: 1}}}})),
+	"adds an element": byHand(elementsMessage(unix.NFT_MSG_NEWSETELEM, routing.Name{}, []op{{add, element{
+		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, routing.TCP)}, value{slots: 1}}}})),
 }
 
 func byHand(m message) func() error {

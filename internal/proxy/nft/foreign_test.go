@@ -12,7 +12,7 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A foreign hand's work is noticed, whatever it did, and undone by the next Sync of everything; our own is not noticed.
@@ -67,7 +67,7 @@ func TestForeignHandBeforeAChange(t *testing.T) {
 	for name, hand := range nft.Hands {
 		lab.In(proxytest.Node, hand)
 		now := with(entry("a", frontends("a", 1)))
-		sync(t, b, now, []table.Name{{Namespace: "test", Name: "a"}}) // nothing to do, so nothing is found
+		sync(t, b, now, []routing.Name{{Namespace: "test", Name: "a"}}) // nothing to do, so nothing is found
 		now, changed := now.With(entry("a", nil))
 		if err := b.Sync(t.Context(), now, changed); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -81,14 +81,14 @@ func TestOneRefusedService(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	b := open(t, lab)
 	good, bad := frontends("good", 1), frontends("bad", 2)[:1]
-	var tooMany []table.Backend
+	var tooMany []routing.Backend
 	for range 4 {
 		tooMany = append(tooMany, pool(false, 10000).Backends...)
 	}
 	bad[0].Inside.Backends = tooMany
 	want := with(entry("good", good), entry("bad", bad))
-	for _, changed := range [][]table.Name{nil, want.Services()} {
-		failed, rest := table.Split(b.Sync(t.Context(), want, changed))
+	for _, changed := range [][]routing.Name{nil, want.Services()} {
+		failed, rest := routing.Split(b.Sync(t.Context(), want, changed))
 		if len(failed) != 1 || rest != nil || failed[0].Service.Name != "bad" {
 			t.Errorf("failed: %v; %v", failed, rest)
 		}
@@ -124,7 +124,7 @@ func TestClosedBackend(t *testing.T) {
 func TestKernelRefusesAService(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	b := open(t, lab)
-	sync(t, b, &table.Table{}, nil)
+	sync(t, b, &routing.Table{}, nil)
 	good, bad := frontends("good", 1), frontends("bad", 2)
 	for i := range bad { // a range of the other family, which package table never lets through
 		if len(bad[i].Allow) > 0 && bad[i].Addr.Is4() {
@@ -132,8 +132,8 @@ func TestKernelRefusesAService(t *testing.T) {
 		}
 	}
 	want := with(entry("good", good), entry("bad", bad), entry("other", frontends("other", 3)))
-	for name, changed := range map[string][]table.Name{"at a change": want.Services(), "at a start": nil} {
-		failed, rest := table.Split(b.Sync(t.Context(), want, changed))
+	for name, changed := range map[string][]routing.Name{"at a change": want.Services(), "at a start": nil} {
+		failed, rest := routing.Split(b.Sync(t.Context(), want, changed))
 		if len(failed) != 1 || rest != nil || failed[0].Service.Name != "bad" || !errors.Is(failed[0], unix.EINVAL) {
 			t.Errorf("%s: failed: %v; %v", name, failed, rest)
 		}
@@ -146,15 +146,15 @@ func TestKernelRefusesAService(t *testing.T) {
 		})
 	}
 	// What it shares with others is there for them: they are asked for, and must not wait for it.
-	want, _ = want.With(entry("zz", []table.Frontend{neighbour(bad)}))
-	if failed, rest := table.Split(b.Sync(t.Context(), want, nil)); len(failed) != 1 || rest != nil {
+	want, _ = want.With(entry("zz", []routing.Frontend{neighbour(bad)}))
+	if failed, rest := routing.Split(b.Sync(t.Context(), want, nil)); len(failed) != 1 || rest != nil {
 		t.Errorf("failed: %v; %v", failed, rest)
 	}
 	if d := dump(t, lab); !strings.Contains(d, "ip set addresses "+neighbour(bad).Addr.String()+":0/") {
 		t.Errorf("an address that a refused Service shares with another is not served:\n%s", d)
 	}
 	healed := with(entry("good", good), entry("bad", frontends("bad", 2)), entry("other", frontends("other", 3)))
-	sync(t, b, healed, []table.Name{{Namespace: "test", Name: "bad"}})
+	sync(t, b, healed, []routing.Name{{Namespace: "test", Name: "bad"}})
 	before := b.Stats().Elements
 	sync(t, b, healed, nil)
 	if n := b.Stats().Elements - before; n != 0 {
@@ -163,12 +163,12 @@ func TestKernelRefusesAService(t *testing.T) {
 }
 
 // neighbour is a Frontend on another port of the load balancer address that the Service has.
-func neighbour(fs []table.Frontend) table.Frontend {
+func neighbour(fs []routing.Frontend) routing.Frontend {
 	for _, f := range fs {
-		if f.Kind == table.LoadBalancer && f.Addr.Is4() {
-			f.Port, f.Allow, f.Service = 9999, nil, table.Name{Namespace: "test", Name: "zz", Port: "other"}
+		if f.Kind == routing.LoadBalancer && f.Addr.Is4() {
+			f.Port, f.Allow, f.Service = 9999, nil, routing.Name{Namespace: "test", Name: "zz", Port: "other"}
 			return f
 		}
 	}
-	return table.Frontend{}
+	return routing.Frontend{}
 }

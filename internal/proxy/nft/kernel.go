@@ -3,7 +3,7 @@ package nft
 import (
 	"net/netip"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // kernel is what the kernel holds of elements, in both families. What is looked at is taken out of it, so that what is left
@@ -12,7 +12,7 @@ type kernel struct {
 	elements map[key]value
 	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
 	pods     map[family][]netip.Prefix
-	rare     map[table.Dest]map[key]value // see about
+	rare     map[routing.Dest]map[key]value // see about
 }
 
 func newKernel() *kernel {
@@ -20,7 +20,7 @@ func newKernel() *kernel {
 }
 
 type placeKey struct {
-	dest    table.Dest
+	dest    routing.Dest
 	outside bool
 }
 
@@ -64,7 +64,7 @@ func (h *kernel) note(e element) {
 }
 
 // places is who sits behind the frontends now.
-func (h *kernel) places(frontends []table.Frontend) (list []place) {
+func (h *kernel) places(frontends []routing.Frontend) (list []place) {
 	for i := range frontends {
 		d := frontends[i].Dest()
 		for _, outside := range []bool{false, true} {

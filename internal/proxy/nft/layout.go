@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // The chains that are always there, besides those of the tree.
@@ -100,7 +100,7 @@ func (l *layout) noPort() rule {
 
 func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave() }
 
-// postrouting hides the client where a backend's answer would not find its way back through this node: table.Pool.Hides.
+// postrouting hides the client where a backend's answer would not find its way back through this node: routing.Pool.Hides.
 func (l *layout) postrouting() []rule {
 	w := l.family.words()
 	list := []rule{
@@ -234,7 +234,7 @@ func (l *layout) rejecting() []rule {
 		code = 4 // ICMPv6 port unreachable, RFC 4443
 	}
 	return []rule{
-		l.rule("TCP", func(a *asm) { a.isProto(protoNumber(table.TCP)); a.reject(unix.NFT_REJECT_TCP_RST, 0) }),
+		l.rule("TCP", func(a *asm) { a.isProto(protoNumber(routing.TCP)); a.reject(unix.NFT_REJECT_TCP_RST, 0) }),
 		l.rule("the others", func(a *asm) { a.reject(unix.NFT_REJECT_ICMP_UNREACH, code) }),
 	}
 }

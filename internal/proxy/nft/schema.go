@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // TableName is the name of Viaduct's table in each family.
@@ -191,7 +191,7 @@ func fixed() []setID {
 // A key is the key of an element. Which fields count the set's spec says; the others are zero.
 type key struct {
 	set  setID
-	dest table.Dest     // fAddr, fPort, fProto
+	dest routing.Dest   // fAddr, fPort, fProto
 	slot uint32         // fSlot
 	to   netip.AddrPort // of a member
 	from netip.Prefix   // fClient

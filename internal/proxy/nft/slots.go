@@ -4,13 +4,13 @@ import (
 	"net/netip"
 	"slices"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // arrange seats the backends of a pool in slots: each in as many as its weight asks for. Whoever sits in had and still
 // belongs there stays, so that the fewest elements change: one that leaves costs one move into its seat. want is sorted and
 // distinct, and had need not be; the same arguments give the same seats.
-func arrange(had []netip.AddrPort, want []table.Backend) []netip.AddrPort {
+func arrange(had []netip.AddrPort, want []routing.Backend) []netip.AddrPort {
 	shares, total := shares(want)
 	missing := make(map[netip.AddrPort]int, len(want))
 	for i, b := range want {
@@ -37,7 +37,7 @@ func arrange(had []netip.AddrPort, want []table.Backend) []netip.AddrPort {
 
 // shares is how many slots each backend gets: its weight, with what all weights have in common divided out, and made
 // smaller where the sum is more than a map can hold. A weight of 0 gets none, unless all are 0.
-func shares(want []table.Backend) (list []int, total int) {
+func shares(want []routing.Backend) (list []int, total int) {
 	sum, common, least := uint64(0), uint64(0), len(want)
 	for _, b := range want {
 		sum += uint64(b.Weight)
@@ -68,13 +68,13 @@ func gcd(a, b uint64) uint64 {
 
 // A place is one list of slots: the backends of an address and port, for connections from one side.
 type place struct {
-	dest    table.Dest
+	dest    routing.Dest
 	outside bool
 	seats   []netip.AddrPort
 }
 
 // seatsAt finds who sat at a place.
-func seatsAt(places []place, d table.Dest, outside bool) []netip.AddrPort {
+func seatsAt(places []place, d routing.Dest, outside bool) []netip.AddrPort {
 	i := slices.IndexFunc(places, func(p place) bool { return p.dest == d && p.outside == outside })
 	if i < 0 {
 		return nil

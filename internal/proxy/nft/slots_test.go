@@ -6,14 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
-func backendsOf(r *rand.Rand, n int) (list []table.Backend) {
+func backendsOf(r *rand.Rand, n int) (list []routing.Backend) {
 	for i := range n {
 		if r.IntN(3) > 0 {
 			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
-			list = append(list, table.Backend{Addr: addr, Weight: 1})
+			list = append(list, routing.Backend{Addr: addr, Weight: 1})
 		}
 	}
 	return list
@@ -27,11 +27,11 @@ func TestArrangeMovesTheFewest(t *testing.T) {
 		want := backendsOf(r, r.IntN(40))
 		seats := arrange(had, want)
 		sorted := slices.SortedFunc(slices.Values(seats), netip.AddrPort.Compare)
-		if !slices.EqualFunc(sorted, want, func(a netip.AddrPort, b table.Backend) bool { return a == b.Addr }) {
+		if !slices.EqualFunc(sorted, want, func(a netip.AddrPort, b routing.Backend) bool { return a == b.Addr }) {
 			t.Fatalf("%v sit for %v", seats, want)
 		}
 		for i, who := range had {
-			stays := slices.ContainsFunc(want, func(b table.Backend) bool { return b.Addr == who })
+			stays := slices.ContainsFunc(want, func(b routing.Backend) bool { return b.Addr == who })
 			if stays && i < len(seats) && seats[i] != who {
 				t.Fatalf("%s moved from seat %d, which there still is", who, i)
 			}
@@ -52,9 +52,9 @@ func TestShares(t *testing.T) {
 		{[]uint32{0, 0}, []int{1, 1}},
 		{[]uint32{1, 3_000_000_000}, []int{1, 32763}},
 	} {
-		var want []table.Backend
+		var want []routing.Backend
 		for _, w := range c.weights {
-			want = append(want, table.Backend{Weight: w})
+			want = append(want, routing.Backend{Weight: w})
 		}
 		got, total := shares(want)
 		if !slices.Equal(got, c.want) || total > maxSlots {
@@ -88,8 +88,8 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, table.TCP), slot: 3}, value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
-	f.Add(byte(backends), []byte(elementsMessage(0, table.Name{}, []op{{add, e}}).body))
+	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, routing.TCP), slot: 3}, value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
+	f.Add(byte(backends), []byte(elementsMessage(0, routing.Name{}, []op{{add, e}}).body))
 	f.Fuzz(func(t *testing.T, k byte, body []byte) {
 		set := setID{kind: kind(k%byte(kinds-1)) + 1}
 		decodeElements(ip4, set, body, func(e element) {
@@ -106,13 +106,13 @@ func FuzzDecode(f *testing.F) {
 func TestEncodeDecode(t *testing.T) {
 	client := netip.MustParsePrefix("192.0.2.0/24")
 	for _, addr := range []string{"10.0.0.1", "fd00::1"} {
-		at := destOf(netip.MustParseAddr(addr), 80, table.SCTP)
+		at := destOf(netip.MustParseAddr(addr), 80, routing.SCTP)
 		to := netip.AddrPortFrom(netip.MustParseAddr(addr).Next(), 8080)
 		if at.Addr.Addr().Is6() {
 			client = netip.MustParsePrefix("2001:db8::/33")
 		}
 		for _, e := range []element{
-			{key{set: setID{kind: addresses}, dest: table.Dest{Addr: netip.AddrPortFrom(at.Addr.Addr(), 0)}}, value{}},
+			{key{set: setID{kind: addresses}, dest: routing.Dest{Addr: netip.AddrPortFrom(at.Addr.Addr(), 0)}}, value{}},
 			{key{set: setID{kind: services}, dest: at}, value{slots: 300}},
 			{key{set: setID{kind: backends}, dest: at, slot: 70000}, value{to: to}},
 			{key{set: setID{sticky, 60}, dest: at}, value{to: to}},
@@ -121,7 +121,7 @@ func TestEncodeDecode(t *testing.T) {
 			{key{set: setID{kind: allowed}, dest: at, from: client}, value{}},
 		} {
 			var got []element
-			m := elementsMessage(12, table.Name{}, []op{{add, e}})
+			m := elementsMessage(12, routing.Name{}, []op{{add, e}})
 			decodeElements(e.family(), e.set, m.body, func(e element) { got = append(got, e) })
 			if len(got) != 1 || got[0] != e {
 				t.Errorf("%v is read back as %v", e, got)
@@ -134,17 +134,17 @@ func TestEncodeDecode(t *testing.T) {
 // its ranges.
 func TestOrderOfOps(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	at := destOf(netip.MustParseAddr("10.96.0.1"), 80, table.TCP)
+	at := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP)
 	var had []element
 	var places []place
 	for range 500 {
-		f := table.Frontend{Key: table.Key{Kind: table.LoadBalancer, Addr: at.Addr.Addr(), Port: 80, Proto: table.TCP}}
-		f.Inside = table.Pool{Backends: backendsOf(r, r.IntN(12)), Empty: table.Reject}
+		f := routing.Frontend{Key: routing.Key{Kind: routing.LoadBalancer, Addr: at.Addr.Addr(), Port: 80, Proto: routing.TCP}}
+		f.Inside = routing.Pool{Backends: backendsOf(r, r.IntN(12)), Empty: routing.Reject}
 		f.Outside = f.Inside
 		if r.IntN(2) == 0 {
 			f.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		}
-		c := compile([]table.Frontend{f}, places)
+		c := compile([]routing.Frontend{f}, places)
 		now := map[key]value{}
 		for _, e := range had {
 			now[e.key] = e.value
@@ -161,7 +161,7 @@ func TestOrderOfOps(t *testing.T) {
 	}
 }
 
-func checkWhole(t *testing.T, now map[key]value, at table.Dest, restrict bool) {
+func checkWhole(t *testing.T, now map[key]value, at routing.Dest, restrict bool) {
 	t.Helper()
 	v, there := now[key{set: setID{kind: services}, dest: at}]
 	if !there {

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A Place is an address and port that the kernel's table knows, and what it does with connections to there.
 type Place struct {
 	Service  string // as its comment says
-	Dest     table.Dest
+	Dest     routing.Dest
 	Inside   Way            // what connections from this host and its Pods meet, and the others if there is no Outside
 	Outside  *Way           // what connections from elsewhere meet, if that is something else
 	Allowed  []netip.Prefix // who may connect; empty: everybody
@@ -24,7 +24,7 @@ type Place struct {
 
 // A Way is where connections go.
 type Way struct {
-	Action table.Action     // 0: to one of Slots
+	Action routing.Action   // 0: to one of Slots
 	Slots  []netip.AddrPort // in the order of the slots; a backend of more weight has several
 	Holes  int              // slots that are missing: somebody else changed the table
 }
@@ -91,7 +91,7 @@ func (s *socket) describe(f family, have found, d *Description) error {
 }
 
 // place puts together what the sets say of one Dest.
-func (h *kernel) place(to table.Dest, v value, remembered map[netip.AddrPort]int) Place {
+func (h *kernel) place(to routing.Dest, v value, remembered map[netip.AddrPort]int) Place {
 	p := Place{Service: v.comment, Dest: to, Inside: h.way(to, v, false)}
 	if v, there := h.elements[key{set: setID{kind: outsideServices}, dest: to}]; there {
 		way := h.way(to, v, true)
@@ -110,9 +110,9 @@ func (h *kernel) place(to table.Dest, v value, remembered map[netip.AddrPort]int
 }
 
 // about are the elements of a Dest in the sets that few Services are in.
-func (h *kernel) about(to table.Dest) map[key]value {
+func (h *kernel) about(to routing.Dest) map[key]value {
 	if h.rare == nil {
-		h.rare = map[table.Dest]map[key]value{}
+		h.rare = map[routing.Dest]map[key]value{}
 		for k, v := range h.elements {
 			if k.set.kind != allowed && k.set.kind != sticky {
 				continue
@@ -126,12 +126,12 @@ func (h *kernel) about(to table.Dest) map[key]value {
 	return h.rare[to]
 }
 
-func (h *kernel) way(to table.Dest, v value, outside bool) (w Way) {
+func (h *kernel) way(to routing.Dest, v value, outside bool) (w Way) {
 	switch v.slots {
 	case toReject:
-		return Way{Action: table.Reject}
+		return Way{Action: routing.Reject}
 	case toDrop:
-		return Way{Action: table.Drop}
+		return Way{Action: routing.Drop}
 	}
 	seats := h.seats[placeKey{to, outside}]
 	for i := range int(v.slots &^ stickyBit) {
@@ -202,9 +202,9 @@ func (p Place) write(b *strings.Builder) {
 // String tells the way in words: each backend once, with its share where they differ.
 func (w Way) String() string {
 	switch w.Action {
-	case table.Reject:
+	case routing.Reject:
 		return "refused: nobody serves"
-	case table.Drop:
+	case routing.Drop:
 		return "dropped: whoever serves is on another node"
 	}
 	share := map[netip.AddrPort]int{}

@@ -8,28 +8,28 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestWords(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	b := open(t, lab)
-	f := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr("10.96.0.1"), Port: 80, Proto: table.TCP},
-		Service: table.Name{Namespace: "shop", Name: "web", Port: "http"}, Inside: pool(false, 2), Outside: pool(false, 2)}
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("10.96.0.1"), Port: 80, Proto: routing.TCP},
+		Service: routing.Name{Namespace: "shop", Name: "web", Port: "http"}, Inside: pool(false, 2), Outside: pool(false, 2)}
 	g, h := f, f
-	g.Key = table.Key{Kind: table.LoadBalancer, Addr: netip.MustParseAddr("203.0.113.1"), Port: 80, Proto: table.TCP}
-	g.Outside = table.Pool{Empty: table.Drop, Why: table.NoneLocal}
+	g.Key = routing.Key{Kind: routing.LoadBalancer, Addr: netip.MustParseAddr("203.0.113.1"), Port: 80, Proto: routing.TCP}
+	g.Outside = routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}
 	g.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")}
 	g.Affinity = 3 * time.Hour
-	h.Service = table.Name{Namespace: "shop", Name: "dns"}
-	h.Key = table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr("fd00:96::1"), Port: 53, Proto: table.UDP}
-	h.Inside, h.Outside = table.Pool{Empty: table.Reject}, table.Pool{Empty: table.Reject}
+	h.Service = routing.Name{Namespace: "shop", Name: "dns"}
+	h.Key = routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("fd00:96::1"), Port: 53, Proto: routing.UDP}
+	h.Inside, h.Outside = routing.Pool{Empty: routing.Reject}, routing.Pool{Empty: routing.Reject}
 	k := f
-	k.Port, k.Inside.Backends = 81, []table.Backend{f.Inside.Backends[0], f.Inside.Backends[1]}
+	k.Port, k.Inside.Backends = 81, []routing.Backend{f.Inside.Backends[0], f.Inside.Backends[1]}
 	k.Inside.Backends[0].Weight = 3
 	k.Outside = k.Inside
-	sync(t, b, with(table.Entry{Service: table.Name{Namespace: "shop", Name: "web"}, Frontends: []table.Frontend{f, k, g}},
-		table.Entry{Service: h.Service, Frontends: []table.Frontend{h}}), nil)
+	sync(t, b, with(routing.Entry{Service: routing.Name{Namespace: "shop", Name: "web"}, Frontends: []routing.Frontend{f, k, g}},
+		routing.Entry{Service: h.Service, Frontends: []routing.Frontend{h}}), nil)
 	for _, c := range []struct {
 		filter []string
 		want   string

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // A zeroLoad are clients that use a Service all the time, each in its own way, and count what fails.
@@ -215,19 +215,19 @@ func (p *rollingPod) serveUDP() {
 }
 
 // rolling is a table with a Service over TCP and UDP; terminating Pods get no new connections.
-func rolling(place netip.AddrPort, ready, terminating []netip.AddrPort) *table.Table {
-	p := table.Pool{Empty: table.Reject, Why: table.All}
+func rolling(place netip.AddrPort, ready, terminating []netip.AddrPort) *routing.Table {
+	p := routing.Pool{Empty: routing.Reject, Why: routing.All}
 	for _, a := range ready {
-		p.Backends = append(p.Backends, table.Backend{Addr: a, Weight: 1, Local: a.Addr() == proxytest.PodA.Addr(false)})
+		p.Backends = append(p.Backends, routing.Backend{Addr: a, Weight: 1, Local: a.Addr() == proxytest.PodA.Addr(false)})
 	}
 	outside := p
 	outside.SNAT = true
-	var fs []table.Frontend
-	for _, proto := range []table.Proto{table.TCP, table.UDP} {
-		fs = append(fs, table.Frontend{
-			Key:     table.Key{Kind: table.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: proto},
-			Service: table.Name{Namespace: "test", Name: "rolling", Port: strings.ToLower(proto.String())},
-			Inside:  p, Outside: outside, Serving: terminating, Policy: table.Random,
+	var fs []routing.Frontend
+	for _, proto := range []routing.Proto{routing.TCP, routing.UDP} {
+		fs = append(fs, routing.Frontend{
+			Key:     routing.Key{Kind: routing.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: proto},
+			Service: routing.Name{Namespace: "test", Name: "rolling", Port: strings.ToLower(proto.String())},
+			Inside:  p, Outside: outside, Serving: terminating, Policy: routing.Random,
 		})
 	}
 	return with(entry("rolling", fs))

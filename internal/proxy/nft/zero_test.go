@@ -16,7 +16,7 @@ import (
 
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // rollout is a Service under load in a lab, whose Pods are replaced one after the other.
@@ -56,7 +56,7 @@ func (r *rollout) pod() *rollingPod {
 	return startPod(r.T, r.lab, []proxytest.Host{proxytest.PodA, proxytest.FarPod}[r.next%2], r.next)
 }
 
-func (r *rollout) table() *table.Table {
+func (r *rollout) table() *routing.Table {
 	at := func(pods []*rollingPod) (list []netip.AddrPort) {
 		for _, p := range pods {
 			list = append(list, p.at)

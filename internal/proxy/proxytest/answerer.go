@@ -11,14 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Serve answers everybody who connects to at on h, or sends a datagram there, with "at from", until the test ends.
-func (l *Lab) Serve(h Host, at netip.AddrPort, proto table.Proto) {
+func (l *Lab) Serve(h Host, at netip.AddrPort, proto routing.Proto) {
 	l.t.Helper()
 	l.In(h, func() error {
-		if proto == table.UDP {
+		if proto == routing.UDP {
 			return l.serveUDP(at)
 		}
 		fd, err := listenOn(at, proto)
@@ -37,14 +37,14 @@ func (l *Lab) Serve(h Host, at netip.AddrPort, proto table.Proto) {
 }
 
 // protocolNumber is what socket(2) calls the protocol.
-func protocolNumber(p table.Proto) int {
-	if p == table.SCTP {
+func protocolNumber(p routing.Proto) int {
+	if p == routing.SCTP {
 		return unix.IPPROTO_SCTP
 	}
 	return unix.IPPROTO_TCP
 }
 
-func listenOn(at netip.AddrPort, proto table.Proto) (int, error) {
+func listenOn(at netip.AddrPort, proto routing.Proto) (int, error) {
 	fd, err := streamSocket(at.Addr(), proto)
 	if err != nil {
 		return 0, err
@@ -59,7 +59,7 @@ func listenOn(at netip.AddrPort, proto table.Proto) (int, error) {
 	return fd, nil
 }
 
-func streamSocket(a netip.Addr, proto table.Proto) (int, error) {
+func streamSocket(a netip.Addr, proto routing.Proto) (int, error) {
 	domain := unix.AF_INET
 	if a.Is6() {
 		domain = unix.AF_INET6
@@ -138,7 +138,7 @@ type Answer struct {
 }
 
 // Ask connects from h to to, and says who answers. It gives up after patience.
-func (l *Lab) Ask(h Host, to netip.AddrPort, proto table.Proto, patience time.Duration) (a Answer, err error) {
+func (l *Lab) Ask(h Host, to netip.AddrPort, proto routing.Proto, patience time.Duration) (a Answer, err error) {
 	err = l.Do(h, func() (err error) {
 		a, err = ask1(to, proto, patience)
 		return err
@@ -146,8 +146,8 @@ func (l *Lab) Ask(h Host, to netip.AddrPort, proto table.Proto, patience time.Du
 	return a, err
 }
 
-func ask1(to netip.AddrPort, proto table.Proto, patience time.Duration) (Answer, error) {
-	if proto == table.UDP {
+func ask1(to netip.AddrPort, proto routing.Proto, patience time.Duration) (Answer, error) {
+	if proto == routing.UDP {
 		return askDatagram(to, patience)
 	}
 	fd, err := Connect(to, proto, patience)
@@ -165,7 +165,7 @@ func ask1(to netip.AddrPort, proto table.Proto, patience time.Duration) (Answer,
 
 // Connect connects from the network namespace of the calling thread. All that is done with the socket is bounded by patience;
 // what takes longer ends with EAGAIN or EINPROGRESS.
-func Connect(to netip.AddrPort, proto table.Proto, patience time.Duration) (fd int, err error) {
+func Connect(to netip.AddrPort, proto routing.Proto, patience time.Duration) (fd int, err error) {
 	if fd, err = streamSocket(to.Addr(), proto); err != nil {
 		return 0, err
 	}

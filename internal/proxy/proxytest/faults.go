@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // portTaken: one Service cannot be served. The error names it, the others are, and it is once the port is free.
@@ -19,11 +19,11 @@ func portTaken(w *world) {
 	w.must(err)
 	thiefUDP, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(taken))
 	w.must(err)
-	fs := []table.Frontend{
-		frontend("a", taken, table.TCP, pool(e.at)), frontend("a", taken, table.UDP, pool(u.at)), frontend("a", free, table.TCP, pool(e.at)),
+	fs := []routing.Frontend{
+		frontend("a", taken, routing.TCP, pool(e.at)), frontend("a", taken, routing.UDP, pool(u.at)), frontend("a", free, routing.TCP, pool(e.at)),
 	}
 	for range 2 {
-		failed, rest := table.Split(w.try("a", fs...))
+		failed, rest := routing.Split(w.try("a", fs...))
 		if len(failed) != 2 || rest != nil {
 			w.Fatalf("failed: %v; %v", failed, rest)
 		}
@@ -32,22 +32,22 @@ func portTaken(w *world) {
 				w.Errorf("unexpected: %v", f)
 			}
 		}
-		w.judge(free, table.TCP)
-		w.table, _ = w.table.With(table.Entry{Service: table.Name{Namespace: "test", Name: "a"}}) // so that the next try is one
+		w.judge(free, routing.TCP)
+		w.table, _ = w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: "a"}}) // so that the next try is one
 	}
 	w.must(thief.Close())
 	w.must(thiefUDP.Close())
 	w.serve("a", fs...)
-	w.judge(taken, table.TCP)
-	w.judge(taken, table.UDP)
+	w.judge(taken, routing.TCP)
+	w.judge(taken, routing.UDP)
 }
 
 func closeFrees(w *world) {
 	e, u := w.endpoint(), w.udpEndpoint()
 	open, empty := w.place(), w.place()
-	w.serve("a", frontend("a", open, table.TCP, pool(e.at)), frontend("a", open, table.UDP, pool(u.at)), frontend("a", empty, table.TCP, pool()))
+	w.serve("a", frontend("a", open, routing.TCP, pool(e.at)), frontend("a", open, routing.UDP, pool(u.at)), frontend("a", empty, routing.TCP, pool()))
 	c, r, _ := w.open(open)
-	w.judge(open, table.UDP)
+	w.judge(open, routing.UDP)
 	w.must(w.backend.Close())
 	if _, err := io.ReadAll(r); !errors.Is(err, syscall.ECONNRESET) {
 		w.Errorf("an open connection got %v", err)
@@ -88,12 +88,12 @@ func randomTables(w *world) {
 	}
 	for range steps {
 		name := string(rune('a' + r.IntN(4)))
-		var fs []table.Frontend
+		var fs []routing.Frontend
 		for _, at := range some(places) {
 			if r.IntN(2) == 0 {
-				fs = append(fs, frontend(name, at, table.TCP, pool(some(tcp)...)))
+				fs = append(fs, frontend(name, at, routing.TCP, pool(some(tcp)...)))
 			} else {
-				fs = append(fs, frontend(name, at, table.UDP, pool(some(udp)...)))
+				fs = append(fs, frontend(name, at, routing.UDP, pool(some(udp)...)))
 			}
 		}
 		w.serve(name, fs...)
@@ -101,8 +101,8 @@ func randomTables(w *world) {
 			w.sync(nil)
 		}
 		for _, at := range places {
-			w.judge(at, table.TCP)
-			w.judge(at, table.UDP)
+			w.judge(at, routing.TCP)
+			w.judge(at, routing.UDP)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viaduct/internal/proxy"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // RunKernel tests backends that have the kernel of a node redirect connections, in a Lab of its own for each test. open is
@@ -20,7 +20,7 @@ func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
 	start := func(test func(*lab)) func(*testing.T) {
 		return func(t *testing.T) {
 			t.Parallel()
-			l := &lab{T: t, Lab: NewLab(t), table: &table.Table{}}
+			l := &lab{T: t, Lab: NewLab(t), table: &routing.Table{}}
 			l.In(Node, func() (err error) {
 				l.backend, err = open(t)
 				return err
@@ -61,7 +61,7 @@ type lab struct {
 	*testing.T
 	*Lab
 	backend proxy.Backend
-	table   *table.Table
+	table   *routing.Table
 }
 
 // How long a client waits where an answer must come, and where none may.
@@ -74,11 +74,11 @@ const (
 var origins = []Host{Node, PodA, PodB, FarPod, Client}
 
 // origin is the host as Lookup knows it.
-func (h Host) origin(v6 bool) table.Origin {
+func (h Host) origin(v6 bool) routing.Origin {
 	if h == Node {
-		return table.Origin{}
+		return routing.Origin{}
 	}
-	return table.Origin{Addr: h.Addr(v6), Outside: h != PodA && h != PodB}
+	return routing.Origin{Addr: h.Addr(v6), Outside: h != PodA && h != PodB}
 }
 
 // here reports whether what has this address is behind the node.
@@ -95,7 +95,7 @@ func nodeAddress(a netip.Addr) bool {
 func on(h Host, v6 bool, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr(v6), port) }
 
 // poolOf endpoints, Local where they are behind the node; without any it rejects.
-func poolOf(snat bool, eps ...netip.AddrPort) table.Pool {
+func poolOf(snat bool, eps ...netip.AddrPort) routing.Pool {
 	p := pool(eps...)
 	p.SNAT = snat
 	for i := range p.Backends {
@@ -105,28 +105,28 @@ func poolOf(snat bool, eps ...netip.AddrPort) table.Pool {
 }
 
 // clusterFrontend is a ClusterIP's Frontend as package table makes it.
-func clusterFrontend(name string, at netip.AddrPort, proto table.Proto, eps ...netip.AddrPort) table.Frontend {
+func clusterFrontend(name string, at netip.AddrPort, proto routing.Proto, eps ...netip.AddrPort) routing.Frontend {
 	f := frontend(name, at, proto, poolOf(false, eps...))
 	f.Outside.SNAT = true
 	return f
 }
 
-func (l *lab) serve(name string, fs ...table.Frontend) {
+func (l *lab) serve(name string, fs ...routing.Frontend) {
 	l.Helper()
-	slices.SortFunc(fs, func(a, b table.Frontend) int { return a.Key.Compare(b.Key) })
-	next, changed := l.table.With(table.Entry{Service: table.Name{Namespace: "test", Name: name}, Frontends: fs})
+	slices.SortFunc(fs, func(a, b routing.Frontend) int { return a.Key.Compare(b.Key) })
+	next, changed := l.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: name}, Frontends: fs})
 	l.table = next
 	l.sync(changed)
 }
 
 // sync is called in the node's namespace: what a backend does besides its own sockets belongs there too.
-func (l *lab) sync(changed []table.Name) {
+func (l *lab) sync(changed []routing.Name) {
 	l.Helper()
 	l.In(Node, func() error { return l.backend.Sync(l.Context(), l.table, changed) })
 }
 
 // judge connects once from a host and compares what happens with what the table promises.
-func (l *lab) judge(from Host, to netip.AddrPort, proto table.Proto) Answer {
+func (l *lab) judge(from Host, to netip.AddrPort, proto routing.Proto) Answer {
 	l.Helper()
 	origin := from.origin(to.Addr().Is6())
 	_, want, known := l.table.Lookup(origin, to, proto)
@@ -161,9 +161,9 @@ func (l *lab) judgeSource(from Host, to netip.AddrPort, got Answer, hidden bool)
 	}
 }
 
-func (l *lab) judgeRefusal(from Host, to netip.AddrPort, proto table.Proto, want table.Pool) {
+func (l *lab) judgeRefusal(from Host, to netip.AddrPort, proto routing.Proto, want routing.Pool) {
 	l.Helper()
-	if want.Empty == table.Drop {
+	if want.Empty == routing.Drop {
 		got, err := l.Ask(from, to, proto, dropPatience)
 		if !timedOut(err) {
 			l.Fatalf("%s to %s/%s, which drops: got %v, %v", from, to, proto, got, err)
@@ -172,7 +172,7 @@ func (l *lab) judgeRefusal(from Host, to netip.AddrPort, proto table.Proto, want
 	}
 	started := time.Now()
 	got, err := l.Ask(from, to, proto, answerPatience)
-	if from == Node && proto == table.UDP && errors.Is(err, unix.EPERM) {
+	if from == Node && proto == routing.UDP && errors.Is(err, unix.EPERM) {
 		return // what the kernel says of its own datagrams that it rejects
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
@@ -188,7 +188,7 @@ func timedOut(err error) bool {
 }
 
 // judgeAll judges from everywhere.
-func (l *lab) judgeAll(to netip.AddrPort, proto table.Proto) {
+func (l *lab) judgeAll(to netip.AddrPort, proto routing.Proto) {
 	l.Helper()
 	for _, h := range origins {
 		l.judge(h, to, proto)

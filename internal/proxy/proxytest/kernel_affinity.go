@@ -5,16 +5,16 @@ import (
 	"slices"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // stays connects several times from h, by each place in turn, and demands one and the same endpoint.
 func (l *lab) stays(h Host, places ...netip.AddrPort) netip.AddrPort {
 	l.Helper()
-	home := l.judge(h, places[0], table.TCP).By
+	home := l.judge(h, places[0], routing.TCP).By
 	for range 6 {
 		for _, at := range places {
-			if got := l.judge(h, at, table.TCP).By; got != home {
+			if got := l.judge(h, at, routing.TCP).By; got != home {
 				l.Fatalf("%s went to %s and then, by %s, to %s", h, home, at, got)
 			}
 		}
@@ -23,8 +23,8 @@ func (l *lab) stays(h Host, places ...netip.AddrPort) netip.AddrPort {
 }
 
 // remembering is a Service of all kinds that remembers its clients.
-func remembering(v6, local bool, eps ...netip.AddrPort) (fs []table.Frontend, places []netip.AddrPort) {
-	fs = service("a", v6, table.TCP, local, eps...)
+func remembering(v6, local bool, eps ...netip.AddrPort) (fs []routing.Frontend, places []netip.AddrPort) {
+	fs = service("a", v6, routing.TCP, local, eps...)
 	for i := range fs {
 		fs[i].Affinity = time.Hour
 		places = append(places, fs[i].Dest().Addr)
@@ -39,7 +39,7 @@ func kernelAffinity(l *lab) {
 		var eps []netip.AddrPort
 		for i := range uint16(4) {
 			eps = append(eps, on(PodA, v6, 8080+i))
-			l.Serve(PodA, eps[i], table.TCP)
+			l.Serve(PodA, eps[i], routing.TCP)
 		}
 		fs, places := remembering(v6, false, eps...)
 		l.serve("a", fs...)
@@ -64,15 +64,15 @@ func kernelAffinity(l *lab) {
 func affinityEnds(l *lab) {
 	eps := []netip.AddrPort{on(PodA, false, 8080), on(PodA, false, 8081)}
 	for _, e := range eps {
-		l.Serve(PodA, e, table.TCP)
+		l.Serve(PodA, e, routing.TCP)
 	}
-	f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), table.TCP, eps...)
+	f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), routing.TCP, eps...)
 	f.Affinity = time.Second
 	l.serve("a", f)
-	home := l.judge(PodB, f.Dest().Addr, table.TCP).By
+	home := l.judge(PodB, f.Dest().Addr, routing.TCP).By
 	for range 20 { // each time it stays with probability 1/2
 		<-time.After(1200 * time.Millisecond)
-		if l.judge(PodB, f.Dest().Addr, table.TCP).By != home {
+		if l.judge(PodB, f.Dest().Addr, routing.TCP).By != home {
 			return
 		}
 	}
@@ -82,14 +82,14 @@ func affinityEnds(l *lab) {
 // affinityOutside: with externalTrafficPolicy Local a client that is remembered elsewhere is not sent there from outside.
 func affinityOutside(l *lab) {
 	near, far := on(PodA, false, 8080), on(FarPod, false, 8080)
-	l.Serve(PodA, near, table.TCP)
-	l.Serve(FarPod, far, table.TCP)
+	l.Serve(PodA, near, routing.TCP)
+	l.Serve(FarPod, far, routing.TCP)
 	fs, places := remembering(false, true, near, far)
 	l.serve("a", fs...)
 	for range 10 {
 		for _, h := range []Host{Client, Stranger, PodB} {
 			for _, at := range places {
-				l.judge(h, at, table.TCP)
+				l.judge(h, at, routing.TCP)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // The places of Services: cluster IPs, and addresses of the world outside that are routed to the node.
@@ -35,12 +35,12 @@ func externalIP(v6 bool, n byte) netip.Addr {
 }
 
 // service is a Service of all kinds over the endpoints; with local its externalTrafficPolicy is Local.
-func service(name string, v6 bool, proto table.Proto, local bool, eps ...netip.AddrPort) []table.Frontend {
+func service(name string, v6 bool, proto routing.Proto, local bool, eps ...netip.AddrPort) []routing.Frontend {
 	cluster := clusterFrontend(name, netip.AddrPortFrom(clusterIP(v6, 10), 80), proto, eps...)
-	all := []table.Frontend{cluster}
-	for kind, at := range map[table.Kind]netip.AddrPort{
-		table.ExternalIP: netip.AddrPortFrom(externalIP(v6, 10), 80), table.LoadBalancer: netip.AddrPortFrom(externalIP(v6, 11), 80),
-		table.NodePort: netip.AddrPortFrom(Node.Addr(v6), 30080),
+	all := []routing.Frontend{cluster}
+	for kind, at := range map[routing.Kind]netip.AddrPort{
+		routing.ExternalIP: netip.AddrPortFrom(externalIP(v6, 10), 80), routing.LoadBalancer: netip.AddrPortFrom(externalIP(v6, 11), 80),
+		routing.NodePort: netip.AddrPortFrom(Node.Addr(v6), 30080),
 	} {
 		f := cluster
 		f.Kind, f.Addr, f.Port, f.Outside.SNAT = kind, at.Addr(), at.Port(), !local
@@ -53,15 +53,15 @@ func service(name string, v6 bool, proto table.Proto, local bool, eps ...netip.A
 }
 
 // localPool is what externalTrafficPolicy Local leaves of the endpoints.
-func localPool(eps []netip.AddrPort) table.Pool {
+func localPool(eps []netip.AddrPort) routing.Pool {
 	p := poolOf(false, slices.DeleteFunc(slices.Clone(eps), func(a netip.AddrPort) bool { return !here(a.Addr()) })...)
-	p.Empty = table.Drop
+	p.Empty = routing.Drop
 	return p
 }
 
 // sctpWorks says whether the kernel has SCTP.
 func sctpWorks() bool {
-	fd, err := streamSocket(netip.IPv4Unspecified(), table.SCTP)
+	fd, err := streamSocket(netip.IPv4Unspecified(), routing.SCTP)
 	if err == nil {
 		err = unix.Close(fd)
 	}
@@ -70,8 +70,8 @@ func sctpWorks() bool {
 
 func everything(l *lab) {
 	for _, v6 := range []bool{false, true} {
-		for _, proto := range []table.Proto{table.TCP, table.UDP, table.SCTP} {
-			if proto == table.SCTP && !sctpWorks() {
+		for _, proto := range []routing.Proto{routing.TCP, routing.UDP, routing.SCTP} {
+			if proto == routing.SCTP && !sctpWorks() {
 				l.Logf("SCTP is not tried: this kernel has none (CONFIG_IP_SCTP)")
 				continue
 			}
@@ -92,11 +92,11 @@ func everything(l *lab) {
 func hairpin(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		at := on(PodA, v6, 8080)
-		l.Serve(PodA, at, table.TCP)
-		fs := service("a", v6, table.TCP, false, at)
+		l.Serve(PodA, at, routing.TCP)
+		fs := service("a", v6, routing.TCP, false, at)
 		l.serve("a", fs...)
 		for _, f := range fs {
-			if got := l.judge(PodA, f.Dest().Addr, table.TCP); !nodeAddress(got.Seen) {
+			if got := l.judge(PodA, f.Dest().Addr, routing.TCP); !nodeAddress(got.Seen) {
 				l.Errorf("a Pod that reaches itself sees %s", got.Seen)
 			}
 		}
@@ -106,9 +106,9 @@ func hairpin(l *lab) {
 func withoutEndpoints(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		at := on(PodA, v6, 8080)
-		l.Serve(PodA, at, table.TCP)
-		l.Serve(PodA, at, table.UDP)
-		for _, proto := range []table.Proto{table.TCP, table.UDP} {
+		l.Serve(PodA, at, routing.TCP)
+		l.Serve(PodA, at, routing.UDP)
+		for _, proto := range []routing.Proto{routing.TCP, routing.UDP} {
 			for _, eps := range [][]netip.AddrPort{{}, {at}, {}} {
 				fs := service("a", v6, proto, false, eps...)
 				l.serve("a", fs...)
@@ -118,7 +118,7 @@ func withoutEndpoints(l *lab) {
 			}
 		}
 		for _, h := range origins { // a port that the Service does not have
-			if _, err := l.Ask(h, netip.AddrPortFrom(clusterIP(v6, 10), 81), table.TCP, answerPatience); !errors.Is(err, unix.ECONNREFUSED) {
+			if _, err := l.Ask(h, netip.AddrPortFrom(clusterIP(v6, 10), 81), routing.TCP, answerPatience); !errors.Is(err, unix.ECONNREFUSED) {
 				l.Errorf("%s to a port that the Service does not have: %v", h, err)
 			}
 		}
@@ -128,35 +128,35 @@ func withoutEndpoints(l *lab) {
 func policies(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		near, far := on(PodA, v6, 8080), on(FarPod, v6, 8080)
-		l.Serve(PodA, near, table.TCP)
-		l.Serve(FarPod, far, table.TCP)
+		l.Serve(PodA, near, routing.TCP)
+		l.Serve(FarPod, far, routing.TCP)
 		for _, eps := range [][]netip.AddrPort{{near, far}, {far}, {near}, {}} {
-			fs := service("a", v6, table.TCP, true, eps...)
+			fs := service("a", v6, routing.TCP, true, eps...)
 			if len(eps) == 0 {
 				for i := range fs {
-					fs[i].Outside.Empty = table.Reject
+					fs[i].Outside.Empty = routing.Reject
 				}
 			}
 			l.serve("a", fs...)
 			for _, f := range fs {
-				l.judgeAll(f.Dest().Addr, table.TCP)
+				l.judgeAll(f.Dest().Addr, routing.TCP)
 			}
 		}
 		// internalTrafficPolicy Local with endpoints elsewhere only.
-		f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(v6, 10), 80), table.TCP)
-		f.Inside.Empty, f.Outside.Empty = table.Drop, table.Drop
+		f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(v6, 10), 80), routing.TCP)
+		f.Inside.Empty, f.Outside.Empty = routing.Drop, routing.Drop
 		l.serve("a", f)
-		l.judgeAll(f.Dest().Addr, table.TCP)
+		l.judgeAll(f.Dest().Addr, routing.TCP)
 	}
 }
 
 func kernelRanges(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		at := on(PodA, v6, 8080)
-		l.Serve(PodA, at, table.TCP)
-		fs := service("a", v6, table.TCP, false, at)
+		l.Serve(PodA, at, routing.TCP)
+		fs := service("a", v6, routing.TCP, false, at)
 		for i := range fs {
-			if fs[i].Kind == table.LoadBalancer {
+			if fs[i].Kind == routing.LoadBalancer {
 				client := Client.Addr(v6)
 				wider, _ := client.Prefix(client.BitLen() - 1)
 				fs[i].Allow = []netip.Prefix{wider, netip.PrefixFrom(client, client.BitLen()), netip.PrefixFrom(PodB.Addr(v6), client.BitLen())}
@@ -166,7 +166,7 @@ func kernelRanges(l *lab) {
 		l.serve("a", fs...)
 		for _, f := range fs {
 			for _, h := range []Host{Client, Stranger, PodA, PodB, FarPod} {
-				l.judge(h, f.Dest().Addr, table.TCP)
+				l.judge(h, f.Dest().Addr, routing.TCP)
 			}
 		}
 	}
@@ -178,11 +178,11 @@ func manyEndpoints(l *lab) {
 		for i := range n {
 			eps = append(eps, on(PodA, false, uint16(10000+i)))
 		}
-		f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), table.TCP, eps...)
+		f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), routing.TCP, eps...)
 		l.serve("a", f)
 		if n == 65 {
 			for _, e := range eps {
-				l.Serve(PodA, e, table.TCP)
+				l.Serve(PodA, e, routing.TCP)
 			}
 			l.spread(f, 20*n)
 		}
@@ -190,12 +190,12 @@ func manyEndpoints(l *lab) {
 }
 
 // spread connects n times and checks the share of each backend: within six standard deviations of a fair draw.
-func (l *lab) spread(f table.Frontend, n int) {
+func (l *lab) spread(f routing.Frontend, n int) {
 	l.Helper()
 	got := map[netip.AddrPort]int{}
 	l.In(PodB, func() error {
 		for range n {
-			a, err := ask1(f.Dest().Addr, table.TCP, answerPatience)
+			a, err := ask1(f.Dest().Addr, routing.TCP, answerPatience)
 			if err != nil {
 				return err
 			}
@@ -219,9 +219,9 @@ func (l *lab) spread(f table.Frontend, n int) {
 func weights(l *lab) {
 	eps := []netip.AddrPort{on(PodA, false, 8080), on(PodA, false, 8081), on(PodA, false, 8082)}
 	for _, e := range eps {
-		l.Serve(PodA, e, table.TCP)
+		l.Serve(PodA, e, routing.TCP)
 	}
-	f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), table.TCP, eps...)
+	f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(false, 10), 80), routing.TCP, eps...)
 	f.Inside.Backends[0].Weight, f.Inside.Backends[1].Weight, f.Inside.Backends[2].Weight = 2, 8, 0
 	f.Outside.Backends = f.Inside.Backends
 	l.serve("a", f)
@@ -232,10 +232,10 @@ func kernelChanges(l *lab) {
 	var eps []netip.AddrPort
 	for i := range 4 {
 		eps = append(eps, on(PodA, false, uint16(8080+i)))
-		l.Serve(PodA, eps[i], table.TCP)
+		l.Serve(PodA, eps[i], routing.TCP)
 	}
 	at := netip.AddrPortFrom(clusterIP(false, 10), 80)
-	l.serve("a", clusterFrontend("a", at, table.TCP, eps...))
+	l.serve("a", clusterFrontend("a", at, routing.TCP, eps...))
 	stop, failed, asked := make(chan struct{}), make(chan error, 8), make(chan struct{}, 1)
 	var clients sync.WaitGroup
 	for _, h := range []Host{PodB, Client} {
@@ -247,7 +247,7 @@ func kernelChanges(l *lab) {
 						return nil
 					default:
 					}
-					if _, err := ask1(at, table.TCP, answerPatience); err != nil {
+					if _, err := ask1(at, routing.TCP, answerPatience); err != nil {
 						return err
 					}
 					select {
@@ -263,7 +263,7 @@ func kernelChanges(l *lab) {
 		if i%2 == 0 {
 			in = eps[i%4 : i%4+1]
 		}
-		l.serve("a", clusterFrontend("a", at, table.TCP, in...))
+		l.serve("a", clusterFrontend("a", at, routing.TCP, in...))
 		<-asked
 	}
 	close(stop)
@@ -279,14 +279,14 @@ func kernelChanges(l *lab) {
 // kernelEstablished: the endpoint leaves, then the Service goes; the connection does not notice.
 func kernelEstablished(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
-	l.Serve(PodA, a, table.TCP)
-	l.Serve(FarPod, b, table.TCP)
+	l.Serve(PodA, a, routing.TCP)
+	l.Serve(FarPod, b, routing.TCP)
 	at := netip.AddrPortFrom(clusterIP(false, 10), 80)
 	for _, h := range []Host{Node, PodB, Client} {
-		l.serve("a", clusterFrontend("a", at, table.TCP, a))
+		l.serve("a", clusterFrontend("a", at, routing.TCP, a))
 		var fd int
 		l.In(h, func() (err error) {
-			fd, err = Connect(at, table.TCP, answerPatience)
+			fd, err = Connect(at, routing.TCP, answerPatience)
 			return err
 		})
 		buf := make([]byte, 100)
@@ -294,8 +294,8 @@ func kernelEstablished(l *lab) {
 			l.Fatal(err)
 		}
 		for _, change := range []func(){
-			func() { l.serve("a", clusterFrontend("a", at, table.TCP, b)) },
-			func() { l.serve("a", clusterFrontend("a", at, table.TCP)) },
+			func() { l.serve("a", clusterFrontend("a", at, routing.TCP, b)) },
+			func() { l.serve("a", clusterFrontend("a", at, routing.TCP)) },
 			func() { l.serve("a") },
 		} {
 			change()
@@ -314,8 +314,8 @@ func kernelEstablished(l *lab) {
 // asked before there was anybody is heard as soon as there is.
 func kernelUDPMoves(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
-	l.Serve(PodA, a, table.UDP)
-	l.Serve(FarPod, b, table.UDP)
+	l.Serve(PodA, a, routing.UDP)
+	l.Serve(FarPod, b, routing.UDP)
 	at := netip.AddrPortFrom(clusterIP(false, 10), 53)
 	for _, h := range []Host{PodB, Client} {
 		var c *net.UDPConn
@@ -328,7 +328,7 @@ func kernelUDPMoves(l *lab) {
 			l.Errorf("%s was answered by %s, where there is no Service", h, got.By)
 		}
 		for _, want := range []netip.AddrPort{a, b, a} {
-			l.serve("a", clusterFrontend("a", at, table.UDP, want))
+			l.serve("a", clusterFrontend("a", at, routing.UDP, want))
 			got, err := exchangeOn(c, answerPatience)
 			if err != nil || got.By != want {
 				l.Errorf("%s was answered by %s (%v), want %s", h, got.By, err, want)
@@ -348,7 +348,7 @@ func randomKernelTables(l *lab) {
 		for _, h := range []Host{PodA, PodB, FarPod} {
 			for i := range uint16(3) {
 				at := on(h, v6, 8080+i)
-				l.Serve(h, at, table.TCP)
+				l.Serve(h, at, routing.TCP)
 				eps[f] = append(eps[f], at)
 			}
 		}
@@ -362,9 +362,9 @@ func randomKernelTables(l *lab) {
 	for range steps {
 		v6 := r.IntN(2)
 		name := string(rune('a' + r.IntN(3)))
-		var fs []table.Frontend
+		var fs []routing.Frontend
 		if r.IntN(6) > 0 {
-			fs = service(name, v6 == 1, table.TCP, r.IntN(2) == 0, some(eps[v6])...)
+			fs = service(name, v6 == 1, routing.TCP, r.IntN(2) == 0, some(eps[v6])...)
 		}
 		affinity := []time.Duration{0, time.Hour, 2 * time.Hour}[r.IntN(3)]
 		for i := range fs {
@@ -379,11 +379,11 @@ func randomKernelTables(l *lab) {
 			if wantsDrop(f) && r.IntN(4) > 0 {
 				continue // each costs its patience
 			}
-			l.judge(origins[r.IntN(len(origins))], f.Dest().Addr, table.TCP)
+			l.judge(origins[r.IntN(len(origins))], f.Dest().Addr, routing.TCP)
 		}
 	}
 }
 
-func wantsDrop(f table.Frontend) bool {
-	return len(f.Outside.Backends) == 0 && f.Outside.Empty == table.Drop
+func wantsDrop(f routing.Frontend) bool {
+	return len(f.Outside.Backends) == 0 && f.Outside.Empty == routing.Drop
 }

@@ -9,7 +9,7 @@ import (
 	"net"
 	"syscall"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // halfClose: the client says its end first and still gets the answer; then the endpoint does and still gets the question.
@@ -25,8 +25,8 @@ func halfClose(w *world) {
 		got, err := io.ReadAll(c)
 		heard <- fmt.Sprintf("%s %v", got, err)
 	})
-	w.serve("a", frontend("a", place, table.TCP, pool(answers.at)))
-	w.serve("b", frontend("b", second, table.TCP, pool(listens.at)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(answers.at)))
+	w.serve("b", frontend("b", second, routing.TCP, pool(listens.at)))
 
 	c, r, _ := w.open(place)
 	w.write(c, "question")
@@ -51,7 +51,7 @@ func largeTransfer(w *world) {
 	const size = 24 << 20
 	place := w.place()
 	e := w.endpoint() // sends back
-	w.serve("a", frontend("a", place, table.TCP, pool(e.at)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(e.at)))
 	c, r, _ := w.open(place)
 	sent, got := sha256.New(), sha256.New()
 	done := make(chan error, 1)
@@ -79,8 +79,8 @@ func resets(w *world) {
 		_, err := io.ReadAll(c)
 		heard <- err
 	})
-	w.serve("a", frontend("a", place, table.TCP, pool(breaks.at)))
-	w.serve("b", frontend("b", second, table.TCP, pool(listens.at)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(breaks.at)))
+	w.serve("b", frontend("b", second, routing.TCP, pool(listens.at)))
 
 	c, r, _ := w.open(place)
 	w.write(c, "!")
@@ -99,12 +99,12 @@ func resets(w *world) {
 func established(w *world) {
 	_, at := w.endpoints(2)
 	place := w.place()
-	w.serve("a", frontend("a", place, table.TCP, pool(at[0])))
+	w.serve("a", frontend("a", place, routing.TCP, pool(at[0])))
 	c, r, _ := w.open(place)
 	for _, change := range []func(){
 		func() {},
-		func() { w.serve("a", frontend("a", place, table.TCP, pool(at[1]))) },
-		func() { w.serve("a", frontend("a", place, table.TCP, pool())) },
+		func() { w.serve("a", frontend("a", place, routing.TCP, pool(at[1]))) },
+		func() { w.serve("a", frontend("a", place, routing.TCP, pool())) },
 		func() { w.serve("a") },
 	} {
 		change()

@@ -10,17 +10,17 @@ import (
 	"syscall"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func spreads(w *world) {
 	const n = 600
 	_, at := w.endpoints(3)
 	place := w.place()
-	w.serve("a", frontend("a", place, table.TCP, pool(at...)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(at...)))
 	got := map[netip.AddrPort]int{}
 	for range n {
-		got[w.judge(place, table.TCP)]++
+		got[w.judge(place, routing.TCP)]++
 	}
 	for _, a := range at {
 		// Six standard deviations of a fair draw: wrong once in 500 million runs.
@@ -32,17 +32,17 @@ func spreads(w *world) {
 
 func refuses(w *world) {
 	e := w.endpoint()
-	drop := table.Pool{Empty: table.Drop, Why: table.NoneLocal}
-	for _, empty := range []table.Pool{pool(), drop} {
+	drop := routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}
+	for _, empty := range []routing.Pool{pool(), drop} {
 		place := w.place()
 		for range 3 {
-			w.serve("a", frontend("a", place, table.TCP, empty))
-			w.judge(place, table.TCP)
-			w.serve("a", frontend("a", place, table.TCP, pool(e.at)))
-			w.judge(place, table.TCP)
+			w.serve("a", frontend("a", place, routing.TCP, empty))
+			w.judge(place, routing.TCP)
+			w.serve("a", frontend("a", place, routing.TCP, pool(e.at)))
+			w.judge(place, routing.TCP)
 		}
 		w.serve("a")
-		w.judge(place, table.TCP) // nothing at all serves there any more
+		w.judge(place, routing.TCP) // nothing at all serves there any more
 	}
 }
 
@@ -51,44 +51,44 @@ func keptApart(w *world) {
 	_, at := w.endpoints(4)
 	one, two := w.place(), w.place()
 	second := netip.AddrPortFrom(one.Addr(), one.Port()+1)
-	w.serve("a", frontend("a", one, table.TCP, pool(at[0])), frontend("a", second, table.TCP, pool(at[1])))
-	w.serve("b", frontend("b", two, table.TCP, pool(at[2])))
+	w.serve("a", frontend("a", one, routing.TCP, pool(at[0])), frontend("a", second, routing.TCP, pool(at[1])))
+	w.serve("b", frontend("b", two, routing.TCP, pool(at[2])))
 	for range 10 {
-		w.judge(one, table.TCP)
-		w.judge(second, table.TCP)
-		w.judge(two, table.TCP)
+		w.judge(one, routing.TCP)
+		w.judge(second, routing.TCP)
+		w.judge(two, routing.TCP)
 	}
-	w.serve("b", frontend("b", two, table.TCP, pool(at[3])))
-	w.serve("a", frontend("a", second, table.TCP, pool(at[0])))
-	w.judge(one, table.TCP)
-	w.judge(second, table.TCP)
-	w.judge(two, table.TCP)
+	w.serve("b", frontend("b", two, routing.TCP, pool(at[3])))
+	w.serve("a", frontend("a", second, routing.TCP, pool(at[0])))
+	w.judge(one, routing.TCP)
+	w.judge(second, routing.TCP)
+	w.judge(two, routing.TCP)
 	w.sync(nil) // the same again, from the start: nothing may be lost
-	w.judge(one, table.TCP)
-	w.judge(second, table.TCP)
-	w.judge(two, table.TCP)
+	w.judge(one, routing.TCP)
+	w.judge(second, routing.TCP)
+	w.judge(two, routing.TCP)
 }
 
 // Clients connect all the time while endpoints come and go; at least one is there at any moment.
 func changesUnderLoad(w *world) {
 	eps, at := w.endpoints(4)
 	place := w.place()
-	w.serve("a", frontend("a", place, table.TCP, pool(at...)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(at...)))
 	served, stop := load(w, place)
 	for i := range 200 {
 		in := slices.Delete(slices.Clone(at), i%4, i%4+1)
 		if i%2 == 0 {
 			in = at[i%4 : i%4+1]
 		}
-		w.serve("a", frontend("a", place, table.TCP, pool(in...)))
+		w.serve("a", frontend("a", place, routing.TCP, pool(in...)))
 		<-served
 	}
-	w.serve("a", frontend("a", place, table.TCP, pool(at[0])))
+	w.serve("a", frontend("a", place, routing.TCP, pool(at[0])))
 	stop()
 	left := func() int64 { return eps[1].accepted.Load() + eps[2].accepted.Load() + eps[3].accepted.Load() }
 	before := left()
 	for range 50 {
-		w.judge(place, table.TCP)
+		w.judge(place, routing.TCP)
 	}
 	if after := left(); after != before {
 		w.Errorf("endpoints that had left got %d new connections", after-before)
@@ -121,11 +121,11 @@ func load(w *world, place netip.AddrPort) (served <-chan struct{}, stop func()) 
 func deadSkipped(w *world) {
 	_, at := w.endpoints(3)
 	place := w.place()
-	w.serve("a", frontend("a", place, table.TCP, pool(append(at, w.dead(), w.dead(), w.dead())...)))
+	w.serve("a", frontend("a", place, routing.TCP, pool(append(at, w.dead(), w.dead(), w.dead())...)))
 	var slow []time.Duration
 	for range 200 {
 		started := time.Now()
-		if who := w.judge(place, table.TCP); !slices.Contains(at, who) {
+		if who := w.judge(place, routing.TCP); !slices.Contains(at, who) {
 			w.Fatalf("answered by %s, where nobody listens", who)
 		}
 		if took := time.Since(started); took > 100*time.Millisecond {
@@ -139,7 +139,7 @@ func deadSkipped(w *world) {
 
 func allDead(w *world) {
 	place := w.place()
-	w.serve("a", frontend("a", place, table.TCP, pool(w.dead(), w.dead())))
+	w.serve("a", frontend("a", place, routing.TCP, pool(w.dead(), w.dead())))
 	for range 5 {
 		started := time.Now()
 		_, err := ask(netip.Addr{}, place)
@@ -155,9 +155,9 @@ func allDead(w *world) {
 func affinity(w *world) {
 	_, at := w.endpoints(4)
 	place, other := w.place(), w.place()
-	sticky := func(f *table.Frontend) { f.Affinity = time.Hour }
+	sticky := func(f *routing.Frontend) { f.Affinity = time.Hour }
 	serve := func(at ...netip.AddrPort) {
-		w.serve("a", frontend("a", place, table.TCP, pool(at...), sticky))
+		w.serve("a", frontend("a", place, routing.TCP, pool(at...), sticky))
 	}
 	serve(at...)
 	home := map[netip.Addr]netip.AddrPort{}
@@ -178,8 +178,8 @@ func affinity(w *world) {
 			w.Errorf("%s is served by %s, which left", client, now)
 		}
 	}
-	w.serve("b", frontend("b", other, table.TCP, pool(at...)))
-	w.judge(other, table.TCP)
+	w.serve("b", frontend("b", other, routing.TCP, pool(at...)))
+	w.judge(other, routing.TCP)
 }
 
 // stays connects ten times from client and demands one and the same endpoint.
@@ -198,7 +198,7 @@ func (w *world) stays(client netip.Addr, place netip.AddrPort) netip.AddrPort {
 func sourceRanges(w *world) {
 	_, at := w.endpoints(2)
 	place, friend, stranger := w.place(), w.addr(), w.addr()
-	w.serve("a", frontend("a", place, table.TCP, pool(at...), func(f *table.Frontend) {
+	w.serve("a", frontend("a", place, routing.TCP, pool(at...), func(f *routing.Frontend) {
 		f.Allow = []netip.Prefix{netip.PrefixFrom(friend, 32)}
 	}))
 	if _, err := ask(friend, place); err != nil {

@@ -4,16 +4,16 @@ import (
 	"net/netip"
 	"strings"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func udpSpreads(w *world) {
 	a, b := w.udpEndpoint(), w.udpEndpoint()
 	place := w.place()
-	w.serve("a", frontend("a", place, table.UDP, pool(a.at, b.at)))
+	w.serve("a", frontend("a", place, routing.UDP, pool(a.at, b.at)))
 	got := map[netip.AddrPort]int{}
 	for range 100 {
-		got[w.judge(place, table.UDP)]++
+		got[w.judge(place, routing.UDP)]++
 	}
 	if got[a.at] < 15 || got[b.at] < 15 {
 		w.Errorf("a hundred clients went to %v", got)
@@ -34,25 +34,25 @@ func udpRefuses(w *world) {
 	e := w.udpEndpoint()
 	place := w.place()
 	for range 3 {
-		w.serve("a", frontend("a", place, table.UDP, pool()))
-		w.judge(place, table.UDP)
-		w.serve("a", frontend("a", place, table.UDP, pool(e.at)))
-		w.judge(place, table.UDP)
+		w.serve("a", frontend("a", place, routing.UDP, pool()))
+		w.judge(place, routing.UDP)
+		w.serve("a", frontend("a", place, routing.UDP, pool(e.at)))
+		w.judge(place, routing.UDP)
 	}
 	w.serve("a")
-	w.judge(place, table.UDP)
+	w.judge(place, routing.UDP)
 }
 
 // udpMoves: there is no end of a UDP conversation to wait for, so a client moves with its next datagram.
 func udpMoves(w *world) {
 	a, b := w.udpEndpoint(), w.udpEndpoint()
 	place := w.place()
-	w.serve("a", frontend("a", place, table.UDP, pool(a.at)))
+	w.serve("a", frontend("a", place, routing.UDP, pool(a.at)))
 	c, err := dialUDP(place)
 	w.must(err)
 	defer c.Close()
 	for _, at := range []netip.AddrPort{a.at, b.at, a.at} {
-		w.serve("a", frontend("a", place, table.UDP, pool(at)))
+		w.serve("a", frontend("a", place, routing.UDP, pool(at)))
 		if who, err := exchange(c, "hello"); err != nil || who != at {
 			w.Fatalf("answered by %s (%v), want %s", who, err, at)
 		}
@@ -63,9 +63,9 @@ func udpDead(w *world) {
 	a, dead := w.udpEndpoint(), w.udpEndpoint()
 	w.must(dead.conn.Close())
 	place := w.place()
-	w.serve("a", frontend("a", place, table.UDP, pool(a.at, dead.at)))
+	w.serve("a", frontend("a", place, routing.UDP, pool(a.at, dead.at)))
 	for range 20 {
-		if who := w.judge(place, table.UDP); who != a.at {
+		if who := w.judge(place, routing.UDP); who != a.at {
 			w.Fatalf("answered by %s, where nobody listens", who)
 		}
 	}

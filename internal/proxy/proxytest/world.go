@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"viaduct/internal/proxy"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // patience bounds every wait, so that a broken backend fails a test rather than hangs it.
@@ -24,12 +24,12 @@ type world struct {
 	*testing.T
 	backend proxy.Backend
 	net     netip.Prefix
-	table   *table.Table
+	table   *routing.Table
 	next    byte // of the host part of addresses: Frontends and endpoints in turn
 }
 
 func newWorld(t *testing.T, b proxy.Backend, opts Options) *world {
-	w := &world{T: t, backend: b, net: opts.Net, table: &table.Table{}}
+	w := &world{T: t, backend: b, net: opts.Net, table: &routing.Table{}}
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Errorf("closing the backend: %v", err)
@@ -55,21 +55,21 @@ func (w *world) addr() netip.Addr {
 func (w *world) place() netip.AddrPort { return netip.AddrPortFrom(w.addr(), 7080) }
 
 // pool of endpoints; without any it rejects.
-func pool(eps ...netip.AddrPort) table.Pool {
-	p := table.Pool{Empty: table.Reject, Why: table.None}
+func pool(eps ...netip.AddrPort) routing.Pool {
+	p := routing.Pool{Empty: routing.Reject, Why: routing.None}
 	for _, e := range eps {
-		p.Backends, p.Why = append(p.Backends, table.Backend{Addr: e, Weight: 1, Local: true}), table.All
+		p.Backends, p.Why = append(p.Backends, routing.Backend{Addr: e, Weight: 1, Local: true}), routing.All
 	}
-	slices.SortFunc(p.Backends, func(a, b table.Backend) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(p.Backends, func(a, b routing.Backend) int { return a.Addr.Compare(b.Addr) })
 	return p
 }
 
 // frontend of Service name; edit changes it before it is used.
-func frontend(name string, at netip.AddrPort, proto table.Proto, p table.Pool, edit ...func(*table.Frontend)) table.Frontend {
-	f := table.Frontend{
-		Key:     table.Key{Kind: table.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: proto},
-		Service: table.Name{Namespace: "test", Name: name, Port: fmt.Sprintf("%s-%d", strings.ToLower(proto.String()), at.Port())},
-		Inside:  p, Outside: p, Policy: table.Random,
+func frontend(name string, at netip.AddrPort, proto routing.Proto, p routing.Pool, edit ...func(*routing.Frontend)) routing.Frontend {
+	f := routing.Frontend{
+		Key:     routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: proto},
+		Service: routing.Name{Namespace: "test", Name: name, Port: fmt.Sprintf("%s-%d", strings.ToLower(proto.String()), at.Port())},
+		Inside:  p, Outside: p, Policy: routing.Random,
 	}
 	for _, e := range edit {
 		e(&f)
@@ -78,7 +78,7 @@ func frontend(name string, at netip.AddrPort, proto table.Proto, p table.Pool, e
 }
 
 // serve replaces the Service name by fs, and waits for the backend to have done so without error.
-func (w *world) serve(name string, fs ...table.Frontend) {
+func (w *world) serve(name string, fs ...routing.Frontend) {
 	w.Helper()
 	if err := w.try(name, fs...); err != nil {
 		w.Fatalf("Sync: %v", err)
@@ -86,15 +86,15 @@ func (w *world) serve(name string, fs ...table.Frontend) {
 }
 
 // try is serve with the backend's error.
-func (w *world) try(name string, fs ...table.Frontend) error {
-	slices.SortFunc(fs, func(a, b table.Frontend) int { return a.Key.Compare(b.Key) })
-	next, changed := w.table.With(table.Entry{Service: table.Name{Namespace: "test", Name: name}, Frontends: fs})
+func (w *world) try(name string, fs ...routing.Frontend) error {
+	slices.SortFunc(fs, func(a, b routing.Frontend) int { return a.Key.Compare(b.Key) })
+	next, changed := w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: name}, Frontends: fs})
 	w.table = next
 	return w.backend.Sync(w.Context(), next, changed)
 }
 
 // sync repeats the table as it is.
-func (w *world) sync(changed []table.Name) {
+func (w *world) sync(changed []routing.Name) {
 	w.Helper()
 	if err := w.backend.Sync(w.Context(), w.table, changed); err != nil {
 		w.Fatalf("Sync: %v", err)
@@ -150,13 +150,13 @@ func (w *world) open(to netip.AddrPort) (*net.TCPConn, *bufio.Reader, netip.Addr
 }
 
 // judge connects once and compares what happens with Lookup.
-func (w *world) judge(to netip.AddrPort, proto table.Proto) netip.AddrPort {
+func (w *world) judge(to netip.AddrPort, proto routing.Proto) netip.AddrPort {
 	w.Helper()
-	_, want, _ := w.table.Lookup(table.Origin{}, to, proto)
+	_, want, _ := w.table.Lookup(routing.Origin{}, to, proto)
 	var who netip.AddrPort
 	var err error
 	started := time.Now()
-	if proto == table.UDP {
+	if proto == routing.UDP {
 		who, err = askUDP(to)
 	} else {
 		who, err = ask(netip.Addr{}, to)

@@ -18,7 +18,7 @@ import (
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
 	"viaduct/internal/proxy/takeover"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 const service = "10.96.0.10:80"
@@ -176,11 +176,11 @@ func carry(t *testing.T, lab *proxytest.Lab) {
 		}
 	})
 	to := netip.MustParseAddrPort(service)
-	pool := table.Pool{Why: table.All, Backends: []table.Backend{{Addr: netip.MustParseAddrPort("10.244.0.2:8080"), Weight: 1, Local: true}}}
-	name := table.Name{Namespace: "default", Name: "web"}
-	want, _ := (&table.Table{}).With(table.Entry{Service: name, Frontends: []table.Frontend{{
-		Key:     table.Key{Kind: table.ClusterIP, Addr: to.Addr(), Port: to.Port(), Proto: table.TCP},
-		Service: name, Inside: pool, Outside: pool, Policy: table.Random,
+	pool := routing.Pool{Why: routing.All, Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("10.244.0.2:8080"), Weight: 1, Local: true}}}
+	name := routing.Name{Namespace: "default", Name: "web"}
+	want, _ := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: []routing.Frontend{{
+		Key:     routing.Key{Kind: routing.ClusterIP, Addr: to.Addr(), Port: to.Port(), Proto: routing.TCP},
+		Service: name, Inside: pool, Outside: pool, Policy: routing.Random,
 	}}})
 	if err := b.Sync(t.Context(), want, nil); err != nil {
 		t.Fatal(err)

@@ -8,24 +8,24 @@ import (
 	"net/netip"
 	"slices"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // everyService names the Services of t and those that are served and no longer in t.
-func (b *Backend) everyService(t *table.Table) []table.Name {
-	names := map[table.Name]bool{}
+func (b *Backend) everyService(t *routing.Table) []routing.Name {
+	names := map[routing.Name]bool{}
 	for _, n := range t.Services() {
 		names[n] = true
 	}
 	for n := range b.served {
 		names[n] = true
 	}
-	return slices.SortedFunc(maps.Keys(names), table.Name.Compare)
+	return slices.SortedFunc(maps.Keys(names), routing.Name.Compare)
 }
 
 // apply makes the Services in names be served as list says, and nothing else of them. New places come before old ones go:
 // a client that looks up a Service finds one or the other.
-func (b *Backend) apply(ctx context.Context, names []table.Name, list []table.Frontend) error {
+func (b *Backend) apply(ctx context.Context, names []routing.Name, list []routing.Frontend) error {
 	p := compile(list)
 	var errs []error
 	for _, e := range p.refused {
@@ -36,7 +36,7 @@ func (b *Backend) apply(ctx context.Context, names []table.Name, list []table.Fr
 			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
 		if err := b.serve(d, p.serve[d]); err != nil {
-			errs = append(errs, &table.FrontendError{Key: p.serve[d].Key, Service: p.serve[d].Service, Err: err})
+			errs = append(errs, &routing.FrontendError{Key: p.serve[d].Key, Service: p.serve[d].Service, Err: err})
 		}
 	}
 	b.dropOthers(names, p.serve)
@@ -44,7 +44,7 @@ func (b *Backend) apply(ctx context.Context, names []table.Name, list []table.Fr
 	return errors.Join(errs...)
 }
 
-func (b *Backend) serve(d table.Dest, f *front) error {
+func (b *Backend) serve(d routing.Dest, f *front) error {
 	s, ok := b.servers[d]
 	if !ok {
 		s = b.host.newServer(d)
@@ -55,7 +55,7 @@ func (b *Backend) serve(d table.Dest, f *front) error {
 
 // dropOthers closes what the Services in names were served on and is not in keep. A Dest that went from one Service to
 // another is in keep, because both are in names then.
-func (b *Backend) dropOthers(names []table.Name, keep map[table.Dest]*front) {
+func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*front) {
 	for _, name := range names {
 		for _, d := range b.served[name] {
 			if s, ok := b.servers[d]; ok && keep[d] == nil {
@@ -72,8 +72,8 @@ func (b *Backend) dropOthers(names []table.Name, keep map[table.Dest]*front) {
 }
 
 // forget drops what is known of endpoints of the Services in names that are in none of their pools any more.
-func (b *Backend) forget(names []table.Name, serve map[table.Dest]*front) {
-	fronts := map[table.Name][]*front{}
+func (b *Backend) forget(names []routing.Name, serve map[routing.Dest]*front) {
+	fronts := map[routing.Name][]*front{}
 	for _, f := range serve {
 		fronts[f.Service] = append(fronts[f.Service], f)
 	}
@@ -95,6 +95,6 @@ func (b *Backend) serves(at netip.AddrPort) bool {
 	return false
 }
 
-func compareDest(a, b table.Dest) int {
+func compareDest(a, b routing.Dest) int {
 	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Proto, b.Proto))
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // Options are the limits of a Backend. The zero value of each means its default.
@@ -54,21 +54,21 @@ type Backend struct {
 
 	mu      sync.Mutex // protects the following
 	closed  bool
-	servers map[table.Dest]server
-	served  map[table.Name][]table.Dest // by Service, without port: what its last Sync asked for
+	servers map[routing.Dest]server
+	served  map[routing.Name][]routing.Dest // by Service, without port: what its last Sync asked for
 }
 
 // New makes a Backend that serves nothing yet.
 func New(opts Options) *Backend {
-	return &Backend{host: newHost(opts.withDefaults()), servers: map[table.Dest]server{}, served: map[table.Name][]table.Dest{}}
+	return &Backend{host: newHost(opts.withDefaults()), servers: map[routing.Dest]server{}, served: map[routing.Name][]routing.Dest{}}
 }
 
 // errClosed is what Sync says after Close.
 var errClosed = errors.New("the userspace proxy is closed")
 
 // Sync serves the Frontends of the Services in changed, or of all when changed is nil, as t has them. Its error is of
-// table.FrontendErrors, unless the Backend is closed or ctx ends on the way.
-func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name) error {
+// routing.FrontendErrors, unless the Backend is closed or ctx ends on the way.
+func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -77,7 +77,7 @@ func (b *Backend) Sync(ctx context.Context, t *table.Table, changed []table.Name
 	if changed == nil {
 		changed = b.everyService(t)
 	}
-	var list []table.Frontend
+	var list []routing.Frontend
 	for _, name := range changed {
 		list = append(list, t.Of(name)...)
 	}
@@ -107,7 +107,7 @@ type Counts struct {
 }
 
 // Counts reports what has been served on d; zero when d is not served.
-func (b *Backend) Counts(d table.Dest) Counts {
+func (b *Backend) Counts(d routing.Dest) Counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s, ok := b.servers[d]; ok {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"viaduct/internal/proxy/userspace"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // benchAddr is host part n of a /24 of this process, not the suite's.
@@ -40,13 +40,13 @@ func echo(b testing.TB) netip.AddrPort {
 // served is a Frontend of the userspace proxy with the endpoints eps.
 func served(b testing.TB, opts userspace.Options, eps ...netip.AddrPort) (netip.AddrPort, *userspace.Backend) {
 	at := netip.AddrPortFrom(benchAddr(2), 7090)
-	p := table.Pool{Empty: table.Reject, Why: table.All}
+	p := routing.Pool{Empty: routing.Reject, Why: routing.All}
 	for _, e := range eps {
-		p.Backends = append(p.Backends, table.Backend{Addr: e, Weight: 1})
+		p.Backends = append(p.Backends, routing.Backend{Addr: e, Weight: 1})
 	}
-	name := table.Name{Namespace: "bench", Name: "b"}
-	f := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: table.TCP}, Service: name, Inside: p, Outside: p, Policy: table.Random}
-	tab, changed := (&table.Table{}).With(table.Entry{Service: name, Frontends: []table.Frontend{f}})
+	name := routing.Name{Namespace: "bench", Name: "b"}
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.TCP}, Service: name, Inside: p, Outside: p, Policy: routing.Random}
+	tab, changed := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: []routing.Frontend{f}})
 	back := userspace.New(opts)
 	b.Cleanup(func() { back.Close() })
 	if err := back.Sync(b.Context(), tab, changed); err != nil {
@@ -162,17 +162,17 @@ func BenchmarkSync(b *testing.B) {
 }
 
 func benchSync(b *testing.B, n int) {
-	entry := func(i int, to string) table.Entry {
-		name := table.Name{Namespace: "bench", Name: fmt.Sprint("s", i)}
-		p := table.Pool{Backends: []table.Backend{{Addr: netip.MustParseAddrPort(to), Weight: 1}}, Empty: table.Reject, Why: table.All}
-		f := table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: benchAddr(4), Port: uint16(7100 + i), Proto: table.TCP}, Service: name, Inside: p, Outside: p, Policy: table.Random}
-		return table.Entry{Service: name, Frontends: []table.Frontend{f}}
+	entry := func(i int, to string) routing.Entry {
+		name := routing.Name{Namespace: "bench", Name: fmt.Sprint("s", i)}
+		p := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort(to), Weight: 1}}, Empty: routing.Reject, Why: routing.All}
+		f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(4), Port: uint16(7100 + i), Proto: routing.TCP}, Service: name, Inside: p, Outside: p, Policy: routing.Random}
+		return routing.Entry{Service: name, Frontends: []routing.Frontend{f}}
 	}
-	var all []table.Entry
+	var all []routing.Entry
 	for i := range n {
 		all = append(all, entry(i, "127.0.0.1:1"))
 	}
-	tab, _ := (&table.Table{}).With(all...)
+	tab, _ := (&routing.Table{}).With(all...)
 	back := userspace.New(userspace.Options{})
 	defer back.Close()
 	if err := back.Sync(b.Context(), tab, nil); err != nil {

@@ -5,13 +5,13 @@ import (
 	"net/netip"
 	"slices"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // search is the way of one client to an endpoint: each is tried at most once.
 type search struct {
 	host  *host
-	from  table.Origin
+	from  routing.Origin
 	tried []netip.AddrPort
 }
 
@@ -30,30 +30,30 @@ func (s *search) next(f *front) (to netip.AddrPort, last, ok bool) {
 }
 
 // again is the endpoint this client had before, if affinity is asked for and it still serves.
-func (s *search) again(f *front) (table.Backend, bool) {
+func (s *search) again(f *front) (routing.Backend, bool) {
 	if f.Affinity == 0 {
-		return table.Backend{}, false
+		return routing.Backend{}, false
 	}
 	to, ok := s.host.affinity.last(visitor{f.Service, s.from.Addr})
 	if !ok || slices.Contains(s.tried, to) {
-		return table.Backend{}, false
+		return routing.Backend{}, false
 	}
 	pool := f.PoolFor(s.from)
 	at, ok := pool.Find(to)
 	if !ok {
-		return table.Backend{}, false
+		return routing.Backend{}, false
 	}
 	return pool.Backends[at], true
 }
 
 // pick picks by policy: first anybody, and when somebody refused or is set aside, among the others.
-func (s *search) pick(f *front, k *table.Picker) (table.Backend, bool) {
+func (s *search) pick(f *front, k *routing.Picker) (routing.Backend, bool) {
 	if len(s.tried) == 0 && !s.host.ejected.any() {
 		return k.Pick(rand.Uint64())
 	}
 	aside := s.host.ejected.of(f.PoolFor(s.from))
-	tried := func(b table.Backend) bool { return slices.Contains(s.tried, b.Addr) }
-	b, ok := k.PickOther(rand.Uint64(), func(b table.Backend) bool { return tried(b) || slices.Contains(aside, b.Addr) })
+	tried := func(b routing.Backend) bool { return slices.Contains(s.tried, b.Addr) }
+	b, ok := k.PickOther(rand.Uint64(), func(b routing.Backend) bool { return tried(b) || slices.Contains(aside, b.Addr) })
 	if !ok {
 		b, ok = k.PickOther(rand.Uint64(), tried)
 	}

@@ -5,30 +5,30 @@ import (
 	"net/netip"
 	"testing"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func TestCompile(t *testing.T) {
-	one := table.Pool{Backends: []table.Backend{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}}, Empty: table.Drop, Why: table.LocalOnly}
-	none := table.Pool{Empty: table.Drop, Why: table.NoneLocal}
-	f := func(addr string, p table.Proto, in, out table.Pool) table.Frontend {
-		return table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: netip.MustParseAddr(addr), Port: 80, Proto: p}, Inside: in, Outside: out, Policy: table.Random}
+	one := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}}, Empty: routing.Drop, Why: routing.LocalOnly}
+	none := routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}
+	f := func(addr string, p routing.Proto, in, out routing.Pool) routing.Frontend {
+		return routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr(addr), Port: 80, Proto: p}, Inside: in, Outside: out, Policy: routing.Random}
 	}
 	for _, c := range []struct {
 		name          string
-		f             table.Frontend
+		f             routing.Frontend
 		served, open  bool
 		inside, there int // how many may be picked from inside and from outside
 	}{
-		{"both", f("127.96.0.1", table.TCP, one, one), true, true, 1, 1},
-		{"only inside", f("127.96.0.1", table.TCP, one, none), true, true, 1, 0},
-		{"only outside", f("127.96.0.1", table.UDP, none, one), true, true, 0, 1},
-		{"nobody", f("::1", table.UDP, none, none), true, false, 0, 0},
-		{"SCTP", f("127.96.0.1", table.SCTP, one, one), false, false, 0, 0},
-		{"any address", f("0.0.0.0", table.TCP, one, one), false, false, 0, 0},
-		{"multicast", f("ff02::1", table.UDP, one, one), false, false, 0, 0},
+		{"both", f("127.96.0.1", routing.TCP, one, one), true, true, 1, 1},
+		{"only inside", f("127.96.0.1", routing.TCP, one, none), true, true, 1, 0},
+		{"only outside", f("127.96.0.1", routing.UDP, none, one), true, true, 0, 1},
+		{"nobody", f("::1", routing.UDP, none, none), true, false, 0, 0},
+		{"SCTP", f("127.96.0.1", routing.SCTP, one, one), false, false, 0, 0},
+		{"any address", f("0.0.0.0", routing.TCP, one, one), false, false, 0, 0},
+		{"multicast", f("ff02::1", routing.UDP, one, one), false, false, 0, 0},
 	} {
-		p := compile([]table.Frontend{c.f})
+		p := compile([]routing.Frontend{c.f})
 		got := p.serve[c.f.Dest()]
 		if (got != nil) != c.served || (len(p.refused) == 1) == c.served {
 			t.Errorf("%s: served %v, refused %v", c.name, got != nil, p.refused)
@@ -40,7 +40,7 @@ func TestCompile(t *testing.T) {
 			}
 			continue
 		}
-		inside, outside := got.picker(table.Origin{}).Len(), got.picker(table.Origin{Outside: true}).Len()
+		inside, outside := got.picker(routing.Origin{}).Len(), got.picker(routing.Origin{Outside: true}).Len()
 		if got.open() != c.open || inside != c.inside || outside != c.there {
 			t.Errorf("%s: open %v, inside %d, outside %d", c.name, got.open(), inside, outside)
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"viaduct/internal/proxy"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 const (
@@ -88,7 +88,7 @@ func (e *ejected) drop(at netip.AddrPort) {
 
 // of are the endpoints of p that are not to be tried now: those set aside, the longest ago first, and never more than half of the pool. One
 // whose time is over is tried by whoever asks first; the others learn from that.
-func (e *ejected) of(p table.Pool) []netip.AddrPort {
+func (e *ejected) of(p routing.Pool) []netip.AddrPort {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
@@ -108,7 +108,7 @@ func (e *ejected) of(p table.Pool) []netip.AddrPort {
 }
 
 // among are the endpoints of p that are set aside, looked for where there is less to look through. e.mu is held.
-func (e *ejected) among(p table.Pool) (found []netip.AddrPort) {
+func (e *ejected) among(p routing.Pool) (found []netip.AddrPort) {
 	if len(p.Backends) <= len(e.aside) {
 		for _, b := range p.Backends {
 			if _, known := e.aside[b.Addr]; known {

@@ -8,15 +8,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
-func poolOf(n int) table.Pool {
-	var p table.Pool
+func poolOf(n int) routing.Pool {
+	var p routing.Pool
 	for i := range n {
-		p.Backends = append(p.Backends, table.Backend{Addr: addrPort(i), Weight: 1})
+		p.Backends = append(p.Backends, routing.Backend{Addr: addrPort(i), Weight: 1})
 	}
-	slices.SortFunc(p.Backends, func(a, b table.Backend) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(p.Backends, func(a, b routing.Backend) int { return a.Addr.Compare(b.Addr) })
 	return p
 }
 

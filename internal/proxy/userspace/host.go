@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // host is what the servers of one Backend share: limits, memory of clients and endpoints, and the connections, which
@@ -22,7 +22,7 @@ type host struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // counts every goroutine of the Backend
 
-	own sync.Map // of table.Dest: the places this Backend answers on
+	own sync.Map // of routing.Dest: the places this Backend answers on
 
 	mu     sync.Mutex // protects the following
 	closed bool
@@ -35,8 +35,8 @@ func newHost(opts Options) *host {
 	return h
 }
 
-func (h *host) newServer(d table.Dest) server {
-	if d.Proto == table.UDP {
+func (h *host) newServer(d routing.Dest) server {
+	if d.Proto == routing.UDP {
 		return newUDPServer(h, d.Addr)
 	}
 	return newTCPServer(h, d.Addr)
@@ -76,14 +76,14 @@ func (h *host) close() {
 // kernel's data paths do not follow such an endpoint either.
 var errCircle = errors.New("the endpoint is itself an address of a Service")
 
-func (h *host) isOwn(d table.Dest) bool {
+func (h *host) isOwn(d routing.Dest) bool {
 	_, own := h.own.Load(d)
 	return own
 }
 
 // originOf says where a client at from, that came to at, starts from. A connection from this host to one of its own
 // addresses has either a loopback source or that very address.
-func originOf(from, at netip.Addr) table.Origin {
+func originOf(from, at netip.Addr) routing.Origin {
 	from = from.Unmap()
-	return table.Origin{Addr: from, Outside: !from.IsLoopback() && from != at}
+	return routing.Origin{Addr: from, Outside: !from.IsLoopback() && from != at}
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viaduct/internal/proxy/userspace"
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // roundTrip connects, says something, and hears it again from an echo.
@@ -91,7 +91,7 @@ func TestOnlySilentEndpoints(t *testing.T) {
 	if took := time.Since(started); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if c := back.Counts(table.Dest{Addr: to, Proto: table.TCP}); c.Failures != 1 || c.Connections != 0 {
+	if c := back.Counts(routing.Dest{Addr: to, Proto: routing.TCP}); c.Failures != 1 || c.Connections != 0 {
 		t.Errorf("counted %+v", c)
 	}
 }
@@ -154,10 +154,10 @@ func TestAPortWithoutEndpointsIsHeld(t *testing.T) {
 func TestAnAddressThatIsNotHere(t *testing.T) {
 	back := userspace.New(userspace.Options{})
 	defer back.Close()
-	key := table.Key{Kind: table.ExternalIP, Addr: netip.MustParseAddr("192.0.2.77"), Port: 7070, Proto: table.TCP}
-	f := table.Frontend{Key: key, Service: table.Name{Namespace: "a", Name: "b", Port: "c"}, Inside: table.Pool{Empty: table.Reject}, Policy: table.Random}
-	tab, changed := (&table.Table{}).With(table.Entry{Service: f.Service.Service(), Frontends: []table.Frontend{f}})
-	failed, rest := table.Split(back.Sync(t.Context(), tab, changed))
+	key := routing.Key{Kind: routing.ExternalIP, Addr: netip.MustParseAddr("192.0.2.77"), Port: 7070, Proto: routing.TCP}
+	f := routing.Frontend{Key: key, Service: routing.Name{Namespace: "a", Name: "b", Port: "c"}, Inside: routing.Pool{Empty: routing.Reject}, Policy: routing.Random}
+	tab, changed := (&routing.Table{}).With(routing.Entry{Service: f.Service.Service(), Frontends: []routing.Frontend{f}})
+	failed, rest := routing.Split(back.Sync(t.Context(), tab, changed))
 	if len(failed) != 1 || rest != nil || !errors.Is(failed[0], syscall.EADDRNOTAVAIL) || !strings.Contains(failed[0].Error(), "192.0.2.77:7070") {
 		t.Errorf("%v; %v", failed, rest)
 	}
@@ -171,13 +171,13 @@ func TestCounts(t *testing.T) {
 		}
 	}
 	want := userspace.Counts{Connections: 3, Sent: 15, Received: 15}
-	d := table.Dest{Addr: to, Proto: table.TCP}
+	d := routing.Dest{Addr: to, Proto: routing.TCP}
 	for deadline := time.Now().Add(10 * time.Second); back.Counts(d) != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("counted %+v, want %+v", back.Counts(d), want)
 		}
 	}
-	if got := back.Counts(table.Dest{}); got != (userspace.Counts{}) {
+	if got := back.Counts(routing.Dest{}); got != (userspace.Counts{}) {
 		t.Errorf("nothing counted %+v", got)
 	}
 }
@@ -192,7 +192,7 @@ func TestNoCircles(t *testing.T) {
 	if err := roundTrip(to); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %v, want a reset", err)
 	}
-	if c := back.Counts(table.Dest{Addr: to, Proto: table.TCP}); c.Failures != 1 || c.Connections != 0 {
+	if c := back.Counts(routing.Dest{Addr: to, Proto: routing.TCP}); c.Failures != 1 || c.Connections != 0 {
 		t.Errorf("one client, counted %+v", c)
 	}
 }
@@ -206,12 +206,12 @@ func TestAPortThatNeedsAPrivilege(t *testing.T) {
 	}
 	back := userspace.New(userspace.Options{})
 	defer back.Close()
-	name := table.Name{Namespace: "a", Name: "b"}
-	var fs []table.Frontend
+	name := routing.Name{Namespace: "a", Name: "b"}
+	var fs []routing.Frontend
 	for _, port := range []uint16{81, 7091} {
-		fs = append(fs, table.Frontend{Key: table.Key{Kind: table.ClusterIP, Addr: benchAddr(5), Port: port, Proto: table.TCP}, Service: name, Policy: table.Random})
+		fs = append(fs, routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(5), Port: port, Proto: routing.TCP}, Service: name, Policy: routing.Random})
 	}
-	tab, changed := (&table.Table{}).With(table.Entry{Service: name, Frontends: fs})
+	tab, changed := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: fs})
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -223,7 +223,7 @@ func TestAPortThatNeedsAPrivilege(t *testing.T) {
 		}
 		result <- back.Sync(t.Context(), tab, changed)
 	}()
-	failed, rest := table.Split(<-result)
+	failed, rest := routing.Split(<-result)
 	if len(failed) != 1 || rest != nil || failed[0].Key.Port != 81 || !errors.Is(failed[0], syscall.EACCES) {
 		t.Errorf("%v; %v", failed, rest)
 	}

@@ -5,13 +5,13 @@ import (
 	"sync"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // visitor is one client of one Service port. Affinity is by port, not by address: a client stays with its endpoint
 // whether it comes by the cluster IP or by a node port.
 type visitor struct {
-	service table.Name
+	service routing.Name
 	client  netip.Addr
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 func addrPort(n int) netip.AddrPort {
@@ -16,7 +16,7 @@ func addrPort(n int) netip.AddrPort {
 func TestAffinityLastsAndIsRefreshed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAffinity(10)
-		v := visitor{table.Name{Name: "a"}, addrPort(1).Addr()}
+		v := visitor{routing.Name{Name: "a"}, addrPort(1).Addr()}
 		if _, ok := a.last(v); ok {
 			t.Error("a client that never came is known")
 		}
@@ -27,7 +27,7 @@ func TestAffinityLastsAndIsRefreshed(t *testing.T) {
 		if to, ok := a.last(v); !ok || to != addrPort(7) {
 			t.Errorf("after 59 s: %v, %v", to, ok)
 		}
-		if _, ok := a.last(visitor{table.Name{Name: "b"}, v.client}); ok {
+		if _, ok := a.last(visitor{routing.Name{Name: "b"}, v.client}); ok {
 			t.Error("another Service knows the client")
 		}
 		time.Sleep(time.Second)

@@ -6,21 +6,21 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // tallies count per endpoint of each Service port.
 type tallies struct {
-	mu        sync.RWMutex                    // protects byService
-	byService map[table.Name]map[tally]*meter // Services without port
+	mu        sync.RWMutex                      // protects byService
+	byService map[routing.Name]map[tally]*meter // Services without port
 }
 
 type tally struct {
-	service  table.Name
+	service  routing.Name
 	endpoint netip.AddrPort
 }
 
-func (t *tallies) of(service table.Name, endpoint netip.AddrPort) *meter {
+func (t *tallies) of(service routing.Name, endpoint netip.AddrPort) *meter {
 	key := tally{service, endpoint}
 	t.mu.RLock()
 	m := t.byService[service.Service()][key]
@@ -31,7 +31,7 @@ func (t *tallies) of(service table.Name, endpoint netip.AddrPort) *meter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byService == nil {
-		t.byService = map[table.Name]map[tally]*meter{}
+		t.byService = map[routing.Name]map[tally]*meter{}
 	}
 	all := t.byService[service.Service()]
 	if all == nil {
@@ -45,7 +45,7 @@ func (t *tallies) of(service table.Name, endpoint netip.AddrPort) *meter {
 }
 
 // keep forgets the endpoints of a Service that serves does not know.
-func (t *tallies) keep(service table.Name, serves func(tally) bool) {
+func (t *tallies) keep(service routing.Name, serves func(tally) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := t.byService[service]
@@ -126,10 +126,10 @@ func tell(to chan<- prometheus.Metric, c Counts, labels []string, values ...stri
 }
 
 // perService adds up what the places of each Service port have seen.
-func (b *Backend) perService() map[table.Name]Counts {
+func (b *Backend) perService() map[routing.Name]Counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sums := map[table.Name]Counts{}
+	sums := map[routing.Name]Counts{}
 	for _, s := range b.servers {
 		name, c := s.now().Service, s.counts()
 		sum := sums[name]

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // tcpServer accepts connections on one address and carries them to the endpoints of its front. While there are none the
@@ -96,7 +96,7 @@ func (s *tcpServer) giveBack() {
 	s.host.own.Delete(s.dest())
 }
 
-func (s *tcpServer) dest() table.Dest { return table.Dest{Addr: s.at, Proto: table.TCP} }
+func (s *tcpServer) dest() routing.Dest { return routing.Dest{Addr: s.at, Proto: routing.TCP} }
 
 // acceptance is one period of listening.
 type acceptance struct {
@@ -178,7 +178,7 @@ func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, netip.AddrPort, error
 
 // dial connects to one endpoint. One that does not take the connection is set aside for a while.
 func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net.TCPConn, error) {
-	if s.host.isOwn(table.Dest{Addr: to, Proto: table.TCP}) {
+	if s.host.isOwn(routing.Dest{Addr: to, Proto: routing.TCP}) {
 		return nil, errCircle
 	}
 	if !last {

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // udpServer receives datagrams on one address and keeps a flow for each client's address. While there are no endpoints
@@ -166,13 +166,13 @@ func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
 }
 
 func (s *udpServer) dial(to netip.AddrPort) (*net.UDPConn, error) {
-	if s.host.isOwn(table.Dest{Addr: to, Proto: table.UDP}) {
+	if s.host.isOwn(routing.Dest{Addr: to, Proto: routing.UDP}) {
 		return nil, errCircle
 	}
 	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 }
 
-func (s *udpServer) dest() table.Dest { return table.Dest{Addr: s.at, Proto: table.UDP} }
+func (s *udpServer) dest() routing.Dest { return routing.Dest{Addr: s.at, Proto: routing.UDP} }
 
 // run registers fl, for which it makes room if there is none, and starts its way back. The caller holds mu.
 func (s *udpServer) run(fl *flow) *flow {

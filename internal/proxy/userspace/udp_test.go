@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"viaduct/internal/table"
+	"viaduct/internal/routing"
 )
 
 // udpAddr is host part n of a /24 of this process, not the suite's and not the benchmarks'.
@@ -37,8 +37,8 @@ func udpStage(t *testing.T, opts Options) *udpServer {
 	h := newHost(opts.withDefaults())
 	s := newUDPServer(h, netip.AddrPortFrom(udpAddr(2), 7085))
 	t.Cleanup(func() { s.close(); h.close() })
-	pool := table.Pool{Backends: []table.Backend{{Addr: echo.LocalAddr().(*net.UDPAddr).AddrPort(), Weight: 1}}}
-	p := compile([]table.Frontend{{Key: table.Key{Addr: s.at.Addr(), Port: s.at.Port(), Proto: table.UDP}, Inside: pool, Policy: table.Random}})
+	pool := routing.Pool{Backends: []routing.Backend{{Addr: echo.LocalAddr().(*net.UDPAddr).AddrPort(), Weight: 1}}}
+	p := compile([]routing.Frontend{{Key: routing.Key{Addr: s.at.Addr(), Port: s.at.Port(), Proto: routing.UDP}, Inside: pool, Policy: routing.Random}})
 	for _, f := range p.serve {
 		if err := s.update(f); err != nil {
 			t.Fatal(err)

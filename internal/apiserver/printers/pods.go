@@ -1,0 +1,223 @@
+package printers
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// nodeLost is the reason that a Pod's status has when its node went silent.
+const nodeLost = "NodeLost"
+
+func pods() table[*v1.Pod] {
+	return table[*v1.Pod]{
+		columns: []metav1.TableColumnDefinition{
+			name(),
+			column("Ready", "How many of the Pod's containers are ready."),
+			column("Status", "What the Pod as a whole is doing."),
+			column("Restarts", "How often containers of the Pod were restarted, and when the last was."),
+			age(),
+			wide("IP", "The address of the Pod."),
+			wide("Node", "The node that the Pod runs on."),
+			wide("Nominated Node", "The node that is being cleared for the Pod."),
+			wide("Readiness Gates", "How many of the Pod's readiness gates are passed."),
+		},
+		cells:      podCells,
+		conditions: podConditions,
+	}
+}
+
+func podCells(pod *v1.Pod, now time.Time) []any {
+	s := summarize(pod)
+	ip := pod.Status.PodIP
+	if len(pod.Status.PodIPs) > 0 {
+		ip = pod.Status.PodIPs[0].IP
+	}
+	return []any{
+		pod.Name,
+		fmt.Sprintf("%d/%d", s.ready, s.total),
+		s.status,
+		s.restarts.show(now),
+		since(pod.CreationTimestamp.Time, now),
+		orElse(ip, none),
+		orElse(pod.Spec.NodeName, none),
+		orElse(pod.Status.NominatedNodeName, none),
+		gatesPassed(pod),
+	}
+}
+
+func podConditions(pod *v1.Pod) []metav1.TableRowCondition {
+	var message string
+	switch pod.Status.Phase {
+	case v1.PodSucceeded:
+		message = "The pod has completed successfully."
+	case v1.PodFailed:
+		message = "The pod failed."
+	default:
+		return nil
+	}
+	return []metav1.TableRowCondition{
+		{Type: metav1.RowCompleted, Status: metav1.ConditionTrue, Reason: string(pod.Status.Phase), Message: message},
+	}
+}
+
+func gatesPassed(pod *v1.Pod) string {
+	if len(pod.Spec.ReadinessGates) == 0 {
+		return none
+	}
+	passed := 0
+	for _, gate := range pod.Spec.ReadinessGates {
+		if hasCondition(pod, gate.ConditionType) {
+			passed++
+		}
+	}
+	return fmt.Sprintf("%d/%d", passed, len(pod.Spec.ReadinessGates))
+}
+
+func hasCondition(pod *v1.Pod, kind v1.PodConditionType) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool {
+		return c.Type == kind && c.Status == v1.ConditionTrue
+	})
+}
+
+// restarts counts how often containers started again, and knows when the last one before ended.
+type restarts struct {
+	count int
+	last  time.Time
+}
+
+func (r *restarts) add(c *v1.ContainerStatus) {
+	r.count += int(c.RestartCount)
+	if t := c.LastTerminationState.Terminated; t != nil && t.FinishedAt.After(r.last) {
+		r.last = t.FinishedAt.Time
+	}
+}
+
+func (r restarts) show(now time.Time) string {
+	if r.count == 0 || r.last.IsZero() {
+		return strconv.Itoa(r.count)
+	}
+	return fmt.Sprintf("%d (%s ago)", r.count, since(r.last, now))
+}
+
+// summary is a Pod in one line.
+type summary struct {
+	status       string
+	ready, total int
+	restarts     restarts
+}
+
+// summarize tells what a Pod is doing in one word. The later a fact is decided the more it weighs: the phase, then the init
+// containers if they are at work, else the containers, and above all that the Pod is being deleted.
+func summarize(pod *v1.Pod) summary {
+	s := summary{status: phase(pod), total: len(pod.Spec.Containers)}
+	sidecars := sidecarsOf(pod)
+	s.total += len(sidecars)
+	initializing := s.addInit(pod, sidecars)
+	if !initializing || hasCondition(pod, v1.PodInitialized) {
+		s.addContainers(pod, sidecars)
+	}
+	if pod.DeletionTimestamp == nil {
+		return s
+	}
+	switch {
+	case pod.Status.Reason == nodeLost:
+		s.status = "Unknown"
+	case pod.Status.Phase != v1.PodSucceeded && pod.Status.Phase != v1.PodFailed:
+		s.status = "Terminating"
+	}
+	return s
+}
+
+func phase(pod *v1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == v1.PodScheduled && c.Reason == v1.PodReasonSchedulingGated {
+			return v1.PodReasonSchedulingGated
+		}
+	}
+	return orElse(pod.Status.Reason, string(pod.Status.Phase))
+}
+
+// sidecarsOf names the init containers that go on running beside the others.
+func sidecarsOf(pod *v1.Pod) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range pod.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways {
+			names[c.Name] = true
+		}
+	}
+	return names
+}
+
+// addInit looks at the init containers, and says whether one of them is still at work.
+func (s *summary) addInit(pod *v1.Pod, sidecars map[string]bool) bool {
+	for i := range pod.Status.InitContainerStatuses {
+		c := &pod.Status.InitContainerStatuses[i]
+		s.restarts.add(c)
+		ended := c.State.Terminated
+		switch {
+		case ended != nil && ended.ExitCode == 0:
+			continue
+		case sidecars[c.Name] && c.Started != nil && *c.Started:
+			if c.Ready {
+				s.ready++
+			}
+			continue
+		case ended != nil:
+			s.status = "Init:" + ending(ended)
+		case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
+			s.status = "Init:" + c.State.Waiting.Reason
+		default:
+			s.status = fmt.Sprintf("Init:%d/%d", i, len(pod.Spec.InitContainers))
+		}
+		return true // those after it have not begun
+	}
+	return false
+}
+
+// addContainers looks at the containers. Of several that have something to say the first is heard. From here on the restarts of
+// init containers that ended are history, and only those of sidecars count.
+func (s *summary) addContainers(pod *v1.Pod, sidecars map[string]bool) {
+	s.restarts = restarts{}
+	for i := range pod.Status.InitContainerStatuses {
+		if c := &pod.Status.InitContainerStatuses[i]; sidecars[c.Name] {
+			s.restarts.add(c)
+		}
+	}
+	running := false
+	for i := range slices.Backward(pod.Status.ContainerStatuses) {
+		c := &pod.Status.ContainerStatuses[i]
+		s.restarts.add(c)
+		switch {
+		case c.State.Waiting != nil && c.State.Waiting.Reason != "":
+			s.status = c.State.Waiting.Reason
+		case c.State.Terminated != nil:
+			s.status = ending(c.State.Terminated)
+		case c.Ready && c.State.Running != nil:
+			running = true
+			s.ready++
+		}
+	}
+	// One that completed beside one that runs: the Pod is not done.
+	if s.status == "Completed" && running {
+		s.status = "NotReady"
+		if hasCondition(pod, v1.PodReady) {
+			s.status = "Running"
+		}
+	}
+}
+
+// ending says how a container ended.
+func ending(t *v1.ContainerStateTerminated) string {
+	switch {
+	case t.Reason != "":
+		return t.Reason
+	case t.Signal != 0:
+		return fmt.Sprintf("Signal:%d", t.Signal)
+	}
+	return fmt.Sprintf("ExitCode:%d", t.ExitCode)
+}

@@ -1,0 +1,144 @@
+package printers
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func services() table[*v1.Service] {
+	return table[*v1.Service]{
+		columns: []metav1.TableColumnDefinition{
+			name(),
+			column("Type", "How the Service is reached."),
+			column("Cluster-IP", "The Service's address inside the cluster."),
+			column("External-IP", "The Service's addresses for others."),
+			column("Port(s)", "The Service's ports, with node ports after a colon."),
+			age(),
+			wide("Selector", "The labels of the Pods behind the Service."),
+		},
+		cells: func(svc *v1.Service, now time.Time) []any {
+			clusterIP := none
+			if len(svc.Spec.ClusterIPs) > 0 {
+				clusterIP = svc.Spec.ClusterIPs[0]
+			}
+			return []any{svc.Name, string(svc.Spec.Type), clusterIP, externalIPs(svc), servicePorts(svc.Spec.Ports),
+				since(svc.CreationTimestamp.Time, now), labels.FormatLabels(svc.Spec.Selector)}
+		},
+	}
+}
+
+func externalIPs(svc *v1.Service) string {
+	switch svc.Spec.Type {
+	case v1.ServiceTypeClusterIP, v1.ServiceTypeNodePort:
+		return orElse(strings.Join(svc.Spec.ExternalIPs, ","), none)
+	case v1.ServiceTypeLoadBalancer:
+		return orElse(strings.Join(append(ingressPoints(svc), svc.Spec.ExternalIPs...), ","), "<pending>")
+	case v1.ServiceTypeExternalName:
+		return svc.Spec.ExternalName
+	}
+	return unknown
+}
+
+// ingressPoints returns the addresses, or else names, that the load balancer reported: sorted, each once.
+func ingressPoints(svc *v1.Service) []string {
+	var points []string
+	for _, ingress := range svc.Status.LoadBalancer.Ingress {
+		if point := orElse(ingress.IP, ingress.Hostname); point != "" {
+			points = append(points, point)
+		}
+	}
+	slices.Sort(points)
+	return slices.Compact(points)
+}
+
+func servicePorts(ports []v1.ServicePort) string {
+	texts := make([]string, len(ports))
+	for i, port := range ports {
+		texts[i] = fmt.Sprintf("%d/%s", port.Port, port.Protocol)
+		if port.NodePort > 0 {
+			texts[i] = fmt.Sprintf("%d:%d/%s", port.Port, port.NodePort, port.Protocol)
+		}
+	}
+	return orElse(strings.Join(texts, ","), none)
+}
+
+func endpoints() table[*v1.Endpoints] {
+	return table[*v1.Endpoints]{
+		columns: []metav1.TableColumnDefinition{name(), column("Endpoints", "The ready addresses."), age()},
+		cells: func(ep *v1.Endpoints, now time.Time) []any {
+			return []any{ep.Name, readyAddresses(ep.Subsets), since(ep.CreationTimestamp.Time, now)}
+		},
+	}
+}
+
+// readyAddresses shows each ready address with each of its ports. Where there are subsets but nothing in them is ready it is empty,
+// which tells it from a Service that nothing was ever behind.
+func readyAddresses(subsets []v1.EndpointSubset) string {
+	if len(subsets) == 0 {
+		return none
+	}
+	var list shortList
+	for _, subset := range subsets {
+		for _, address := range subset.Addresses {
+			if len(subset.Ports) == 0 {
+				list.add(address.IP)
+			}
+		}
+		for _, port := range subset.Ports {
+			for _, address := range subset.Addresses {
+				list.add(net.JoinHostPort(address.IP, strconv.Itoa(int(port.Port))))
+			}
+		}
+	}
+	return list.String()
+}
+
+func endpointSlices() table[*discoveryv1.EndpointSlice] {
+	return table[*discoveryv1.EndpointSlice]{
+		columns: []metav1.TableColumnDefinition{
+			name(),
+			column("AddressType", "What kind of addresses the slice holds."),
+			column("Ports", "The ports of every endpoint in the slice."),
+			column("Endpoints", "The addresses, ready or not."),
+			age(),
+		},
+		cells: func(slice *discoveryv1.EndpointSlice, now time.Time) []any {
+			return []any{slice.Name, string(slice.AddressType), slicePorts(slice.Ports), sliceAddresses(slice.Endpoints),
+				since(slice.CreationTimestamp.Time, now)}
+		},
+	}
+}
+
+func slicePorts(ports []discoveryv1.EndpointPort) string {
+	var list shortList
+	for _, port := range ports {
+		switch {
+		case port.Port != nil:
+			list.add(strconv.Itoa(int(*port.Port)))
+		case port.Name != nil:
+			list.add(*port.Name)
+		default:
+			list.add("*")
+		}
+	}
+	return orElse(list.String(), unset)
+}
+
+func sliceAddresses(endpoints []discoveryv1.Endpoint) string {
+	var list shortList
+	for _, endpoint := range endpoints {
+		for _, address := range endpoint.Addresses {
+			list.add(address)
+		}
+	}
+	return orElse(list.String(), unset)
+}

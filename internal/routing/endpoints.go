@@ -1,0 +1,157 @@
+package routing
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	v1 "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+)
+
+// endpoint is one address:port of a Service port, with what decides about its use. All of it is plain values, so that
+// two readings of one cluster compare equal.
+type endpoint struct {
+	addr                        netip.AddrPort
+	ready, serving, terminating bool
+	local                       bool
+	forNodes, forZones          []string // hints, sorted
+}
+
+// usable reports whether e may serve at all: ready, or the last resort of one that terminates but still answers.
+func (e endpoint) usable() bool { return e.ready || e.fallback() }
+
+func (e endpoint) fallback() bool { return e.serving && e.terminating }
+
+// endpointsOf reads the endpoints of one Service port in one address family, sorted by address and distinct.
+func endpointsOf(node Node, r rules, port v1.ServicePort, v6 bool, from []*discovery.EndpointSlice) []endpoint {
+	var all []endpoint
+	for _, slice := range from {
+		if slice.AddressType != addressType(v6) {
+			continue
+		}
+		for _, number := range portNumbers(port, slice.Ports) {
+			for i := range slice.Endpoints {
+				if e, ok := readEndpoint(node, r, &slice.Endpoints[i], number, v6); ok {
+					all = append(all, e)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, compareEndpoints)
+	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
+}
+
+func addressType(v6 bool) discovery.AddressType {
+	if v6 {
+		return discovery.AddressTypeIPv6
+	}
+	return discovery.AddressTypeIPv4
+}
+
+// portNumbers are the numbers of the slice's ports that stand for port: joined by name and protocol, never by targetPort,
+// which was resolved when the slice was written. A port without name or number stands for none.
+func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
+	var numbers []uint16
+	for _, p := range have {
+		if p.Name == nil || *p.Name != port.Name || p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
+			continue
+		}
+		if protoOf(valueOr(p.Protocol, v1.ProtocolTCP)) == protoOf(port.Protocol) {
+			numbers = append(numbers, uint16(*p.Port))
+		}
+	}
+	return numbers
+}
+
+// readEndpoint converts e; false when its address is none of the family, or refused. Only the first address counts, as the API says
+// of more than one.
+func readEndpoint(node Node, r rules, e *discovery.Endpoint, port uint16, v6 bool) (endpoint, bool) {
+	if len(e.Addresses) == 0 {
+		return endpoint{}, false
+	}
+	addr, ok := parseAddr(e.Addresses[0])
+	if !ok || addr.Is6() != v6 || r.broken(addr, e) != "" {
+		return endpoint{}, false
+	}
+	read := endpoint{
+		addr:        netip.AddrPortFrom(addr, port),
+		ready:       valueOr(e.Conditions.Ready, true),
+		serving:     valueOr(e.Conditions.Serving, true),
+		terminating: valueOr(e.Conditions.Terminating, false),
+		local:       node.Name != "" && valueOr(e.NodeName, "") == node.Name,
+	}
+	read.forNodes, read.forZones = hintsOf(e.Hints)
+	return read, true
+}
+
+func hintsOf(h *discovery.EndpointHints) (nodes, zones []string) {
+	if h == nil {
+		return nil, nil
+	}
+	for _, n := range h.ForNodes {
+		nodes = append(nodes, n.Name)
+	}
+	for _, z := range h.ForZones {
+		zones = append(zones, z.Name)
+	}
+	slices.Sort(nodes)
+	slices.Sort(zones)
+	return nodes, zones
+}
+
+// compareEndpoints orders by address; of one address named twice (a Pod that moves from slice to slice, two slices of
+// different writers) the first is the one to believe: it does not terminate, it is ready, it serves, it is here. The rest
+// only makes the order total, so that the order of the slices never shows.
+func compareEndpoints(a, b endpoint) int {
+	return cmp.Or(
+		a.addr.Compare(b.addr),
+		compareBool(a.terminating, b.terminating),
+		compareBool(b.ready, a.ready),
+		compareBool(b.serving, a.serving),
+		compareBool(b.local, a.local),
+		slices.Compare(a.forNodes, b.forNodes),
+		slices.Compare(a.forZones, b.forZones),
+	)
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// protoOf is 0 for a protocol nobody defined. The API's default for an empty one is TCP.
+func protoOf(p v1.Protocol) Proto {
+	switch p {
+	case v1.ProtocolTCP, "":
+		return TCP
+	case v1.ProtocolUDP:
+		return UDP
+	case v1.ProtocolSCTP:
+		return SCTP
+	}
+	return 0
+}
+
+// parseAddr reads an address as packets show it: 4-in-6 becomes IPv4, and one with a zone is refused, because a zone means
+// something only on the machine that wrote it.
+func parseAddr(s string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, false
+	}
+	return a.Unmap(), true
+}

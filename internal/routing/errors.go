@@ -1,0 +1,37 @@
+package routing
+
+import "fmt"
+
+// A FrontendError says that one Frontend is not served while everything else is. A backend joins them with errors.Join;
+// Split takes them apart again.
+type FrontendError struct {
+	Key     Key
+	Service Name
+	Err     error // the cause
+}
+
+// Error names the Service, the place and the cause.
+func (e *FrontendError) Error() string {
+	return fmt.Sprintf("serving %s of Service %s: %v", e.Key, e.Service, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *FrontendError) Unwrap() error { return e.Err }
+
+// Split separates the FrontendErrors of err, in order, from the rest of it. rest is nil when there is nothing else, which
+// means that all the other Frontends are served.
+func Split(err error) (frontends []*FrontendError, rest []error) {
+	switch e := err.(type) {
+	case nil:
+		return nil, nil
+	case *FrontendError:
+		return []*FrontendError{e}, nil
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			f, r := Split(one)
+			frontends, rest = append(frontends, f...), append(rest, r...)
+		}
+		return frontends, rest
+	}
+	return nil, []error{err}
+}

@@ -1,0 +1,28 @@
+package routing
+
+import (
+	discovery "k8s.io/api/discovery/v1"
+
+	"viaduct/internal/annotations"
+)
+
+// Effective are the slices that count: a slice that a person wrote does not where another stands for it, which says besides what checks found
+// (see annotations.StandsFor). Nothing that was passed in is changed.
+func Effective(from []*discovery.EndpointSlice) []*discovery.EndpointSlice {
+	stoodFor := map[string]bool{}
+	for _, s := range from {
+		if of, ok := s.Annotations[annotations.StandsFor]; ok && s.DeletionTimestamp == nil {
+			stoodFor[of] = true
+		}
+	}
+	if len(stoodFor) == 0 {
+		return from
+	}
+	var out []*discovery.EndpointSlice
+	for _, s := range from {
+		if !stoodFor[s.Name] {
+			out = append(out, s)
+		}
+	}
+	return out
+}
