@@ -31,15 +31,19 @@ func measureByHand(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	rows := []row{{fmt.Sprintf("%d addresses checked (tcp, every %v)", n, annotations.DefaultInterval),
-		fmt.Sprintf("%.1f %% of a core, %.0f MB more, %.0f questions a second", r.CPU*100, r.Memory, r.Rate), "under 5 % of a core"}}
+		fmt.Sprintf("%.1f %% of a core, %.0f MB more, %.0f questions a second", r.CPU*100, r.Memory, r.Rate),
+		"under 5 % of a core"}}
 	d, err := killUnderLoad(ctx, b, b.times(5, 1))
 	if err != nil {
 		return nil, err
 	}
 	return append(rows,
-		row{"a hand-written endpoint is killed with -9 under load: last failed request after", summary(d.LastFailed), "under 3 s"},
-		row{"requests that fail, of those until it is found", fmt.Sprintf("%.3f %% (%d of %d)", 100*float64(d.Failed)/float64(max(d.All, 1)), d.Failed, d.All), "under 1 %"},
-		row{"from the kill until it is out of rotation; from its start until it is back", fmt.Sprintf("%s; %s", summary(d.Out), summary(d.Back)), "under 3 s"}), nil
+		row{"a hand-written endpoint is killed with -9 under load: last failed request after", summary(d.LastFailed),
+			"under 3 s"},
+		row{"requests that fail, of those until it is found", fmt.Sprintf("%.3f %% (%d of %d)",
+			100*float64(d.Failed)/float64(max(d.All, 1)), d.Failed, d.All), "under 1 %"},
+		row{"from the kill until it is out of rotation; from its start until it is back",
+			fmt.Sprintf("%s; %s", summary(d.Out), summary(d.Back)), "under 3 s"}), nil
 }
 
 // checked is what checking many addresses cost.
@@ -74,7 +78,8 @@ func checkMany(ctx context.Context, n, seconds int) (r checked, err error) {
 	if _, err := fmt.Fscan(out, &port); err != nil {
 		return r, fmt.Errorf("starting what answers: %w", err)
 	}
-	data, err := exec.CommandContext(ctx, self, insideChecks, strconv.Itoa(n), strconv.Itoa(port), strconv.Itoa(seconds)).Output()
+	data, err := exec.CommandContext(ctx, self, insideChecks, strconv.Itoa(n), strconv.Itoa(port),
+		strconv.Itoa(seconds)).Output()
 	if err != nil {
 		return r, fmt.Errorf("checking: %w", err)
 	}
@@ -108,7 +113,8 @@ func runInsideChecks(ctx context.Context, args []string) error {
 	n, port, seconds := numbers[0], numbers[1], time.Duration(numbers[2])*time.Second
 	before := resident()
 	down := make(chan netip.AddrPort, n)
-	c := healthcheck.New(healthcheck.Options{Changed: func(_ []types.NamespacedName, t healthcheck.Target, s healthcheck.Status) {
+	c := healthcheck.New(healthcheck.Options{Changed: func(_ []types.NamespacedName, t healthcheck.Target,
+		s healthcheck.Status) {
 		if !s.Up {
 			down <- t.Addr
 		}
@@ -194,10 +200,12 @@ func killAndStart(ctx context.Context, b *bench, u *up, times int) (d death, err
 	if err != nil {
 		return d, err
 	}
-	ips := []string{"127.0.0.81", "127.0.0.82", "127.0.0.83", "127.0.0.84", "127.0.0.85"} // each dies once: one that flaps is to wait
+	// each dies once: one that flaps is to wait
+	ips := []string{"127.0.0.81", "127.0.0.82", "127.0.0.83", "127.0.0.84", "127.0.0.85"}
 	programs := map[string]*exec.Cmd{}
 	start := func(ip string) error {
-		programs[ip] = exec.CommandContext(ctx, b.binary, "echo", "--listen", net.JoinHostPort(ip, strconv.Itoa(port)), "--name", ip)
+		programs[ip] = exec.CommandContext(ctx, b.binary, "echo", "--listen", net.JoinHostPort(ip, strconv.Itoa(port)),
+			"--name", ip)
 		return programs[ip].Start()
 	}
 	defer func() {

@@ -18,8 +18,8 @@ import (
 // follows is how soon connections follow the readiness of the only Pod of a Service.
 type follows struct{ Reached, Avoided []time.Duration }
 
-// measureConnect flips the readiness of the only Pod of a Service, and takes the time from the acknowledged write to the first
-// connection that reaches it, or that is refused: with the userspace proxy, and with the kernel's data path.
+// measureConnect flips the readiness of the only Pod of a Service, and takes the time from the acknowledged write to
+// the first connection that reaches it, or that is refused: with the userspace proxy, and with the kernel's data path.
 func measureConnect(ctx context.Context, b *bench) ([]row, error) {
 	copied, err := flipAndConnect(ctx, b)
 	if err != nil {
@@ -38,7 +38,8 @@ func measureConnect(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	return append(rows,
-		row{"Pod ready → first connection through the kernel (nftables) that reaches it", tail(kernel.Reached), "p50 under 8 ms, p99 under 25 ms"},
+		row{"Pod ready → first connection through the kernel (nftables) that reaches it", tail(kernel.Reached),
+			"p50 under 8 ms, p99 under 25 ms"},
 		row{"Pod not ready → first connection that avoids it", tail(kernel.Avoided), "p50 under 8 ms, p99 under 25 ms"}), nil
 }
 
@@ -78,8 +79,10 @@ func makeNetwork() error {
 	}
 	index := lo.Attrs().Index
 	return errors.Join(
-		netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: pods, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}),
-		netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: services, Scope: netlink.SCOPE_LINK, Src: net.IPv4(10, 244, 255, 1)}))
+		netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: pods, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL,
+			Scope: netlink.SCOPE_HOST}),
+		netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: services, Scope: netlink.SCOPE_LINK, Src: net.IPv4(10, 244,
+			255, 1)}))
 }
 
 func flipAndConnect(ctx context.Context, b *bench) (r follows, err error) {

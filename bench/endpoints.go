@@ -18,8 +18,8 @@ type shape struct {
 	goal           string
 }
 
-// measureEndpoints flips the readiness of one Pod after another, and takes the time from the acknowledged write to the Endpoints event
-// at a watcher.
+// measureEndpoints flips the readiness of one Pod after another, and takes the time from the acknowledged write to the
+// Endpoints event at a watcher.
 func measureEndpoints(ctx context.Context, b *bench) ([]row, error) {
 	var rows []row
 	for _, s := range []shape{

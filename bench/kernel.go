@@ -46,9 +46,11 @@ func measureKernel(ctx context.Context, b *bench) ([]row, error) {
 		}
 		what := fmt.Sprintf("%d Services × %d in the kernel's table", s.Services, s.Endpoints)
 		rows = append(rows,
-			row{what + ", from API objects in memory", fmt.Sprintf("%.2f s, %.0f MB; longest transaction %s", r.First.Seconds(), r.Resident, ms(r.Longest)), one.first + ", transactions under 20 ms"},
+			row{what + ", from API objects in memory", fmt.Sprintf("%.2f s, %.0f MB; longest transaction %s", r.First.Seconds(),
+				r.Resident, ms(r.Longest)), one.first + ", transactions under 20 ms"},
 			row{"one endpoint changed at that size, object to kernel", tail(r.Changes), one.change},
-			row{"restart over the table that is there", fmt.Sprintf("%s, %d elements written", ms(r.Restart), r.Written), one.restart})
+			row{"restart over the table that is there", fmt.Sprintf("%s, %d elements written", ms(r.Restart), r.Written),
+				one.restart})
 	}
 	return rows, nil
 }
@@ -57,7 +59,8 @@ func measureKernel(ctx context.Context, b *bench) ([]row, error) {
 const insideKernel = "-inside-kernel"
 
 func kernelChild(ctx context.Context, s scale, changes int) (r kernelResult, err error) {
-	if err = inNamespace(ctx, &r, insideKernel, fmt.Sprint(s.Services), fmt.Sprint(s.Endpoints), fmt.Sprint(changes)); err != nil {
+	if err = inNamespace(ctx, &r, insideKernel, fmt.Sprint(s.Services), fmt.Sprint(s.Endpoints),
+		fmt.Sprint(changes)); err != nil {
 		err = fmt.Errorf("programming %d Services: %w", s.Services, err)
 	}
 	return r, err

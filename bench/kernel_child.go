@@ -33,7 +33,8 @@ func newCluster(s scale) *cluster {
 		ip := netip.AddrFrom4([4]byte{10, byte(96 + i>>16), byte(i >> 8), byte(i)}).String()
 		c.services = append(c.services, &v1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
-			Spec:       v1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}, Ports: []v1.ServicePort{{Name: "http", Protocol: v1.ProtocolTCP, Port: 80}}},
+			Spec: v1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip},
+				Ports: []v1.ServicePort{{Name: "http", Protocol: v1.ProtocolTCP, Port: 80}}},
 		})
 		c.slices = append(c.slices, sliceOf(name, i, s.Endpoints))
 	}
@@ -43,8 +44,10 @@ func newCluster(s scale) *cluster {
 func sliceOf(name string, service, endpoints int) *discovery.EndpointSlice {
 	port, portName, tcp, ready := int32(8080), "http", v1.ProtocolTCP, true
 	slice := &discovery.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: name + "-x", Labels: map[string]string{discovery.LabelServiceName: name}},
-		AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Name: &portName, Port: &port, Protocol: &tcp}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name + "-x",
+			Labels: map[string]string{discovery.LabelServiceName: name}},
+		AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Name: &portName, Port: &port,
+			Protocol: &tcp}},
 	}
 	for i := range endpoints {
 		n := service*endpoints + i

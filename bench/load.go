@@ -29,8 +29,8 @@ func measurePods(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// measureLoad fills a server with Services and ready Pods by several clients at once, with the controllers and the proxy at work, and
-// then reads its memory.
+// measureLoad fills a server with Services and ready Pods by several clients at once, with the controllers and the
+// proxy at work, and then reads its memory.
 func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
@@ -46,14 +46,16 @@ func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 		memory, err := u.memoryWhenIdle(ctx, b)
 		what := fmt.Sprintf("%d Pods behind %d Services", services*loadPods, services)
 		return []row{
-			{fmt.Sprintf("%s, each created and made ready in `viaduct up`, %d clients", what, loadClients), fmt.Sprintf("%.0f Pods/s", rate), "reported"},
+			{fmt.Sprintf("%s, each created and made ready in `viaduct up`, %d clients", what, loadClients),
+				fmt.Sprintf("%.0f Pods/s", rate), "reported"},
 			{"from the last of those writes until Endpoints hold all Pods", ms(behind), "reported"},
 			{"resident memory of `viaduct up` with " + what, memory, "under 350 MB"},
 		}, err
 	})
 }
 
-// load makes the Services s0, s1, … and, by several clients, the Pods of each: s0-0, s0-1, … It returns how many Pods a second.
+// load makes the Services s0, s1, … and, by several clients, the Pods of each: s0-0, s0-1, … It returns how many Pods a
+// second.
 func (u *up) load(ctx context.Context, services, pods int) (float64, error) {
 	clients, err := u.clients(loadClients)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench measures the built viaduct binary as its users run it, and prints a table. Times differ from machine to machine;
-// where something is compared, both sides are measured in the same run.
+// Command bench measures the built viaduct binary as its users run it, and prints a table. Times differ from machine to
+// machine; where something is compared, both sides are measured in the same run.
 //
 //	go run ./bench [-binary FILE] [-only NAME,…] [-quick]
 package main
@@ -57,10 +57,12 @@ func measurements() []measurement {
 	}
 }
 
-// insides are what this program does when it runs itself again in a network namespace of its own, by its first argument.
+// insides are what this program does when it runs itself again in a network namespace of its own, by its first
+// argument.
 func insides() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
-		insideKernel: runInsideKernel, insideConnect: runInsideConnect, insideChecks: runInsideChecks, insideAnswers: runInsideAnswers,
+		insideKernel: runInsideKernel, insideConnect: runInsideConnect, insideChecks: runInsideChecks,
+		insideAnswers: runInsideAnswers,
 	}
 }
 

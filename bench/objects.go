@@ -64,7 +64,8 @@ func (u *up) setStatus(ctx context.Context, pod, addr string, ready bool) error 
 	if err != nil {
 		return err
 	}
-	_, err = u.client.CoreV1().Pods(namespace).Patch(ctx, pod, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = u.client.CoreV1().Pods(namespace).Patch(ctx, pod, types.StrategicMergePatchType, patch, metav1.PatchOptions{},
+		"status")
 	return err
 }
 

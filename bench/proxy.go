@@ -22,8 +22,8 @@ type load struct {
 	p99       time.Duration
 }
 
-// measureProxy alternates rounds of short connections straight to a Pod with rounds through the Service, and compares each round with
-// its neighbour: what else the machine does hits both.
+// measureProxy alternates rounds of short connections straight to a Pod with rounds through the Service, and compares
+// each round with its neighbour: what else the machine does hits both.
 func measureProxy(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		var addrs []string
@@ -64,8 +64,9 @@ func compare(direct, proxied string, rounds int) ([]row, error) {
 		rate, p99 = append(rate, p.perSecond/d.perSecond), append(p99, float64(p.p99)/float64(d.p99))
 	}
 	return []row{
-		{"short TCP connections through the userspace proxy, rate as a ratio to direct", fmt.Sprintf("%.2f (median; %.0f/s and %.0f/s)",
-			median(rate), medianRate(through), medianRate(straight)), "reported"},
+		{"short TCP connections through the userspace proxy, rate as a ratio to direct",
+			fmt.Sprintf("%.2f (median; %.0f/s and %.0f/s)",
+				median(rate), medianRate(through), medianRate(straight)), "reported"},
 		{"the same, p99 as a ratio to direct", fmt.Sprintf("%.1f", median(p99)), "reported"},
 	}, nil
 }

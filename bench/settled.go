@@ -20,7 +20,8 @@ const (
 	settledPods     = 10 // a Service
 )
 
-// measureSettled starts the controllers against a server with many Services: first with all the Endpoints to write, then with none.
+// measureSettled starts the controllers against a server with many Services: first with all the Endpoints to write,
+// then with none.
 func measureSettled(ctx context.Context, b *bench) ([]row, error) {
 	dir, err := os.MkdirTemp("", "viaduct-bench-")
 	if err != nil {
@@ -59,8 +60,10 @@ func (u *up) settledRows(ctx context.Context, b *bench, services int) ([]row, er
 	}
 	what := fmt.Sprintf("`viaduct controller` started for %d Services × %d Pods", services, settledPods)
 	return []row{
-		{what + ", until all Endpoints and slices are written", fmt.Sprintf("%.1f s, %d writes, %.0f MB", first.took.Seconds(), first.writes, first.mb), "reported"},
-		{"the same, restarted: until every Service has been looked at", fmt.Sprintf("%.1f s, %d writes, %.0f MB", again.took.Seconds(), again.writes, again.mb), "under 5 s, 0 writes, under 400 MB"},
+		{what + ", until all Endpoints and slices are written", fmt.Sprintf("%.1f s, %d writes, %.0f MB",
+			first.took.Seconds(), first.writes, first.mb), "reported"},
+		{"the same, restarted: until every Service has been looked at", fmt.Sprintf("%.1f s, %d writes, %.0f MB",
+			again.took.Seconds(), again.writes, again.mb), "under 5 s, 0 writes, under 400 MB"},
 	}, nil
 }
 
@@ -87,7 +90,8 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		return start{}, err
 	}
 	defer log.Close()
-	c.cmd = exec.Command(b.binary, "controller", "-v", "--secure-port", "0", "--data-dir", u.dataDir) // without the port it needs nobody to leave one free
+	// without the port it needs nobody to leave one free
+	c.cmd = exec.Command(b.binary, "controller", "-v", "--secure-port", "0", "--data-dir", u.dataDir)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	began := time.Now()
 	if err := c.cmd.Start(); err != nil {

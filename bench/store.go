@@ -21,10 +21,12 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// fillStore writes Services and their ready Pods into the store of a data directory, as a server would have: through the API a hundred
-// thousand Pods would take minutes. The Services are headless, for an allocated address is more than one key.
+// fillStore writes Services and their ready Pods into the store of a data directory, as a server would have: through
+// the API a hundred thousand Pods would take minutes. The Services are headless, for an allocated address is more than
+// one key.
 func fillStore(ctx context.Context, dataDir string, services, pods int) error {
-	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(dataDir, "etcd"), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(dataDir, "etcd"),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		return err
 	}
@@ -58,9 +60,11 @@ func storedService(app string) *corev1.Service {
 		ObjectMeta: storedMeta(app, app),
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeClusterIP, ClusterIP: corev1.ClusterIPNone, ClusterIPs: []string{corev1.ClusterIPNone},
-			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, IPFamilyPolicy: &single, SessionAffinity: corev1.ServiceAffinityNone,
-			Selector: map[string]string{"app": app, "app.kubernetes.io/managed-by": "bench"},
-			Ports:    []corev1.ServicePort{{Port: servicePort, TargetPort: intstr.FromInt32(servicePort), Protocol: corev1.ProtocolTCP}},
+			IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}, IPFamilyPolicy: &single,
+			SessionAffinity: corev1.ServiceAffinityNone,
+			Selector:        map[string]string{"app": app, "app.kubernetes.io/managed-by": "bench"},
+			Ports: []corev1.ServicePort{{Port: servicePort, TargetPort: intstr.FromInt32(servicePort),
+				Protocol: corev1.ProtocolTCP}},
 		},
 	}
 }
@@ -75,7 +79,8 @@ func storedPod(app string, n, i int) *corev1.Pod {
 		},
 		Status: corev1.PodStatus{
 			Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}},
-			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}},
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue,
+				LastTransitionTime: metav1.Now()}},
 		},
 	}
 }

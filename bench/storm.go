@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// measureStorm lets half of the Pods of one large Service become unready at once, by many clients, and takes the time until Endpoints
-// and EndpointSlices say so. What every watcher has to read meanwhile is counted.
+// measureStorm lets half of the Pods of one large Service become unready at once, by many clients, and takes the time
+// until Endpoints and EndpointSlices say so. What every watcher has to read meanwhile is counted.
 func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		pods := b.times(1000, 100)
@@ -37,7 +37,8 @@ func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 		what := fmt.Sprintf("%d of %d Pods of one Service flip at once, %d clients", pods/2, pods, loadClients)
 		return []row{
 			{what + ": last write acknowledged → Endpoints and slices right", summary(behind), "under 100 ms"},
-			{"the same: Endpoints writes, and the size of all their events", fmt.Sprintf("%d writes, %.2f MB", writes/runs, float64(bytes)/float64(runs)/1e6), "under 16 writes, 1.5 MB"},
+			{"the same: Endpoints writes, and the size of all their events", fmt.Sprintf("%d writes, %.2f MB", writes/runs,
+				float64(bytes)/float64(runs)/1e6), "under 16 writes, 1.5 MB"},
 		}, nil
 	})
 }
@@ -55,7 +56,8 @@ func (u *up) storm(ctx context.Context, pods int, ready bool) (stormy, error) {
 	if err != nil {
 		return stormy{}, err
 	}
-	endpoints, err := u.client.CoreV1().Endpoints(namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=s0"})
+	endpoints, err := u.client.CoreV1().Endpoints(namespace).Watch(ctx,
+		metav1.ListOptions{FieldSelector: "metadata.name=s0"})
 	if err != nil {
 		return stormy{}, err
 	}
@@ -121,7 +123,8 @@ func (u *up) awaitStorm(ctx context.Context, endpoints watch.Interface, want int
 }
 
 func (u *up) readyInSlices(ctx context.Context, service string) (int, error) {
-	list, err := u.client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service})
+	list, err := u.client.DiscoveryV1().EndpointSlices(namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service})
 	if err != nil {
 		return 0, err
 	}

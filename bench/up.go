@@ -50,14 +50,16 @@ func startUp(b *bench, command, dataDir string) (*up, error) {
 	services, pods := kernelServices, "10.244.0.0/16"
 	if !b.kernel {
 		block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host keep apart
-		u.pods, services, pods = fmt.Sprintf("127.%d", block), fmt.Sprintf("127.%d.128.0/17", block), fmt.Sprintf("127.%d.0.0/17", block)
+		u.pods, services, pods = fmt.Sprintf("127.%d", block), fmt.Sprintf("127.%d.128.0/17", block),
+			fmt.Sprintf("127.%d.0.0/17", block)
 	}
 	log, err := os.Create(u.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	args := []string{command, "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--service-cidr", services}
+	args := []string{command, "--data-dir", dataDir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--service-cidr",
+		services}
 	if command == everything {
 		args = append(args, "--node-name", nodeName, "--runtime", "none", "--pod-cidr", pods)
 	}
@@ -76,7 +78,8 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// waitReady polls /readyz, which answers everybody, every millisecond, and returns how long it took since the process was started.
+// waitReady polls /readyz, which answers everybody, every millisecond, and returns how long it took since the process
+// was started.
 func (u *up) waitReady(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -114,7 +117,8 @@ func (u *up) connectBy(dial func(ctx context.Context, network, address string) (
 	config.QPS = -1
 	config.Dial = dial
 	config.WarningHandler = restclient.NoWarnings{} // that Endpoints are deprecated is known
-	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
+	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf",
+		AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
 	u.client, err = kubernetes.NewForConfig(config)
 	return err
 }

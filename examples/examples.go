@@ -1,5 +1,5 @@
-// Package examples holds manifests to try and to start from. Those of the guided tour are embedded, so that `viaduct demo` needs
-// nothing but its binary.
+// Package examples holds manifests to try and to start from. Those of the guided tour are embedded, so that `viaduct
+// demo` needs nothing but its binary.
 package examples
 
 import "embed"

@@ -16,7 +16,8 @@ import (
 )
 
 // await watches objects of a namespace until one is as wanted, and gives it. name may be empty: any object then.
-func await[T runtime.Object](t testing.TB, api cache.Getter, resource, namespace, name string, kind T, as func(T) bool) T {
+func await[T runtime.Object](t testing.TB, api cache.Getter, resource, namespace, name string, kind T,
+	as func(T) bool) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -58,10 +59,12 @@ func (h *host) awaitEndpoints(name string, ready int) *v1.Endpoints {
 // awaitWarning waits for a Warning event about the object, with the reason and a piece of the message.
 func (h *host) awaitWarning(kind, name, reason, message string) *v1.Event {
 	h.t.Helper()
-	return await(h.t, h.client().CoreV1().RESTClient(), "events", metav1.NamespaceDefault, "", &v1.Event{}, func(e *v1.Event) bool {
-		return e.Type == v1.EventTypeWarning && e.InvolvedObject.Kind == kind && e.InvolvedObject.Name == name && e.Reason == reason &&
-			strings.Contains(e.Message, message)
-	})
+	return await(h.t, h.client().CoreV1().RESTClient(), "events", metav1.NamespaceDefault, "", &v1.Event{},
+		func(e *v1.Event) bool {
+			return e.Type == v1.EventTypeWarning && e.InvolvedObject.Kind == kind && e.InvolvedObject.Name == name &&
+				e.Reason == reason &&
+				strings.Contains(e.Message, message)
+		})
 }
 
 func (h *host) service(name string) *v1.Service {

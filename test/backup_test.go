@@ -41,7 +41,8 @@ func churn(ctx context.Context, client kubernetes.Interface, started chan<- stru
 	api := client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	for n := 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprintf("churned-%d", n%50)
-		made, err := api.Create(ctx, &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"n": fmt.Sprint(n)}}, metav1.CreateOptions{})
+		made, err := api.Create(ctx, &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name},
+			Data: map[string]string{"n": fmt.Sprint(n)}}, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			_ = api.Delete(ctx, name, metav1.DeleteOptions{})
 		} else if err == nil {
@@ -99,8 +100,8 @@ func TestBackupWhileRunning(t *testing.T) {
 	elsewhere.stop(second)
 }
 
-// wantNoHistory requires that a client which has seen a later revision than the restored one is told to list anew, and by the list gets
-// ahead of what it has seen.
+// wantNoHistory requires that a client which has seen a later revision than the restored one is told to list anew, and
+// by the list gets ahead of what it has seen.
 func wantNoHistory(t testing.TB, client kubernetes.Interface, seen string) {
 	t.Helper()
 	api := client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
@@ -152,7 +153,8 @@ func TestBackupOfStoppedServer(t *testing.T) {
 	h.kubectl("delete", "configmap", "kept")
 	h.stop(second)
 	refused = runViaduct(t, "", "restore", file, "--data-dir", h.dir)
-	if refused.code != 1 || !strings.Contains(refused.stderr, "is not empty") || !strings.Contains(refused.stderr, "--force") {
+	if refused.code != 1 || !strings.Contains(refused.stderr, "is not empty") || !strings.Contains(refused.stderr,
+		"--force") {
 		t.Errorf("restoring over another store exits %d: %s", refused.code, refused.all())
 	}
 	forced := runViaduct(t, "", "restore", file, "--data-dir", h.dir, "--force")

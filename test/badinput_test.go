@@ -25,36 +25,53 @@ func TestWrongManifests(t *testing.T) {
 		{"no YAML", "apiVersion: v1\nkind: Service\n  metadata: [\n", []string{"error converting YAML to JSON", "line 3"}},
 		{"no object", "hello", []string{"invalid object to validate"}},
 		{"no kind", "{apiVersion: v1, metadata: {name: wrong}}", []string{"kind not set"}},
-		{"a kind that is not served", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: wrong}}", []string{`no matches for kind "Deployment" in version "apps/v1"`}},
-		{"an unknown field", svc("{ports: [{port: 80, tragetPort: 8080}]}"), []string{`unknown field "spec.ports[0].tragetPort"`}},
+		{"a kind that is not served", "{apiVersion: apps/v1, kind: Deployment, metadata: {name: wrong}}",
+			[]string{`no matches for kind "Deployment" in version "apps/v1"`}},
+		{"an unknown field", svc("{ports: [{port: 80, tragetPort: 8080}]}"),
+			[]string{`unknown field "spec.ports[0].tragetPort"`}},
 		{"text for a number", svc("{ports: [{port: eighty}]}"), []string{"spec.ports.port", "int32"}},
 		{"an address outside the range", svc("{clusterIP: 10.0.0.1, ports: [{port: 80}]}"),
 			[]string{"spec.clusterIPs", "10.0.0.1", "The range of valid IPs is " + h.ground.services.String()}},
-		{"an address that is taken", svc("{clusterIP: " + h.ground.service(1).String() + ", ports: [{port: 80}]}"), []string{"spec.clusterIPs", "provided IP is already allocated"}},
-		{"an address that is none", svc("{clusterIP: 127.0.0.1111, ports: [{port: 80}]}"), []string{"spec.clusterIPs[0]", "must be a valid IP address"}},
-		{"a name in capitals", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", "Wrong", 1), []string{"metadata.name", "lowercase RFC 1123"}},
-		{"a name that is too long", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", strings.Repeat("a", 64), 1), []string{"metadata.name", "63"}},
+		{"an address that is taken", svc("{clusterIP: " + h.ground.service(1).String() + ", ports: [{port: 80}]}"),
+			[]string{"spec.clusterIPs", "provided IP is already allocated"}},
+		{"an address that is none", svc("{clusterIP: 127.0.0.1111, ports: [{port: 80}]}"), []string{"spec.clusterIPs[0]",
+			"must be a valid IP address"}},
+		{"a name in capitals", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", "Wrong", 1), []string{"metadata.name",
+			"lowercase RFC 1123"}},
+		{"a name that is too long", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", strings.Repeat("a", 64), 1),
+			[]string{"metadata.name", "63"}},
 		{"a port that is too high", svc("{ports: [{port: 70000}]}"), []string{"spec.ports[0].port", "between 1 and 65535"}},
 		{"no ports", svc("{ports: []}"), []string{"spec.ports: Required value"}},
-		{"two ports without names", svc("{ports: [{port: 80}, {port: 81}]}"), []string{"spec.ports[0].name: Required value", "spec.ports[1].name"}},
-		{"one port twice", svc("{ports: [{name: a, port: 80}, {name: b, port: 80}]}"), []string{"spec.ports[1]: Duplicate value"}},
-		{"an unknown protocol", svc("{ports: [{port: 80, protocol: ICMP}]}"), []string{"spec.ports[0].protocol", `"ICMP"`, `"SCTP", "TCP", "UDP"`}},
-		{"a target port that is no name", svc("{ports: [{port: 80, targetPort: Web_1}]}"), []string{"spec.ports[0].targetPort"}},
-		{"an unknown affinity", svc("{ports: [{port: 80}], sessionAffinity: Cookie}"), []string{"spec.sessionAffinity", `"Cookie"`}},
-		{"a selector that is none", svc("{ports: [{port: 80}], selector: {app: 'not a label'}}"), []string{"spec.selector", "not a label"}},
+		{"two ports without names", svc("{ports: [{port: 80}, {port: 81}]}"), []string{"spec.ports[0].name: Required value",
+			"spec.ports[1].name"}},
+		{"one port twice", svc("{ports: [{name: a, port: 80}, {name: b, port: 80}]}"),
+			[]string{"spec.ports[1]: Duplicate value"}},
+		{"an unknown protocol", svc("{ports: [{port: 80, protocol: ICMP}]}"), []string{"spec.ports[0].protocol", `"ICMP"`,
+			`"SCTP", "TCP", "UDP"`}},
+		{"a target port that is no name", svc("{ports: [{port: 80, targetPort: Web_1}]}"),
+			[]string{"spec.ports[0].targetPort"}},
+		{"an unknown affinity", svc("{ports: [{port: 80}], sessionAffinity: Cookie}"), []string{"spec.sessionAffinity",
+			`"Cookie"`}},
+		{"a selector that is none", svc("{ports: [{port: 80}], selector: {app: 'not a label'}}"), []string{"spec.selector",
+			"not a label"}},
 		{"a Pod without containers", pod("{}"), []string{"spec.containers: Required value"}},
 		{"a container's name", pod("{containers: [{name: C, image: any}]}"), []string{"spec.containers[0].name"}},
-		{"two containers of a name", pod("{containers: [{name: c, image: any}, {name: c, image: any}]}"), []string{"spec.containers[1].name: Duplicate value"}},
-		{"a probe of two kinds", pod("{containers: [{name: c, image: any, livenessProbe: {tcpSocket: {port: 1}, exec: {command: [a]}}}]}"), []string{"spec.containers[0].livenessProbe"}},
-		{"an unknown restart policy", pod("{restartPolicy: Sometimes, containers: [{name: c, image: any}]}"), []string{"spec.restartPolicy", `"Sometimes"`}},
-		{"a namespace that is not there", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", "wrong, namespace: nowhere", 1), []string{`namespaces "nowhere" not found`}},
+		{"two containers of a name", pod("{containers: [{name: c, image: any}, {name: c, image: any}]}"),
+			[]string{"spec.containers[1].name: Duplicate value"}},
+		{"a probe of two kinds", pod("{containers: [{name: c, image: any, livenessProbe: {tcpSocket: {port: 1}, exec: " +
+			"{command: [a]}}}]}"), []string{"spec.containers[0].livenessProbe"}},
+		{"an unknown restart policy", pod("{restartPolicy: Sometimes, containers: [{name: c, image: any}]}"),
+			[]string{"spec.restartPolicy", `"Sometimes"`}},
+		{"a namespace that is not there", strings.Replace(svc("{ports: [{port: 80}]}"), "wrong", "wrong, namespace: nowhere",
+			1), []string{`namespaces "nowhere" not found`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			h := &host{t: t, dir: h.dir, ground: h.ground}
 			h.wantRefused(c.manifest, c.says...)
 		})
 	}
-	if got := h.kubectl("get", "services,pods,endpoints", "-o", "name"); got != "service/kubernetes\nendpoints/kubernetes\n" {
+	if got := h.kubectl("get", "services,pods,endpoints", "-o",
+		"name"); got != "service/kubernetes\nendpoints/kubernetes\n" {
 		t.Errorf("something of it was stored: %s", got)
 	}
 	strictness(t, h)
@@ -90,16 +107,19 @@ func strictness(t *testing.T, h *host) {
 	}
 }
 
-// Which addresses a person may write into Endpoints: those that Kubernetes allows, and in loopback mode the loopback ones.
+// Which addresses a person may write into Endpoints: those that Kubernetes allows, and in loopback mode the loopback
+// ones.
 func TestAddressesOfEndpoints(t *testing.T) {
 	t.Parallel()
 	h := up(t)
 	manifest := func(ip string) string {
-		return fmt.Sprintf("{apiVersion: v1, kind: Endpoints, metadata: {name: by-hand}, subsets: [{addresses: [{ip: %q}], ports: [{port: 80}]}]}", ip)
+		return fmt.Sprintf("{apiVersion: v1, kind: Endpoints, metadata: {name: by-hand}, subsets: [{addresses: [{ip: "+
+			"%q}], ports: [{port: 80}]}]}", ip)
 	}
 	for ip, why := range map[string]string{
 		"169.254.1.1": "link-local", "fe80::1": "link-local", "224.0.0.1": "multicast", "ff02::1": "multicast",
-		"0.0.0.0": "0.0.0.0", "::": "0.0.0.0", "1.2.3": "valid IP address", "localhost": "valid IP address", "01.2.3.4": "leading 0s", "": "valid IP address",
+		"0.0.0.0": "0.0.0.0", "::": "0.0.0.0", "1.2.3": "valid IP address", "localhost": "valid IP address",
+		"01.2.3.4": "leading 0s", "": "valid IP address",
 	} {
 		t.Run("refused "+ip, func(t *testing.T) {
 			h := &host{t: t, dir: h.dir, ground: h.ground}
@@ -112,7 +132,8 @@ func TestAddressesOfEndpoints(t *testing.T) {
 			t.Errorf("%s is stored as %v", ip, got)
 		}
 	}
-	h.wantRefused("{apiVersion: v1, kind: Endpoints, metadata: {name: ports}, subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{port: 0}]}]}",
+	h.wantRefused("{apiVersion: v1, kind: Endpoints, metadata: {name: ports}, subsets: [{addresses: [{ip: 10.0.0.1}], "+
+		"ports: [{port: 0}]}]}",
 		"subsets[0].ports[0].port", "between 1 and 65535")
 }
 
@@ -168,8 +189,10 @@ func TestWrongFlags(t *testing.T) {
 func TestUpWithAWrongManifest(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "-f", "-"}, h.ground.flags()...)...)
-	in, err := stdinOf(cmd, oneService("fine", "")+"---\n"+oneService("wrong", ", sessionAffinity: Cookie")+"---\n"+oneService("fine-too", ""))
+	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "-f", "-"},
+		h.ground.flags()...)...)
+	in, err := stdinOf(cmd, oneService("fine", "")+"---\n"+oneService("wrong",
+		", sessionAffinity: Cookie")+"---\n"+oneService("fine-too", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

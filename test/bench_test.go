@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestBenchMeasures runs every measurement of bench/ for a moment: not how fast things are is tested, but that it can still be told.
+// TestBenchMeasures runs every measurement of bench/ for a moment: not how fast things are is tested, but that it can
+// still be told.
 func TestBenchMeasures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it builds and runs bench/ for some seconds")

@@ -16,10 +16,11 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// The tests of this package that are not rules run the built binary as a person would, and look at it from outside: by kubectl,
-// by connections, and by what /proc says of its processes and sockets.
+// The tests of this package that are not rules run the built binary as a person would, and look at it from outside: by
+// kubectl, by connections, and by what /proc says of its processes and sockets.
 
-// workDir is for what all tests share; TestMain removes it. One test runs as another user, so everybody may look into it.
+// workDir is for what all tests share; TestMain removes it. One test runs as another user, so everybody may look into
+// it.
 var workDir = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "viaduct-e2e-")
 	if err != nil {
@@ -28,8 +29,9 @@ var workDir = sync.OnceValues(func() (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 })
 
-// build builds viaduct once, for the first test that needs it, unless $VIADUCT_BINARY names one. The environment is left as it
-// is, so that the build cache is the developer's. The file is called viaduct, as an installed one is: Pods find it by that name.
+// build builds viaduct once, for the first test that needs it, unless $VIADUCT_BINARY names one. The environment is
+// left as it is, so that the build cache is the developer's. The file is called viaduct, as an installed one is: Pods
+// find it by that name.
 var build = sync.OnceValues(func() (path string, err error) {
 	if path := os.Getenv("VIADUCT_BINARY"); path != "" {
 		return filepath.Abs(path)
@@ -137,8 +139,8 @@ func finish(t testing.TB, cmd *exec.Cmd, stdin string) result {
 	return result{stdout: out.text(), stderr: errs.text(), code: cmd.ProcessState.ExitCode()}
 }
 
-// inGroup makes cmd the leader of a process group of its own, which can be killed whole, and which the terminal's Ctrl-C does
-// not reach.
+// inGroup makes cmd the leader of a process group of its own, which can be killed whole, and which the terminal's
+// Ctrl-C does not reach.
 func inGroup(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

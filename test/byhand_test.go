@@ -73,7 +73,8 @@ subsets: [{addresses: [%s], ports: [{port: %d}]}]
 `, annotations, strings.Join(addresses, ", "), r.port)
 }
 
-// load asks a Service for as long as it is told to, with a new connection each time, and counts who answered; "" is nobody.
+// load asks a Service for as long as it is told to, with a new connection each time, and counts who answered; "" is
+// nobody.
 type load struct {
 	stop  chan struct{}
 	done  sync.WaitGroup
@@ -151,18 +152,20 @@ func (l *load) awaitAnswers(t testing.TB, n int) {
 // awaitState waits until the mirror of db says of ip that it gets connections, or that it does not.
 func (h *host) awaitState(ip string, ready bool) {
 	h.t.Helper()
-	await(h.t, h.client().DiscoveryV1().RESTClient(), "endpointslices", metav1.NamespaceDefault, "", &discovery.EndpointSlice{}, func(s *discovery.EndpointSlice) bool {
-		for _, e := range s.Endpoints {
-			if s.Labels[discovery.LabelServiceName] == "db" && e.Addresses[0] == ip && e.Conditions.Serving != nil && *e.Conditions.Ready == ready {
-				return true
+	await(h.t, h.client().DiscoveryV1().RESTClient(), "endpointslices", metav1.NamespaceDefault, "",
+		&discovery.EndpointSlice{}, func(s *discovery.EndpointSlice) bool {
+			for _, e := range s.Endpoints {
+				if s.Labels[discovery.LabelServiceName] == "db" && e.Addresses[0] == ip && e.Conditions.Serving != nil &&
+					*e.Conditions.Ready == ready {
+					return true
+				}
 			}
-		}
-		return false
-	})
+			return false
+		})
 }
 
-// A program behind hand-written Endpoints is killed under load: nearly nobody notices, and once the check has found it, nobody. It comes
-// back, and takes its share again.
+// A program behind hand-written Endpoints is killed under load: nearly nobody notices, and once the check has found it,
+// nobody. It comes back, and takes its share again.
 func TestHandWrittenEndpointDies(t *testing.T) {
 	t.Parallel()
 	h := up(t, "--proxy", "userspace", "--runtime", "none")
@@ -209,7 +212,8 @@ func TestExplain(t *testing.T) {
 	h.apply(r.manifest("viaduct.dev/health-check: tcp"))
 	h.awaitState("127.0.0.72", true)
 	explain := func(args ...string) result {
-		return runViaduct(t, "", append([]string{"explain", "--data-dir", h.dir, "--proxy-address", "http://" + port}, args...)...)
+		return runViaduct(t, "", append([]string{"explain", "--data-dir", h.dir, "--proxy-address", "http://" + port},
+			args...)...)
 	}
 	check := func(what string, got result, code int, says ...string) {
 		t.Helper()
@@ -228,7 +232,8 @@ func TestExplain(t *testing.T) {
 		}
 		return nil
 	})
-	check("a Service that is well", explain("db", "--probe"), 0, "All is well: two addresses get connections.", "it answers its health check", "Proxy of node here, userspace", "answers")
+	check("a Service that is well", explain("db", "--probe"), 0, "All is well: two addresses get connections.",
+		"it answers its health check", "Proxy of node here, userspace", "answers")
 	r.running["127.0.0.72"].signal(syscall.SIGKILL)
 	h.awaitState("127.0.0.72", false)
 	eventually(t, "the proxy has heard", func() error {
@@ -237,15 +242,20 @@ func TestExplain(t *testing.T) {
 		}
 		return nil
 	})
-	check("as JSON", explain("endpoints", "db", "-o", "json"), 0, `"reason": "CheckFailed"`, `"cause": "connection refused"`, `"healthy": true`)
+	check("as JSON", explain("endpoints", "db", "-o", "json"), 0, `"reason": "CheckFailed"`,
+		`"cause": "connection refused"`, `"healthy": true`)
 	trace := func(proxy string) result {
-		return runViaduct(t, "", "trace", "node", "to", h.service("db").Spec.ClusterIP+":80", "--data-dir", h.dir, "--node-name", nodeName, "--proxy-address", proxy)
+		return runViaduct(t, "", "trace", "node", "to", h.service("db").Spec.ClusterIP+":80", "--data-dir", h.dir,
+			"--node-name", nodeName, "--proxy-address", proxy)
 	}
-	check("a trace", trace("http://"+port), 0, "Service     default/db, its ClusterIP", "127.0.0.71", "by this node's proxy")
+	check("a trace", trace("http://"+port), 0, "Service     default/db, its ClusterIP", "127.0.0.71",
+		"by this node's proxy")
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	check("where kube-proxy answers", explain("db", "--proxy-address", other.URL), 0, "perhaps kube-proxy: what it has applied cannot be told")
-	check("a trace where kube-proxy answers", trace(other.URL), 0, "Service     default/db, its ClusterIP", "127.0.0.71", "computed for node "+nodeName)
+	check("where kube-proxy answers", explain("db", "--proxy-address", other.URL), 0,
+		"perhaps kube-proxy: what it has applied cannot be told")
+	check("a trace where kube-proxy answers", trace(other.URL), 0, "Service     default/db, its ClusterIP", "127.0.0.71",
+		"computed for node "+nodeName)
 	h.apply("{apiVersion: v1, kind: Service, metadata: {name: typo}, spec: {selector: {app: Web}, ports: [{port: 80}]}}")
 	check("a Service of nobody", explain("typo"), 1, "there is no Pod in namespace default.")
 	check("nothing", explain("service/nope"), 1, `services "nope" not found`)
@@ -260,8 +270,8 @@ func TestExplain(t *testing.T) {
 	check("as a plugin", finish(t, cmd, ""), 0, "It works: one address gets connections, of 2.")
 }
 
-// One controller finds that a program has died, is stopped, and the next, which begins with what the slices say, finds that it is back: the
-// slices say nothing else in between.
+// One controller finds that a program has died, is stopped, and the next, which begins with what the slices say, finds
+// that it is back: the slices say nothing else in between.
 func TestChecksAreHandedOverBetweenControllers(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

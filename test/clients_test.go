@@ -15,8 +15,10 @@ func TestKubectlAndTheAPI(t *testing.T) {
 	t.Cleanup(func() { h.stop(server) })
 	for name, test := range map[string]func(*testing.T, *host){
 		"api-resources": apiResources, "explain everything": explainEverything, "short names and categories": shortNames,
-		"dry runs": dryRuns, "collections": collections, "generated names": generatedNames, "ownership": ownership, "status": statusSubresource,
-		"field selectors": fieldSelectors, "sorted": sorted, "raw": raw, "columns": columnsOfEmptyLists, "diff": diffs, "hostile manifests": hostileManifests,
+		"dry runs": dryRuns, "collections": collections, "generated names": generatedNames, "ownership": ownership,
+		"status":          statusSubresource,
+		"field selectors": fieldSelectors, "sorted": sorted, "raw": raw, "columns": columnsOfEmptyLists, "diff": diffs,
+		"hostile manifests": hostileManifests,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -25,8 +27,8 @@ func TestKubectlAndTheAPI(t *testing.T) {
 	}
 }
 
-// What `kubectl api-resources` says of each kind in upstream Kubernetes v1.36: short names, group and version, whether it is in a
-// namespace, kind, verbs and categories.
+// What `kubectl api-resources` says of each kind in upstream Kubernetes v1.36: short names, group and version, whether
+// it is in a namespace, kind, verbs and categories.
 var upstreamResources = map[string]string{
 	"configmaps":      "cm v1 true ConfigMap create,delete,deletecollection,get,list,patch,update,watch",
 	"endpoints":       "ep v1 true Endpoints create,delete,deletecollection,get,list,patch,update,watch",
@@ -79,7 +81,8 @@ func explainEverything(t *testing.T, h *host) {
 	}
 	for _, resource := range all {
 		text := h.kubectl("explain", resource, "--recursive")
-		if !strings.Contains(text, "\nDESCRIPTION:\n") || !strings.Contains(text, "apiVersion\t<string>") || strings.Contains(text, "<empty>") {
+		if !strings.Contains(text, "\nDESCRIPTION:\n") || !strings.Contains(text, "apiVersion\t<string>") ||
+			strings.Contains(text, "<empty>") {
 			t.Errorf("%s is not explained:\n%s", resource, text)
 		}
 	}
@@ -93,7 +96,8 @@ func shortNames(t *testing.T, h *host) {
 			t.Errorf("get %s gives %q", word, got)
 		}
 	}
-	for _, word := range []string{"po", "ep", "cm", "no", "ns", "sa", "ev", "ip", "endpointslices.discovery.k8s.io", "lease", "role", "secret"} {
+	for _, word := range []string{"po", "ep", "cm", "no", "ns", "sa", "ev", "ip", "endpointslices.discovery.k8s.io",
+		"lease", "role", "secret"} {
 		if r := h.tryKubectl("", "get", word); r.code != 0 {
 			t.Errorf("get %s: %s", word, r.all())
 		}
@@ -103,7 +107,8 @@ func shortNames(t *testing.T, h *host) {
 // everything spells what is stored in a namespace, with versions: what a dry run must not change.
 func (h *host) everything(namespace string) string {
 	h.t.Helper()
-	return h.kubectl("get", "services,configmaps,pods", "-n", namespace, "-o", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`)
+	return h.kubectl("get", "services,configmaps,pods", "-n", namespace, "-o",
+		`jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`)
 }
 
 func dryRuns(t *testing.T, h *host) {
@@ -117,9 +122,12 @@ func dryRuns(t *testing.T, h *host) {
 	}{
 		{oneService("new", ""), []string{"create", "-f", "-"}, "service/new created (server dry run)"},
 		{oneService("new", ""), []string{"apply", "-f", "-"}, "service/new created (server dry run)"},
-		{oneService("new", ""), []string{"apply", "--server-side", "-f", "-"}, "service/new serverside-applied (server dry run)"},
-		{oneService("there", ", sessionAffinity: ClientIP"), []string{"apply", "-f", "-"}, "service/there configured (server dry run)"},
-		{oneService("there", ", sessionAffinity: ClientIP"), []string{"replace", "-f", "-"}, "service/there replaced (server dry run)"},
+		{oneService("new", ""), []string{"apply", "--server-side", "-f", "-"},
+			"service/new serverside-applied (server dry run)"},
+		{oneService("there", ", sessionAffinity: ClientIP"), []string{"apply", "-f", "-"},
+			"service/there configured (server dry run)"},
+		{oneService("there", ", sessionAffinity: ClientIP"), []string{"replace", "-f", "-"},
+			"service/there replaced (server dry run)"},
 		{"", []string{"patch", "service", "there", "-p", `{"spec":{"type":"NodePort"}}`}, "service/there patched"},
 		{"", []string{"label", "service", "there", "a=b"}, "service/there labeled (server dry run)"},
 		{"", []string{"delete", "service", "there"}, `service "there" deleted from dry namespace (server dry run)`},
@@ -138,10 +146,12 @@ func dryRuns(t *testing.T, h *host) {
 func collections(t *testing.T, h *host) {
 	h.apply("{apiVersion: v1, kind: Namespace, metadata: {name: many}}")
 	for _, name := range []string{"a", "b", "c", "d"} {
-		h.apply(fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, labels: {odd: '%t'}}}", name, name == "a" || name == "c"), "-n", "many")
+		h.apply(fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, labels: {odd: '%t'}}}", name,
+			name == "a" || name == "c"), "-n", "many")
 	}
 	left := func() string {
-		return h.kubectl("get", "configmaps", "-n", "many", "-o", "name", "--field-selector", "metadata.name!=kube-root-ca.crt")
+		return h.kubectl("get", "configmaps", "-n", "many", "-o", "name", "--field-selector",
+			"metadata.name!=kube-root-ca.crt")
 	}
 	h.kubectl("delete", "configmaps", "-n", "many", "-l", "odd=true")
 	if got := left(); got != "configmap/b\nconfigmap/d\n" {
@@ -165,10 +175,12 @@ func generatedNames(t *testing.T, h *host) {
 			t.Errorf("create says %s", r.all())
 		}
 	}
-	if got := strings.Fields(h.kubectl("get", "configmaps", "-l", "made=here", "-o", "name")); len(got) != 2 || got[0] == got[1] {
+	if got := strings.Fields(h.kubectl("get", "configmaps", "-l", "made=here", "-o", "name")); len(got) != 2 ||
+		got[0] == got[1] {
 		t.Errorf("there are %q", got)
 	}
-	if r := h.tryKubectl(manifest, "apply", "-f", "-"); r.code == 0 || !strings.Contains(r.stderr, "cannot use generate name with apply") {
+	if r := h.tryKubectl(manifest, "apply", "-f", "-"); r.code == 0 || !strings.Contains(r.stderr,
+		"cannot use generate name with apply") {
 		t.Errorf("apply: exit %d, %s", r.code, r.all())
 	}
 }
@@ -176,7 +188,8 @@ func generatedNames(t *testing.T, h *host) {
 // ownership is what server-side apply keeps of who wants what.
 func ownership(t *testing.T, h *host) {
 	port := func(name string, number int) string {
-		return fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: shared}, spec: {ports: [{name: %s, port: %d}]}}", name, number)
+		return fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: shared}, spec: {ports: [{name: %s, port: %d}]}}",
+			name, number)
 	}
 	apply := func(manager, manifest string) { h.apply(manifest, "--server-side", "--field-manager", manager) }
 	apply("web", port("http", 80))
@@ -195,7 +208,8 @@ func ownership(t *testing.T, h *host) {
 		t.Errorf("ports %s: one of two owners gave it up", got)
 	}
 	h.kubectl("label", "service", "shared", "tier=front") // kubectl's own manager, by update
-	r := h.tryKubectl("{apiVersion: v1, kind: Service, metadata: {name: shared, labels: {tier: back}}}", "apply", "--server-side", "--field-manager=web", "-f", "-")
+	r := h.tryKubectl("{apiVersion: v1, kind: Service, metadata: {name: shared, labels: {tier: back}}}", "apply",
+		"--server-side", "--field-manager=web", "-f", "-")
 	wantText(t, "the conflict", r.stderr, `conflict with "kubectl-label"`, ".metadata.labels.tier")
 	if r.code == 0 || get("{.metadata.labels.tier}") != "front" {
 		t.Errorf("a label was taken: exit %d", r.code)
@@ -205,17 +219,22 @@ func ownership(t *testing.T, h *host) {
 func statusSubresource(t *testing.T, h *host) {
 	h.apply(oneService("balanced", ", type: LoadBalancer"))
 	ingress := func(subresource ...string) string {
-		h.kubectl(append([]string{"patch", "service", "balanced", "--type=merge", "-p", `{"spec":{"sessionAffinity":"ClientIP"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`}, subresource...)...)
-		return h.kubectl("get", "service", "balanced", "-o", "jsonpath={.spec.sessionAffinity} {.status.loadBalancer.ingress[0].ip}")
+		h.kubectl(append([]string{"patch", "service", "balanced", "--type=merge", "-p",
+			`{"spec":{"sessionAffinity":"ClientIP"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`},
+			subresource...)...)
+		return h.kubectl("get", "service", "balanced", "-o",
+			"jsonpath={.spec.sessionAffinity} {.status.loadBalancer.ingress[0].ip}")
 	}
 	if got := ingress("--subresource=status"); got != "None 192.0.2.1" {
 		t.Errorf("after a patch of the status: %s", got)
 	}
-	owners := h.kubectl("get", "service", "balanced", "--show-managed-fields", "-o", `jsonpath={range .metadata.managedFields[*]}{.manager}/{.subresource} {end}`)
+	owners := h.kubectl("get", "service", "balanced", "--show-managed-fields", "-o",
+		`jsonpath={range .metadata.managedFields[*]}{.manager}/{.subresource} {end}`)
 	if want := "kubectl-client-side-apply/ kubectl-patch/status "; owners != want {
 		t.Errorf("owners are %s, want %s", owners, want)
 	}
-	h.kubectl("patch", "service", "balanced", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":null}}`)
+	h.kubectl("patch", "service", "balanced", "--subresource=status", "--type=merge", "-p",
+		`{"status":{"loadBalancer":null}}`)
 	if got := ingress(); got != "ClientIP " {
 		t.Errorf("after a patch of all else: %s", got)
 	}

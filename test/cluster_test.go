@@ -65,11 +65,13 @@ func (f *field) addresses(servers ...int) []string {
 func (f *field) awaitEndpoints(servers ...int) {
 	f.t.Helper()
 	want := f.addresses(servers...)
-	await(f.t, f.hosts[servers[0]].client().CoreV1().RESTClient(), "endpoints", metav1.NamespaceDefault, "kubernetes", &v1.Endpoints{},
+	await(f.t, f.hosts[servers[0]].client().CoreV1().RESTClient(), "endpoints", metav1.NamespaceDefault, "kubernetes",
+		&v1.Endpoints{},
 		func(ep *v1.Endpoints) bool { return slices.Equal(readyAddresses(ep), want) })
 }
 
-// A crowd are clients that write all the time, each to its own account. One whose server does not answer goes to another.
+// A crowd are clients that write all the time, each to its own account. One whose server does not answer goes to
+// another.
 type crowd struct {
 	t       testing.TB
 	book    *ledger
@@ -113,7 +115,8 @@ func (c *crowd) write(ctx context.Context, a *account, at int) {
 func (c *crowd) lookUp(ctx context.Context, a *account, at *int) error {
 	for tick := time.Tick(50 * time.Millisecond); ; {
 		one, cancel := context.WithTimeout(ctx, patience/4)
-		found, err := c.clients[*at%len(c.clients)].CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(one, a.name, metav1.GetOptions{})
+		found, err := c.clients[*at%len(c.clients)].CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(one, a.name,
+			metav1.GetOptions{})
 		cancel()
 		switch {
 		case err == nil:
@@ -181,7 +184,8 @@ func TestClusterLosesAnyone(t *testing.T) {
 		f.etcd.kill(i)
 	}
 	eventually(t, "a server without a store is not ready", func() error {
-		if r := f.hosts[0].tryKubectl("", "get", "--raw", "/readyz"); r.code == 0 || !strings.Contains(r.stderr, "[-]etcd failed") {
+		if r := f.hosts[0].tryKubectl("", "get", "--raw", "/readyz"); r.code == 0 || !strings.Contains(r.stderr,
+			"[-]etcd failed") {
 			return fmt.Errorf("/readyz is answered %s", r.all())
 		}
 		return nil
@@ -218,8 +222,9 @@ type watcher struct {
 func (f *field) watcher(server int) *watcher {
 	f.t.Helper()
 	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(f.hosts[server].client().CoreV1().RESTClient(), "configmaps", metav1.NamespaceDefault, fields.Everything()),
-		ObjectType:    &v1.ConfigMap{}, Handler: cache.ResourceEventHandlerFuncs{},
+		ListerWatcher: cache.NewListWatchFromClient(f.hosts[server].client().CoreV1().RESTClient(), "configmaps",
+			metav1.NamespaceDefault, fields.Everything()),
+		ObjectType: &v1.ConfigMap{}, Handler: cache.ResourceEventHandlerFuncs{},
 	})
 	ctx, stop := context.WithCancel(f.t.Context())
 	var running sync.WaitGroup
@@ -250,7 +255,8 @@ func TestEtcdThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	nobody := "http://" + h.ground.service(9).String() + ":2379"
-	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--etcd-servers", nobody))
+	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--etcd-servers",
+		nobody))
 	server.out.await(t, "waiting for etcd", server.ended)
 	for _, want := range []string{nobody, "connection refused"} {
 		if !strings.Contains(server.out.text(), want) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What `kubectl get -o wide` says of each kind in upstream Kubernetes v1.36: its headers, set apart by three spaces as kubectl
-// does at least.
+// What `kubectl get -o wide` says of each kind in upstream Kubernetes v1.36: its headers, set apart by three spaces as
+// kubectl does at least.
 var upstreamColumns = map[string]string{
 	"pods":            "NAME|READY|STATUS|RESTARTS|AGE|IP|NODE|NOMINATED NODE|READINESS GATES",
 	"services":        "NAME|TYPE|CLUSTER-IP|EXTERNAL-IP|PORT(S)|AGE|SELECTOR",
@@ -76,9 +76,12 @@ func describe(t *testing.T, h *host) {
 	h.awaitEndpoints("described", 1)
 	wantText(t, "describe service", h.kubectl("describe", "service", "described"),
 		"Selector:                 app=described", "Endpoints:                "+ip+":80", "Session Affinity:         None")
-	wantText(t, "describe pod", h.kubectl("describe", "pod", "described"), "Node:             "+nodeName+"/127.0.0.1", "Successfully assigned default/described to "+nodeName,
+	wantText(t, "describe pod", h.kubectl("describe", "pod", "described"), "Node:             "+nodeName+"/127.0.0.1",
+		"Successfully assigned default/described to "+nodeName,
 		"Started container echo", "Readiness:      http-get", "Status:           Running", "Service Account:  default")
 	wantText(t, "describe endpoints", h.kubectl("describe", "endpoints", "described"), "Addresses:          "+ip)
-	wantText(t, "describe endpointslice", h.kubectl("describe", "endpointslice", "-l", "kubernetes.io/service-name=described"), "Pod/described", "Ready:    true")
-	wantText(t, "describe node", h.kubectl("describe", "node", nodeName), "PodCIDR:", "AgentReady", "HolderIdentity:  "+nodeName)
+	wantText(t, "describe endpointslice", h.kubectl("describe", "endpointslice", "-l",
+		"kubernetes.io/service-name=described"), "Pod/described", "Ready:    true")
+	wantText(t, "describe node", h.kubectl("describe", "node", nodeName), "PodCIDR:", "AgentReady",
+		"HolderIdentity:  "+nodeName)
 }

@@ -88,7 +88,8 @@ spec: {nodeName: far, containers: [{name: c, image: i}]}
 
 func (h *host) setReady(pod, ip string, ready bool) {
 	h.t.Helper()
-	status := fmt.Sprintf(`{"status": {"phase": "Running", "podIP": %q, "podIPs": [{"ip": %q}], "conditions": [{"type": "Ready", "status": %q}]}}`,
+	status := fmt.Sprintf(
+		`{"status": {"phase": "Running", "podIP": %q, "podIPs": [{"ip": %q}], "conditions": [{"type": "Ready", "status": %q}]}}`,
 		ip, ip, map[bool]string{true: "True", false: "False"}[ready])
 	h.kubectl("patch", "pod", pod, "--subresource", "status", "--type", "merge", "-p", status)
 }
@@ -97,7 +98,8 @@ func (h *host) setReady(pod, ip string, ready bool) {
 func (h *host) awaitAddresses(want string) {
 	h.t.Helper()
 	eventually(h.t, "the endpoints are "+want, func() error {
-		if got := h.kubectl("get", "endpoints", "web", "-o", "jsonpath={.subsets[*].addresses[*].ip}", "--ignore-not-found"); got != want {
+		if got := h.kubectl("get", "endpoints", "web", "-o", "jsonpath={.subsets[*].addresses[*].ip}",
+			"--ignore-not-found"); got != want {
 			return fmt.Errorf("they are %q", got)
 		}
 		return nil
@@ -143,7 +145,8 @@ func rightsSufficed(t *testing.T, controllers ...aController) {
 	}
 }
 
-// Two controllers with the rights of the shipped manifest and no more: one works and the other waits, and follows when the first is stopped.
+// Two controllers with the rights of the shipped manifest and no more: one works and the other waits, and follows when
+// the first is stopped.
 func TestControllersTakeTurns(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -183,7 +186,8 @@ func TestControllerAnswersQuestions(t *testing.T) {
 	}
 	h.kubectl("create", "clusterrole", "asks", "--verb=get", "--non-resource-url=/metrics,/debug/endpoints/*")
 	h.kubectl("create", "clusterrolebinding", "asks", "--clusterrole=asks", "--serviceaccount=default:asker")
-	asker, stranger := strings.TrimSpace(h.kubectl("create", "token", "asker")), strings.TrimSpace(h.kubectl("create", "token", "stranger"))
+	asker, stranger := strings.TrimSpace(h.kubectl("create", "token", "asker")),
+		strings.TrimSpace(h.kubectl("create", "token", "stranger"))
 	for _, q := range []struct {
 		path, token string
 		code        int
@@ -194,10 +198,13 @@ func TestControllerAnswersQuestions(t *testing.T) {
 		{"/metrics", "nonsense", 401, nil},
 		{"/metrics", stranger, 403, []string{`user "system:serviceaccount:default:stranger" cannot get path "/metrics"`}},
 		{"/debug/endpoints/default/web", stranger, 403, nil},
-		{"/metrics", asker, 200, []string{`endpoint_slice_controller_changes{operation="create"} 1`, `leader_election_master_status{name="viaduct-controller"} 1`,
+		{"/metrics", asker, 200, []string{`endpoint_slice_controller_changes{operation="create"} 1`,
+			`leader_election_master_status{name="viaduct-controller"} 1`,
 			`endpoint_slice_controller_endpoints_desired 1`, "viaduct_endpoints_controller_sync_duration_seconds_count"}},
-		{"/debug/endpoints/default/web", asker, 200, []string{`"name": "web-1"`, `"reason": "Ready"`, `"stray"`, `"why": "app=Web"`, `"ready": 1`}},
-		{"/debug/endpoints/default/web?output=table", asker, 200, []string{"stray", "app=Web", "All is well: one Pod gets connections."}},
+		{"/debug/endpoints/default/web", asker, 200, []string{`"name": "web-1"`, `"reason": "Ready"`, `"stray"`,
+			`"why": "app=Web"`, `"ready": 1`}},
+		{"/debug/endpoints/default/web?output=table", asker, 200, []string{"stray", "app=Web",
+			"All is well: one Pod gets connections."}},
 		{"/debug/endpoints/default/web?output=tabel", asker, 400, []string{`there is no "tabel"; want json or table`}},
 		{"/debug/endpoints/default/nobody", asker, 404, []string{`services "nobody" not found`}},
 		{"/debug/pprof/", asker, 403, nil},
@@ -230,15 +237,18 @@ func TestUpAnswersQuestions(t *testing.T) {
 	h.setReady("web-1", "10.0.0.1", true)
 	h.awaitAddresses("10.0.0.1")
 	table := h.kubectl("get", "--raw", "/debug/endpoints/default/web?output=table")
-	for _, piece := range []string{"selector app=web", "it is ready", "Pods that it nearly selects", "endpointslice-controller.k8s.io"} {
+	for _, piece := range []string{"selector app=web", "it is ready", "Pods that it nearly selects",
+		"endpointslice-controller.k8s.io"} {
 		if !strings.Contains(table, piece) {
 			t.Errorf("the answer does not say %q:\n%s", piece, table)
 		}
 	}
-	if metrics := h.kubectl("get", "--raw", "/metrics/controllers"); !strings.Contains(metrics, `viaduct_endpoints{reason="Ready"} `) {
+	if metrics := h.kubectl("get", "--raw", "/metrics/controllers"); !strings.Contains(metrics,
+		`viaduct_endpoints{reason="Ready"} `) {
 		t.Errorf("the metrics of the controllers are:\n%s", metrics)
 	}
-	if answer := h.tryKubectl("", "get", "--raw", "/debug/endpoints/default/web", "--as", "somebody"); answer.code == 0 || !strings.Contains(answer.all(), "forbidden") {
+	if answer := h.tryKubectl("", "get", "--raw", "/debug/endpoints/default/web", "--as", "somebody"); answer.code == 0 ||
+		!strings.Contains(answer.all(), "forbidden") {
 		t.Errorf("somebody may ask: %+v", answer)
 	}
 }

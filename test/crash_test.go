@@ -23,8 +23,9 @@ import (
 // crashRounds is the variable that says how often TestCrashes kills the server.
 const crashRounds = "VIADUCT_CRASH_ROUNDS"
 
-// TestCrashes kills a server with SIGKILL again and again while it is written to, each time at another moment: every write that it
-// acknowledged must be there at the next start, no object may be half of one write and half of another, and revisions must go on.
+// TestCrashes kills a server with SIGKILL again and again while it is written to, each time at another moment: every
+// write that it acknowledged must be there at the next start, no object may be half of one write and half of another,
+// and revisions must go on.
 //
 // It is 15 rounds; $VIADUCT_CRASH_ROUNDS=200 is the long run.
 func TestCrashes(t *testing.T) {
@@ -60,7 +61,8 @@ func TestCrashes(t *testing.T) {
 		rounds, book.written(), starts[len(starts)/2].Round(time.Millisecond), starts[len(starts)-1].Round(time.Millisecond))
 }
 
-// A ledger knows what is certain about the objects of a load: what was acknowledged, and what may have been written besides.
+// A ledger knows what is certain about the objects of a load: what was acknowledged, and what may have been written
+// besides.
 type ledger struct {
 	accounts []*account
 	revision int64 // the highest that any answer named
@@ -118,7 +120,8 @@ func (b *ledger) writeUntilKilled(t *testing.T, client kubernetes.Interface, ser
 	}
 }
 
-// writeUntilRefused writes to all accounts at once, to each until a write is not acknowledged. acknowledged is called after each that is.
+// writeUntilRefused writes to all accounts at once, to each until a write is not acknowledged. acknowledged is called
+// after each that is.
 func (b *ledger) writeUntilRefused(t *testing.T, client kubernetes.Interface, acknowledged func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -144,7 +147,8 @@ func (b *ledger) writeUntilRefused(t *testing.T, client kubernetes.Interface, ac
 	}
 }
 
-// write makes one change: it creates, replaces or deletes. The account then has one certain state again, unless there was no answer.
+// write makes one change: it creates, replaces or deletes. The account then has one certain state again, unless there
+// was no answer.
 func (a *account) write(ctx context.Context, client kubernetes.Interface) error {
 	api := client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	next := state{there: true, n: a.acknowledged.n + 1}
@@ -190,7 +194,8 @@ func (a *account) note(answer *v1.ConfigMap) error {
 	return nil
 }
 
-// audit compares what a server that was started again has with what is certain, and takes what it found of the uncertain for certain.
+// audit compares what a server that was started again has with what is certain, and takes what it found of the
+// uncertain for certain.
 func (b *ledger) audit(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	list, err := client.CoreV1().ConfigMaps(metav1.NamespaceDefault).List(t.Context(), metav1.ListOptions{})

@@ -16,7 +16,8 @@ func TestDemo(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("exit %d:\n%s", r.code, r.all())
 	}
-	wantText(t, "the tour", r.stdout, "hello-1", "hello-2", "hello-3", "external-service", "HELLO_SERVICE_HOST", "$ kubectl", "All claims held")
+	wantText(t, "the tour", r.stdout, "hello-1", "hello-2", "hello-3", "external-service", "HELLO_SERVICE_HOST",
+		"$ kubectl", "All claims held")
 	if r.stderr != "" {
 		t.Errorf("it complains: %s", r.stderr)
 	}

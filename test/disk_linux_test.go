@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server whose disk is full ends and says why: it cannot keep what it would acknowledge. With room again it has everything that it did.
+// A server whose disk is full ends and says why: it cannot keep what it would acknowledge. With room again it has
+// everything that it did.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t)
@@ -27,7 +28,8 @@ func TestFullDisk(t *testing.T) {
 	if code := server.wait(); code != 1 {
 		t.Errorf("exit %d, want 1", code)
 	}
-	if text := server.out.text(); !strings.Contains(text, "the store ends") || !strings.Contains(text, "no space left on device") {
+	if text := server.out.text(); !strings.Contains(text, "the store ends") || !strings.Contains(text,
+		"no space left on device") {
 		t.Errorf("it does not say why it ends:\n%s", text)
 	}
 	if err := os.Remove(filler); err != nil {

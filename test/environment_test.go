@@ -71,7 +71,8 @@ spec:
 	}
 }
 
-// serviceVariables spells the variables of one Service whose ports are given as "NUMBER/PROTOCOL/NAME", all named, sorted.
+// serviceVariables spells the variables of one Service whose ports are given as "NUMBER/PROTOCOL/NAME", all named,
+// sorted.
 func serviceVariables(name, ip string, ports ...string) []string {
 	var all []string
 	for i, port := range ports {

@@ -170,12 +170,14 @@ func (a *authority) issue(t testing.TB, name string, at netip.Addr) (cert, key s
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
 	if at.IsValid() {
-		template.IPAddresses = []net.IP{at.AsSlice(), net.IPv4(127, 0, 0, 1)} // members connect from the latter, and check one another by it
+		// members connect from the latter, and check one another by it
+		template.IPAddresses = []net.IP{at.AsSlice(), net.IPv4(127, 0, 0, 1)}
 	}
 	return a.sign(t, template, own)
 }
@@ -193,7 +195,8 @@ func (a *authority) sign(t testing.TB, template *x509.Certificate, own *ecdsa.Pr
 	}
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY",
+		Bytes: keyDER}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

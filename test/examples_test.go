@@ -153,7 +153,8 @@ func udpExample(t *testing.T, h *host) {
 			return err
 		})
 	}
-	slices, err := h.client().DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=chatter"})
+	slices, err := h.client().DiscoveryV1().EndpointSlices("default").List(t.Context(),
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=chatter"})
 	if err != nil || len(slices.Items) != 1 || len(slices.Items[0].Ports) != 2 {
 		t.Errorf("slices %v, %v; want one with two ports", slices, err)
 	}
@@ -185,7 +186,8 @@ func checkedExample(t *testing.T, h *host) {
 	}
 	defer l.Close()
 	h.applyExample("health-check.yaml")
-	h.awaitWarning("Service", "database-pair", "EndpointDown", "127.0.0.52:15432 does not answer its health check (tcp): connection refused")
+	h.awaitWarning("Service", "database-pair", "EndpointDown", "127.0.0.52:15432 does not answer its health check "+
+		"(tcp): connection refused")
 	eventually(t, "explain tells of one address", func() error {
 		got := runViaduct(t, "", "explain", "database-pair", "--data-dir", h.dir, "--proxy-address", "")
 		if got.code != 0 || !strings.Contains(got.stdout, "It works: one address gets connections, of 2.") {

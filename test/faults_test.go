@@ -95,7 +95,8 @@ metadata: {name: lucky}
 spec: {selector: {app: web}, ports: [{port: 8080}]}
 `, taken))
 	event := h.awaitWarning("Service", "unlucky", "PortNotBound", "")
-	if want := taken.String() + ":8080"; !strings.Contains(event.Message, want) || !strings.Contains(event.Message, "address already in use") {
+	if want := taken.String() + ":8080"; !strings.Contains(event.Message, want) || !strings.Contains(event.Message,
+		"address already in use") {
 		t.Errorf("the event says %q, want it to name %s and the reason", event.Message, want)
 	}
 	if text := h.kubectl("describe", "service", "unlucky"); !strings.Contains(text, "PortNotBound") {
@@ -121,7 +122,8 @@ func TestWithoutPrivilege(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHost(t)
-	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name", nodeName}, h.ground.flags()...)...)
+	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name",
+		nodeName}, h.ground.flags()...)...)
 	if os.Geteuid() == 0 {
 		h.dir = dirFor(t, nobody)
 		cmd.Args[3] = h.dir
@@ -188,13 +190,16 @@ func TestPartsApart(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	kubeconfig := filepath.Join(h.dir, "kubeconfig")
-	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr", h.ground.services.String()))
+	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr",
+		h.ground.services.String()))
 	server.out.await(t, "ready in", server.ended)
 	agentDir, agentPort := t.TempDir(), h.ground.service(250).String()+":10255"
 	parts := []*exec.Cmd{
-		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler", "--secure-port", "0"),
+		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler", "--secure-port",
+			"0"),
 		viaductCommand(t, "proxy", "--kubeconfig", kubeconfig, "--node-name", nodeName),
-		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr", h.ground.pods.String(), "--metrics-bind-address", agentPort),
+		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr",
+			h.ground.pods.String(), "--metrics-bind-address", agentPort),
 	}
 	var apart []*running
 	for _, part := range parts {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A gateway stands between clients and a server that comes and goes: the clients keep one address, and their connections can be cut.
+// A gateway stands between clients and a server that comes and goes: the clients keep one address, and their
+// connections can be cut.
 type gateway struct {
 	listener net.Listener
 	carrying sync.WaitGroup

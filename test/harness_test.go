@@ -20,7 +20,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// patience bounds how long anything may take that a test waits for. It is wide, for a machine that is busy with other tests.
+// patience bounds how long anything may take that a test waits for. It is wide, for a machine that is busy with other
+// tests.
 const patience = 40 * time.Second
 
 // A transcript collects what a process prints, and wakes those who wait for a piece of it.
@@ -47,7 +48,8 @@ func (w *transcript) text() string {
 	return string(w.lines)
 }
 
-// await waits until the transcript contains piece, and fails the test if it does not in time, or if ended closes before.
+// await waits until the transcript contains piece, and fails the test if it does not in time, or if ended closes
+// before.
 func (w *transcript) await(t testing.TB, piece string, ended <-chan struct{}) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -74,8 +76,8 @@ func (w *transcript) await(t testing.TB, piece string, ended <-chan struct{}) {
 	}
 }
 
-// A ground is a pair of address ranges that no other test uses, in this process or another. The guided tour takes its own from
-// 127.16 to 127.95, and 127.96 and 127.128 are the defaults.
+// A ground is a pair of address ranges that no other test uses, in this process or another. The guided tour takes its
+// own from 127.16 to 127.95, and 127.96 and 127.128 are the defaults.
 type ground struct{ services, pods netip.Prefix }
 
 // claimPort is listened on, at an address that is neither a Service's nor a Pod's, while a test has its ground.
@@ -127,7 +129,8 @@ func newHost(t testing.TB) *host {
 // start runs `viaduct up` until it is ready.
 func (h *host) start(args ...string) *running {
 	h.t.Helper()
-	args = slices.Concat([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name", nodeName}, h.ground.flags(), args)
+	args = slices.Concat([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name", nodeName},
+		h.ground.flags(), args)
 	r := startProcess(h.t, viaductCommand(h.t, args...))
 	r.out.await(h.t, "ready in", r.ended)
 	return r
@@ -136,7 +139,8 @@ func (h *host) start(args ...string) *running {
 // startServer runs `viaduct server`, the API alone, until it is ready.
 func (h *host) startServer(args ...string) *running {
 	h.t.Helper()
-	args = slices.Concat([]string{"server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr", h.ground.services.String()}, args)
+	args = slices.Concat([]string{"server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr",
+		h.ground.services.String()}, args)
 	r := startProcess(h.t, viaductCommand(h.t, args...))
 	r.out.await(h.t, "ready in", r.ended)
 	return r

@@ -12,7 +12,8 @@ import (
 // What the test of informers looks for is found where it is: a check that cannot fail checks nothing.
 func TestHistoryFindsFaults(t *testing.T) {
 	at := func(version, write string) *v1.Pod {
-		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod", ResourceVersion: version, Annotations: map[string]string{writeNumber: write}}}
+		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod", ResourceVersion: version,
+			Annotations: map[string]string{writeNumber: write}}}
 	}
 	for _, c := range []struct {
 		name string
@@ -25,8 +26,10 @@ func TestHistoryFindsFaults(t *testing.T) {
 			h.OnDelete(cache.DeletedFinalStateUnknown{Obj: at("11", "2")})
 		}, ""},
 		{"twice", func(h *history) { h.OnAdd(at("10", "1"), true); h.OnAdd(at("11", "2"), false) }, "is there as 10"},
-		{"a gap", func(h *history) { h.OnAdd(at("10", "1"), true); h.OnUpdate(at("11", "2"), at("12", "3")) }, "is not what was told before"},
-		{"backwards", func(h *history) { h.OnAdd(at("11", "2"), true); h.OnUpdate(at("11", "2"), at("10", "1")) }, "goes back"},
+		{"a gap", func(h *history) { h.OnAdd(at("10", "1"), true); h.OnUpdate(at("11", "2"), at("12", "3")) },
+			"is not what was told before"},
+		{"backwards", func(h *history) { h.OnAdd(at("11", "2"), true); h.OnUpdate(at("11", "2"), at("10", "1")) },
+			"goes back"},
 		{"gone before", func(h *history) { h.OnDelete(at("10", "1")) }, "was not there"},
 		{"an older end", func(h *history) { h.OnAdd(at("11", "2"), true); h.OnDelete(at("10", "1")) }, "after 11"},
 		{"a write of nobody", func(h *history) { h.OnAdd(at("10", "7"), true) }, "nobody wrote"},

@@ -67,7 +67,8 @@ func (h *history) OnAdd(obj any, _ bool) {
 	defer h.mu.Unlock()
 	now := obj.(metav1.Object)
 	if last, there := h.last[now.GetName()]; there {
-		h.faultf("%s is added as version %s, but is there as %s", now.GetName(), now.GetResourceVersion(), last.GetResourceVersion())
+		h.faultf("%s is added as version %s, but is there as %s", now.GetName(), now.GetResourceVersion(),
+			last.GetResourceVersion())
 	}
 	h.see(now)
 }
@@ -95,7 +96,8 @@ func (h *history) OnDelete(obj any) {
 	case !there:
 		h.faultf("%s is deleted, but was not there", now.GetName())
 	case older(now, last):
-		h.faultf("%s is deleted as of version %s, after %s", now.GetName(), now.GetResourceVersion(), last.GetResourceVersion())
+		h.faultf("%s is deleted as of version %s, after %s", now.GetName(), now.GetResourceVersion(),
+			last.GetResourceVersion())
 	}
 	delete(h.last, now.GetName())
 	h.events++
@@ -139,7 +141,8 @@ func versionOf(obj metav1.Object) uint64 {
 
 func older(a, b metav1.Object) bool { return versionOf(a) < versionOf(b) }
 
-// compare requires that every informer, and what its handler was told, ends with a fresh list, and finds the faults on the way.
+// compare requires that every informer, and what its handler was told, ends with a fresh list, and finds the faults on
+// the way.
 func (s *scene) compare() {
 	s.t.Helper()
 	for _, f := range s.followed {

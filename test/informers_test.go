@@ -25,8 +25,9 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// Informers of client-go follow what writers do while connections are cut, the server is ended and killed, and the store is compacted
-// past what they have seen. They must end with what is there, and have been told of nothing else on the way.
+// Informers of client-go follow what writers do while connections are cut, the server is ended and killed, and the
+// store is compacted past what they have seen. They must end with what is there, and have been told of nothing else on
+// the way.
 func TestInformersMissAndInventNothing(t *testing.T) {
 	t.Parallel()
 	t.Run("store of the server", func(t *testing.T) {
@@ -82,7 +83,8 @@ type followed struct {
 
 func newScene(t *testing.T, flags []string) *scene {
 	t.Helper()
-	s := &scene{t: t, host: newHost(t), flags: flags, gateway: newGateway(t), whileAway: func() {}, book: &chronicle{written: map[string]map[int]uint64{}}}
+	s := &scene{t: t, host: newHost(t), flags: flags, gateway: newGateway(t), whileAway: func() {},
+		book: &chronicle{written: map[string]map[int]uint64{}}}
 	s.start()
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(s.host.dir, "kubeconfig"))
 	if err != nil {
@@ -188,10 +190,12 @@ const (
 // templates are the kinds that are written, with an object of each.
 func templates() map[schema.GroupVersionResource]map[string]any {
 	return map[schema.GroupVersionResource]map[string]any{
-		{Version: "v1", Resource: "services"}: {"apiVersion": "v1", "kind": "Service", "spec": map[string]any{"ports": []any{map[string]any{"port": int64(80)}}}},
+		{Version: "v1", Resource: "services"}: {"apiVersion": "v1", "kind": "Service",
+			"spec": map[string]any{"ports": []any{map[string]any{"port": int64(80)}}}},
 		{Version: "v1", Resource: "pods"}: {"apiVersion": "v1", "kind": "Pod", "spec": map[string]any{
 			"containers": []any{map[string]any{"name": "main", "image": "any"}}}},
-		{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}: {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+		{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}: {"apiVersion": "discovery.k8s.io/v1",
+			"kind":        "EndpointSlice",
 			"addressType": "IPv4", "endpoints": []any{map[string]any{"addresses": []any{"10.0.0.1"}}}},
 	}
 }
@@ -210,7 +214,8 @@ func (s *scene) write(ctx context.Context, resource schema.GroupVersionResource)
 	}
 }
 
-func (s *scene) writeOne(ctx context.Context, api dynamic.ResourceInterface, key, name string, n int, template map[string]any) {
+func (s *scene) writeOne(ctx context.Context, api dynamic.ResourceInterface, key, name string, n int,
+	template map[string]any) {
 	obj, err := api.Get(ctx, name, metav1.GetOptions{})
 	exists := err == nil
 	if !exists {

@@ -14,7 +14,8 @@ func TestKubectl(t *testing.T) {
 	t.Parallel()
 	h := up(t)
 	for name, test := range map[string]func(*testing.T, *host){
-		"apply client side": applyClientSide, "apply server side": applyServerSide, "explain": explain, "edit": edit, "patch": patch,
+		"apply client side": applyClientSide, "apply server side": applyServerSide, "explain": explain, "edit": edit,
+		"patch":     patch,
 		"selectors": selectors, "delete and wait": deleteAndWait, "watch": watchGet, "columns": columns, "describe": describe,
 		"replace, label, diff, dry run": otherVerbs, "another kubeconfig": otherKubeconfig,
 	} {
@@ -35,7 +36,8 @@ func wantText(t testing.TB, what, text string, pieces ...string) {
 }
 
 func oneService(name, more string) string {
-	return fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s, labels: {test: %[1]s}}, spec: {ports: [{name: http, port: 80}]%s}}\n", name, more)
+	return fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s, labels: {test: %[1]s}}, spec: {ports: "+
+		"[{name: http, port: 80}]%s}}\n", name, more)
 }
 
 func applyClientSide(t *testing.T, h *host) {
@@ -55,7 +57,8 @@ func applyClientSide(t *testing.T, h *host) {
 
 func applyServerSide(t *testing.T, h *host) {
 	manifest := oneService("server-side", "")
-	if got := h.apply(manifest, "--server-side", "--field-manager=one"); got != "service/server-side serverside-applied\n" {
+	if got := h.apply(manifest, "--server-side",
+		"--field-manager=one"); got != "service/server-side serverside-applied\n" {
 		t.Errorf("apply says %q", got)
 	}
 	target := func(port string) string {
@@ -68,14 +71,17 @@ func applyServerSide(t *testing.T, h *host) {
 	}
 	wantText(t, "the conflict", r.stderr, "conflict", `"two"`, "targetPort")
 	h.apply(target("7070"), "--server-side", "--field-manager=three", "--force-conflicts")
-	owners := h.kubectl("get", "service", "server-side", "-o", "jsonpath={.spec.ports[0].targetPort} {.metadata.managedFields[*].manager}", "--show-managed-fields")
+	owners := h.kubectl("get", "service", "server-side", "-o", "jsonpath={.spec.ports[0].targetPort} "+
+		"{.metadata.managedFields[*].manager}", "--show-managed-fields")
 	wantText(t, "owners", owners, "7070 ", "one", "three")
 }
 
 func explain(t *testing.T, h *host) {
-	wantText(t, "explain", h.kubectl("explain", "service.spec.ports"), "KIND:       Service", "nodePort", "targetPort", "-required-")
+	wantText(t, "explain", h.kubectl("explain", "service.spec.ports"), "KIND:       Service", "nodePort", "targetPort",
+		"-required-")
 	wantText(t, "explain", h.kubectl("explain", "endpoints.subsets.addresses.ip"), "FIELD: ip <string>", "link-local")
-	wantText(t, "explain", h.kubectl("explain", "endpointslices", "--api-version=discovery.k8s.io/v1"), "GROUP:      discovery.k8s.io", "addressType")
+	wantText(t, "explain", h.kubectl("explain", "endpointslices", "--api-version=discovery.k8s.io/v1"),
+		"GROUP:      discovery.k8s.io", "addressType")
 	wantText(t, "explain", h.kubectl("explain", "pod.spec", "--recursive"), "enableServiceLinks", "readinessProbe")
 	if r := h.tryKubectl("", "explain", "service.spec.nonsense"); r.code == 0 || !strings.Contains(r.stderr, "nonsense") {
 		t.Errorf("explain of a field that is not there exits %d: %s", r.code, r.all())
@@ -130,8 +136,10 @@ func patch(t *testing.T, h *host) {
 			t.Errorf("after the %s patch %s: %s, want %s", p.kind, p.patch, got, p.want)
 		}
 	}
-	r := h.tryKubectl("", "patch", "service", "patched", "-p", `{"spec":{"clusterIP":"`+h.ground.service(77).String()+`"}}`)
-	if r.code == 0 || !strings.Contains(r.stderr, "spec.clusterIPs[0]") || !strings.Contains(r.stderr, "may not change once set") {
+	r := h.tryKubectl("", "patch", "service", "patched", "-p",
+		`{"spec":{"clusterIP":"`+h.ground.service(77).String()+`"}}`)
+	if r.code == 0 || !strings.Contains(r.stderr, "spec.clusterIPs[0]") || !strings.Contains(r.stderr,
+		"may not change once set") {
 		t.Errorf("another clusterIP: exit %d, %s", r.code, r.all())
 	}
 }
@@ -153,13 +161,16 @@ func selectors(t *testing.T, h *host) {
 		}
 	}
 	for resource, selector := range map[string]string{
-		"pods": "spec.nodeName=" + nodeName + ",status.phase=Running,spec.restartPolicy=Always", "services": "spec.clusterIP!=None,spec.type=ClusterIP",
-		"events": "involvedObject.kind=Pod,reason=Started,type=Normal", "nodes": "spec.unschedulable=false", "namespaces": "status.phase=Active",
-		"secrets": "type=Opaque",
+		"pods":     "spec.nodeName=" + nodeName + ",status.phase=Running,spec.restartPolicy=Always",
+		"services": "spec.clusterIP!=None,spec.type=ClusterIP",
+		"events":   "involvedObject.kind=Pod,reason=Started,type=Normal", "nodes": "spec.unschedulable=false",
+		"namespaces": "status.phase=Active",
+		"secrets":    "type=Opaque",
 	} {
 		h.kubectl("get", resource, "--field-selector", selector)
 	}
-	if r := h.tryKubectl("", "get", "services", "--field-selector", "spec.nonsense=1"); r.code == 0 || !strings.Contains(r.stderr, "spec.nonsense") {
+	if r := h.tryKubectl("", "get", "services", "--field-selector", "spec.nonsense=1"); r.code == 0 ||
+		!strings.Contains(r.stderr, "spec.nonsense") {
 		t.Errorf("a field that cannot be selected by: exit %d, %s", r.code, r.all())
 	}
 }
@@ -174,28 +185,33 @@ func deleteAndWait(t *testing.T, h *host) {
 		t.Errorf("the Pod is gone, but not %s", describeAll(left))
 	}
 	h.waitFor("--for=delete", "pod", "short-lived")
-	if r := h.tryKubectl("", "get", "pod", "short-lived"); r.code != 1 || !strings.Contains(r.stderr, `Error from server (NotFound): pods "short-lived" not found`) {
+	if r := h.tryKubectl("", "get", "pod", "short-lived"); r.code != 1 || !strings.Contains(r.stderr,
+		`Error from server (NotFound): pods "short-lived" not found`) {
 		t.Errorf("get of a deleted pod exits %d: %s", r.code, r.all())
 	}
 	r := h.tryKubectl("", "wait", "--for=condition=Ready", "node", nodeName, "--timeout=10s")
 	wantText(t, "wait", r.stdout, "node/"+nodeName+" condition met")
 	h.apply(oneService("deleted", ""))
 	h.kubectl("delete", "service", "-l", "test=deleted")
-	if got := h.kubectl("get", "endpoints,endpointslices", "-l", "kubernetes.io/service-name=deleted", "-o", "name"); got != "" {
+	if got := h.kubectl("get", "endpoints,endpointslices", "-l", "kubernetes.io/service-name=deleted", "-o",
+		"name"); got != "" {
 		t.Errorf("left of a deleted service: %s", got)
 	}
 }
 
 func watchGet(t *testing.T, h *host) {
-	w := startProcess(t, viaductCommand(t, "kubectl", "--data-dir", h.dir, "get", "services", "-l", "test=watched", "-w", "--output-watch-events"))
+	w := startProcess(t, viaductCommand(t, "kubectl", "--data-dir", h.dir, "get", "services", "-l", "test=watched", "-w",
+		"--output-watch-events"))
 	h.apply(oneService("watched", ""))
 	w.out.await(t, "ADDED", w.ended)
-	h.kubectl("patch", "service", "watched", "-p", `{"spec":{"ports":[{"port":80,"name":"http","targetPort":1234}],"sessionAffinity":"ClientIP"}}`)
+	h.kubectl("patch", "service", "watched", "-p",
+		`{"spec":{"ports":[{"port":80,"name":"http","targetPort":1234}],"sessionAffinity":"ClientIP"}}`)
 	w.out.await(t, "MODIFIED", w.ended)
 	h.kubectl("delete", "service", "watched")
 	w.out.await(t, "DELETED", w.ended)
 	lines := strings.Split(strings.TrimSpace(w.out.text()), "\n")
-	if !regexp.MustCompile(`^EVENT +NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE$`).MatchString(lines[0]) || len(lines) != 4 {
+	if !regexp.MustCompile(`^EVENT +NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE$`).MatchString(lines[0]) ||
+		len(lines) != 4 {
 		t.Errorf("want a header and three events:\n%s", w.out.text())
 	}
 }
@@ -212,12 +228,14 @@ func otherVerbs(t *testing.T, h *host) {
 	if r := h.tryKubectl(manifest, "diff", "-f", "-"); r.code != 0 {
 		t.Errorf("diff of what was applied exits %d:\n%s", r.code, r.all())
 	}
-	if r := h.tryKubectl(oneService("other-verbs", ", sessionAffinity: ClientIP"), "diff", "-f", "-"); r.code != 1 || !strings.Contains(r.stdout, "+  sessionAffinity: ClientIP") {
+	if r := h.tryKubectl(oneService("other-verbs", ", sessionAffinity: ClientIP"), "diff", "-f", "-"); r.code != 1 ||
+		!strings.Contains(r.stdout, "+  sessionAffinity: ClientIP") {
 		t.Errorf("diff of a change exits %d:\n%s", r.code, r.all())
 	}
 	h.kubectl("annotate", "service", "other-verbs", "why=because")
 	h.kubectl("label", "service", "other-verbs", "test=again", "--overwrite")
-	wantText(t, "get -o yaml", h.kubectl("get", "service", "other-verbs", "-o", "yaml"), "why: because", "test: again", "clusterIP: "+h.service("other-verbs").Spec.ClusterIP)
+	wantText(t, "get -o yaml", h.kubectl("get", "service", "other-verbs", "-o", "yaml"), "why: because", "test: again",
+		"clusterIP: "+h.service("other-verbs").Spec.ClusterIP)
 	if r := h.tryKubectl(manifest, "create", "-f", "-"); r.code == 0 || !strings.Contains(r.stderr, "AlreadyExists") {
 		t.Errorf("creating it again exits %d: %s", r.code, r.all())
 	}

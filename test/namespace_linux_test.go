@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What uses viaduct's default addresses runs in a network namespace of its own, so that a viaduct the developer has running is no
-// matter. A new namespace has its loopback down; this test binary is run in it first, to bring it up.
+// What uses viaduct's default addresses runs in a network namespace of its own, so that a viaduct the developer has
+// running is no matter. A new namespace has its loopback down; this test binary is run in it first, to bring it up.
 
 // insideVariable tells this binary that it is to be that first process.
 const insideVariable = "VIADUCT_TEST_INSIDE_NAMESPACE"
@@ -74,7 +74,8 @@ func canOwnNetwork(t testing.TB) bool {
 	cmd := exec.Command("/bin/sh", "-c", "true")
 	ownNetwork(t, cmd)
 	err := cmd.Run()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EACCES) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOSPC) ||
+		errors.Is(err, unix.EACCES) {
 		return false
 	}
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// namespacedPods are Pods that need a network of their own: two listen on one port of all addresses, one of which a port of the host
-// leads to; one has the host's network; one asks its own Service.
+// namespacedPods are Pods that need a network of their own: two listen on one port of all addresses, one of which a
+// port of the host leads to; one has the host's network; one asks its own Service.
 const namespacedPods = `
 apiVersion: v1
 kind: Pod
@@ -85,7 +85,8 @@ func TestNamespacedPods(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("the script exits %d:\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	for _, want := range []string{"v4 one\nv4 two\nv6 one\nv6 two\n", "hostPort one one\n", "hostNetwork host\n", "after kill -9: v4 somebody\n", "the address is kept\n",
+	for _, want := range []string{"v4 one\nv4 two\nv6 one\nv6 two\n", "hostPort one one\n", "hostNetwork host\n",
+		"after kill -9: v4 somebody\n", "the address is kept\n",
 		"Viaduct has nothing on this host.\n", "one 10.244.", " fd00:244:"} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("it does not print %q", want)

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// processesUsing lists the processes with an open file under dir. Every container's output is a file of the data directory, so
-// these are viaduct itself and whatever belongs to its Pods, wherever it was moved to or forked from.
+// processesUsing lists the processes with an open file under dir. Every container's output is a file of the data
+// directory, so these are viaduct itself and whatever belongs to its Pods, wherever it was moved to or forked from.
 func processesUsing(dir string) []int {
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is a good one; what ends meanwhile is skipped below
 	var pids []int
@@ -80,8 +80,8 @@ func parseProcAddress(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(n)), nil
 }
 
-// leftovers says what viaduct left on the host: processes that use its data directory, and sockets at its addresses. The socket
-// by which the test claims its ground is no leftover.
+// leftovers says what viaduct left on the host: processes that use its data directory, and sockets at its addresses.
+// The socket by which the test claims its ground is no leftover.
 func (h *host) leftovers() error {
 	if pids := processesUsing(h.dir); len(pids) > 0 {
 		return fmt.Errorf("processes still use %s: %s", h.dir, describeAll(pids))

@@ -22,7 +22,8 @@ func TestQuickstart(t *testing.T) {
 	h := up(t)
 	port := outsiders(t, "outsider-a", "outsider-b")
 	out := h.kubectl("apply", "-f", quickstart(t, port))
-	for _, want := range []string{"service/hello created", "service/external-service created", "endpoints/external-service created",
+	for _, want := range []string{"service/hello created", "service/external-service created",
+		"endpoints/external-service created",
 		"pod/hello-1 created", "pod/hello-2 created", "pod/hello-3 created"} {
 		if !strings.Contains(out, want+"\n") {
 			t.Errorf("apply does not say %q:\n%s", want, out)
@@ -46,13 +47,16 @@ func (h *host) wantQuickstart(outsidersPort int) {
 		h.t.Errorf("endpoints %v, but the pods are at %v", ready, ips)
 	}
 	mirrored := h.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=external-service", "-o",
-		"jsonpath={.items[*].endpoints[*].addresses[*]} {.items[*].ports[*].port} {.items[*].metadata.labels.endpointslice\\.kubernetes\\.io/managed-by}")
-	if want := fmt.Sprintf("127.0.0.1 127.0.0.2 %d endpointslicemirroring-controller.k8s.io", outsidersPort); mirrored != want {
+		"jsonpath={.items[*].endpoints[*].addresses[*]} {.items[*].ports[*].port} "+
+			"{.items[*].metadata.labels.endpointslice\\.kubernetes\\.io/managed-by}")
+	if want := fmt.Sprintf("127.0.0.1 127.0.0.2 %d endpointslicemirroring-controller.k8s.io",
+		outsidersPort); mirrored != want {
 		h.t.Errorf("mirrored slice %q, want %q", mirrored, want)
 	}
 }
 
-// quickstart is the example with the port of its outsiders replaced, since the one it names may be taken on this machine.
+// quickstart is the example with the port of its outsiders replaced, since the one it names may be taken on this
+// machine.
 func quickstart(t testing.TB, port int) string {
 	t.Helper()
 	to := t.TempDir()
@@ -81,7 +85,8 @@ func copyExample(t testing.TB, name, to string, replace ...string) {
 	}
 }
 
-// outsiders are servers of this test, no Pods, at 127.0.0.1, 127.0.0.2 and so on, on one port. Each answers with its name.
+// outsiders are servers of this test, no Pods, at 127.0.0.1, 127.0.0.2 and so on, on one port. Each answers with its
+// name.
 func outsiders(t testing.TB, names ...string) (port int) {
 	t.Helper()
 	var open []net.Listener
@@ -105,7 +110,10 @@ func outsiders(t testing.TB, names ...string) (port int) {
 		t.Fatalf("no port is free on %d addresses", len(names))
 	}
 	for i, l := range open {
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%s\n", names[i]) })}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, "%s\n",
+				names[i])
+		})}
 		go server.Serve(l) // until the listener is closed
 		t.Cleanup(func() { server.Close() })
 	}
@@ -135,8 +143,8 @@ func fetch(url string) (string, error) {
 	return string(body), err
 }
 
-// wantAnswers visits a Service until each of those named has answered, and nobody else. That the proxy has heard of the last of
-// them can take a moment after the Endpoints say so.
+// wantAnswers visits a Service until each of those named has answered, and nobody else. That the proxy has heard of the
+// last of them can take a moment after the Endpoints say so.
 func (h *host) wantAnswers(service string, names ...string) {
 	h.t.Helper()
 	slices.Sort(names)
@@ -183,7 +191,8 @@ func TestServiceWithoutEndpointsRefuses(t *testing.T) {
 	}
 }
 
-// Endpoints that a person writes for a Service with a selector are put right; those of a Service without one are left alone.
+// Endpoints that a person writes for a Service with a selector are put right; those of a Service without one are left
+// alone.
 func TestWhoOwnsEndpoints(t *testing.T) {
 	t.Parallel()
 	h := up(t)
@@ -204,14 +213,17 @@ metadata: {name: written}
 subsets: [{addresses: [{ip: 127.0.0.1}], ports: [{port: 1234}]}]
 `)
 	h.awaitEndpoints("computed", 0)
-	h.kubectl("patch", "endpoints", "computed", "--type=merge", "-p", `{"subsets":[{"addresses":[{"ip":"127.0.0.9"}],"ports":[{"port":99}]}]}`)
-	h.waitFor("--for=jsonpath={.metadata.labels.endpoints\\.kubernetes\\.io/managed-by}=endpoint-controller", "endpoints", "computed")
+	h.kubectl("patch", "endpoints", "computed", "--type=merge", "-p",
+		`{"subsets":[{"addresses":[{"ip":"127.0.0.9"}],"ports":[{"port":99}]}]}`)
+	h.waitFor("--for=jsonpath={.metadata.labels.endpoints\\.kubernetes\\.io/managed-by}=endpoint-controller", "endpoints",
+		"computed")
 	h.awaitEndpoints("computed", 0)
 	written := readyAddresses(h.awaitEndpoints("written", 1))
 	if !slices.Equal(written, []string{"127.0.0.1"}) {
 		t.Errorf("written endpoints are now %v", written)
 	}
-	slices, err := h.client().DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=computed"})
+	slices, err := h.client().DiscoveryV1().EndpointSlices("default").List(t.Context(),
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=computed"})
 	if err != nil || len(slices.Items) != 1 || len(slices.Items[0].Endpoints) != 0 {
 		t.Errorf("slices of computed: %v, %v; want one, empty", slices, err)
 	}

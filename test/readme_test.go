@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// The README's section "Five minutes" is a script, and its section "Two commands" names the two that everything hangs on.
+// The README's section "Five minutes" is a script, and its section "Two commands" names the two that everything hangs
+// on.
 
 // section is the text from a heading to the next of its level.
 func section(t testing.TB, text, heading string) string {
@@ -77,7 +78,8 @@ func TestReadmeFiveMinutes(t *testing.T) {
 	if !strings.HasPrefix(script, buildCommand) {
 		t.Fatalf("the first command is not %q:\n%s", buildCommand, script)
 	}
-	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-", `pod "hello-1" deleted`, "Selector:", "stopping")
+	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-",
+		`pod "hello-1" deleted`, "Selector:", "stopping")
 }
 
 func TestReadmeAsRoot(t *testing.T) {
@@ -86,10 +88,12 @@ func TestReadmeAsRoot(t *testing.T) {
 		t.Skip("needs root, and network namespaces of its own")
 	}
 	script := buildCommand + strings.Join(shellBlocks(t, section(t, readme(t), "As root")), "")
-	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-", " to 10.244.", "stopping")
+	runScript(t, script, "ready in", "service/hello created", "pod/hello-3 condition met", "hello-", " to 10.244.",
+		"stopping")
 }
 
-// runScript runs a script of the README in a network of its own, with nothing left of it in the end, and checks what it prints.
+// runScript runs a script of the README in a network of its own, with nothing left of it in the end, and checks what it
+// prints.
 func runScript(t *testing.T, script string, wants ...string) {
 	t.Helper()
 	place := t.TempDir()
@@ -107,14 +111,16 @@ func runScript(t *testing.T, script string, wants ...string) {
 	}
 }
 
-// finishScript runs a script in a directory, with a network and a data directory of its own. path is looked for programs first.
+// finishScript runs a script in a directory, with a network and a data directory of its own. path is looked for
+// programs first.
 func finishScript(t *testing.T, place, script string, path ...string) result {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	// -x prints each command, so that the one that fails can be told.
 	cmd := exec.Command("/bin/bash", "-eux", "-c", script)
 	cmd.Dir = place
-	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+strings.Join(append(path, standIns(t), os.Getenv("PATH")), ":"))
+	cmd.Env = append(cleanEnvironment(t), "VIADUCT_DATA_DIR="+data, "PATH="+strings.Join(append(path, standIns(t),
+		os.Getenv("PATH")), ":"))
 	if canOwnNetwork(t) {
 		ownNetwork(t, cmd)
 	} else {
@@ -137,8 +143,8 @@ func killUsers(t testing.TB, data string) {
 	}
 }
 
-// standIns is a directory for the front of PATH. Its `go` knows the README's one build command, which it answers with the binary
-// that these tests have built from the same tree. Its `curl` is there only on a machine that has none.
+// standIns is a directory for the front of PATH. Its `go` knows the README's one build command, which it answers with
+// the binary that these tests have built from the same tree. Its `curl` is there only on a machine that has none.
 func standIns(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -151,7 +157,8 @@ func standIns(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
-	write("go", fmt.Sprintf("[ \"$*\" = 'build -o viaduct ./cmd/viaduct' ] || { echo \"not the README's build: $*\"; exit 1; }\ncp %s viaduct\n", viaductPath(t)))
+	write("go", fmt.Sprintf("[ \"$*\" = 'build -o viaduct ./cmd/viaduct' ] || { echo \"not the README's build: $*\"; "+
+		"exit 1; }\ncp %s viaduct\n", viaductPath(t)))
 	if _, err := exec.LookPath("curl"); err != nil {
 		write("curl", fmt.Sprintf("exec env %s=1 %s \"$@\"\n", curlVariable, self))
 	}

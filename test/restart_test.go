@@ -21,9 +21,11 @@ func TestSecondUpIsRefused(t *testing.T) {
 	h := newHost(t)
 	first := h.start()
 	defer h.stop(first)
-	second := runViaduct(t, "", append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0"}, h.ground.flags()...)...)
+	second := runViaduct(t, "", append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0"},
+		h.ground.flags()...)...)
 	want := fmt.Sprintf("is held by process %d ", first.cmd.Process.Pid)
-	if second.code != 1 || !strings.Contains(second.stderr, want) || !strings.Contains(second.stderr, first.cmd.Path+" up") {
+	if second.code != 1 || !strings.Contains(second.stderr, want) || !strings.Contains(second.stderr,
+		first.cmd.Path+" up") {
 		t.Errorf("the second exits %d and says %q, want 1 and %q with the command", second.code, second.stderr, want)
 	}
 	if got := h.kubectl("get", "--raw", "/readyz"); got != "ok" {
@@ -149,7 +151,8 @@ func (w *writeLoad) add(name string) int {
 	return len(w.acknowledged)
 }
 
-// killWhileWriting has four writers create ConfigMaps, and kills viaduct in the midst of it, each round at another moment.
+// killWhileWriting has four writers create ConfigMaps, and kills viaduct in the midst of it, each round at another
+// moment.
 func (h *host) killWhileWriting(r *running, load *writeLoad, round int) {
 	h.t.Helper()
 	client := h.client().CoreV1().ConfigMaps(metav1.NamespaceDefault)
@@ -160,7 +163,8 @@ func (h *host) killWhileWriting(r *running, load *writeLoad, round int) {
 		writers.Go(func() {
 			for n := 0; ; n++ {
 				name := fmt.Sprintf("round-%d-writer-%d-%d", round, writer, n)
-				if _, err := client.Create(h.t.Context(), &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+				if _, err := client.Create(h.t.Context(), &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}},
+					metav1.CreateOptions{}); err != nil {
 					return // it is dead; whether this write counts is open
 				}
 				load.add(name)
@@ -172,7 +176,8 @@ func (h *host) killWhileWriting(r *running, load *writeLoad, round int) {
 	}
 	writers.Wait()
 	if code := r.wait(); code != -1 {
-		h.t.Errorf("round %d: exit %d, want the kill; only %d writes were acknowledged:\n%s", round, code, written.Load(), r.out.text())
+		h.t.Errorf("round %d: exit %d, want the kill; only %d writes were acknowledged:\n%s", round, code, written.Load(),
+			r.out.text())
 	}
 }
 

@@ -19,23 +19,26 @@ import (
 
 const module = "viaduct"
 
-// mayImport says which of our packages a package may import; "*" is any. A package is governed by its longest prefix here.
+// mayImport says which of our packages a package may import; "*" is any. A package is governed by its longest prefix
+// here.
 var mayImport = map[string][]string{
-	"cmd/viaduct":              {"*"},
-	"bench":                    {"internal/annotations", "internal/healthcheck", "internal/apiserver/store", "internal/proxy/nft", "internal/routing"},
-	"examples":                 {},
-	"test":                     {"*"},
-	"internal/membership":      {"internal/annotations"},
-	"internal/routing":         {"internal/annotations"},
-	"internal/prober":          {},
-	"internal/annotations":     {},
-	"internal/resolver":        {},
-	"internal/healthcheck":     {"internal/annotations", "internal/prober"},
-	"internal/explain":         {"internal/membership", "internal/routing", "internal/annotations"},
-	"internal/history":         {},
-	"internal/loop":            {},
-	"internal/leader":          {},
-	"internal/endpoints":       {"internal/membership", "internal/routing", "internal/explain", "internal/annotations", "internal/healthcheck", "internal/resolver"},
+	"cmd/viaduct": {"*"},
+	"bench": {"internal/annotations", "internal/healthcheck", "internal/apiserver/store",
+		"internal/proxy/nft", "internal/routing"},
+	"examples":             {},
+	"test":                 {"*"},
+	"internal/membership":  {"internal/annotations"},
+	"internal/routing":     {"internal/annotations"},
+	"internal/prober":      {},
+	"internal/annotations": {},
+	"internal/resolver":    {},
+	"internal/healthcheck": {"internal/annotations", "internal/prober"},
+	"internal/explain":     {"internal/membership", "internal/routing", "internal/annotations"},
+	"internal/history":     {},
+	"internal/loop":        {},
+	"internal/leader":      {},
+	"internal/endpoints": {"internal/membership", "internal/routing", "internal/explain", "internal/annotations",
+		"internal/healthcheck", "internal/resolver"},
 	"internal/scheduler":       {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/routing", "internal/loop"},
@@ -47,8 +50,10 @@ var mayImport = map[string][]string{
 	"internal/node":            {"internal/prober", "internal/node/network"},
 	"internal/node/network":    {},
 	"internal/apiserver": {
-		"internal/apiserver/validation", "internal/apiserver/printers", "internal/apiserver/openapi", "internal/apiserver/access",
-		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store", "internal/apiserver/tokens",
+		"internal/apiserver/validation", "internal/apiserver/printers", "internal/apiserver/openapi",
+		"internal/apiserver/access",
+		"internal/apiserver/allocation", "internal/apiserver/lifecycle", "internal/apiserver/store",
+		"internal/apiserver/tokens",
 		"internal/annotations",
 	},
 	"internal/apiserver/access":     {},
@@ -64,13 +69,16 @@ var mayImport = map[string][]string{
 }
 
 // Test files may use the test support packages too.
-var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store", "internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
+var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store",
+	"internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
-var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true, "internal/routing": true, "internal/apiserver/validation": true}
+var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true,
+	"internal/routing": true, "internal/apiserver/validation": true}
 
 var impureImports = []string{
-	"os", "net", "net/http", "log", "log/slog", "context", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "os/exec", "syscall",
+	"os", "net", "net/http", "log", "log/slog", "context", "math/rand", "math/rand/v2", "crypto/rand", "io/ioutil",
+	"os/exec", "syscall",
 	"k8s.io/klog/v2", "k8s.io/client-go/kubernetes",
 }
 
@@ -216,8 +224,9 @@ func checkInit(f sourceFile) []string {
 	return wrong
 }
 
-// checkSleep refuses sleeping in tests: an event is awaited instead. Three kinds of sleep are fine: in a synctest bubble, where time is not
-// real; as the pause of a loop that polls what nobody announces; and where a comment on the line says that nothing can be awaited.
+// checkSleep refuses sleeping in tests: an event is awaited instead. Three kinds of sleep are fine: in a synctest
+// bubble, where time is not real; as the pause of a loop that polls what nobody announces; and where a comment on the
+// line says that nothing can be awaited.
 func checkSleep(f sourceFile) []string {
 	if slices.Contains(f.imports(), "testing/synctest") || !f.isTest() {
 		return nil
@@ -257,13 +266,17 @@ func TestRules(t *testing.T) {
 	}{
 		{"imports of ours", checkImports, "internal/routing/x.go", "package table\nimport _ \"viaduct/internal/membership\""},
 		{"pure packages", checkImports, "internal/membership/x.go", "package membership\nimport _ \"log/slog\""},
-		{"no k8s.io/kubernetes", checkImports, "internal/node/x.go", "package node\nimport _ \"k8s.io/kubernetes/pkg/apis/core\""},
-		{"parts do not import one another", checkImports, "internal/endpoints/x.go", "package endpoints\nimport _ \"viaduct/internal/proxy\""},
+		{"no k8s.io/kubernetes", checkImports, "internal/node/x.go",
+			"package node\nimport _ \"k8s.io/kubernetes/pkg/apis/core\""},
+		{"parts do not import one another", checkImports, "internal/endpoints/x.go",
+			"package endpoints\nimport _ \"viaduct/internal/proxy\""},
 		{"every folder is known", checkKnownFolder, "internal/misc/x.go", "package misc"},
-		{"size of functions", checkSize, "internal/routing/x.go", "package table\nfunc f() {" + strings.Repeat("\n_ = 1", 60) + "\n}"},
+		{"size of functions", checkSize, "internal/routing/x.go", "package table\nfunc f() {" + strings.Repeat("\n_ = 1",
+			60) + "\n}"},
 		{"size of files", checkSize, "internal/routing/x.go", "package table" + strings.Repeat("\n", 401)},
 		{"no init", checkInit, "internal/routing/x.go", "package table\nfunc init() {}"},
-		{"no sleep in tests", checkSleep, "internal/routing/x_test.go", "package table\nimport \"time\"\nfunc f() { time.Sleep(1) }"},
+		{"no sleep in tests", checkSleep, "internal/routing/x_test.go",
+			"package table\nimport \"time\"\nfunc f() { time.Sleep(1) }"},
 	}
 	files := repository(t)
 	for _, r := range rules {

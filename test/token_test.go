@@ -42,14 +42,16 @@ func TestKubeconfigForSomebody(t *testing.T) {
 	}
 	eventually(t, "the role holds", func() error { return h.as(alice, "get", "services", "-A").failure() })
 	r := h.as(alice, "create", "configmap", "mine")
-	wantText(t, "create", r.stderr, `configmaps is forbidden: User "alice" cannot create resource "configmaps" in API group "" in the namespace "default"`)
+	wantText(t, "create", r.stderr,
+		`configmaps is forbidden: User "alice" cannot create resource "configmaps" in API group "" in the namespace "default"`)
 	if got := h.as(alice, "auth", "can-i", "get", "pods"); got.stdout != "yes\n" {
 		t.Errorf("can-i get pods: %s", got.all())
 	}
 	if got := h.as(alice, "auth", "can-i", "get", "secrets", "-n", "kube-system"); got.stdout != "no\n" || got.code != 1 {
 		t.Errorf("can-i get secrets: %d %s", got.code, got.all())
 	}
-	wantText(t, "can-i --list", h.as(alice, "auth", "can-i", "--list").stdout, "Non-Resource URLs", "selfsubjectaccessreviews.authorization.k8s.io", "[get list watch]", "[/healthz]")
+	wantText(t, "can-i --list", h.as(alice, "auth", "can-i", "--list").stdout, "Non-Resource URLs",
+		"selfsubjectaccessreviews.authorization.k8s.io", "[get list watch]", "[/healthz]")
 	wantText(t, "whoami", h.as(alice, "auth", "whoami").stdout, "Username", "alice", "[system:authenticated]")
 	wantText(t, "can-i --as", h.kubectl("auth", "can-i", "list", "pods", "--as", "alice"), "yes")
 
@@ -64,7 +66,8 @@ func TestKubeconfigForSomebody(t *testing.T) {
 		}
 		return fmt.Errorf("exit %d\n%s", r.code, r.all())
 	})
-	if r := runViaduct(t, "", "token", "delete", id, "--data-dir", h.dir); r.code != 1 || !strings.Contains(r.stderr, "there is no token "+id) {
+	if r := runViaduct(t, "", "token", "delete", id, "--data-dir", h.dir); r.code != 1 || !strings.Contains(r.stderr,
+		"there is no token "+id) {
 		t.Errorf("deleting it twice: %d %s", r.code, r.all())
 	}
 }
@@ -72,16 +75,22 @@ func TestKubeconfigForSomebody(t *testing.T) {
 func TestTokensOfUsersAndAccounts(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	token := strings.TrimSpace(h.viaduct("token", "create", "--user", "bob", "--group", "dev", "--role", "edit", "-n", "default").stdout)
-	again := h.viaduct("token", "create", "--user", "bob", "--role", "edit", "-n", "default") // the binding is there already
+	token := strings.TrimSpace(h.viaduct("token", "create", "--user", "bob", "--group", "dev", "--role", "edit", "-n",
+		"default").stdout)
+	// the binding is there already
+	again := h.viaduct("token", "create", "--user", "bob", "--role", "edit", "-n", "default")
 	wantText(t, "what is said", again.stderr, "logs in bob until")
-	// --validate=false: what cannot be patched kubectl takes for a custom resource, and asks for the definitions, which are not served
+	// --validate=false: what cannot be patched kubectl takes for a custom resource, and asks for the definitions, which
+	// are not served
 	review := h.tryKubectl("{apiVersion: authentication.k8s.io/v1, kind: TokenReview, spec: {token: "+token+"}}",
-		"create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.authenticated} {.status.user.username} {.status.user.groups}")
+		"create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.authenticated} {.status.user.username} "+
+			"{.status.user.groups}")
 	wantText(t, "token review", review.all(), `true bob ["dev","system:authenticated"]`)
 	wantText(t, "binding", h.kubectl("get", "rolebinding", "viaduct:edit:bob", "-o", "wide"), "ClusterRole/edit", "bob")
-	wantText(t, "no role", h.viaduct("token", "create", "--user", "eve").stderr, "eve may do only what other bindings allow")
-	if r := runViaduct(t, "", "token", "create", "--user", "bob", "--role", "emperor", "--data-dir", h.dir); r.code != 1 || !strings.Contains(r.stderr, `there is no ClusterRole "emperor"`) {
+	wantText(t, "no role", h.viaduct("token", "create", "--user", "eve").stderr,
+		"eve may do only what other bindings allow")
+	if r := runViaduct(t, "", "token", "create", "--user", "bob", "--role", "emperor", "--data-dir", h.dir); r.code != 1 ||
+		!strings.Contains(r.stderr, `there is no ClusterRole "emperor"`) {
 		t.Errorf("a role that does not exist: %d %s", r.code, r.all())
 	}
 	h.kubectl("create", "serviceaccount", "robot")

@@ -27,11 +27,14 @@ type agentOptions struct {
 }
 
 func (o *agentOptions) register(flags *pflag.FlagSet) {
-	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "range that Pods' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8 Pods share this host's network, "+
+	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "range that Pods' addresses are taken from, or one of each family, the "+
+		"primary first; inside 127.0.0.0/8 Pods share this host's network, "+
 		"outside each has its own, which needs root")
 	o.runtime = node.RuntimeProcess
-	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime", "how containers run: process runs each command on this host, none runs no Pods")
-	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: as this process)")
+	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime",
+		"how containers run: process runs each command on this host, none runs no Pods")
+	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: "+
+		"as this process)")
 	registerNodeName(flags, &o.nodeName)
 }
 
@@ -51,11 +54,13 @@ func newAgent(con console, logs *logOptions) *cobra.Command {
 	}
 	client.register(cmd)
 	o.register(cmd.Flags())
-	cmd.Flags().Var(optionalHostPort{&port}, "metrics-bind-address", "where /metrics and /healthz of the agent are; empty: nowhere")
+	cmd.Flags().Var(optionalHostPort{&port}, "metrics-bind-address", "where /metrics and /healthz of the agent are; "+
+		"empty: nowhere")
 	return cmd
 }
 
-func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, port string, logs *logOptions) error {
+func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, port string,
+	logs *logOptions) error {
 	name, err := orHostName(o.nodeName)
 	if err != nil {
 		return err
@@ -92,8 +97,8 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	return supervise(ctx, nil, parts...)
 }
 
-// openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this host is to
-// reach through it.
+// openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this
+// host is to reach through it.
 func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*network.Network, error) {
 	if o.runtime != node.RuntimeProcess || inLoopback(o.podCIDRs[0]) {
 		return nil, nil
@@ -102,7 +107,8 @@ func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*n
 }
 
 // agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
-func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network, log *slog.Logger) (part, []prometheus.Collector, error) {
+func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network,
+	log *slog.Logger) (part, []prometheus.Collector, error) {
 	var second netip.Prefix
 	if len(o.podCIDRs) > 1 {
 		second = o.podCIDRs[1]

@@ -20,8 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// fieldManager is the owner of what -f applies. It is kubectl's own name, so that a later `kubectl apply --server-side` of the
-// same file goes on where `up -f` left off.
+// fieldManager is the owner of what -f applies. It is kubectl's own name, so that a later `kubectl apply --server-side`
+// of the same file goes on where `up -f` left off.
 const fieldManager = "kubectl"
 
 // A manifest is text to apply, from a file or from anywhere else.
@@ -44,7 +44,8 @@ func newApplier(dataDir string, out io.Writer) *applier {
 	return &applier{getter: flags, out: out}
 }
 
-// files applies files, directories of files, and, for "-", what stdin holds. It goes on after an error, and returns all.
+// files applies files, directories of files, and, for "-", what stdin holds. It goes on after an error, and returns
+// all.
 func (a *applier) files(ctx context.Context, names []string) error {
 	return a.apply(ctx, a.builder().FilenameParam(false, &resource.FilenameOptions{Filenames: names}))
 }
@@ -59,7 +60,8 @@ func (a *applier) manifests(ctx context.Context, all ...manifest) error {
 }
 
 func (a *applier) builder() *resource.Builder {
-	return resource.NewBuilder(a.getter).Unstructured().ContinueOnError().NamespaceParam(metav1.NamespaceDefault).DefaultNamespace()
+	return resource.NewBuilder(a.getter).Unstructured().ContinueOnError().NamespaceParam(
+		metav1.NamespaceDefault).DefaultNamespace()
 }
 
 func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
@@ -75,7 +77,8 @@ func (a *applier) apply(ctx context.Context, b *resource.Builder) error {
 	})
 }
 
-// disconnect closes the connection, which is kept for the whole process otherwise: a server that is to end waits a second for it.
+// disconnect closes the connection, which is kept for the whole process otherwise: a server that is to end waits a
+// second for it.
 func (a *applier) disconnect() {
 	config, err := a.getter.ToRESTConfig()
 	if err != nil {
@@ -93,7 +96,8 @@ func (a *applier) one(info *resource.Info) error {
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", info.Source, title, err)
 	}
-	helper := resource.NewHelper(info.Client, info.Mapping).WithFieldManager(fieldManager).WithFieldValidation(metav1.FieldValidationStrict)
+	helper := resource.NewHelper(info.Client, info.Mapping).WithFieldManager(fieldManager).WithFieldValidation(
+		metav1.FieldValidationStrict)
 	before, err := helper.Get(info.Namespace, info.Name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("%s: %s: %w", info.Source, title, err)

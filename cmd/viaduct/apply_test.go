@@ -49,7 +49,8 @@ func TestApplyTellsWhatBecameOfEachObject(t *testing.T) {
 func TestApplyNamesWhatIsWrongAndGoesOn(t *testing.T) {
 	a, out := applierFor(t)
 	service := func(name, spec string) manifest {
-		return manifest{name + ".yaml", strings.NewReader("apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec: " + spec)}
+		return manifest{name + ".yaml", strings.NewReader("apiVersion: v1\nkind: Service\nmetadata: {name: " + name +
+			"}\nspec: " + spec)}
 	}
 	err := a.manifests(t.Context(),
 		service("typo", "{prots: [{port: 8080}]}"),

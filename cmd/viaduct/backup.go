@@ -68,7 +68,8 @@ etcdctl snapshot save.`,
 }
 
 // run does what is to be done with a file, until it is done or a signal comes.
-func (o *backupOptions) run(cmd *cobra.Command, con console, file string, do func(context.Context, console, string) error) error {
+func (o *backupOptions) run(cmd *cobra.Command, con console, file string, do func(context.Context, console,
+	string) error) error {
 	ctx, stop := onSignal(cmd.Context(), con.Err)
 	defer stop()
 	if err := o.absolute(); err != nil {

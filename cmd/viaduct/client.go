@@ -19,7 +19,8 @@ type clientOptions struct {
 
 func (o *clientOptions) register(cmd *cobra.Command) {
 	registerDataDir(cmd.Flags(), &o.dataDir)
-	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one in --data-dir, or in a Pod its service account)")
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one "+
+		"in --data-dir, or in a Pod its service account)")
 }
 
 func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
@@ -32,7 +33,8 @@ func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
 	return config, nil
 }
 
-// find takes the kubeconfig that was named, or the data directory's, or what a cluster gives to the Pods that run on it.
+// find takes the kubeconfig that was named, or the data directory's, or what a cluster gives to the Pods that run on
+// it.
 func (o *clientOptions) find() (*rest.Config, error) {
 	path := o.kubeconfig
 	if path == "" {
@@ -40,7 +42,8 @@ func (o *clientOptions) find() (*rest.Config, error) {
 		if _, err := os.Stat(path); err != nil {
 			config, err := rest.InClusterConfig()
 			if errors.Is(err, rest.ErrNotInCluster) {
-				return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give --kubeconfig", path)
+				return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give "+
+					"--kubeconfig", path)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("reading this Pod's service account: %w", err)

@@ -36,7 +36,8 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"server", "--service-cidr", "10.0.0.0/30"}, exitUsage, "", "too small"},
 		{[]string{"server", "--service-cidr", "127.1.2.3/16"}, exitUsage, "", "want 127.1.0.0/16"},
 		{[]string{"server", "--etcd-servers", "10.0.0.1:2379"}, exitUsage, "", "is no URL of an etcd server"},
-		{[]string{"up", "--etcd-servers", "http://10.0.0.1:2379", "--etcd-cafile", "ca.crt"}, exitUsage, "", "would not be encrypted"},
+		{[]string{"up", "--etcd-servers", "http://10.0.0.1:2379", "--etcd-cafile", "ca.crt"}, exitUsage, "",
+			"would not be encrypted"},
 		{[]string{"server", "--advertise-address", "0.0.0.0"}, exitUsage, "", "want an IP address such as"},
 		{[]string{"proxy", "--take-over", "--proxy", "userspace"}, exitUsage, "", "would be missed"},
 		{[]string{"proxy", "cleanup", "all"}, exitUsage, "", `"all" is not expected here`},
@@ -68,7 +69,8 @@ func TestCutDataDir(t *testing.T) {
 
 func TestHasFlag(t *testing.T) {
 	for in, want := range map[string]bool{
-		"get pods --kubeconfig x": true, "--kubeconfig=x get": true, "exec web -- cmd --kubeconfig x": false, "get --kubeconfigs": false,
+		"get pods --kubeconfig x": true, "--kubeconfig=x get": true, "exec web -- cmd --kubeconfig x": false,
+		"get --kubeconfigs": false,
 	} {
 		if got := hasFlag(strings.Fields(in), "--kubeconfig"); got != want {
 			t.Errorf("%q: %t, want %t", in, got, want)

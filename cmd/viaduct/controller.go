@@ -48,11 +48,13 @@ What it left is taken over as it is, without a write; and so it is the other way
 	}
 	o.client.register(cmd)
 	cmd.Flags().StringSliceVar(&o.which, "controllers", []string{everyController},
-		"which controllers to run: endpoints-controller, endpointslice-controller, endpointslicemirroring-controller (all three: endpoints, or *), scheduler; -NAME leaves one out")
+		"which controllers to run: endpoints-controller, endpointslice-controller, endpointslicemirroring-controller (all "+
+			"three: endpoints, or *), scheduler; -NAME leaves one out")
 	o.election.register(cmd.Flags())
 	o.debug.register(cmd.Flags())
 	o.own.register(cmd.Flags())
-	cmd.Flags().StringVar(&o.own.history, "history-file", "", "where to keep what 'viaduct history' tells, at most 16 MiB (default: the latest 10,000 changes, in memory)")
+	cmd.Flags().StringVar(&o.own.history, "history-file", "", "where to keep what 'viaduct history' tells, at most 16 "+
+		"MiB (default: the latest 10,000 changes, in memory)")
 	return cmd
 }
 
@@ -79,9 +81,10 @@ func runController(ctx context.Context, con console, o controllerOptions, which 
 	return supervise(ctx, nil, append(parts, c.part(), lean(log))...)
 }
 
-// ownControllers are those of `viaduct up`. They are the only ones if the store is its own; over a store that other servers share, one
-// process works, as for `viaduct controller`.
-func ownControllers(client kubernetes.Interface, shared bool, own endpointsOptions, log *slog.Logger) (*controllers, error) {
+// ownControllers are those of `viaduct up`. They are the only ones if the store is its own; over a store that other
+// servers share, one process works, as for `viaduct controller`.
+func ownControllers(client kubernetes.Interface, shared bool, own endpointsOptions, log *slog.Logger) (*controllers,
+	error) {
 	election := defaultElection()
 	election.elect = shared
 	return newControllers(client, knownControllers(), election, own, log)

@@ -18,7 +18,8 @@ func registerDataDir(flags *pflag.FlagSet, value *string) {
 }
 
 func registerPKIDir(flags *pflag.FlagSet, value *string) {
-	flags.StringVar(value, "pki-dir", "", "directory of the certificate authority, which servers over one etcd must share (default: pki in --data-dir)")
+	flags.StringVar(value, "pki-dir", "", "directory of the certificate authority, which servers over one etcd must "+
+		"share (default: pki in --data-dir)")
 }
 
 // defaultDataDir is where a user's Viaduct lives: one for the machine when run by root, else one for each user.

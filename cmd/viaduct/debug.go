@@ -37,8 +37,10 @@ type debugOptions struct {
 }
 
 func (o *debugOptions) register(flags *pflag.FlagSet) {
-	flags.IPVar(&o.address, "bind-address", net.IPv4(127, 0, 0, 1), "address of the port that answers questions: /metrics, /healthz, /readyz, "+explainPath+"NAMESPACE/SERVICE and "+historyPath+"NAMESPACE/SERVICE")
-	flags.Uint16Var(&o.port, "secure-port", debugPort, "that port; HTTPS, and but for the health checks only for who may get the path by the API server's roles; 0: none")
+	flags.IPVar(&o.address, "bind-address", net.IPv4(127, 0, 0, 1), "address of the port that answers questions: "+
+		"/metrics, /healthz, /readyz, "+explainPath+"NAMESPACE/SERVICE and "+historyPath+"NAMESPACE/SERVICE")
+	flags.Uint16Var(&o.port, "secure-port", debugPort, "that port; HTTPS, and but for the health checks only for who "+
+		"may get the path by the API server's roles; 0: none")
 }
 
 // listen takes the port; nil: there is to be none.
@@ -51,14 +53,17 @@ func (o *debugOptions) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := tls.Listen("tcp", address, &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	listener, err := tls.Listen("tcp", address, &tls.Config{Certificates: []tls.Certificate{own},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	if err != nil {
-		return nil, fmt.Errorf("opening the port for questions (another --secure-port, or 0 for none, helps if it is taken): %w", err)
+		return nil, fmt.Errorf("opening the port for questions (another --secure-port, or 0 for none, helps if it is "+
+			"taken): %w", err)
 	}
 	return listener, nil
 }
 
-// ownCertificate is a new one at each start: whoever asks is a person or a scraper of this host, to whom no authority vouches for it.
+// ownCertificate is a new one at each start: whoever asks is a person or a scraper of this host, to whom no authority
+// vouches for it.
 func ownCertificate(address net.IP) (tls.Certificate, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey(address.String(), []net.IP{address}, []string{"localhost"})
 	if err != nil {
@@ -75,8 +80,9 @@ func ownCertificate(address net.IP) (tls.Certificate, error) {
 func debugPart(listener net.Listener, c *controllers, client kubernetes.Interface, log *slog.Logger) part {
 	return part{name: "port for questions", run: func(ctx context.Context) error {
 		server := &http.Server{
-			Handler: debugHandler(c, client), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
-			ErrorLog: slog.NewLogLogger(log.With("part", "debug").Handler(), slog.LevelDebug),
+			Handler: debugHandler(c, client), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+			WriteTimeout: time.Minute,
+			ErrorLog:     slog.NewLogLogger(log.With("part", "debug").Handler(), slog.LevelDebug),
 		}
 		defer context.AfterFunc(ctx, func() { server.Close() })()
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -109,7 +115,8 @@ func (c *controllers) metricsHandler() http.Handler {
 // collectors are the metrics of the controllers.
 func (c *controllers) collectors() []prometheus.Collector {
 	leading := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "leader_election_master_status", Help: "Whether the controllers of this process work: 1, or 0 while another's do",
+		Name: "leader_election_master_status", Help: "Whether the controllers of this process work: 1, or 0 while " +
+			"another's do",
 		ConstLabels: prometheus.Labels{"name": "viaduct-controller"},
 	}, func() float64 {
 		if c.leading() {

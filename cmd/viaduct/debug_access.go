@@ -12,8 +12,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// gate lets those in who may get the path by the roles of the API server, which it asks for each request. The API machinery's own would
-// remember answers for a while, and bring a compiler for expressions along that costs more memory than all of the controllers.
+// gate lets those in who may get the path by the roles of the API server, which it asks for each request. The API
+// machinery's own would remember answers for a while, and bring a compiler for expressions along that costs more memory
+// than all of the controllers.
 type gate struct {
 	client kubernetes.Interface
 	inside http.Handler
@@ -36,7 +37,8 @@ func (g gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case !allowed:
-		http.Error(w, fmt.Sprintf("Forbidden: user %q cannot %s path %q", user.Username, verb, r.URL.Path), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("Forbidden: user %q cannot %s path %q", user.Username, verb, r.URL.Path),
+			http.StatusForbidden)
 	default:
 		g.inside.ServeHTTP(w, r)
 	}

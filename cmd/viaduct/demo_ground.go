@@ -18,8 +18,8 @@ type ground struct {
 // claimPort is listened on while a demo has its ground. What listens there says nothing.
 const claimPort = 7443
 
-// claimGround picks a random /19 of 127.0.0.0/8 and halves it. 127.0.0.0 to 127.15 are left to others, and from 127.96 on to
-// the defaults of `up`.
+// claimGround picks a random /19 of 127.0.0.0/8 and halves it. 127.0.0.0 to 127.15 are left to others, and from 127.96
+// on to the defaults of `up`.
 func claimGround() (*ground, error) {
 	var last error
 	for range 20 {
@@ -40,17 +40,20 @@ func prefix20(n uint32) netip.Prefix {
 
 func (g *ground) release() { g.claim.Close() }
 
-// outsiders starts two servers that are no Pods, on one port of 127.0.0.1 and 127.0.0.2: the example's if it is free, else another.
+// outsiders starts two servers that are no Pods, on one port of 127.0.0.1 and 127.0.0.2: the example's if it is free,
+// else another.
 func outsiders(examplePort uint16) ([]*echoServer, uint16, error) {
 	var last error
 	for _, port := range append([]uint16{examplePort}, make([]uint16, 10)...) {
-		first, err := newEchoServer(echoOptions{name: "server-a", http: net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))})
+		first, err := newEchoServer(echoOptions{name: "server-a", http: net.JoinHostPort("127.0.0.1",
+			strconv.Itoa(int(port)))})
 		if err != nil {
 			last = err
 			continue
 		}
 		port = first.http.Addr().(*net.TCPAddr).AddrPort().Port()
-		second, err := newEchoServer(echoOptions{name: "server-b", http: net.JoinHostPort("127.0.0.2", strconv.Itoa(int(port)))})
+		second, err := newEchoServer(echoOptions{name: "server-b", http: net.JoinHostPort("127.0.0.2",
+			strconv.Itoa(int(port)))})
 		if err == nil {
 			return []*echoServer{first, second}, port, nil
 		}

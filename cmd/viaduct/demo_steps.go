@@ -37,7 +37,8 @@ const (
 )
 
 func (t *tour) quickstart(ctx context.Context) error {
-	t.title("Apply examples/quickstart: three Pods, a Service that selects them, and one over addresses written by hand", "kubectl apply -f examples/quickstart")
+	t.title("Apply examples/quickstart: three Pods, a Service that selects them, and one over addresses written by hand",
+		"kubectl apply -f examples/quickstart")
 	servers, port, err := outsiders(outsidersPort)
 	if err != nil {
 		return err
@@ -51,11 +52,13 @@ func (t *tour) quickstart(ctx context.Context) error {
 	if err := t.apply.manifests(ctx, texts...); err != nil {
 		return err
 	}
-	ep, err := t.awaitEndpoints(ctx, helloService, func(ep *v1.Endpoints) bool { return len(readyAddresses(ep)) == podCount })
+	ep, err := t.awaitEndpoints(ctx, helloService,
+		func(ep *v1.Endpoints) bool { return len(readyAddresses(ep)) == podCount })
 	if err != nil {
 		return err
 	}
-	t.say("%d Pods run and are ready, %d ms after the first line; the controller wrote them into Endpoints %s:", podCount, time.Since(applied).Milliseconds(), helloService)
+	t.say("%d Pods run and are ready, %d ms after the first line; the controller wrote them into Endpoints %s:", podCount,
+		time.Since(applied).Milliseconds(), helloService)
 	for _, a := range readyAddresses(ep) {
 		t.say("  %-16s %s", a.IP, a.TargetRef.Name)
 		t.left = append(t.left, net.JoinHostPort(a.IP, servicePort))
@@ -63,7 +66,8 @@ func (t *tour) quickstart(ctx context.Context) error {
 	return nil
 }
 
-// quickstartManifests are the files of the example, in order. Where the tour's own servers had to take another port, it says so.
+// quickstartManifests are the files of the example, in order. Where the tour's own servers had to take another port, it
+// says so.
 func quickstartManifests(port uint16) ([]manifest, error) {
 	names, err := fs.Glob(examples.Quickstart, "quickstart/*.yaml")
 	if err != nil {
@@ -82,7 +86,8 @@ func quickstartManifests(port uint16) ([]manifest, error) {
 }
 
 func (t *tour) traffic(ctx context.Context) error {
-	t.title(fmt.Sprintf("Send %d requests to Service %s, each on a connection of its own", helloVisits, helloService), "kubectl get service "+helloService)
+	t.title(fmt.Sprintf("Send %d requests to Service %s, each on a connection of its own", helloVisits, helloService),
+		"kubectl get service "+helloService)
 	total, err := t.visitService(ctx, helloService, helloVisits)
 	if err != nil {
 		return err
@@ -99,7 +104,8 @@ func (t *tour) traffic(ctx context.Context) error {
 }
 
 func (t *tour) handWritten(ctx context.Context) error {
-	t.title(fmt.Sprintf("Send %d more to %s: no selector, its Endpoints were written by hand", externalVisits, externalService),
+	t.title(fmt.Sprintf("Send %d more to %s: no selector, its Endpoints were written by hand", externalVisits,
+		externalService),
 		"kubectl get endpoints "+externalService+"; kubectl get endpointslices -l kubernetes.io/service-name="+externalService)
 	slice, err := t.awaitMirror(ctx, externalService)
 	if err != nil {
@@ -134,7 +140,8 @@ func (t *tour) visitService(ctx context.Context, name string, n int) (spread, er
 		return nil, fmt.Errorf("visiting Service %s: %w", name, err)
 	}
 	took := time.Since(start)
-	t.say("%s answered %d requests in %d ms, %.0f a second, none failed:", addr, n, took.Milliseconds(), float64(n)/took.Seconds())
+	t.say("%s answered %d requests in %d ms, %.0f a second, none failed:", addr, n, took.Milliseconds(),
+		float64(n)/took.Seconds())
 	for _, row := range total.table() {
 		t.say("  %s", row)
 	}
@@ -158,7 +165,8 @@ func (t *tour) awaitMirror(ctx context.Context, service string) (*discoveryv1.En
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		list, err := t.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+		list, err := t.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx,
+			metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 		if err != nil {
 			return nil, fmt.Errorf("looking for the mirrored slice: %w", err)
 		}
@@ -183,8 +191,10 @@ func (t *tour) tell(ctx context.Context, method, ip, path string) (string, error
 }
 
 func (t *tour) environment(ctx context.Context) error {
-	t.title("Make a Service, then a Pod: a container is told of the Services that exist when it starts", "kubectl get service later; kubectl get pod newcomer -o yaml")
-	if err := t.apply.manifests(ctx, manifest{"later", strings.NewReader(laterService)}, manifest{"newcomer", strings.NewReader(newcomerPod)}); err != nil {
+	t.title("Make a Service, then a Pod: a container is told of the Services that exist when it starts",
+		"kubectl get service later; kubectl get pod newcomer -o yaml")
+	if err := t.apply.manifests(ctx, manifest{"later", strings.NewReader(laterService)},
+		manifest{"newcomer", strings.NewReader(newcomerPod)}); err != nil {
 		return err
 	}
 	newcomer, err := t.awaitPod(ctx, "newcomer", isReady)
@@ -271,5 +281,8 @@ func lists(ep *v1.Endpoints, ip string) bool {
 }
 
 func isReady(pod *v1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool { return c.Type == v1.PodReady && c.Status == v1.ConditionTrue })
+	return slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool {
+		return c.Type == v1.PodReady &&
+			c.Status == v1.ConditionTrue
+	})
 }

@@ -84,7 +84,8 @@ func TestGroundIsClaimed(t *testing.T) {
 	}
 	defer two.release()
 	for _, g := range []*ground{one, two} {
-		if err := checkRanges(serviceRanges([]netip.Prefix{g.services}, servedHere), podRanges([]netip.Prefix{g.pods}, servedHere)); err != nil {
+		if err := checkRanges(serviceRanges([]netip.Prefix{g.services}, servedHere), podRanges([]netip.Prefix{g.pods},
+			servedHere)); err != nil {
 			t.Errorf("%v: %v", g, err)
 		}
 	}

@@ -61,7 +61,8 @@ func (t *tour) walk(ctx context.Context, client kubernetes.Interface, url string
 
 func (t *tour) begin() {
 	fmt.Fprintf(t.out, "Viaduct: Kubernetes Services on this machine, run by user %d, in %s.\n", os.Geteuid(), t.dataDir)
-	fmt.Fprintf(t.out, "To look for yourself meanwhile, in another terminal: export KUBECONFIG=%s\n", kubeconfigIn(t.dataDir))
+	fmt.Fprintf(t.out, "To look for yourself meanwhile, in another terminal: export KUBECONFIG=%s\n",
+		kubeconfigIn(t.dataDir))
 	t.title("Start the API server, the controllers, the proxy and the node agent", "kubectl get nodes,services")
 }
 
@@ -106,7 +107,8 @@ func (t *tour) end(stop func() error) error {
 			return fmt.Errorf("cleaning up: %s still answers", addr)
 		}
 	}
-	t.say("Done in %d ms; none of the %d addresses that answered before does now.", time.Since(start).Milliseconds(), len(t.left))
+	t.say("Done in %d ms; none of the %d addresses that answered before does now.", time.Since(start).Milliseconds(),
+		len(t.left))
 	return nil
 }
 
@@ -145,9 +147,11 @@ func (t *tour) awaitPod(ctx context.Context, name string, as func(*v1.Pod) bool)
 }
 
 // await watches one object of the default namespace until it is as wanted.
-func await[T runtime.Object](ctx context.Context, client cache.Getter, resource, name string, kind T, as func(T) bool) (T, error) {
+func await[T runtime.Object](ctx context.Context, client cache.Getter, resource, name string, kind T,
+	as func(T) bool) (T, error) {
 	var found T
-	lw := cache.NewListWatchFromClient(client, resource, metav1.NamespaceDefault, fields.OneTermEqualSelector("metadata.name", name))
+	lw := cache.NewListWatchFromClient(client, resource, metav1.NamespaceDefault,
+		fields.OneTermEqualSelector("metadata.name", name))
 	_, err := watchtools.UntilWithSync(ctx, lw, kind, nil, func(e watch.Event) (bool, error) {
 		obj, ok := e.Object.(T)
 		if !ok || e.Type == watch.Deleted || !as(obj) {

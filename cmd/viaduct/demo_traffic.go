@@ -21,8 +21,9 @@ type visitor struct{ http http.Client }
 
 func newVisitor() *visitor {
 	return &visitor{http: http.Client{
-		Timeout:   5 * time.Second,
-		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil, DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext},
+		Timeout: 5 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil,
+			DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext},
 	}}
 }
 
@@ -99,12 +100,14 @@ func (s spread) table() []string {
 	var rows []string
 	for _, who := range slices.Sorted(maps.Keys(s)) {
 		share := float64(s[who]) / float64(sum)
-		rows = append(rows, fmt.Sprintf("%-32s %6d  %4.1f %%  %s", who, s[who], 100*share, strings.Repeat("▪", int(share*40+0.5))))
+		rows = append(rows, fmt.Sprintf("%-32s %6d  %4.1f %%  %s", who, s[who], 100*share,
+			strings.Repeat("▪", int(share*40+0.5))))
 	}
 	return rows
 }
 
-// fair says what is wrong with a spread over want servers: each should have answered, and none less than half its share.
+// fair says what is wrong with a spread over want servers: each should have answered, and none less than half its
+// share.
 func (s spread) fair(want int) error {
 	sum := 0
 	for _, n := range s {

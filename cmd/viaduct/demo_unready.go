@@ -17,7 +17,8 @@ const avoidedVisits = 500
 
 // unready makes one Pod say it is not ready, and measures how the news travels.
 func (t *tour) unready(ctx context.Context) error {
-	t.title(fmt.Sprintf("Pod %s stops being ready: it goes on running, but gets no new connection", unreadyPod), "kubectl get endpoints hello -w")
+	t.title(fmt.Sprintf("Pod %s stops being ready: it goes on running, but gets no new connection", unreadyPod),
+		"kubectl get endpoints hello -w")
 	pod, err := t.client.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, unreadyPod, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading Pod %s: %w", unreadyPod, err)
@@ -74,7 +75,8 @@ func (t *tour) watchNews(ctx context.Context, ip string) func() (travel, error) 
 }
 
 func (t *tour) tellNews(said time.Time, at travel, log visitLog) {
-	t.say("%8.1f ms  until its readiness probe, every second, noticed and the Pod's status said so", milliseconds(at.status.Sub(said)))
+	t.say("%8.1f ms  until its readiness probe, every second, noticed and the Pod's status said so",
+		milliseconds(at.status.Sub(said)))
 	t.say("%8.1f ms  more until Endpoints hello no longer listed it", milliseconds(at.endpoints.Sub(at.status)))
 	switch late := log.last.Sub(at.status); {
 	case log.last.IsZero() || late <= 0:

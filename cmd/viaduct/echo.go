@@ -33,7 +33,8 @@ func newEcho(con console) *cobra.Command {
 	host, _ := os.Hostname()
 	at := cmp.Or(os.Getenv("POD_IP"), "127.0.0.1")
 	flags := cmd.Flags()
-	flags.StringVar(&o.name, "name", cmp.Or(os.Getenv("POD_NAME"), os.Getenv("HOSTNAME"), host), "name to answer with; $POD_NAME sets the default")
+	flags.StringVar(&o.name, "name", cmp.Or(os.Getenv("POD_NAME"), os.Getenv("HOSTNAME"), host),
+		"name to answer with; $POD_NAME sets the default")
 	o.http = net.JoinHostPort(at, "8080")
 	flags.Var(hostPort{&o.http}, "listen", "address to serve HTTP on; $POD_IP sets the default's address")
 	flags.Var(hostPort{&o.tcp}, "tcp", "address to echo TCP lines on, each after the name (default: none)")

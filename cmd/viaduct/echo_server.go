@@ -140,8 +140,10 @@ func (s *echoServer) setReady(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "ready: %t\n", ok)
 }
 
-// aboutService matches the names of the variables that tell a container of a Service; no other variable is shown to a client.
-var aboutService = regexp.MustCompile(`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// aboutService matches the names of the variables that tell a container of a Service; no other variable is shown to a
+// client.
+var aboutService = regexp.MustCompile(
+	`^[A-Z0-9_]+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // env lists the variables about Services in the order the process got them.
 func (s *echoServer) env(w http.ResponseWriter, _ *http.Request) {

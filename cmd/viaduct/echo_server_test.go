@@ -120,7 +120,8 @@ func TestEchoTCPAndUDP(t *testing.T) {
 
 func TestEchoPortTaken(t *testing.T) {
 	s := runEcho(t, echoOptions{})
-	if _, err := newEchoServer(echoOptions{http: s.http.Addr().String()}); err == nil || !strings.Contains(err.Error(), "listening for HTTP") {
+	if _, err := newEchoServer(echoOptions{http: s.http.Addr().String()}); err == nil || !strings.Contains(err.Error(),
+		"listening for HTTP") {
 		t.Errorf("got %v, want that it cannot listen", err)
 	}
 }

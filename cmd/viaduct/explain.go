@@ -52,7 +52,8 @@ Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain
 	o.output = "text"
 	cmd.Flags().VarP(newChoice(&o.output, "text", "json", "yaml"), "output", "o", "how to tell it: text, json or yaml")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "tell it again whenever it changes, until interrupted")
-	cmd.Flags().BoolVar(&o.seeker.probe, "probe", false, "connect to each address that gets connections, and tell which answer")
+	cmd.Flags().BoolVar(&o.seeker.probe, "probe", false, "connect to each address that gets connections, and tell "+
+		"which answer")
 	return cmd
 }
 
@@ -65,7 +66,8 @@ const (
 
 func kindNames() map[string][]string {
 	return map[string][]string{
-		kindService: {"service", "services", "svc"}, kindPod: {"pod", "pods", "po"}, kindEndpoints: {"endpoints", "endpoint", "ep"},
+		kindService: {"service", "services", "svc"}, kindPod: {"pod", "pods", "po"}, kindEndpoints: {"endpoints", "endpoint",
+			"ep"},
 	}
 }
 
@@ -89,14 +91,16 @@ func subject(args []string) (kind, name string, err error) {
 			return kind, name, nil
 		}
 	}
-	return "", "", fmt.Errorf("%q cannot be explained: say service/NAME, pod/NAME or endpoints/NAME", strings.Join(args, " "))
+	return "", "", fmt.Errorf("%q cannot be explained: say service/NAME, pod/NAME or endpoints/NAME",
+		strings.Join(args, " "))
 }
 
 // errUnhealthy makes the exit code 1, and nothing else: all is said.
 var errUnhealthy = errors.New("")
 
 const (
-	// settling is how long what is read may still be on its way from one part to the next: what deviates for longer is told.
+	// settling is how long what is read may still be on its way from one part to the next: what deviates for longer is
+	// told.
 	settling = 700 * time.Millisecond
 	// watchPeriod is how often --watch looks.
 	watchPeriod = time.Second
@@ -170,7 +174,8 @@ func (s *seeker) settled(ctx context.Context, kind, name string) (explain.Report
 
 func deviates(r explain.Report) bool {
 	return slices.ContainsFunc(r.Problems, func(p explain.Problem) bool {
-		return slices.Contains([]string{explain.StageEndpoints, explain.StageSlices, explain.StageProxy, explain.StageKernel}, p.Stage)
+		return slices.Contains([]string{explain.StageEndpoints, explain.StageSlices, explain.StageProxy, explain.StageKernel},
+			p.Stage)
 	})
 }
 

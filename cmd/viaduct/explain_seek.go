@@ -50,11 +50,13 @@ type seeker struct {
 func (s *seeker) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	registerDataDir(flags, &s.dataDir)
-	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the API server (default: $KUBECONFIG, the one in --data-dir, then ~/.kube/config)")
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the API server (default: $KUBECONFIG, the one in "+
+		"--data-dir, then ~/.kube/config)")
 	flags.StringVar(&s.context, "context", "", "context of the kubeconfig")
 	flags.StringVarP(&s.namespace, "namespace", "n", "", "namespace (default: the context's)")
 	s.proxy = "http://" + defaultMetricsPort
-	flags.StringVar(&s.proxy, "proxy-address", s.proxy, "where this node's proxy answers (its --metrics-bind-address); empty: it is not asked")
+	flags.StringVar(&s.proxy, "proxy-address", s.proxy, "where this node's proxy answers (its --metrics-bind-address); "+
+		"empty: it is not asked")
 }
 
 // open finds the API server.
@@ -68,7 +70,8 @@ func (s *seeker) open() error {
 			rules.ExplicitPath = own
 		}
 	}
-	config := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: s.context})
+	config := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules,
+		&clientcmd.ConfigOverrides{CurrentContext: s.context})
 	if s.namespace == "" {
 		namespace, _, err := config.Namespace()
 		if err != nil {
@@ -78,7 +81,8 @@ func (s *seeker) open() error {
 	}
 	rest, err := config.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return fmt.Errorf("no API server is known: neither --kubeconfig nor $KUBECONFIG is given, and there is no %s: is 'viaduct up' running with this data directory?", kubeconfigIn(s.dataDir))
+		return fmt.Errorf("no API server is known: neither --kubeconfig nor $KUBECONFIG is given, and there is no %s: is "+
+			"'viaduct up' running with this data directory?", kubeconfigIn(s.dataDir))
 	}
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
@@ -138,7 +142,8 @@ func (s *seeker) pod(ctx context.Context, name string) (explain.Report, error) {
 	return explain.Pod(pod, pointers(services.Items)), nil
 }
 
-// world reads all about one Service. What nobody may read without more rights than for the namespace is left out if it is refused.
+// world reads all about one Service. What nobody may read without more rights than for the namespace is left out if it
+// is refused.
 func (s *seeker) world(ctx context.Context, name string) (explain.World, error) {
 	w := explain.World{Now: time.Now()}
 	core := s.api.CoreV1()
@@ -158,12 +163,14 @@ func (s *seeker) world(ctx context.Context, name string) (explain.World, error) 
 	} else if !apierrors.IsNotFound(err) {
 		return w, err
 	}
-	list, err := s.api.DiscoveryV1().EndpointSlices(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: discovery.LabelServiceName + "=" + name})
+	list, err := s.api.DiscoveryV1().EndpointSlices(s.namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: discovery.LabelServiceName + "=" + name})
 	if err != nil {
 		return w, err
 	}
 	w.Slices = pointers(list.Items)
-	if events, err := core.Events(s.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + name}); err == nil {
+	if events, err := core.Events(s.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" +
+		name}); err == nil {
 		w.Events = pointers(events.Items)
 	}
 	s.abroad(ctx, &w)
@@ -220,10 +227,12 @@ func (s *seeker) askProxy(ctx context.Context, w *explain.World) {
 	err := getJSON(ctx, fmt.Sprintf("%s/debug/services/%s/%s", s.proxy, w.Service.Namespace, w.Service.Name), &state)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		w.NoProxy = fmt.Sprintf("no proxy answers at %s: what is applied on a node can be told on that node (--proxy-address)", s.proxy)
+		w.NoProxy = fmt.Sprintf("no proxy answers at %s: what is applied on a node can be told on that node "+
+			"(--proxy-address)", s.proxy)
 		s.readKernel(w)
 		if w.KernelOK { // it was programmed by a proxy that does not run any more
-			w.NoProxy = fmt.Sprintf("no proxy answers at %s: the kernel is compared with what one would apply now, and follows no change", s.proxy)
+			w.NoProxy = fmt.Sprintf("no proxy answers at %s: the kernel is compared with what one would apply now, and "+
+				"follows no change", s.proxy)
 			w.Proxy = s.instead(w)
 		}
 	case errors.Is(err, errNotOurs):

@@ -74,7 +74,8 @@ func newHistory(con console) *cobra.Command {
 	s.register(cmd)
 	output = "text"
 	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
-	cmd.Flags().StringVar(&controller, "controller", "", "URL of the 'viaduct controller' that is asked (default: the API server, which is that of 'viaduct up')")
+	cmd.Flags().StringVar(&controller, "controller", "", "URL of the 'viaduct controller' that is asked (default: the "+
+		"API server, which is that of 'viaduct up')")
 	cmd.Flags().StringVar(&token, "token", "", "bearer token for --controller")
 	cmd.Flags().DurationVar(&since, "since", 0, "only what happened within this time (default: all)")
 	return cmd
@@ -107,7 +108,8 @@ func (s *seeker) history(ctx context.Context, name, controller, token string) (c
 	return changes, nil
 }
 
-// askController asks a controller's own port. Its certificate is one of its own making, to which nobody vouches; it is on this host, as a rule.
+// askController asks a controller's own port. Its certificate is one of its own making, to which nobody vouches; it is
+// on this host, as a rule.
 func askController(ctx context.Context, url, token string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -118,7 +120,8 @@ func askController(ctx context.Context, url, token string) ([]byte, error) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
+	// nolint:gosec // see above
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, bareURL(err)
@@ -152,7 +155,8 @@ func tellHistory(out io.Writer, changes []history.Change, output string, since t
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "TIME\tADDRESS\tWHAT\tWHY\tWRITE\tWRITER")
 	for _, c := range kept {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Time.Local().Format("2006-01-02 15:04:05.000"), c.Address, whatText(c), cmp.Or(c.Reason, "-"), writeText(c), cmp.Or(c.Writer, "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Time.Local().Format("2006-01-02 15:04:05.000"), c.Address, whatText(c),
+			cmp.Or(c.Reason, "-"), writeText(c), cmp.Or(c.Writer, "-"))
 	}
 	return t.Flush()
 }

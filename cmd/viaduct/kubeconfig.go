@@ -14,7 +14,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfigTTL is how long the token of a kubeconfig is valid if nobody says otherwise: as long as the administrator's certificate.
+// kubeconfigTTL is how long the token of a kubeconfig is valid if nobody says otherwise: as long as the administrator's
+// certificate.
 const kubeconfigTTL = 365 * 24 * time.Hour
 
 // kubeconfigOptions say for whom a kubeconfig is, and where it goes.

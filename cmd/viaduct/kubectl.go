@@ -78,7 +78,8 @@ func runKubectl(con console, dataDir string, args []string) error {
 	return nil
 }
 
-// pointKubectl makes dataDir's server the default. kubectl reads these variables itself, so a --kubeconfig among args wins.
+// pointKubectl makes dataDir's server the default. kubectl reads these variables itself, so a --kubeconfig among args
+// wins.
 func pointKubectl(dataDir string, args []string, errOut io.Writer) error {
 	if os.Getenv("KUBECONFIG") != "" || hasFlag(args, "--kubeconfig") {
 		return nil
@@ -90,7 +91,8 @@ func pointKubectl(dataDir string, args []string, errOut io.Writer) error {
 	if _, err := os.Stat(path); err != nil {
 		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would tell five times that port 8080 refuses
 		cmdutil.BehaviorOnFatal(func(msg string, code int) {
-			fmt.Fprintf(errOut, "%s\nviaduct: there is no %s: is 'viaduct up' running with this data directory?\n", strings.TrimSpace(msg), path)
+			fmt.Fprintf(errOut, "%s\nviaduct: there is no %s: is 'viaduct up' running with this data directory?\n",
+				strings.TrimSpace(msg), path)
 			os.Exit(code)
 		})
 		return nil

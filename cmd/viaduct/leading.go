@@ -30,8 +30,8 @@ const (
 // knownControllers are all that --controllers may name.
 func knownControllers() []string { return append(endpoints.Controllers(), schedulerController) }
 
-// chosenControllers reads --controllers as kube-controller-manager does: a name turns a controller on, one with a minus in front off; * are
-// those that run if nothing is said.
+// chosenControllers reads --controllers as kube-controller-manager does: a name turns a controller on, one with a minus
+// in front off; * are those that run if nothing is said.
 func chosenControllers(words []string) ([]string, error) {
 	on := map[string]bool{}
 	for _, word := range words {
@@ -41,7 +41,8 @@ func chosenControllers(words []string) ([]string, error) {
 		case name == allEndpoints, name == everyController && !off:
 			names = endpoints.Controllers()
 		case !slices.Contains(knownControllers(), name):
-			return nil, fmt.Errorf("--controllers: there is no %q; want *, %s or %s, or one of them with a minus in front", word, allEndpoints, strings.Join(knownControllers(), ", "))
+			return nil, fmt.Errorf("--controllers: there is no %q; want *, %s or %s, or one of them with a minus in front", word,
+				allEndpoints, strings.Join(knownControllers(), ", "))
 		}
 		for _, name := range names {
 			on[name] = !off
@@ -67,17 +68,23 @@ type electionOptions struct {
 }
 
 func defaultElection() electionOptions {
-	return electionOptions{elect: true, times: leader.DefaultTimes(), lease: types.NamespacedName{Namespace: metav1.NamespaceSystem, Name: "viaduct-controller"}}
+	return electionOptions{elect: true, times: leader.DefaultTimes(),
+		lease: types.NamespacedName{Namespace: metav1.NamespaceSystem, Name: "viaduct-controller"}}
 }
 
 func (o *electionOptions) register(flags *pflag.FlagSet) {
 	*o = defaultElection()
-	flags.BoolVar(&o.elect, "leader-elect", o.elect, "work only while holding a Lease, so that several may run; the others keep their caches ready")
-	flags.DurationVar(&o.times.Lease, "leader-elect-lease-duration", o.times.Lease, "how long after its death a leader keeps the others away; one that is stopped does not")
-	flags.DurationVar(&o.times.Renew, "leader-elect-renew-deadline", o.times.Renew, "how long a leader tries to renew the Lease before it stops working")
-	flags.DurationVar(&o.times.Retry, "leader-elect-retry-period", o.times.Retry, "how long between two attempts to get or renew the Lease")
+	flags.BoolVar(&o.elect, "leader-elect", o.elect, "work only while holding a Lease, so that several may run; the "+
+		"others keep their caches ready")
+	flags.DurationVar(&o.times.Lease, "leader-elect-lease-duration", o.times.Lease,
+		"how long after its death a leader keeps the others away; one that is stopped does not")
+	flags.DurationVar(&o.times.Renew, "leader-elect-renew-deadline", o.times.Renew,
+		"how long a leader tries to renew the Lease before it stops working")
+	flags.DurationVar(&o.times.Retry, "leader-elect-retry-period", o.times.Retry,
+		"how long between two attempts to get or renew the Lease")
 	flags.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "name of the Lease")
-	flags.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "namespace of the Lease; it must exist")
+	flags.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace,
+		"namespace of the Lease; it must exist")
 }
 
 func (o *electionOptions) check() error {
@@ -105,18 +112,22 @@ type endpointsOptions struct {
 }
 
 func (o *endpointsOptions) register(flags *pflag.FlagSet) {
-	flags.Uint16Var(&o.checkRate, "check-rate", 2000, "questions a second to addresses with a viaduct.dev/health-check, of all Services together; with more addresses each is asked less often")
+	flags.Uint16Var(&o.checkRate, "check-rate", 2000, "questions a second to addresses with a "+
+		"viaduct.dev/health-check, of all Services together; with more addresses each is asked less often")
 }
 
 // newControllers makes what which names.
-func newControllers(client kubernetes.Interface, which []string, election electionOptions, own endpointsOptions, log *slog.Logger) (*controllers, error) {
+func newControllers(client kubernetes.Interface, which []string, election electionOptions, own endpointsOptions,
+	log *slog.Logger) (*controllers, error) {
 	c := &controllers{}
-	if three := slices.DeleteFunc(slices.Clone(which), func(name string) bool { return name == schedulerController }); len(three) > 0 {
+	if three := slices.DeleteFunc(slices.Clone(which), func(name string) bool { return name == schedulerController }); len(
+		three) > 0 {
 		var err error
 		if c.history, err = history.New(history.Options{Path: own.history, Log: log.With("part", "history")}); err != nil {
 			return nil, err
 		}
-		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, History: c.history, CheckRate: int(own.checkRate), Log: log.With("part", "endpoints")})
+		c.endpoints = endpoints.New(client, endpoints.Options{Controllers: three, History: c.history,
+			CheckRate: int(own.checkRate), Log: log.With("part", "endpoints")})
 	}
 	if slices.Contains(which, schedulerController) {
 		c.scheduler = scheduler.New(client, log.With("part", "scheduler"))

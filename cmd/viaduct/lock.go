@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A lock keeps a second process from using the same state. It is the kernel's flock, so it goes with the process that holds
-// it, however that ends; what the file says is only for people to read.
+// A lock keeps a second process from using the same state. It is the kernel's flock, so it goes with the process that
+// holds it, however that ends; what the file says is only for people to read.
 type lock struct{ file *os.File }
 
 // A holder is what a lock file says about the process that wrote it.

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestMain lets a test run this binary again: as viaduct, as a process that holds a lock, as one that does not stop when told to.
+// TestMain lets a test run this binary again: as viaduct, as a process that holds a lock, as one that does not stop
+// when told to.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("VIADUCT_TEST_HOLD"); dir != "" {
 		holdLock(dir)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// clientsLeft wraps a handler and drops what the API server library logs as errors when a client goes away in the middle of a
-// request: an interrupted kubectl, a part that is stopped. Nobody can act on it.
+// clientsLeft wraps a handler and drops what the API server library logs as errors when a client goes away in the
+// middle of a request: an interrupted kubectl, a part that is stopped. Nobody can act on it.
 type clientsLeft struct{ slog.Handler }
 
 func (h clientsLeft) Handle(ctx context.Context, r slog.Record) error {
@@ -38,10 +38,11 @@ func aboutClientsLeaving(r slog.Record) bool {
 	return found
 }
 
-// isClientLeaving knows the library's sentences about a request that ended after its client had gone; that it panicked meanwhile
-// would be ours to know.
+// isClientLeaving knows the library's sentences about a request that ended after its client had gone; that it panicked
+// meanwhile would be ours to know.
 func isClientLeaving(text string) bool {
 	late := strings.HasPrefix(text, "FinishRequest: post-timeout activity") && strings.Contains(text, "panicked: false")
-	gaveUp := strings.HasPrefix(text, "apiserver received an error that is not an metav1.Status") && strings.HasSuffix(text, ": context canceled")
+	gaveUp := strings.HasPrefix(text, "apiserver received an error that is not an metav1.Status") &&
+		strings.HasSuffix(text, ": context canceled")
 	return late || gaveUp || strings.HasSuffix(text, "http: Handler timeout")
 }

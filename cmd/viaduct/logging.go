@@ -21,8 +21,8 @@ func (o *logOptions) register(flags *pflag.FlagSet) {
 	flags.Var(newChoice(&o.format, "text", "json"), "log-format", "how logs are written: text or json")
 }
 
-// start makes the logger for the parts, and sends client-go's klog lines and API warnings the same way. Call it once, before
-// any part is made: klog has one sink for the process.
+// start makes the logger for the parts, and sends client-go's klog lines and API warnings the same way. Call it once,
+// before any part is made: klog has one sink for the process.
 func (o *logOptions) start(w io.Writer) *slog.Logger {
 	log := slog.New(o.handler(w))
 	klog.SetSlogLogger(log.With("part", "client"))

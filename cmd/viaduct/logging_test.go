@@ -46,7 +46,8 @@ func TestWhatIsAboutClientsLeaving(t *testing.T) {
 }
 
 func TestLogFormats(t *testing.T) {
-	for format, want := range map[string]string{"text": "level=ERROR msg=broken err=why", "json": `"level":"ERROR","msg":"broken","err":"why"`} {
+	for format, want := range map[string]string{"text": "level=ERROR msg=broken err=why",
+		"json": `"level":"ERROR","msg":"broken","err":"why"`} {
 		var out bytes.Buffer
 		slog.New((&logOptions{format: format}).handler(&out)).Error("broken", "err", errors.New("why"))
 		if !strings.Contains(out.String(), want) {

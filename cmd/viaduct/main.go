@@ -1,5 +1,6 @@
-// Command viaduct is the whole of Viaduct in one binary: an API server, the controllers, the service proxy, a node agent,
-// and kubectl to drive them. This package holds flags, wiring and printing; it must not decide anything about a Service.
+// Command viaduct is the whole of Viaduct in one binary: an API server, the controllers, the service proxy, a node
+// agent, and kubectl to drive them. This package holds flags, wiring and printing; it must not decide anything about a
+// Service.
 package main
 
 import (
@@ -19,7 +20,8 @@ const (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Started: time.Now()}))
+	os.Exit(run(context.Background(), os.Args[1:], console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		Started: time.Now()}))
 }
 
 // A console is where a command reads and prints, and when it was started.

@@ -14,12 +14,13 @@ const (
 	memoryLook = 3 * time.Second
 	// restingRate is the most that a resting process allocates between two looks, in bytes: heartbeats and a few requests.
 	restingRate = 16 << 20
-	// worthReturning is how much must have been allocated since memory was last returned for it to be worth a collection, in bytes.
+	// worthReturning is how much must have been allocated since memory was last returned for it to be worth a collection,
+	// in bytes.
 	worthReturning = 32 << 20
 )
 
-// lull tells from the total of what a process has allocated when it has come to rest after work. The collector alone leaves a process
-// as large as its busiest moment made it, for minutes or for good.
+// lull tells from the total of what a process has allocated when it has come to rest after work. The collector alone
+// leaves a process as large as its busiest moment made it, for minutes or for good.
 type lull struct {
 	last     uint64 // total at the last look
 	returned uint64 // total when memory was last returned
@@ -36,8 +37,9 @@ func (r *lull) look(total uint64) bool {
 	return true
 }
 
-// headroom is by how much the heap may outgrow what is alive in it before the next collection, in bytes, as long as it is small. Go's own
-// rule, as much again as is alive, collects a small heap all the time, and leaves a large one full of holes.
+// headroom is by how much the heap may outgrow what is alive in it before the next collection, in bytes, as long as it
+// is small. Go's own rule, as much again as is alive, collects a small heap all the time, and leaves a large one full
+// of holes.
 const headroom = 128 << 20
 
 // The bounds of what the collector is set to, in percent of what is alive.
@@ -82,7 +84,8 @@ func stayLean(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// heap tells how many bytes the process has allocated since its start, and how many of them the last collection found alive.
+// heap tells how many bytes the process has allocated since its start, and how many of them the last collection found
+// alive.
 func heap() (total, alive uint64) {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)

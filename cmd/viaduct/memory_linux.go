@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// returnMemory gives back free heap, and the pages of files that are mapped and unchanged: of the program itself, most of which was
-// read for package initialization only, and of the store. The kernel brings back from its page cache whatever is used again. It is
-// about half of an idle process's resident memory; failing to return it costs nothing else.
+// returnMemory gives back free heap, and the pages of files that are mapped and unchanged: of the program itself, most
+// of which was read for package initialization only, and of the store. The kernel brings back from its page cache
+// whatever is used again. It is about half of an idle process's resident memory; failing to return it costs nothing
+// else.
 func returnMemory() error {
 	debug.FreeOSMemory()
 	maps, err := os.Open("/proc/self/smaps")
@@ -36,9 +37,9 @@ func returnMemory() error {
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }
 
-// untouchedMappings finds, in text of the form of /proc/self/smaps (proc(5)), the ranges that hold a file just as it is on disk: what
-// is there can be read again. A range may be read-only and yet hold something of its own, which the loader put there before it closed it
-// (RELRO); such pages count as anonymous.
+// untouchedMappings finds, in text of the form of /proc/self/smaps (proc(5)), the ranges that hold a file just as it is
+// on disk: what is there can be read again. A range may be read-only and yet hold something of its own, which the
+// loader put there before it closed it (RELRO); such pages count as anonymous.
 func untouchedMappings(text io.Reader) ([]mapping, error) {
 	var found []mapping
 	var candidate *mapping

@@ -39,7 +39,8 @@ func (o *proxyOptions) register(flags *pflag.FlagSet) {
 		"how connections reach Pods: nft has the kernel redirect them, userspace copies them and needs no privilege, "+
 			"none leaves them alone, auto takes nft where the host allows it and the Services' addresses are not in 127.0.0.0/8")
 	flags.Var(nodePortAddresses{&o.nodePorts}, "nodeport-addresses",
-		"where node ports are served: primary is the node's own address of each family; of ranges, every address of this host in one of them is meant")
+		"where node ports are served: primary is the node's own address of each family; of ranges, every address of this "+
+			"host in one of them is meant")
 }
 
 func newProxy(con console, logs *logOptions) *cobra.Command {
@@ -62,7 +63,8 @@ func newProxy(con console, logs *logOptions) *cobra.Command {
 	client.register(cmd)
 	o.register(cmd.Flags())
 	o.keep = true
-	cmd.Flags().Var(cidrs{&o.pods}, "cluster-cidr", "range of the Pods' addresses, or one of each family: connections from there are not hidden behind this node's address (default: the Node's spec.podCIDRs)")
+	cmd.Flags().Var(cidrs{&o.pods}, "cluster-cidr", "range of the Pods' addresses, or one of each family: connections "+
+		"from there are not hidden behind this node's address (default: the Node's spec.podCIDRs)")
 	registerNodeName(cmd.Flags(), &o.nodeName)
 	o.takeOver.register(cmd.Flags())
 	cmd.AddCommand(newProxyCleanup(con))
@@ -96,7 +98,8 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	log = log.With("part", "proxy")
 	backend := newDataPath(o, log)
 	takeOver, applied := o.takeOver.part(backend, log)
-	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts, OnApplied: applied, Log: log})
+	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts,
+		OnApplied: applied, Log: log})
 	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
 	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend, log)...)
 }

@@ -15,8 +15,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A dataPath is a proxy.Backend that is made when it is known what it has to serve: Services with addresses in 127.0.0.0/8 are
-// served by the userspace proxy, all others by the kernel.
+// A dataPath is a proxy.Backend that is made when it is known what it has to serve: Services with addresses in
+// 127.0.0.0/8 are served by the userspace proxy, all others by the kernel.
 type dataPath struct {
 	mode string
 	pods []netip.Prefix
@@ -52,8 +52,8 @@ func (d *dataPath) Sync(ctx context.Context, t *routing.Table, changed []routing
 	return err
 }
 
-// retireKernel lets new connections pass a table that an earlier proxy left in the kernel: it would go on sending them where that
-// proxy last knew, past this one.
+// retireKernel lets new connections pass a table that an earlier proxy left in the kernel: it would go on sending them
+// where that proxy last knew, past this one.
 func (d *dataPath) retireKernel(ctx context.Context) {
 	retired, err := nft.Retire()
 	switch {
@@ -166,7 +166,8 @@ func (d *dataPath) carrier() proxy.Backend {
 	}
 }
 
-// dataPathMetrics are those of what carries connections. Which they are is not known before it is: it is an unchecked collector.
+// dataPathMetrics are those of what carries connections. Which they are is not known before it is: it is an unchecked
+// collector.
 type dataPathMetrics struct{ *dataPath }
 
 // Describe implements prometheus.Collector.

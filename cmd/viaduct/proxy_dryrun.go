@@ -24,7 +24,8 @@ const previewTime = time.Minute
 func dryRun(ctx context.Context, out io.Writer, api kubernetes.Interface, o proxyOptions, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
-	p := proxy.New(api, proxy.Options{NodeName: o.nodeName, Backend: newDataPath(o, log), NodePorts: o.nodePorts, Log: log})
+	p := proxy.New(api, proxy.Options{NodeName: o.nodeName, Backend: newDataPath(o, log), NodePorts: o.nodePorts,
+		Log: log})
 	t, err := p.Preview(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the Services: %w", err)

@@ -10,13 +10,16 @@ import (
 	"viaduct/internal/proxy"
 )
 
-// proxyPorts say where the proxy can be asked. The flags and the ports are kube-proxy's; nothing listens beyond loopback unless asked.
+// proxyPorts say where the proxy can be asked. The flags and the ports are kube-proxy's; nothing listens beyond
+// loopback unless asked.
 type proxyPorts struct{ health, metrics string }
 
 func (o *proxyPorts) register(flags *pflag.FlagSet) {
 	o.health, o.metrics = defaultHealthPort, defaultMetricsPort
-	flags.Var(optionalHostPort{&o.health}, "healthz-bind-address", "where load balancers ask whether this node is well: /healthz and /livez; empty: nowhere")
-	flags.Var(optionalHostPort{&o.metrics}, "metrics-bind-address", "where /metrics, /healthz, /proxyMode and, for 'viaduct explain', /debug/services/NAMESPACE/NAME and /debug/trace of the proxy are; empty: nowhere")
+	flags.Var(optionalHostPort{&o.health}, "healthz-bind-address", "where load balancers ask whether this node is "+
+		"well: /healthz and /livez; empty: nowhere")
+	flags.Var(optionalHostPort{&o.metrics}, "metrics-bind-address", "where /metrics, /healthz, /proxyMode and, for "+
+		"'viaduct explain', /debug/services/NAMESPACE/NAME and /debug/trace of the proxy are; empty: nowhere")
 }
 
 const (

@@ -21,14 +21,16 @@ type takeOverOptions struct {
 
 func (o *takeOverOptions) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.takeOver, "take-over", false,
-		"once the kernel carries the connections for Viaduct and no kube-proxy runs on this host any more, remove what kube-proxy left: its rules of nftables, iptables and IPVS")
+		"once the kernel carries the connections for Viaduct and no kube-proxy runs on this host any more, remove what "+
+			"kube-proxy left: its rules of nftables, iptables and IPVS")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would change on this host, change nothing, and end")
 }
 
 // check refuses what makes no sense together.
 func (o takeOverOptions) check(mode string) error {
 	if o.takeOver && mode == proxyUserspace {
-		return fmt.Errorf("--take-over needs the kernel to carry connections; with --proxy=userspace kube-proxy's rules would be missed")
+		return fmt.Errorf("--take-over needs the kernel to carry connections; with --proxy=userspace kube-proxy's rules " +
+			"would be missed")
 	}
 	return nil
 }

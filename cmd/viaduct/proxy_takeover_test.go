@@ -41,7 +41,8 @@ func TestCleanup(t *testing.T) {
 	if err := b.Leave(); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := clean(); err != nil || out != "removed table ip viaduct\nremoved table ip6 viaduct\nremoved bridge viaduct0\n" {
+	if out, err := clean(); err != nil || out != "removed table ip viaduct\nremoved table ip6 viaduct\nremoved bridge "+
+		"viaduct0\n" {
 		t.Errorf("%q, %v", out, err)
 	}
 	if out, err := clean(); err != nil || out != "Viaduct has nothing on this host.\n" {
@@ -55,8 +56,9 @@ func TestDryRun(t *testing.T) {
 	api := fake.NewClientset(&v1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
 		Spec: v1.ServiceSpec{
-			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.10", ClusterIPs: []string{"10.96.0.10"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
-			Ports: []v1.ServicePort{{Port: 80, Protocol: v1.ProtocolTCP}},
+			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.10", ClusterIPs: []string{"10.96.0.10"},
+			IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
+			Ports:      []v1.ServicePort{{Port: 80, Protocol: v1.ProtocolTCP}},
 		},
 	})
 	var out bytes.Buffer
@@ -122,7 +124,8 @@ func leaveKubeProxysTable() error {
 	if err != nil {
 		return err
 	}
-	c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy", Family: nftables.TableFamilyIPv4})})
+	c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy",
+		Family: nftables.TableFamilyIPv4})})
 	return c.Flush()
 }
 
@@ -158,12 +161,14 @@ func TestDifference(t *testing.T) {
 	place := func(last byte, backends int) routing.Entry {
 		var inside routing.Pool
 		for i := range backends {
-			inside.Backends = append(inside.Backends, routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 2)}), 8080), Weight: 1})
+			inside.Backends = append(inside.Backends,
+				routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, 1, byte(i + 2)}), 8080), Weight: 1})
 		}
 		inside.Empty = routing.Reject
 		name := routing.Name{Namespace: "default", Name: fmt.Sprint("web-", last)}
 		return routing.Entry{Service: name, Frontends: []routing.Frontend{{
-			Key:     routing.Key{Kind: routing.ClusterIP, Addr: netip.AddrFrom4([4]byte{10, 96, 0, last}), Port: 80, Proto: routing.TCP},
+			Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.AddrFrom4([4]byte{10, 96, 0, last}), Port: 80,
+				Proto: routing.TCP},
 			Service: name, Inside: inside, Outside: routing.Pool{Empty: routing.Drop}, Policy: routing.Random,
 		}}}
 	}

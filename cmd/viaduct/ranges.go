@@ -106,7 +106,8 @@ func checkRanges(services, pods []addressRange) error {
 	for _, s := range services {
 		for _, p := range pods {
 			if s.prefix.Overlaps(p.prefix) {
-				return fmt.Errorf("%s %s and %s %s overlap: an address must be either a Service's or a Pod's", s.flag, s.prefix, p.flag, p.prefix)
+				return fmt.Errorf("%s %s and %s %s overlap: an address must be either a Service's or a Pod's", s.flag, s.prefix,
+					p.flag, p.prefix)
 			}
 			if s.serving != servedElsewhere && p.serving != servedElsewhere && inLoopback(s.prefix) != inLoopback(p.prefix) {
 				return mixed(s, p)
@@ -121,7 +122,8 @@ func mixed(a, b addressRange) error {
 	if inLoopback(a.prefix) {
 		a, b = b, a
 	}
-	return fmt.Errorf("%s %s is not inside 127.0.0.0/8, but %s %s is: choose both inside, where Pods share this host's network, or both outside, where each has its own",
+	return fmt.Errorf("%s %s is not inside 127.0.0.0/8, but %s %s is: choose both inside, where Pods share this host's "+
+		"network, or both outside, where each has its own",
 		a.flag, a.prefix, b.flag, b.prefix)
 }
 
@@ -149,7 +151,8 @@ func (r addressRange) check() error {
 	}
 	switch {
 	case r.serving == servedLoopback && !inLoopback(p):
-		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: without the kernel's data path (--proxy=nft) only loopback addresses can be served", r.flag, p)
+		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: without the kernel's data path (--proxy=nft) only loopback "+
+			"addresses can be served", r.flag, p)
 	case r.serving != servedElsewhere && loopback.Overlaps(p) && !inLoopback(p):
 		return fmt.Errorf("%s %s is not inside 127.0.0.0/8, and not outside", r.flag, p)
 	case p.Addr().Is6() && p.Bits() < shortestIPv6:

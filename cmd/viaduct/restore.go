@@ -45,7 +45,8 @@ func (o *backupOptions) restore(ctx context.Context, con console, file string) e
 	defer unlock()
 	start := time.Now()
 	fmt.Fprintf(con.Err, "verifying %s, and preparing what it holds\n", file)
-	restored, err := backup.Restore(ctx, file, backup.Target{StoreDir: apiserver.StoreDir(dataDir), PKIDir: o.pkiDir, Replace: o.force})
+	restored, err := backup.Restore(ctx, file, backup.Target{StoreDir: apiserver.StoreDir(dataDir), PKIDir: o.pkiDir,
+		Replace: o.force})
 	if errors.Is(err, backup.ErrNotEmpty) {
 		return fmt.Errorf("%w: give another --data-dir, or --force to move aside what is there", err)
 	}

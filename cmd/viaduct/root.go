@@ -44,11 +44,13 @@ Pods behind each Service, a proxy that makes connections reach them, and an agen
 	root.SetErr(con.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd.CommandPath(), err} })
 	logs.register(root.PersistentFlags())
-	root.AddGroup(&cobra.Group{ID: "whole", Title: "Everything at once:"}, &cobra.Group{ID: "parts", Title: "Each part alone:"},
+	root.AddGroup(&cobra.Group{ID: "whole", Title: "Everything at once:"}, &cobra.Group{ID: "parts",
+		Title: "Each part alone:"},
 		&cobra.Group{ID: "tools", Title: "Tools:"})
 	addGroup(root, "whole", newUp(con, logs), newDemo(con, logs))
 	addGroup(root, "parts", newServer(con, logs), newController(con, logs), newProxy(con, logs), newAgent(con, logs))
-	addGroup(root, "tools", newExplain(con), newTrace(con), newHistory(con), newKubectl(con), newKubeconfig(con), newToken(con), newNFT(con), newBackup(con, logs), newRestore(con, logs), newEcho(con), newVersion())
+	addGroup(root, "tools", newExplain(con), newTrace(con), newHistory(con), newKubectl(con), newKubeconfig(con),
+		newToken(con), newNFT(con), newBackup(con, logs), newRestore(con, logs), newEcho(con), newVersion())
 	return root
 }
 
@@ -72,5 +74,6 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageError{cmd.CommandPath(), fmt.Errorf("%q is not expected here: %s takes only flags", args[0], cmd.CommandPath())}
+	return usageError{cmd.CommandPath(), fmt.Errorf("%q is not expected here: %s takes only flags", args[0],
+		cmd.CommandPath())}
 }

@@ -33,17 +33,22 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 	registerDataDir(flags, &o.dataDir)
 	o.listen = "127.0.0.1:7443"
 	flags.Var(hostPort{&o.listen}, "listen", "address of the Kubernetes API; port 0 picks a free one")
-	flags.Var(ipAddress{&o.advertise}, "advertise-address", "IP address by which other hosts reach this server (default: where it listens)")
+	flags.Var(ipAddress{&o.advertise}, "advertise-address", "IP address by which other hosts reach this server "+
+		"(default: where it listens)")
 	registerPKIDir(flags, &o.pkiDir)
-	flags.StringSliceVar(&o.etcd.Servers, "etcd-servers", nil, "URLs of an etcd cluster to keep everything in, which several servers may share (default: a store of its own in --data-dir)")
+	flags.StringSliceVar(&o.etcd.Servers, "etcd-servers", nil, "URLs of an etcd cluster to keep everything in, which "+
+		"several servers may share (default: a store of its own in --data-dir)")
 	flags.StringVar(&o.etcd.CAFile, "etcd-cafile", "", "certificate authority of the etcd servers")
 	flags.StringVar(&o.etcd.CertFile, "etcd-certfile", "", "certificate to log in to etcd with")
 	flags.StringVar(&o.etcd.KeyFile, "etcd-keyfile", "", "key of --etcd-certfile")
-	flags.Var(cidrs{&o.serviceCIDRs}, "service-cidr", "range that Services' addresses are taken from, or one of each family, the primary first; inside 127.0.0.0/8 they are served without privilege, "+
+	flags.Var(cidrs{&o.serviceCIDRs}, "service-cidr", "range that Services' addresses are taken from, or one of each "+
+		"family, the primary first; inside 127.0.0.0/8 they are served without privilege, "+
 		"outside by the kernel")
 	o.nodePorts = allocation.DefaultNodePorts()
-	flags.Var(portRange{&o.nodePorts}, "service-node-port-range", "ports that Services of type NodePort and LoadBalancer get theirs from")
-	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only administrators, set its externalIPs; "+
+	flags.Var(portRange{&o.nodePorts}, "service-node-port-range", "ports that Services of type NodePort and "+
+		"LoadBalancer get theirs from")
+	flags.BoolVar(&o.externalIPs, "allow-external-ips", false, "let everybody who may write a Service, not only "+
+		"administrators, set its externalIPs; "+
 		"whoever does can take the traffic of any Pod to those addresses (CVE-2020-8554)")
 }
 
@@ -98,8 +103,8 @@ func (o *serverOptions) claim(locks ...string) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// open makes a server that does not serve yet. nodeName is the node whose agent runs in this process, or empty. The server
-// outlives ctx: the parts that stop before it still need it.
+// open makes a server that does not serve yet. nodeName is the node whose agent runs in this process, or empty. The
+// server outlives ctx: the parts that stop before it still need it.
 func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Logger) (*apiserver.Server, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, cancel)() // until it is made: an etcd that does not answer may be waited for long

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// onSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. A second one does not wait for anything: it
-// leaves at once with code 130, and the next start tidies up.
+// onSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. A second one does not wait for anything:
+// it leaves at once with code 130, and the next start tidies up.
 func onSignal(parent context.Context, says io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)

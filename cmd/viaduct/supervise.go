@@ -13,8 +13,9 @@ type part struct {
 	ready <-chan struct{} // closed when the next part may start; nil: at once
 }
 
-// supervise starts parts in order and runs them until ctx ends or one of them fails; then it stops them in reverse order,
-// each before the one it was built on. started, if any, is called once all run. The error is the first part's that failed.
+// supervise starts parts in order and runs them until ctx ends or one of them fails; then it stops them in reverse
+// order, each before the one it was built on. started, if any, is called once all run. The error is the first part's
+// that failed.
 func supervise(ctx context.Context, started func(), parts ...part) error {
 	ended := make(chan error, len(parts))
 	var up []*running
@@ -66,8 +67,8 @@ type running struct {
 	err    error // set before done closes, only if the part failed while it was being stopped
 }
 
-// start runs p on a context that outlives ctx, so that it can be ended in its turn. If p ends before it is told to, ended
-// hears why.
+// start runs p on a context that outlives ctx, so that it can be ended in its turn. If p ends before it is told to,
+// ended hears why.
 func start(ctx context.Context, p part, ended chan<- error) *running {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &running{cancel: cancel, done: make(chan struct{})}

@@ -49,7 +49,8 @@ func TestSuperviseStopsInReverse(t *testing.T) {
 func TestSuperviseFirstFailureStopsAll(t *testing.T) {
 	broken := errors.New("broken")
 	var d diary
-	err := supervise(t.Context(), nil, d.part("server"), part{name: "proxy", run: func(context.Context) error { return broken }})
+	err := supervise(t.Context(), nil, d.part("server"),
+		part{name: "proxy", run: func(context.Context) error { return broken }})
 	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "proxy: ") {
 		t.Errorf("got %v, want the proxy's error under its name", err)
 	}
@@ -60,7 +61,8 @@ func TestSuperviseFirstFailureStopsAll(t *testing.T) {
 
 func TestSuperviseFailureBeforeReady(t *testing.T) {
 	var d diary
-	never := part{name: "server", ready: make(chan struct{}), run: func(context.Context) error { return errors.New("no port") }}
+	never := part{name: "server", ready: make(chan struct{}),
+		run: func(context.Context) error { return errors.New("no port") }}
 	err := supervise(t.Context(), func() { d.note("started") }, never, d.part("proxy"))
 	if err == nil || err.Error() != "server: no port" {
 		t.Errorf("got %v, want server: no port", err)
@@ -95,7 +97,8 @@ func TestSuperviseEndWithoutReason(t *testing.T) {
 
 func TestSuperviseTellsErrorsOfStopping(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	sticky := part{name: "agent", run: func(ctx context.Context) error { <-ctx.Done(); return errors.New("a Pod is left") }}
+	sticky := part{name: "agent",
+		run: func(ctx context.Context) error { <-ctx.Done(); return errors.New("a Pod is left") }}
 	err := supervise(ctx, cancel, sticky)
 	if err == nil || err.Error() != "stopping the agent: a Pod is left" {
 		t.Errorf("got %v, want why stopping failed", err)

@@ -50,7 +50,8 @@ func (o *userOptions) register(flags *pflag.FlagSet, ttl time.Duration) {
 	flags.StringVar(&o.user, "user", "", "name of the user who is to log in")
 	flags.StringArrayVar(&o.groups, "group", nil, "group that the user is in; may be given several times")
 	flags.DurationVar(&o.ttl, "ttl", ttl, "how long the token is valid; 0: until it is deleted")
-	flags.StringVar(&o.role, "role", "", "ClusterRole that the user is given, such as view, edit or admin; everywhere, or in --namespace")
+	flags.StringVar(&o.role, "role", "", "ClusterRole that the user is given, such as view, edit or admin; everywhere, "+
+		"or in --namespace")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "namespace in which the user is given --role (default: all)")
 }
 
@@ -137,7 +138,8 @@ func tokenTable(secrets []corev1.Secret, now time.Time) string {
 	if len(secrets) == 0 {
 		return "There are no tokens.\n"
 	}
-	slices.SortStableFunc(secrets, func(a, b corev1.Secret) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	slices.SortStableFunc(secrets,
+		func(a, b corev1.Secret) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "ID\tUSER\tGROUPS\tAGE\tEXPIRES")
@@ -201,7 +203,8 @@ The role that the user was given stays: it is in a binding, which kubectl delete
 }
 
 func deleteToken(cmd *cobra.Command, api kubernetes.Interface, id string) error {
-	err := api.CoreV1().Secrets(tokens.SecretNamespace).Delete(cmd.Context(), tokens.SecretName(id), metav1.DeleteOptions{})
+	err := api.CoreV1().Secrets(tokens.SecretNamespace).Delete(cmd.Context(), tokens.SecretName(id),
+		metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("there is no token %s", id)
 	}

@@ -33,8 +33,8 @@ func (m madeToken) describe() string {
 	return fmt.Sprintf("token %s logs in %s %s", m.id, m.user, until)
 }
 
-// grant makes a token and, where a role is wanted, gives it to the user first: a token without the rights that it was made for would be
-// a nuisance, and rights without a token are nothing.
+// grant makes a token and, where a role is wanted, gives it to the user first: a token without the rights that it was
+// made for would be a nuisance, and rights without a token are nothing.
 func (o *userOptions) grant(ctx context.Context, api kubernetes.Interface) (madeToken, error) {
 	if err := requireViaduct(api); err != nil {
 		return madeToken{}, err
@@ -64,7 +64,8 @@ func requireViaduct(api kubernetes.Interface) error {
 		return fmt.Errorf("asking the server for its version: %w", err)
 	}
 	if !strings.Contains(version.GitVersion, "viaduct") {
-		return fmt.Errorf("the server is Kubernetes %s, which does not know viaduct's tokens: use kubectl create token there", version.GitVersion)
+		return fmt.Errorf("the server is Kubernetes %s, which does not know viaduct's tokens: use kubectl create token there",
+			version.GitVersion)
 	}
 	return nil
 }
@@ -82,9 +83,11 @@ func (o *userOptions) bindRole(ctx context.Context, api kubernetes.Interface) er
 	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: o.user}}
 	var err error
 	if o.namespace == "" {
-		_, err = api.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects}, metav1.CreateOptions{})
+		_, err = api.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref,
+			Subjects: subjects}, metav1.CreateOptions{})
 	} else {
-		_, err = api.RbacV1().RoleBindings(o.namespace).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects}, metav1.CreateOptions{})
+		_, err = api.RbacV1().RoleBindings(o.namespace).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref,
+			Subjects: subjects}, metav1.CreateOptions{})
 	}
 	if apierrors.IsAlreadyExists(err) {
 		return o.checkBinding(ctx, api, meta.Name, ref, subjects[0])
@@ -96,7 +99,8 @@ func (o *userOptions) bindRole(ctx context.Context, api kubernetes.Interface) er
 }
 
 // checkBinding sees to it that a binding which is there already does what it is to do.
-func (o *userOptions) checkBinding(ctx context.Context, api kubernetes.Interface, name string, ref rbacv1.RoleRef, subject rbacv1.Subject) error {
+func (o *userOptions) checkBinding(ctx context.Context, api kubernetes.Interface, name string, ref rbacv1.RoleRef,
+	subject rbacv1.Subject) error {
 	var have rbacv1.RoleRef
 	var subjects []rbacv1.Subject
 	if o.namespace == "" {
@@ -118,7 +122,8 @@ func (o *userOptions) checkBinding(ctx context.Context, api kubernetes.Interface
 	return nil
 }
 
-// bindingName is the same whenever the same role is given to the same user. A user's name that no object can have in its name is hashed.
+// bindingName is the same whenever the same role is given to the same user. A user's name that no object can have in
+// its name is hashed.
 func bindingName(role, user string) string {
 	name := "viaduct:" + role + ":" + user
 	if len(name) > 253 || len(path.IsValidPathSegmentName(name)) > 0 {
@@ -130,6 +135,7 @@ func bindingName(role, user string) string {
 
 func (o *userOptions) warnOfNoRole(to io.Writer) {
 	if o.role == "" {
-		fmt.Fprintf(to, "no --role was given: %s may do only what other bindings allow (kubectl auth can-i --list --as %[1]s)\n", o.user)
+		fmt.Fprintf(to, "no --role was given: %s may do only what other bindings allow (kubectl auth can-i --list --as "+
+			"%[1]s)\n", o.user)
 	}
 }

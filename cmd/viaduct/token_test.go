@@ -93,8 +93,10 @@ func TestBindingName(t *testing.T) {
 }
 
 func TestKubeconfigOfUser(t *testing.T) {
-	o := kubeconfigOptions{userOptions: userOptions{user: "alice", namespace: "here", role: "view"}, server: "https://10.0.0.7:7443"}
-	config := &rest.Config{Host: "https://127.0.0.1:7443", TLSClientConfig: rest.TLSClientConfig{CAData: []byte("the authority")}}
+	o := kubeconfigOptions{userOptions: userOptions{user: "alice", namespace: "here", role: "view"},
+		server: "https://10.0.0.7:7443"}
+	config := &rest.Config{Host: "https://127.0.0.1:7443",
+		TLSClientConfig: rest.TLSClientConfig{CAData: []byte("the authority")}}
 	path := filepath.Join(t.TempDir(), "alice")
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -110,7 +112,8 @@ func TestKubeconfigOfUser(t *testing.T) {
 		t.Errorf("the file: %v, %v", info.Mode(), err)
 	}
 	read, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil || read.Host != o.server || read.BearerToken != "the token" || string(read.CAData) != "the authority" || read.CertData != nil {
+	if err != nil || read.Host != o.server || read.BearerToken != "the token" || string(read.CAData) != "the authority" ||
+		read.CertData != nil {
 		t.Errorf("read as %+v, %v", read, err)
 	}
 }

@@ -69,7 +69,10 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 
 // endsOf reads where a connection comes from (invalid: this node) and where it goes.
 func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
-	ends := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return slices.Contains([]string{"to", "→", "->"}, a) })
+	ends := slices.DeleteFunc(slices.Clone(args), func(a string) bool {
+		return slices.Contains([]string{"to", "→", "->"},
+			a)
+	})
 	if len(ends) != 2 {
 		return from, to, errors.New("say where the connection comes from and where it goes: CLIENT-IP ADDRESS:PORT")
 	}
@@ -85,7 +88,8 @@ func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
 }
 
 // trace asks the proxy, or computes from the API what one would do. node is who is spoken for: "" is this node's proxy.
-func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto, node string) (t proxy.Trace, who string, err error) {
+func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto,
+	node string) (t proxy.Trace, who string, err error) {
 	query := url.Values{"to": {to.String()}, "proto": {proto.String()}}
 	if from.IsValid() {
 		query.Set("from", from.String())
@@ -107,7 +111,8 @@ func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, 
 }
 
 // compute reads every Service and says what a proxy would do.
-func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto, nodeName string) (proxy.Trace, error) {
+func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto,
+	nodeName string) (proxy.Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	if err := s.open(); err != nil {
@@ -133,7 +138,8 @@ func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort
 	var entries []routing.Entry
 	for _, svc := range pointers(services.Items) {
 		name := routing.Name{Namespace: svc.Namespace, Name: svc.Name}
-		entries = append(entries, routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc, slicesOf[name])})
+		entries = append(entries, routing.Entry{Service: name, Created: svc.CreationTimestamp.Time,
+			Frontends: routing.Frontends(node, svc, slicesOf[name])})
 	}
 	all, _ := (&routing.Table{}).With(entries...)
 	t := proxy.Trace{Outside: proxy.Outside(from, node, pods)}
@@ -160,7 +166,8 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routi
 	}
 	fmt.Fprintf(w, "comes from  %s\n", where)
 	if f.Affinity > 0 {
-		fmt.Fprintf(w, "affinity    the endpoint that it had within %v, if that still serves\n", f.Affinity.Round(time.Second))
+		fmt.Fprintf(w, "affinity    the endpoint that it had within %v, if that still serves\n",
+			f.Affinity.Round(time.Second))
 	}
 	if len(pool.Backends) == 0 {
 		verb := map[routing.Action]string{routing.Reject: "refused at once", routing.Drop: "dropped in silence"}[pool.Empty]

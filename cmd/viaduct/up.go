@@ -53,7 +53,8 @@ changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everythin
 	o.proxy.register(cmd.Flags())
 	o.agent.register(cmd.Flags())
 	o.own.register(cmd.Flags())
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or - for stdin; may be repeated")
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or "+
+		"- for stdin; may be repeated")
 	return cmd
 }
 
@@ -111,7 +112,8 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 }
 
 // build makes the server and the other parts.
-func (o *upOptions) build(ctx context.Context, con console, pods *network.Network, log *slog.Logger) (*apiserver.Server, []part, error) {
+func (o *upOptions) build(ctx context.Context, con console, pods *network.Network, log *slog.Logger) (*apiserver.Server,
+	[]part, error) {
 	if pods != nil {
 		o.proxy.pods = o.agent.podCIDRs
 		o.server.forPods = pods.Gateways()
@@ -128,9 +130,10 @@ func (o *upOptions) build(ctx context.Context, con console, pods *network.Networ
 	return server, parts, nil
 }
 
-// parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one reads
-// how the Pods end.
-func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]part, error) {
+// parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one
+// reads how the Pods end.
+func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]part,
+	error) {
 	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
 	if err != nil {
 		return nil, err
@@ -153,7 +156,8 @@ func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.N
 	}
 	server.Handle(agentMetricsPath, metricsOf(metrics))
 	narrator := narrate.New(admin, con.Out)
-	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()), {name: "narrator", run: narrator.Run}}
+	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()),
+		{name: "narrator", run: narrator.Run}}
 	parts = append(parts, controllers.part())
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
 	parts = append(parts, agent, lean(log))
@@ -195,8 +199,8 @@ func tellReady(con console, dataDir, url string) part {
 	}}
 }
 
-// applyPart applies files once, after ready. A manifest that is refused is told, and nothing else stops for it: it can be
-// applied again.
+// applyPart applies files once, after ready. A manifest that is refused is told, and nothing else stops for it: it can
+// be applied again.
 func applyPart(con console, dataDir string, files []string, ready <-chan struct{}) part {
 	return part{name: "manifests", run: func(ctx context.Context) error {
 		select {
@@ -219,7 +223,8 @@ func tellEach(w io.Writer, err error) {
 		all = utilerrors.Flatten(several).Errors()
 	}
 	for _, e := range all {
-		text := strings.TrimSuffix(e.Error(), "\nensure CRDs are installed first") // the mapper's advice; this server has none
+		// the mapper's advice; this server has none
+		text := strings.TrimSuffix(e.Error(), "\nensure CRDs are installed first")
 		fmt.Fprintf(w, "viaduct: applying: %s\n", text)
 	}
 }

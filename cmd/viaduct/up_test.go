@@ -18,7 +18,8 @@ import (
 // ranges are Service and Pod addresses for one test of this process.
 func ranges(n int) []string {
 	base := fmt.Sprintf("127.%d.%d", 16+os.Getpid()%80, n*32)
-	return []string{"--service-cidr", base + ".0/24", "--pod-cidr", fmt.Sprintf("127.%d.%d.0/24", 16+os.Getpid()%80, n*32+1)}
+	return []string{"--service-cidr", base + ".0/24", "--pod-cidr", fmt.Sprintf("127.%d.%d.0/24", 16+os.Getpid()%80,
+		n*32+1)}
 }
 
 // viaduct makes a process of the command: one that runs parts changes what is global to a process, such as klog's sink.
@@ -31,7 +32,8 @@ func viaduct(ctx context.Context, args ...string) *exec.Cmd {
 // startUp runs `viaduct up` until the test ends, and returns what it printed up to the line "ready in".
 func startUp(t *testing.T, dataDir string, args ...string) (lines []string, rest *bufio.Scanner, pid int) {
 	t.Helper()
-	up := viaduct(context.Background(), append([]string{"up", "--data-dir", dataDir, "--listen", "127.0.0.1:0", "--runtime", "none", "--node-name", "n"}, args...)...)
+	up := viaduct(context.Background(), append([]string{"up", "--data-dir", dataDir, "--listen", "127.0.0.1:0",
+		"--runtime", "none", "--node-name", "n"}, args...)...)
 	out, err := up.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,8 @@ func refused(t *testing.T, args ...string) (int, string) {
 func TestUpTellsWhereItIsAndRefusesASecond(t *testing.T) {
 	dataDir := filepath.Join(t.TempDir(), "data")
 	lines, _, pid := startUp(t, dataDir, ranges(0)...)
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "api         https://127.0.0.1:") || lines[1] != "kubeconfig  "+dataDir+"/kubeconfig" {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "api         https://127.0.0.1:") ||
+		lines[1] != "kubeconfig  "+dataDir+"/kubeconfig" {
 		t.Errorf("it says %q", lines)
 	}
 	for path, want := range map[string]os.FileMode{dataDir: 0o700, filepath.Join(dataDir, "kubeconfig"): 0o600} {
@@ -138,10 +141,12 @@ func TestPartsAloneNeedAServer(t *testing.T) {
 			t.Errorf("%s: %d %q, want what to do", name, code, errOut)
 		}
 	}
-	if code, _, errOut := execute("controller", "--controllers", "endpoints,pods"); code != exitUsage || !strings.Contains(errOut, `there is no "pods"`) {
+	if code, _, errOut := execute("controller", "--controllers", "endpoints,pods"); code != exitUsage ||
+		!strings.Contains(errOut, `there is no "pods"`) {
 		t.Errorf("an unknown controller: %d %q", code, errOut)
 	}
-	if code, _, errOut := execute("proxy", "--proxy", "none"); code != exitUsage || !strings.Contains(errOut, "nothing to do") {
+	if code, _, errOut := execute("proxy", "--proxy", "none"); code != exitUsage || !strings.Contains(errOut,
+		"nothing to do") {
 		t.Errorf("no proxy: %d %q", code, errOut)
 	}
 }

@@ -62,7 +62,8 @@ func TestCheckRangesServedElsewhere(t *testing.T) {
 		{"::/64", "10.244.0.0/16", "contains ::1"},
 		{"10.96.0.0/29", "10.244.0.0/16", "too small"},
 	} {
-		err := checkRanges(serviceRanges(prefixes(t, c.service), servedElsewhere), podRanges(prefixes(t, c.pod), servedElsewhere))
+		err := checkRanges(serviceRanges(prefixes(t, c.service), servedElsewhere), podRanges(prefixes(t, c.pod),
+			servedElsewhere))
 		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
 			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
 		}
@@ -100,7 +101,8 @@ func TestCIDRsFlag(t *testing.T) {
 
 func TestPortRangeFlag(t *testing.T) {
 	for in, ok := range map[string]bool{
-		"30000-32767": true, "1-65535": true, "80-80": true, "0-80": false, "80": false, "81-80": false, "1-65536": false, "-1-80": false, "": false, "a-b": false,
+		"30000-32767": true, "1-65535": true, "80-80": true, "0-80": false, "80": false, "81-80": false, "1-65536": false,
+		"-1-80": false, "": false, "a-b": false,
 	} {
 		var ports allocation.PortRange
 		if err := (portRange{&ports}).Set(in); (err == nil) != ok || ok && ports.String() != in {
@@ -110,7 +112,8 @@ func TestPortRangeFlag(t *testing.T) {
 }
 
 func TestHostPortFlag(t *testing.T) {
-	for in, ok := range map[string]bool{"127.0.0.1:7443": true, "[::1]:0": true, "localhost:1": false, "127.0.0.1": false, "127.0.0.1:65536": false} {
+	for in, ok := range map[string]bool{"127.0.0.1:7443": true, "[::1]:0": true, "localhost:1": false, "127.0.0.1": false,
+		"127.0.0.1:65536": false} {
 		var v string
 		if err := (hostPort{&v}).Set(in); (err == nil) != ok {
 			t.Errorf("%q: %v, want accepted: %t", in, err, ok)

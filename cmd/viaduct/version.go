@@ -20,7 +20,8 @@ func newVersion() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "viaduct     %s%s\nkubernetes  %s\n", version, commit(info), kubernetesVersion(info))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "viaduct     %s%s\nkubernetes  %s\n", version, commit(info),
+				kubernetesVersion(info))
 			return err
 		},
 	}
@@ -51,13 +52,14 @@ func commit(info *debug.BuildInfo) string {
 	return ""
 }
 
-// kubernetesGitVersion is the variable that Kubernetes' own builds set with -ldflags -X. Without it `kubectl version` fails,
-// and `go run` and a plain `go build` pass no flags; SetDynamicVersion takes only what agrees with the variable.
+// kubernetesGitVersion is the variable that Kubernetes' own builds set with -ldflags -X. Without it `kubectl version`
+// fails, and `go run` and a plain `go build` pass no flags; SetDynamicVersion takes only what agrees with the variable.
 //
 //go:linkname kubernetesGitVersion k8s.io/component-base/version.gitVersion
 var kubernetesGitVersion string
 
-// claimKubernetesVersion makes the linked libraries report the release they come from. A build with ldflags is left alone.
+// claimKubernetesVersion makes the linked libraries report the release they come from. A build with ldflags is left
+// alone.
 func claimKubernetesVersion() error {
 	if !strings.HasPrefix(kubernetesGitVersion, "v0.0.0-master") {
 		return nil

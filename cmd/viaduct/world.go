@@ -15,9 +15,9 @@ import (
 	"viaduct/internal/node/network"
 )
 
-// `viaduct up` makes one of two worlds. In the one, Services and Pods have loopback addresses, Pods share the host's network, and
-// connections are copied by this process: nothing needs privilege. In the other, Pods have network namespaces of their own and the
-// kernel redirects connections; that needs root. The address ranges say which.
+// `viaduct up` makes one of two worlds. In the one, Services and Pods have loopback addresses, Pods share the host's
+// network, and connections are copied by this process: nothing needs privilege. In the other, Pods have network
+// namespaces of their own and the kernel redirects connections; that needs root. The address ranges say which.
 
 var (
 	loopbackServices   = []netip.Prefix{netip.MustParsePrefix("127.96.0.0/16")}
@@ -26,8 +26,8 @@ var (
 	namespacedPods     = []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}
 )
 
-// settle decides for a world, and makes the network of its Pods if they have one of their own. What no flag says is as it was at
-// the last start over this data directory; at the first, Pods get namespaces where the host allows it.
+// settle decides for a world, and makes the network of its Pods if they have one of their own. What no flag says is as
+// it was at the last start over this data directory; at the first, Pods get namespaces where the host allows it.
 func (o *upOptions) settle(log *slog.Logger) (*network.Network, error) {
 	if err := o.recall(); err != nil {
 		return nil, err
@@ -48,7 +48,8 @@ func (o *upOptions) settle(log *slog.Logger) (*network.Network, error) {
 	}
 	made, err := o.agent.openNetwork(o.server.serviceCIDRs, log)
 	if err != nil {
-		return nil, fmt.Errorf("%w; Pods whose addresses are outside of 127.0.0.0/8 need root and a network of their own: for the other kind, "+
+		return nil, fmt.Errorf("%w; Pods whose addresses are outside of 127.0.0.0/8 need root and a network of their own: "+
+			"for the other kind, "+
 			"use another --data-dir, or --service-cidr %s --pod-cidr %s", err, cidrs{&loopbackServices}, cidrs{&loopbackPods})
 	}
 	return made, o.remember()
@@ -57,8 +58,10 @@ func (o *upOptions) settle(log *slog.Logger) (*network.Network, error) {
 // mayNamespace reports whether Pods may get namespaces though nobody asked for it.
 func (o *upOptions) mayNamespace() bool {
 	_, err := os.Stat(apiserver.StoreDir(o.server.dataDir))
-	fresh := errors.Is(err, fs.ErrNotExist) // else it may hold addresses of the other world, from before ranges were remembered
-	return os.Geteuid() == 0 && fresh && (o.proxy.mode == proxyAuto || o.proxy.mode == proxyNFT) && o.agent.runtime == node.RuntimeProcess
+	// else it may hold addresses of the other world, from before ranges were remembered
+	fresh := errors.Is(err, fs.ErrNotExist)
+	return os.Geteuid() == 0 && fresh && (o.proxy.mode == proxyAuto || o.proxy.mode == proxyNFT) &&
+		o.agent.runtime == node.RuntimeProcess
 }
 
 // fill gives a range that nobody chose the default of the world that the other is in.

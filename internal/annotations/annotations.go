@@ -1,6 +1,6 @@
-// Package annotations is the grammar of what people ask of Viaduct in the metadata of a Service, of Endpoints or of an EndpointSlice: how
-// the addresses that they wrote are checked, what becomes of connections when none answers, and where addresses come from. It reads and
-// refuses; it must not act.
+// Package annotations is the grammar of what people ask of Viaduct in the metadata of a Service, of Endpoints or of an
+// EndpointSlice: how the addresses that they wrote are checked, what becomes of connections when none answers, and
+// where addresses come from. It reads and refuses; it must not act.
 package annotations
 
 import (
@@ -20,17 +20,19 @@ const Prefix = "viaduct.dev/"
 
 // The annotations that people write.
 const (
-	HealthCheck = Prefix + "health-check"  // of a Service without a selector, its Endpoints or its EndpointSlices; see ParseCheck
+	// of a Service without a selector, its Endpoints or its EndpointSlices; see ParseCheck
+	HealthCheck = Prefix + "health-check"
 	WhenAllDown = Prefix + "when-all-down" // of the same: UseAll or Refuse
 	Backends    = Prefix + "backends"      // of a Service without a selector; see ParseBackends
 	Follow      = Prefix + "follow"        // of a Service without a selector or of its Endpoints: "true" or "false"
 )
 
-// StandsFor is on an EndpointSlice that Viaduct made: the name of one that a person wrote, whose endpoints it repeats with what the checks
-// found. Who reads both is to believe this one.
+// StandsFor is on an EndpointSlice that Viaduct made: the name of one that a person wrote, whose endpoints it repeats
+// with what the checks found. Who reads both is to believe this one.
 const StandsFor = Prefix + "stands-for"
 
-// Followed is on an EndpointSlice that Viaduct made: which Pods the addresses of the Endpoints were written for, as address=Pod, by commas.
+// Followed is on an EndpointSlice that Viaduct made: which Pods the addresses of the Endpoints were written for, as
+// address=Pod, by commas.
 const Followed = Prefix + "followed"
 
 // What becomes of connections when every address is down.
@@ -95,9 +97,11 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 		value := annotations[key]
 		switch {
 		case !slices.Contains(c.keys, key):
-			errs = append(errs, field.Invalid(path, value, fmt.Sprintf("no such annotation is known here%s; there are %s", meant(key, c.keys), list(c.people()))))
+			errs = append(errs, field.Invalid(path, value, fmt.Sprintf("no such annotation is known here%s; there are %s",
+				meant(key, c.keys), list(c.people()))))
 		case c.selector:
-			errs = append(errs, field.Invalid(path, value, "may only be set on a Service without a selector: Pods say for themselves whether they are ready (readinessProbe)"))
+			errs = append(errs, field.Invalid(path, value, "may only be set on a Service without a selector: Pods say for "+
+				"themselves whether they are ready (readinessProbe)"))
 		default:
 			if err := w.take(key, value); err != nil {
 				errs = append(errs, field.Invalid(path, value, err.Error()))

@@ -17,16 +17,21 @@ func TestParseCheck(t *testing.T) {
 		want  Check
 	}{
 		{"tcp", Check{Kind: TCP, Interval: 2 * second, Timeout: 400 * time.Millisecond, Rise: 2, Fall: 2}},
-		{"tcp://:5432", Check{Kind: TCP, Port: 5432, Interval: 2 * second, Timeout: 400 * time.Millisecond, Rise: 2, Fall: 2}},
-		{" tcp  port=5432 interval=100ms fall=1", Check{Kind: TCP, Port: 5432, Interval: 100 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 1}},
-		{"http:///healthz", Check{Kind: HTTP, Path: "/healthz", Status: "200-399", Interval: 2 * second, Timeout: second, Rise: 2, Fall: 2}},
+		{"tcp://:5432", Check{Kind: TCP, Port: 5432, Interval: 2 * second, Timeout: 400 * time.Millisecond, Rise: 2,
+			Fall: 2}},
+		{" tcp  port=5432 interval=100ms fall=1", Check{Kind: TCP, Port: 5432, Interval: 100 * time.Millisecond,
+			Timeout: 100 * time.Millisecond, Rise: 2, Fall: 1}},
+		{"http:///healthz", Check{Kind: HTTP, Path: "/healthz", Status: "200-399", Interval: 2 * second, Timeout: second,
+			Rise: 2, Fall: 2}},
 		{"http", Check{Kind: HTTP, Path: "/", Status: "200-399", Interval: 2 * second, Timeout: second, Rise: 2, Fall: 2}},
 		{"https://shop.example:8443/a?b=c status=204,301-302 tls-name=shop.example timeout=2s", Check{
 			Kind: HTTPS, Port: 8443, Path: "/a?b=c", Host: "shop.example", TLSName: "shop.example", Status: "204,301-302",
 			Interval: 2 * second, Timeout: 2 * second, Rise: 2, Fall: 2,
 		}},
-		{"grpc service=cart rise=5", Check{Kind: GRPC, Service: "cart", Interval: 2 * second, Timeout: second, Rise: 5, Fall: 2}},
-		{"dns:///example.org", Check{Kind: DNS, Name: "example.org", Interval: 2 * second, Timeout: 400 * time.Millisecond, Rise: 2, Fall: 2}},
+		{"grpc service=cart rise=5", Check{Kind: GRPC, Service: "cart", Interval: 2 * second, Timeout: second, Rise: 5,
+			Fall: 2}},
+		{"dns:///example.org", Check{Kind: DNS, Name: "example.org", Interval: 2 * second, Timeout: 400 * time.Millisecond,
+			Rise: 2, Fall: 2}},
 	} {
 		c, err := ParseCheck(tt.value)
 		if err != nil || *c != tt.want {
@@ -71,7 +76,8 @@ func TestParseCheckRefuses(t *testing.T) {
 }
 
 func FuzzParseCheck(f *testing.F) {
-	for _, seed := range []string{"tcp", "http://h:1/p?q status=200", "https:/// tls-name=x", "dns name=a port=53", "grpc://:1/s"} {
+	for _, seed := range []string{"tcp", "http://h:1/p?q status=200", "https:/// tls-name=x", "dns name=a port=53",
+		"grpc://:1/s"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -95,7 +101,8 @@ func TestExpects(t *testing.T) {
 }
 
 func TestParseBackends(t *testing.T) {
-	list, err := ParseBackends("DB.example.internal.:5432, 10.0.0.7,[fd00::1]:53,fd00::2, _pg._tcp.example.org, db.example.internal:5432")
+	list, err := ParseBackends("DB.example.internal.:5432, 10.0.0.7,[fd00::1]:53,fd00::2, _pg._tcp.example.org, " +
+		"db.example.internal:5432")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +110,8 @@ func TestParseBackends(t *testing.T) {
 	for _, b := range list {
 		words = append(words, b.String())
 	}
-	if got := strings.Join(words, " "); got != "10.0.0.7 _pg._tcp.example.org db.example.internal:5432 [fd00::1]:53 fd00::2" {
+	if got := strings.Join(words, " "); got != "10.0.0.7 _pg._tcp.example.org db.example.internal:5432 [fd00::1]:53 "+
+		"fd00::2" {
 		t.Errorf("read %s", got)
 	}
 	for value, says := range map[string]string{
@@ -127,7 +135,8 @@ func TestOfService(t *testing.T) {
 	port := func(target intstr.IntOrString) v1.ServicePort {
 		return v1.ServicePort{Name: target.String(), Port: 80, TargetPort: target}
 	}
-	one, two, named := []v1.ServicePort{port(intstr.FromInt32(1))}, []v1.ServicePort{port(intstr.FromInt32(1)), port(intstr.FromInt32(2))}, []v1.ServicePort{port(intstr.FromString("web"))}
+	one, two, named := []v1.ServicePort{port(intstr.FromInt32(1))}, []v1.ServicePort{port(intstr.FromInt32(1)),
+		port(intstr.FromInt32(2))}, []v1.ServicePort{port(intstr.FromString("web"))}
 	for _, tt := range []struct {
 		key, value string
 		ports      []v1.ServicePort
@@ -136,7 +145,8 @@ func TestOfService(t *testing.T) {
 	}{
 		{HealthCheck, "tcp", one, nil, ""},
 		{HealthCheck, "tcp", one, map[string]string{"app": "web"}, "may only be set on a Service without a selector"},
-		{HealthCheck, "pcp", one, nil, `metadata.annotations[viaduct.dev/health-check]: Invalid value: "pcp": there is no check`},
+		{HealthCheck, "pcp", one, nil,
+			`metadata.annotations[viaduct.dev/health-check]: Invalid value: "pcp": there is no check`},
 		{"viaduct.dev/healthcheck", "tcp", one, nil, "viaduct.dev/health-check may be meant"},
 		{"viaduct.dev/backend", "a.example", one, nil, "viaduct.dev/backends may be meant"},
 		{StandsFor, "x", one, nil, "no such annotation"},
@@ -151,9 +161,11 @@ func TestOfService(t *testing.T) {
 		{Backends, "a.example", named, nil, "must say its port"},
 		{Backends, "a.example:80", named, nil, ""},
 	} {
-		svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{tt.key: tt.value}}, Spec: v1.ServiceSpec{Ports: tt.ports, Selector: tt.selector}}
+		svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{tt.key: tt.value}},
+			Spec: v1.ServiceSpec{Ports: tt.ports, Selector: tt.selector}}
 		w, errs := OfService(svc)
-		if err := errs.ToAggregate(); (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+		if err := errs.ToAggregate(); (err != nil) != (tt.says != "") || err != nil && !strings.Contains(err.Error(),
+			tt.says) {
 			t.Errorf("%s: %s: %v, want %q", tt.key, tt.value, err, tt.says)
 		}
 		if tt.says != "" && (w.Check != nil || w.Backends != nil || w.AllDown != "" || w.Follow) {

@@ -42,8 +42,8 @@ func (b Backend) String() string {
 // mostBackends bounds what one Service asks of the name servers.
 const mostBackends = 100
 
-// ParseBackends reads a list of HOST or HOST:PORT, separated by commas. HOST is a name, an IP address (IPv6 in brackets if a port
-// follows), or the name of SRV records, which begins with an underscore and has no port.
+// ParseBackends reads a list of HOST or HOST:PORT, separated by commas. HOST is a name, an IP address (IPv6 in brackets
+// if a port follows), or the name of SRV records, which begins with an underscore and has no port.
 func ParseBackends(value string) ([]Backend, error) {
 	var list []Backend
 	for word := range strings.SplitSeq(value, ",") {
@@ -56,7 +56,10 @@ func ParseBackends(value string) ([]Backend, error) {
 	if len(list) > mostBackends {
 		return nil, fmt.Errorf("must not name more than %d backends", mostBackends)
 	}
-	slices.SortFunc(list, func(a, b Backend) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port)) })
+	slices.SortFunc(list, func(a, b Backend) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Port, b.Port))
+	})
 	return slices.Compact(list), nil
 }
 
@@ -86,7 +89,8 @@ func parseBackend(word string) (Backend, error) {
 	return b, checkName(b)
 }
 
-// checkName refuses what can be no name in DNS. That of SRV records has two labels that begin with an underscore (RFC 2782).
+// checkName refuses what can be no name in DNS. That of SRV records has two labels that begin with an underscore (RFC
+// 2782).
 func checkName(b Backend) error {
 	name := b.Host
 	if b.SRV {
@@ -110,7 +114,8 @@ func checkPorts(svc *v1.Service, w *Wishes) field.ErrorList {
 		switch {
 		case len(svc.Spec.Ports) != 1 && (b.Port != 0 || b.SRV):
 			problem = fmt.Sprintf("%s must not bring a port: the Service does not have exactly one", b)
-		case b.Port == 0 && !b.SRV && slices.ContainsFunc(svc.Spec.Ports, func(p v1.ServicePort) bool { return p.TargetPort.Type == intstr.String }):
+		case b.Port == 0 && !b.SRV && slices.ContainsFunc(svc.Spec.Ports,
+			func(p v1.ServicePort) bool { return p.TargetPort.Type == intstr.String }):
 			problem = fmt.Sprintf("%s must say its port: a targetPort of the Service is a name, which only Pods know", b)
 		case svc.Spec.Type == v1.ServiceTypeExternalName:
 			problem = "may not be set on a Service of type ExternalName"

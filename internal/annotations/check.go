@@ -21,8 +21,8 @@ const (
 	DNS   Kind = "dns"   // it answers a query over UDP
 )
 
-// What a check is like where the annotation does not say. With these, a dead address is found within Interval + 2 Timeout at the latest,
-// for an answer that may change the state is confirmed at once: below 3 s.
+// What a check is like where the annotation does not say. With these, a dead address is found within Interval + 2
+// Timeout at the latest, for an answer that may change the state is confirmed at once: below 3 s.
 const (
 	DefaultInterval = 2 * time.Second
 	DefaultTimeout  = 400 * time.Millisecond

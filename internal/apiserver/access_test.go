@@ -23,7 +23,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Errorf("the proxy lists secrets: %v", err)
 	}
 	node := server.ClientAs(t, apiserver.UserNodePrefix+apitest.NodeName)
-	if err := node.CoreV1().Services("default").Delete(t.Context(), "kubernetes", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
+	if err := node.CoreV1().Services("default").Delete(t.Context(), "kubernetes",
+		metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a node deletes services: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 )
 
-// admissionChain is what a write passes between its decoding and the store. The library wants it before the stores exist that its
-// steps look things up in: they are put in later, before the first request.
+// admissionChain is what a write passes between its decoding and the store. The library wants it before the stores
+// exist that its steps look things up in: they are put in later, before the first request.
 type admissionChain struct {
 	steps interface {
 		admission.MutationInterface
@@ -28,7 +28,8 @@ func (c *admissionChain) fill(s *Server) {
 		&backendsForWhoMayWriteThem{authorizer: s.generic.Authorizer},
 		&podAddressesStayHome{
 			authorizer: s.generic.Authorizer,
-			pods:       objects[*corev1.Pod]{store: s.boot.stores.pods}, nodes: objects[*corev1.Node]{store: s.boot.stores.nodes},
+			pods:       objects[*corev1.Pod]{store: s.boot.stores.pods},
+			nodes:      objects[*corev1.Node]{store: s.boot.stores.nodes},
 		},
 	}
 	if !s.options.AllowExternalIPs {

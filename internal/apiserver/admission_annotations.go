@@ -15,8 +15,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// annotationsMakeSense refuses annotations of Viaduct's own that nobody can act on: a check that is misspelled would else be none, in silence.
-// What is stored already may stay, so that others can still edit the object.
+// annotationsMakeSense refuses annotations of Viaduct's own that nobody can act on: a check that is misspelled would
+// else be none, in silence. What is stored already may stay, so that others can still edit the object.
 type annotationsMakeSense struct{}
 
 var _ admission.ValidationInterface = &annotationsMakeSense{}
@@ -49,9 +49,11 @@ func readAnnotations(obj any) (errs field.ErrorList) {
 	return errs
 }
 
-// sameWishes says whether two states of an object have the same annotations of ours. A Service that has got a selector since is another matter.
+// sameWishes says whether two states of an object have the same annotations of ours. A Service that has got a selector
+// since is another matter.
 func sameWishes(before, after any) bool {
-	if was, ok := before.(*corev1.Service); ok && (len(was.Spec.Selector) > 0) != (len(after.(*corev1.Service).Spec.Selector) > 0) {
+	if was, ok := before.(*corev1.Service); ok &&
+		(len(was.Spec.Selector) > 0) != (len(after.(*corev1.Service).Spec.Selector) > 0) {
 		return false
 	}
 	return maps.Equal(ourAnnotations(before), ourAnnotations(after))

@@ -13,9 +13,9 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// backendsForWhoMayWriteThem lets nobody name backends on a Service who could not write its EndpointSlices: the controller writes them by what the
-// names stand for, with its own rights. The built-in role edit may write Services and no endpoints. Backends that are named already may
-// stay, so that others can still edit the Service.
+// backendsForWhoMayWriteThem lets nobody name backends on a Service who could not write its EndpointSlices: the
+// controller writes them by what the names stand for, with its own rights. The built-in role edit may write Services
+// and no endpoints. Backends that are named already may stay, so that others can still edit the Service.
 type backendsForWhoMayWriteThem struct {
 	authorizer authorizer.UnconditionalAuthorizer
 }
@@ -27,12 +27,14 @@ func (*backendsForWhoMayWriteThem) Handles(op admission.Operation) bool {
 }
 
 // Validate implements admission.ValidationInterface.
-func (b *backendsForWhoMayWriteThem) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (b *backendsForWhoMayWriteThem) Validate(ctx context.Context, a admission.Attributes,
+	_ admission.ObjectInterfaces) error {
 	svc, ok := a.GetObject().(*corev1.Service)
 	if !ok || a.GetSubresource() != "" || svc.Annotations[annotations.Backends] == "" {
 		return nil
 	}
-	if old, ok := a.GetOldObject().(*corev1.Service); ok && old.Annotations[annotations.Backends] == svc.Annotations[annotations.Backends] {
+	if old, ok := a.GetOldObject().(*corev1.Service); ok &&
+		old.Annotations[annotations.Backends] == svc.Annotations[annotations.Backends] {
 		return nil
 	}
 	allowed, err := may(ctx, b.authorizer, authorizer.AttributesRecord{
@@ -48,4 +50,5 @@ func (b *backendsForWhoMayWriteThem) Validate(ctx context.Context, a admission.A
 	return nil
 }
 
-var errBackends = errors.New("it takes the right to create endpointslices in this namespace to set " + annotations.Backends + ": they are made of what the names stand for")
+var errBackends = errors.New("it takes the right to create endpointslices in this namespace to set " +
+	annotations.Backends + ": they are made of what the names stand for")

@@ -23,7 +23,8 @@ func TestAnnotationsMustMakeSense(t *testing.T) {
 	}
 	api := client.CoreV1().Services("default")
 	_, err := api.Create(t.Context(), svc, metav1.CreateOptions{})
-	wantCause(t, err, "metadata.annotations[viaduct.dev/health-check]", `there is no check "tpc"; there are tcp, http, https, grpc, dns`)
+	wantCause(t, err, "metadata.annotations[viaduct.dev/health-check]",
+		`there is no check "tpc"; there are tcp, http, https, grpc, dns`)
 	svc.Annotations[annotations.HealthCheck] = "tcp"
 	made, err := api.Create(t.Context(), svc, metav1.CreateOptions{})
 	if err != nil {
@@ -33,7 +34,8 @@ func TestAnnotationsMustMakeSense(t *testing.T) {
 	_, err = api.Update(t.Context(), made, metav1.UpdateOptions{})
 	wantCause(t, err, "metadata.annotations[viaduct.dev/health-check]", "may only be set on a Service without a selector")
 
-	ep := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "db", Annotations: map[string]string{annotations.Backends: "db.example"}}}
+	ep := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "db",
+		Annotations: map[string]string{annotations.Backends: "db.example"}}}
 	_, err = client.CoreV1().Endpoints("default").Create(t.Context(), ep, metav1.CreateOptions{})
 	wantCause(t, err, "metadata.annotations[viaduct.dev/backends]", "no such annotation is known here")
 }
@@ -55,18 +57,21 @@ func TestPodAddressesStayHome(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
 	for _, ns := range []string{"home", "away"} {
-		if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.CoreV1().Namespaces().Create(t.Context(),
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: corev1.NodeSpec{PodCIDR: "10.9.0.0/24", PodCIDRs: []string{"10.9.0.0/24"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: corev1.NodeSpec{PodCIDR: "10.9.0.0/24",
+			PodCIDRs: []string{"10.9.0.0/24"}},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	podAt := func(namespace, ip string) {
 		pod, err := client.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{NodeName: "n", Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+			ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{NodeName: "n",
+				Containers: []corev1.Container{{Name: "c", Image: "i"}}},
 		}, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -89,12 +94,14 @@ func TestPodAddressesStayHome(t *testing.T) {
 		for _, ip := range ips {
 			s.Addresses = append(s.Addresses, corev1.EndpointAddress{IP: ip})
 		}
-		return ann.Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name}, Subsets: []corev1.EndpointSubset{s}}, metav1.CreateOptions{})
+		return ann.Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name},
+			Subsets: []corev1.EndpointSubset{s}}, metav1.CreateOptions{})
 	}
 	for _, tt := range []struct{ ip, says string }{
 		{"10.9.0.1", ""},
 		{"192.0.2.1", ""},
-		{"10.9.0.2", "10.9.0.2 is the address of a Pod of another namespace: it takes the right to create endpoints/restricted"},
+		{"10.9.0.2", "10.9.0.2 is the address of a Pod of another namespace: it takes the right to create " +
+			"endpoints/restricted"},
 		{"10.9.0.3", "10.9.0.3 is in the range of Pods, and of no Pod of this namespace"},
 	} {
 		_, err := write("x-"+strings.ReplaceAll(tt.ip, ".", "-"), "192.0.2.9", tt.ip)
@@ -122,12 +129,14 @@ func allow(t *testing.T, client kubernetes.Interface, role string, what ...strin
 	t.Helper()
 	last := len(what) - 1
 	rule := rbacv1.PolicyRule{Verbs: what[:last], APIGroups: []string{""}, Resources: what[last:]}
-	_, err := client.RbacV1().Roles("home").Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: role}, Rules: []rbacv1.PolicyRule{rule}}, metav1.CreateOptions{})
+	_, err := client.RbacV1().Roles("home").Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: role},
+		Rules: []rbacv1.PolicyRule{rule}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = client.RbacV1().RoleBindings("home").Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: role}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
+		ObjectMeta: metav1.ObjectMeta{Name: role}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role",
+			Name: role},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "ann"}},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -139,7 +148,8 @@ func allow(t *testing.T, client kubernetes.Interface, role string, what ...strin
 func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
-	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "home"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "home"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	bound := bindingTo("ClusterRole", "edit", "ann")
@@ -147,7 +157,8 @@ func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann := as(t, server, "ann").CoreV1().Services("home")
-	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "db"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 5432}}}}
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "db"},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 5432}}}}
 	eventually(t, "ann may edit", func() bool {
 		_, err := ann.Create(t.Context(), svc, metav1.CreateOptions{})
 		return err == nil || apierrors.IsAlreadyExists(err)
@@ -164,7 +175,8 @@ func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
 		_, err = who.Update(t.Context(), now, metav1.UpdateOptions{})
 		return err
 	}
-	if err := name(ann, "db.example", "ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "create endpointslices") {
+	if err := name(ann, "db.example", "ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(),
+		"create endpointslices") {
 		t.Errorf("who may only edit: %v", err)
 	}
 	if err := name(client.CoreV1().Services("home"), "db.example", "admin"); err != nil {

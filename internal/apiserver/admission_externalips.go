@@ -12,8 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// externalIPsForAdmins lets nobody but an administrator add to the externalIPs of a Service: whoever can takes the traffic of every
-// Pod to an address of their choice (CVE-2020-8554). Addresses that a Service has already may stay, so that others can still edit it.
+// externalIPsForAdmins lets nobody but an administrator add to the externalIPs of a Service: whoever can takes the
+// traffic of every Pod to an address of their choice (CVE-2020-8554). Addresses that a Service has already may stay, so
+// that others can still edit it.
 //
 // Kubernetes' own plugin against this, DenyServiceExternalIPs, is off by default and knows no exception.
 type externalIPsForAdmins struct {
@@ -27,7 +28,8 @@ func (*externalIPsForAdmins) Handles(op admission.Operation) bool {
 }
 
 // Validate implements admission.ValidationInterface.
-func (e *externalIPsForAdmins) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (e *externalIPsForAdmins) Validate(ctx context.Context, a admission.Attributes,
+	_ admission.ObjectInterfaces) error {
 	svc, ok := a.GetObject().(*corev1.Service)
 	if !ok || a.GetResource().GroupResource() != corev1.Resource("services") || a.GetSubresource() != "" {
 		return nil
@@ -47,7 +49,8 @@ func (e *externalIPsForAdmins) Validate(ctx context.Context, a admission.Attribu
 	return nil
 }
 
-var errExternalIPs = errors.New("only an administrator may add spec.externalIPs to a Service: they divert traffic of the whole cluster (CVE-2020-8554)")
+var errExternalIPs = errors.New("only an administrator may add spec.externalIPs to a Service: they divert traffic " +
+	"of the whole cluster (CVE-2020-8554)")
 
 // addedExternalIPs returns those of svc that old, nil for none, does not have.
 func addedExternalIPs(svc, old *corev1.Service) []string {
@@ -62,7 +65,8 @@ func addedExternalIPs(svc, old *corev1.Service) []string {
 
 // isAdministrator says whether who may do everything with every resource of the cluster.
 func isAdministrator(ctx context.Context, a authorizer.UnconditionalAuthorizer, who user.Info) (bool, error) {
-	return may(ctx, a, authorizer.AttributesRecord{User: who, Verb: "*", APIGroup: "*", APIVersion: "*", Resource: "*", ResourceRequest: true})
+	return may(ctx, a, authorizer.AttributesRecord{User: who, Verb: "*", APIGroup: "*", APIVersion: "*", Resource: "*",
+		ResourceRequest: true})
 }
 
 // may says whether somebody may do something.

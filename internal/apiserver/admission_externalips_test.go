@@ -45,7 +45,8 @@ func TestExternalIPsAreForAdministrators(t *testing.T) {
 			if tt.old != nil {
 				op = admission.Update
 			}
-			attrs := admission.NewAttributesRecord(tt.now, tt.old, corev1.SchemeGroupVersion.WithKind("Service"), "default", "web",
+			attrs := admission.NewAttributesRecord(tt.now, tt.old, corev1.SchemeGroupVersion.WithKind("Service"), "default",
+				"web",
 				corev1.SchemeGroupVersion.WithResource(tt.resource), tt.subresource, op, nil, false, tt.who)
 			err := (&externalIPsForAdmins{authorizer: onlyRoot}).Validate(t.Context(), attrs, nil)
 			if apierrors.IsForbidden(err) != tt.forbidden || !tt.forbidden && err != nil {
@@ -56,8 +57,10 @@ func TestExternalIPsAreForAdministrators(t *testing.T) {
 }
 
 // onlyRoot lets the user root do everything, and nobody else anything.
-var onlyRoot = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-	if a.GetUser().GetName() == "root" && a.GetVerb() == "*" && a.GetResource() == "*" && a.GetAPIGroup() == "*" && a.GetNamespace() == "" {
+var onlyRoot = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string,
+	error) {
+	if a.GetUser().GetName() == "root" && a.GetVerb() == "*" && a.GetResource() == "*" && a.GetAPIGroup() == "*" &&
+		a.GetNamespace() == "" {
 		return authorizer.DecisionAllow, "", errors.New("a role of root's is missing")
 	}
 	return authorizer.DecisionNoOpinion, "", nil

@@ -17,7 +17,8 @@ import (
 // immortal are the namespaces that cannot be deleted: without them a server does not work, and would make them again.
 var immortal = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
 
-// namespaceMustExist refuses to create anything in a namespace that is not there or that is ending, and to end an immortal one.
+// namespaceMustExist refuses to create anything in a namespace that is not there or that is ending, and to end an
+// immortal one.
 type namespaceMustExist struct{ namespaces *registry.Store }
 
 var _ admission.ValidationInterface = &namespaceMustExist{}
@@ -50,7 +51,8 @@ func (n *namespaceMustExist) Validate(ctx context.Context, a admission.Attribute
 	denied := apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(),
 		fmt.Errorf("unable to create new content in namespace %s because it is being terminated", ns.Name))
 	denied.ErrStatus.Details.Causes = append(denied.ErrStatus.Details.Causes, metav1.StatusCause{
-		Type: corev1.NamespaceTerminatingCause, Message: fmt.Sprintf("namespace %s is being terminated", ns.Name), Field: "metadata.namespace",
+		Type: corev1.NamespaceTerminatingCause, Message: fmt.Sprintf("namespace %s is being terminated", ns.Name),
+		Field: "metadata.namespace",
 	})
 	return denied
 }

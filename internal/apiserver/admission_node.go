@@ -18,8 +18,8 @@ import (
 	"viaduct/internal/apiserver/access"
 )
 
-// nodeKeepsToItself refuses what the agent of one node writes about another: its Node, its Lease, the Pods bound to it. It is the other
-// half of access.Nodes: it sees what is written, which no authorizer does.
+// nodeKeepsToItself refuses what the agent of one node writes about another: its Node, its Lease, the Pods bound to it.
+// It is the other half of access.Nodes: it sees what is written, which no authorizer does.
 //
 // See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction.
 type nodeKeepsToItself struct{ pods *registry.Store }
@@ -77,7 +77,8 @@ func refuseNodeWrite(node string, a admission.Attributes) string {
 		return "is not allowed to modify labels: " + strings.Join(labels, ", ")
 	}
 	if !apiequality.Semantic.DeepEqual(now.OwnerReferences, old.OwnerReferences) {
-		return "is not allowed to modify ownerReferences" // by them it could have itself deleted, and come back with other labels
+		// by them it could have itself deleted, and come back with other labels
+		return "is not allowed to modify ownerReferences"
 	}
 	if exists && !apiequality.Semantic.DeepEqual(now.Spec.Taints, old.Spec.Taints) {
 		return "is not allowed to modify taints" // by them it could draw Pods to itself that are not meant for it
@@ -85,8 +86,8 @@ func refuseNodeWrite(node string, a admission.Attributes) string {
 	return ""
 }
 
-// reservedChanges returns the labels, sorted, in which now and old differ and which an agent must leave alone: by labels Pods choose
-// their nodes.
+// reservedChanges returns the labels, sorted, in which now and old differ and which an agent must leave alone: by
+// labels Pods choose their nodes.
 func reservedChanges(now, old map[string]string) []string {
 	all := maps.Clone(now)
 	if all == nil {
@@ -114,7 +115,8 @@ func isReservedLabel(key string) bool {
 	if within(domain, corev1.LabelNamespaceNodeRestriction) {
 		return true
 	}
-	return !within(domain, corev1.LabelNamespaceSuffixKubelet, corev1.LabelNamespaceSuffixNode) && !slices.Contains(hostLabels(), key)
+	return !within(domain, corev1.LabelNamespaceSuffixKubelet, corev1.LabelNamespaceSuffixNode) &&
+		!slices.Contains(hostLabels(), key)
 }
 
 // within says whether a domain is one of those given, or below one.
@@ -125,8 +127,10 @@ func within(domain string, of ...string) bool {
 // hostLabels are those that an agent may put on its Node beside those of its own domains.
 func hostLabels() []string {
 	return []string{
-		corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable, corev1.LabelInstanceType, corev1.LabelInstanceTypeStable,
-		corev1.LabelTopologyZone, corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion,
+		corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable, corev1.LabelInstanceType,
+		corev1.LabelInstanceTypeStable,
+		corev1.LabelTopologyZone, corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaZone,
+		corev1.LabelFailureDomainBetaRegion,
 		"beta.kubernetes.io/os", "beta.kubernetes.io/arch",
 	}
 }

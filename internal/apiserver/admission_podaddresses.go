@@ -12,10 +12,11 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// podAddressesStayHome lets nobody add an address to Endpoints or an EndpointSlice that is of the Pods of another namespace, or that is in the
-// range of a node's Pods and of none here: who may write them in one namespace could else reach, through a Service, what is closed to that
-// namespace (CVE-2021-25740). Whoever may create endpoints/restricted in the namespace may; the name is that of OpenShift's permission for
-// the same thing. Addresses that are there already may stay, so that others can still edit the object.
+// podAddressesStayHome lets nobody add an address to Endpoints or an EndpointSlice that is of the Pods of another
+// namespace, or that is in the range of a node's Pods and of none here: who may write them in one namespace could else
+// reach, through a Service, what is closed to that namespace (CVE-2021-25740). Whoever may create endpoints/restricted
+// in the namespace may; the name is that of OpenShift's permission for the same thing. Addresses that are there already
+// may stay, so that others can still edit the object.
 type podAddressesStayHome struct {
 	authorizer authorizer.UnconditionalAuthorizer
 	pods       objects[*corev1.Pod]
@@ -29,7 +30,8 @@ func (*podAddressesStayHome) Handles(op admission.Operation) bool {
 }
 
 // Validate implements admission.ValidationInterface.
-func (p *podAddressesStayHome) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (p *podAddressesStayHome) Validate(ctx context.Context, a admission.Attributes,
+	_ admission.ObjectInterfaces) error {
 	added := addressesOf(a.GetObject())
 	for addr := range addressesOf(a.GetOldObject()) {
 		delete(added, addr)
@@ -48,7 +50,8 @@ func (p *podAddressesStayHome) Validate(ctx context.Context, a admission.Attribu
 	if err != nil || why == "" {
 		return err
 	}
-	return admission.NewForbidden(a, fmt.Errorf("%s: it takes the right to create endpoints/restricted in this namespace to write such an address (CVE-2021-25740)", why))
+	return admission.NewForbidden(a, fmt.Errorf("%s: it takes the right to create endpoints/restricted in this "+
+		"namespace to write such an address (CVE-2021-25740)", why))
 }
 
 // addressesOf are those that obj sends connections to; of any other kind of object, none.
@@ -80,7 +83,8 @@ func addressesOf(obj any) map[netip.Addr]bool {
 
 func (p *podAddressesStayHome) mayRestricted(ctx context.Context, who user.Info, namespace string) (bool, error) {
 	return may(ctx, p.authorizer, authorizer.AttributesRecord{
-		User: who, Verb: "create", APIVersion: "v1", Resource: "endpoints", Subresource: "restricted", Namespace: namespace, ResourceRequest: true,
+		User: who, Verb: "create", APIVersion: "v1", Resource: "endpoints", Subresource: "restricted", Namespace: namespace,
+		ResourceRequest: true,
 	})
 }
 
@@ -88,7 +92,8 @@ func (p *podAddressesStayHome) mayRestricted(ctx context.Context, who user.Info,
 const anyVersion = "0"
 
 // foreign says why an address is not namespace's to write, "" if all are.
-func (p *podAddressesStayHome) foreign(ctx context.Context, namespace string, addrs map[netip.Addr]bool) (string, error) {
+func (p *podAddressesStayHome) foreign(ctx context.Context, namespace string, addrs map[netip.Addr]bool) (string,
+	error) {
 	own := map[netip.Addr]bool{}
 	elsewhere := map[netip.Addr]bool{}
 	pods, err := p.pods.List(ctx, anyVersion)

@@ -17,9 +17,9 @@ import (
 	"viaduct/internal/apiserver/access"
 )
 
-// grantWhatYouHold lets nobody write a role with rules, or a binding to a role, that would allow more than the writer may do already,
-// except those with the verb escalate on the role, or bind on the role bound. A change of the labels of a role counts as one of its
-// rules: by them a role is gathered into others.
+// grantWhatYouHold lets nobody write a role with rules, or a binding to a role, that would allow more than the writer
+// may do already, except those with the verb escalate on the role, or bind on the role bound. A change of the labels of
+// a role counts as one of its rules: by them a role is gathered into others.
 //
 // See https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping.
 type grantWhatYouHold struct {
@@ -37,7 +37,8 @@ func (*grantWhatYouHold) Handles(op admission.Operation) bool {
 // Validate implements admission.ValidationInterface.
 func (g *grantWhatYouHold) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	who := a.GetUserInfo()
-	if a.GetResource().Group != rbacv1.GroupName || who == nil || slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
+	if a.GetResource().Group != rbacv1.GroupName || who == nil || slices.Contains(who.GetGroups(),
+		user.SystemPrivilegedGroup) {
 		return nil
 	}
 	if onlyForCollection(a.GetObject(), a.GetOldObject()) {
@@ -70,7 +71,8 @@ func (g *grantWhatYouHold) refuse(ctx context.Context, a admission.Attributes) (
 	return nil, nil
 }
 
-// onlyForCollection says whether a change touches nothing but what the garbage collector has to change before it can delete an object.
+// onlyForCollection says whether a change touches nothing but what the garbage collector has to change before it can
+// delete an object.
 func onlyForCollection(obj, old runtime.Object) bool {
 	was, ok := old.(object)
 	if !ok {
@@ -83,7 +85,8 @@ func onlyForCollection(obj, old runtime.Object) bool {
 	return apiequality.Semantic.DeepEqual(same, was)
 }
 
-func (g *grantWhatYouHold) refuseRules(ctx context.Context, a admission.Attributes, rules []rbacv1.PolicyRule) (refused, err error) {
+func (g *grantWhatYouHold) refuseRules(ctx context.Context, a admission.Attributes, rules []rbacv1.PolicyRule) (refused,
+	err error) {
 	may, err := g.may(ctx, a, "escalate", a.GetResource().Resource, a.GetName())
 	if may || err != nil {
 		return nil, err
@@ -98,7 +101,8 @@ func (g *grantWhatYouHold) refuseAggregation(ctx context.Context, a admission.At
 		return nil, err
 	}
 	everything := []rbacv1.PolicyRule{
-		{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}, {Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
+		{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}, {Verbs: []string{"*"},
+			NonResourceURLs: []string{"*"}},
 	}
 	if g.held.ConfirmHeld(ctx, a.GetUserInfo(), "", everything) != nil {
 		return errAggregation, nil
@@ -109,7 +113,8 @@ func (g *grantWhatYouHold) refuseAggregation(ctx context.Context, a admission.At
 var errAggregation = errors.New("must have cluster-admin privileges to use the aggregationRule")
 
 // refuseBinding reads the role from the store: it may have been written a moment ago.
-func (g *grantWhatYouHold) refuseBinding(ctx context.Context, a admission.Attributes, ref rbacv1.RoleRef) (refused, err error) {
+func (g *grantWhatYouHold) refuseBinding(ctx context.Context, a admission.Attributes, ref rbacv1.RoleRef) (refused,
+	err error) {
 	resource, store := "roles", g.stores.roles
 	if ref.Kind == "ClusterRole" {
 		resource, store = "clusterroles", g.stores.clusterRoles

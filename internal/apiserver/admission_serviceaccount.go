@@ -12,10 +12,11 @@ import (
 // defaultServiceAccount is the one of Pods that name none; every namespace is given it.
 const defaultServiceAccount = "default"
 
-// podServiceAccount gives a new Pod the default ServiceAccount if it names none, and refuses one that names an account which does not
-// exist. Unlike upstream's plugin ServiceAccount it does not insist that the default account exists: whoever applies a namespace and its
-// Pods in one go would have to wait for it, and here nothing needs it. Nor does it add a volume with a token of the account, for the
-// node agent has no projected volumes: a Pod that wants to talk to the API brings a token of its own.
+// podServiceAccount gives a new Pod the default ServiceAccount if it names none, and refuses one that names an account
+// which does not exist. Unlike upstream's plugin ServiceAccount it does not insist that the default account exists:
+// whoever applies a namespace and its Pods in one go would have to wait for it, and here nothing needs it. Nor does it
+// add a volume with a token of the account, for the node agent has no projected volumes: a Pod that wants to talk to
+// the API brings a token of its own.
 type podServiceAccount struct{ accounts *registry.Store }
 
 var (
@@ -62,7 +63,8 @@ func (p *podServiceAccount) Validate(ctx context.Context, a admission.Attributes
 		return nil
 	}
 	if _, err := p.get(ctx, a.GetNamespace(), pod.Spec.ServiceAccountName); err != nil {
-		return admission.NewForbidden(a, fmt.Errorf("error looking up service account %s/%s: %w", a.GetNamespace(), pod.Spec.ServiceAccountName, err))
+		return admission.NewForbidden(a, fmt.Errorf("error looking up service account %s/%s: %w", a.GetNamespace(),
+			pod.Spec.ServiceAccountName, err))
 	}
 	return nil
 }

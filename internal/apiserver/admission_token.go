@@ -11,8 +11,9 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// tokensForImpersonators lets a token for somebody be written only by who may act as that user and as a member of each of the groups
-// anyway: whoever writes the hash of a token that they know can log in by it. The right to write Secrets is not enough.
+// tokensForImpersonators lets a token for somebody be written only by who may act as that user and as a member of each
+// of the groups anyway: whoever writes the hash of a token that they know can log in by it. The right to write Secrets
+// is not enough.
 type tokensForImpersonators struct {
 	authorizer authorizer.UnconditionalAuthorizer
 }
@@ -24,7 +25,8 @@ func (*tokensForImpersonators) Handles(op admission.Operation) bool {
 }
 
 // Validate implements admission.ValidationInterface.
-func (t *tokensForImpersonators) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (t *tokensForImpersonators) Validate(ctx context.Context, a admission.Attributes,
+	_ admission.ObjectInterfaces) error {
 	secret, ok := a.GetObject().(*corev1.Secret)
 	if !ok || a.GetResource().GroupResource() != corev1.Resource("secrets") || secret.Type != tokens.SecretType {
 		return nil
@@ -54,5 +56,6 @@ func (t *tokensForImpersonators) mayActAs(ctx context.Context, a admission.Attri
 	case err != nil:
 		return fmt.Errorf("asking whether the user may impersonate: %w", err)
 	}
-	return admission.NewForbidden(a, fmt.Errorf("a token for somebody is made by who may impersonate them, and user %q may not impersonate %s %q", a.GetUserInfo().GetName(), resource, name))
+	return admission.NewForbidden(a, fmt.Errorf("a token for somebody is made by who may impersonate them, and user %q "+
+		"may not impersonate %s %q", a.GetUserInfo().GetName(), resource, name))
 }

@@ -23,19 +23,26 @@ type allocations struct {
 }
 
 // newAllocations ties the package to the stores. It starts nothing.
-func newAllocations(options *Options, log *slog.Logger, schemes *schemes, stores *stores, etcd *store.Store) *allocations {
+func newAllocations(options *Options, log *slog.Logger, schemes *schemes, stores *stores,
+	etcd *store.Store) *allocations {
 	log = log.With("part", "allocation")
 	addresses := objects[*networkingv1.IPAddress]{store: stores.addresses, types: schemes.types}
-	ranges := rangeObjects{objects[*networkingv1.ServiceCIDR]{store: stores.cidrs, status: stores.cidrsStatus, types: schemes.types}}
+	ranges := rangeObjects{objects[*networkingv1.ServiceCIDR]{store: stores.cidrs, status: stores.cidrsStatus,
+		types: schemes.types}}
 	services := objects[*corev1.Service]{store: stores.services, types: schemes.types}
 	stored := objects[*corev1.Event]{store: stores.events, types: schemes.types}
-	events := allocation.NewEvents(func(ctx context.Context, e *corev1.Event) error { _, err := stored.Create(ctx, e); return err }, log)
+	events := allocation.NewEvents(func(ctx context.Context, e *corev1.Event) error {
+		_, err := stored.Create(ctx,
+			e)
+		return err
+	}, log)
 	var families []corev1.IPFamily
 	for _, prefix := range options.ServiceCIDRs {
 		families = append(families, allocation.FamilyOf(prefix.Addr()))
 	}
 	a := allocation.New(allocation.Config{
-		Families: families, NodePorts: options.NodePorts, Addresses: addresses, Ranges: ranges, KV: etcd.Client().KV, Log: log,
+		Families: families, NodePorts: options.NodePorts, Addresses: addresses, Ranges: ranges, KV: etcd.Client().KV,
+		Log: log,
 	})
 	return &allocations{
 		allocator: a,
@@ -45,8 +52,8 @@ func newAllocations(options *Options, log *slog.Logger, schemes *schemes, stores
 	}
 }
 
-// start makes what has to be there before the first request: the ranges, and the records of all that stored Services hold. The caches
-// must have been filled.
+// start makes what has to be there before the first request: the ranges, and the records of all that stored Services
+// hold. The caches must have been filled.
 func (a *allocations) start(ctx context.Context) error {
 	if err := a.ranges.Ensure(ctx); err != nil {
 		return err

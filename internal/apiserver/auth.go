@@ -54,11 +54,13 @@ func (t *partTokens) add(name string, groups ...string) {
 	t.known[token] = &user.DefaultInfo{Name: name, Groups: groups}
 }
 
-// TokenFilePath is where the tokens of users may be written, beside the certificate authority, which servers over one etcd share. It has the
-// form of kube-apiserver's --token-auth-file: a line a user, of token, name, uid, and optionally "group,group". It is read at the start.
+// TokenFilePath is where the tokens of users may be written, beside the certificate authority, which servers over one
+// etcd share. It has the form of kube-apiserver's --token-auth-file: a line a user, of token, name, uid, and optionally
+// "group,group". It is read at the start.
 func TokenFilePath(pkiDir string) string { return filepath.Join(pkiDir, "tokens.csv") }
 
-// userTokens reads the token file, if there is one. One that others can read is refused: its tokens are not secret any more.
+// userTokens reads the token file, if there is one. One that others can read is refused: its tokens are not secret any
+// more.
 func userTokens(path string) (*tokenfile.TokenAuthenticator, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +70,8 @@ func userTokens(path string) (*tokenfile.TokenAuthenticator, error) {
 		return nil, fmt.Errorf("reading the token file: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the token file %s can be read by others (mode %s): chmod 600, and change the tokens", path, info.Mode().Perm())
+		return nil, fmt.Errorf("the token file %s can be read by others (mode %s): chmod 600, and change the tokens", path,
+			info.Mode().Perm())
 	}
 	tokens, err := tokenfile.NewCSV(path)
 	if err != nil {
@@ -83,8 +86,8 @@ func randomToken() string {
 	return hex.EncodeToString(b)
 }
 
-// newAuthorizer lets system:masters do everything, everybody read publicPaths, agents what their nodes need, and all what the roles in
-// the API say.
+// newAuthorizer lets system:masters do everything, everybody read publicPaths, agents what their nodes need, and all
+// what the roles in the API say.
 func newAuthorizer(nodes, roles authorizer.Authorizer) (authorizer.Authorizer, error) {
 	return authorizerunion.New(
 		authorizerunion.NamedAuthorizer{AuthorizerName: "Masters", Authorizer: authorizer.AuthorizerFunc(allowMasters)},
@@ -94,7 +97,8 @@ func newAuthorizer(nodes, roles authorizer.Authorizer) (authorizer.Authorizer, e
 	)
 }
 
-// allowMasters lets administrators do everything. It comes first and asks nothing: no lost or broken role can lock them out.
+// allowMasters lets administrators do everything. It comes first and asks nothing: no lost or broken role can lock them
+// out.
 func allowMasters(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if who := a.GetUser(); who != nil && slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
 		return authorizer.DecisionAllow, "", nil

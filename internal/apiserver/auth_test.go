@@ -25,7 +25,8 @@ func TestUserTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	who, ok, err := users.AuthenticateToken(context.Background(), "s3cret")
-	if err != nil || !ok || who.User.GetName() != "ann" || strings.Join(who.User.GetGroups(), " ") != "system:masters dev" {
+	if err != nil || !ok || who.User.GetName() != "ann" || strings.Join(who.User.GetGroups(),
+		" ") != "system:masters dev" {
 		t.Errorf("logged in %v as %+v, error %v", ok, who, err)
 	}
 	if _, ok, _ := users.AuthenticateToken(context.Background(), "guess"); ok {

@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// BenchmarkStatusWrite measures one update of a Pod's status until it is acknowledged, and until a watcher has seen it, for a client in
-// the process and for one over TLS.
+// BenchmarkStatusWrite measures one update of a Pod's status until it is acknowledged, and until a watcher has seen it,
+// for a client in the process and for one over TLS.
 func BenchmarkStatusWrite(b *testing.B) {
 	server := apitest.Start(b)
 	outside, err := clientcmd.BuildConfigFromFlags("", apiserver.KubeconfigPath(server.DataDir))
@@ -21,7 +21,8 @@ func BenchmarkStatusWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	outside.QPS = -1
-	clients := map[string]*kubernetes.Clientset{"in process": server.Client(b), "over TLS": kubernetes.NewForConfigOrDie(outside)}
+	clients := map[string]*kubernetes.Clientset{"in process": server.Client(b),
+		"over TLS": kubernetes.NewForConfigOrDie(outside)}
 	pods := server.Client(b).CoreV1().Pods("default")
 	pod, err := pods.Create(b.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "p"},

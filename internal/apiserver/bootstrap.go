@@ -51,8 +51,8 @@ func (b *bootstrap) isMissed(svc *corev1.Service) {
 	}
 }
 
-// keep makes again what somebody deleted, until ctx ends: `kubectl delete services --all` is soon said. It also tells that this server
-// lives, and takes note when others come and go.
+// keep makes again what somebody deleted, until ctx ends: `kubectl delete services --all` is soon said. It also tells
+// that this server lives, and takes note when others come and go.
 func (b *bootstrap) keep(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
@@ -83,9 +83,10 @@ func (b *bootstrap) keep(ctx context.Context, log *slog.Logger) {
 // beginAgain is how soon the first run is tried again.
 const beginAgain = 20 * time.Millisecond
 
-// begin is the first run. Several servers that start over an empty store are in one another's way for a moment: each claims the address
-// of the Service kubernetes, and those that come too late find it taken before they can find the Service. So it is tried until it is done.
-// A server that cannot do it for long goes on as it is, for keep will not stop trying.
+// begin is the first run. Several servers that start over an empty store are in one another's way for a moment: each
+// claims the address of the Service kubernetes, and those that come too late find it taken before they can find the
+// Service. So it is tried until it is done. A server that cannot do it for long goes on as it is, for keep will not
+// stop trying.
 func (b *bootstrap) begin(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapTimeout)
 	defer cancel()
@@ -106,8 +107,8 @@ func (b *bootstrap) once(ctx context.Context) error {
 	return b.run(ctx)
 }
 
-// waitForCaches returns when every watch cache has been filled. It polls faster than the library's own hook: an empty cache is ready
-// within two milliseconds.
+// waitForCaches returns when every watch cache has been filled. It polls faster than the library's own hook: an empty
+// cache is ready within two milliseconds.
 func (b *bootstrap) waitForCaches(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -127,8 +128,10 @@ func (b *bootstrap) waitForCaches(ctx context.Context) error {
 func (b *bootstrap) run(ctx context.Context) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}}
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic,
+		corev1.NamespaceNodeLease} {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name,
+			Labels: map[string]string{corev1.LabelMetadataName: name}}}
 		if err := b.create(ctx, b.stores.namespaces, "", ns); err != nil {
 			return fmt.Errorf("creating namespace %s: %w", name, err)
 		}

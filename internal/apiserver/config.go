@@ -22,8 +22,8 @@ import (
 	"viaduct/internal/apiserver/openapi"
 )
 
-// config is the generic server's configuration: what kube-apiserver has and this server has no use for (priority and fairness, audit,
-// webhooks, aggregation) is simply not switched on.
+// config is the generic server's configuration: what kube-apiserver has and this server has no use for (priority and
+// fairness, audit, webhooks, aggregation) is simply not switched on.
 func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	secure, ca, err := s.secureServing()
 	if err != nil {
@@ -60,10 +60,11 @@ func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
 	return c, nil
 }
 
-// switchFeatures sets the gates that this server wants other than the library does. They are the process's; every server sets them alike.
+// switchFeatures sets the gates that this server wants other than the library does. They are the process's; every
+// server sets them alike.
 func switchFeatures() error {
-	// A copy of the index of all objects with each write, so that a list of an old version needs no etcd, is a quarter of a busy
-	// server's memory. Such lists are the later pages of a long one, and etcd is in this process.
+	// A copy of the index of all objects with each write, so that a list of an old version needs no etcd, is a quarter of
+	// a busy server's memory. Such lists are the later pages of a long one, and etcd is in this process.
 	return utilfeature.DefaultMutableFeatureGate.SetFromMap(map[string]bool{string(features.ListFromCacheSnapshot): false})
 }
 
@@ -92,7 +93,8 @@ func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamicce
 
 // servingPair certifies every name and address by which the server may be called.
 func (s *Server) servingPair() (pair, error) {
-	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+		"kubernetes.default.svc.cluster.local"}
 	if host, err := os.Hostname(); err == nil {
 		names = append(names, host)
 	}
@@ -139,7 +141,8 @@ func namedCheck(name string, check func(context.Context) error) healthz.HealthCh
 // KubernetesVersion is the release whose behaviour this server has.
 const KubernetesVersion = "v1.36.2"
 
-// shownVersion answers /version with the release whose behaviour this is; the library that serves it has a version of its own.
+// shownVersion answers /version with the release whose behaviour this is; the library that serves it has a version of
+// its own.
 type shownVersion struct{ compatibility.EffectiveVersion }
 
 func (v shownVersion) Info() *version.Info {

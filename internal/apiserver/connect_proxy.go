@@ -26,12 +26,14 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// The subresources services/proxy and pods/proxy: the server passes a request on to a Pod, for a client that can reach the API only.
+// The subresources services/proxy and pods/proxy: the server passes a request on to a Pod, for a client that can reach
+// the API only.
 
 // dialTimeout is how long a Pod may take to accept a connection.
 const dialTimeout = 10 * time.Second
 
-// proxyREST serves the proxy subresource of one resource. Where a request goes is locate's to say: id is [scheme:]name[:port].
+// proxyREST serves the proxy subresource of one resource. Where a request goes is locate's to say: id is
+// [scheme:]name[:port].
 type proxyREST struct {
 	newOptions func() runtime.Object // with the path below the subresource, which pathOf reads
 	locate     func(ctx context.Context, id string) (*url.URL, error)
@@ -43,8 +45,8 @@ var (
 	_ rest.Storage   = &proxyREST{}
 )
 
-// New implements rest.Storage. It says what the requests are of: were it the Service or the Pod, clients that read the API's description
-// would take a proxied PATCH for a patch of it.
+// New implements rest.Storage. It says what the requests are of: were it the Service or the Pod, clients that read the
+// API's description would take a proxied PATCH for a patch of it.
 func (r *proxyREST) New() runtime.Object { return r.newOptions() }
 
 // Destroy implements rest.Storage.
@@ -52,7 +54,8 @@ func (r *proxyREST) Destroy() { r.transport.CloseIdleConnections() }
 
 // ConnectMethods implements rest.Connecter.
 func (r *proxyREST) ConnectMethods() []string {
-	return []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+	return []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions}
 }
 
 // NewConnectOptions implements rest.Connecter.
@@ -61,13 +64,15 @@ func (r *proxyREST) NewConnectOptions() (runtime.Object, bool, string) {
 }
 
 // Connect implements rest.Connecter.
-func (r *proxyREST) Connect(ctx context.Context, id string, options runtime.Object, responder rest.Responder) (http.Handler, error) {
+func (r *proxyREST) Connect(ctx context.Context, id string, options runtime.Object,
+	responder rest.Responder) (http.Handler, error) {
 	location, err := r.locate(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	location.Path = utilnet.JoinPreservingTrailingSlash(location.Path, pathOf(options))
-	return utilproxy.NewUpgradeAwareHandler(location, r.transport, true, false, utilproxy.NewErrorResponder(responder)), nil
+	return utilproxy.NewUpgradeAwareHandler(location, r.transport, true, false, utilproxy.NewErrorResponder(responder)),
+		nil
 }
 
 func pathOf(options runtime.Object) string {
@@ -83,10 +88,11 @@ func pathOf(options runtime.Object) string {
 // addProxyOptions tells the scheme how a request's query becomes options.
 func addProxyOptions(s *runtime.Scheme) error {
 	return errors.Join(
-		s.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil), func(in, out any, _ conversion.Scope) error {
-			out.(*corev1.ServiceProxyOptions).Path = in.(*url.Values).Get("path")
-			return nil
-		}),
+		s.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil),
+			func(in, out any, _ conversion.Scope) error {
+				out.(*corev1.ServiceProxyOptions).Path = in.(*url.Values).Get("path")
+				return nil
+			}),
 		s.AddConversionFunc((*url.Values)(nil), (*corev1.PodProxyOptions)(nil), func(in, out any, _ conversion.Scope) error {
 			out.(*corev1.PodProxyOptions).Path = in.(*url.Values).Get("path")
 			return nil
@@ -102,7 +108,8 @@ type backends struct {
 
 // install adds the proxy subresources.
 func (l *backends) install(b *builder) {
-	// The certificate of a Pod is of nobody's making whom the server could know; and what is behind a proxy of the environment is no Pod.
+	// The certificate of a Pod is of nobody's making whom the server could know; and what is behind a proxy of the
+	// environment is no Pod.
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
@@ -119,8 +126,8 @@ func (l *backends) install(b *builder) {
 	})
 }
 
-// service picks, at random, a ready endpoint of a Service that belongs to a Pod. Endpoints that are nobody's Pod are passed over, or
-// whoever may write Endpoints could make the server call any address at all.
+// service picks, at random, a ready endpoint of a Service that belongs to a Pod. Endpoints that are nobody's Pod are
+// passed over, or whoever may write Endpoints could make the server call any address at all.
 func (l *backends) service(ctx context.Context, id string) (*url.URL, error) {
 	scheme, name, port, ok := utilnet.SplitSchemeNamePort(id)
 	if !ok {
@@ -227,8 +234,9 @@ func firstPort(pod *corev1.Pod) string {
 	return ""
 }
 
-// refused says why the server does not call an address: a Pod that claims one of the host's own, or of its link, would borrow the
-// server's place in the network. Loopback addresses are Pods' own where the host is the cluster; link-local ones nowhere.
+// refused says why the server does not call an address: a Pod that claims one of the host's own, or of its link, would
+// borrow the server's place in the network. Loopback addresses are Pods' own where the host is the cluster; link-local
+// ones nowhere.
 func (l *backends) refused(ip string) error {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

@@ -54,7 +54,8 @@ func podAt(t *testing.T, client kubernetes.Interface, name, ip string, port int3
 	pods := client.CoreV1().Pods("default")
 	pod, err := pods.Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "web", Ports: []corev1.ContainerPort{{ContainerPort: port}}}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "web",
+			Ports: []corev1.ContainerPort{{ContainerPort: port}}}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +144,8 @@ func TestProxyToNoLoopbackElsewhere(t *testing.T) {
 	}
 }
 
-// kubectl asks the API's description whether the server checks fields of a kind, and takes the first PATCH of that kind for an answer.
+// kubectl asks the API's description whether the server checks fields of a kind, and takes the first PATCH of that kind
+// for an answer.
 func TestProxyIsNoPatchOfAService(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	resources, err := client.Discovery().ServerResourcesForGroupVersion("v1")
@@ -154,7 +156,8 @@ func TestProxyIsNoPatchOfAService(t *testing.T) {
 	for _, r := range resources.APIResources {
 		kinds[r.Name] = r.Kind
 	}
-	for name, want := range map[string]string{"services": "Service", "services/proxy": "ServiceProxyOptions", "pods/proxy": "PodProxyOptions"} {
+	for name, want := range map[string]string{"services": "Service", "services/proxy": "ServiceProxyOptions",
+		"pods/proxy": "PodProxyOptions"} {
 		if kinds[name] != want {
 			t.Errorf("%s is of kind %q, want %s", name, kinds[name], want)
 		}
@@ -185,10 +188,12 @@ func TestEndpointsAreDeprecated(t *testing.T) {
 	w, err := endpoints.Watch(t.Context(), metav1.ListOptions{})
 	expect("watch", err)
 	w.Stop()
-	_, err = endpoints.Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, metav1.CreateOptions{})
+	_, err = endpoints.Create(t.Context(), &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "a"}},
+		metav1.CreateOptions{})
 	expect("create", err)
 	expect("delete", endpoints.Delete(t.Context(), "a", metav1.DeleteOptions{}))
-	if _, err := client.CoreV1().Services("default").List(t.Context(), metav1.ListOptions{}); err != nil || len(warned.take()) > 0 {
+	if _, err := client.CoreV1().Services("default").List(t.Context(), metav1.ListOptions{}); err != nil ||
+		len(warned.take()) > 0 {
 		t.Errorf("services: error %v, or a warning", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 )
 
-// warnOfDeprecated answers every request for a deprecated resource, whatever its verb, with a warning that names the replacement.
-// The library does so too, but only in a binary whose linker was told its version.
+// warnOfDeprecated answers every request for a deprecated resource, whatever its verb, with a warning that names the
+// replacement. The library does so too, but only in a binary whose linker was told its version.
 func warnOfDeprecated(next http.Handler) http.Handler {
 	messages := deprecatedResources()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +24,8 @@ func warnOfDeprecated(next http.Handler) http.Handler {
 	})
 }
 
-// deprecatedResources maps each served resource that is deprecated to what is said of it. The types themselves know since when.
+// deprecatedResources maps each served resource that is deprecated to what is said of it. The types themselves know
+// since when.
 func deprecatedResources() map[schema.GroupResource]string {
 	endpoints := &corev1.Endpoints{}
 	endpoints.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Endpoints"))

@@ -17,11 +17,11 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// These tests send objects of which every field is set, also those that nothing here uses, and want back what they sent: a server
-// that forgets a field changes other people's programs.
+// These tests send objects of which every field is set, also those that nothing here uses, and want back what they
+// sent: a server that forgets a field changes other people's programs.
 
-// filler sets every field of an object: texts to "a", numbers to 1, lists and maps to one entry. Of a union, a struct of which one
-// pointer may be set, it sets the variant-th.
+// filler sets every field of an object: texts to "a", numbers to 1, lists and maps to one entry. Of a union, a struct
+// of which one pointer may be set, it sets the variant-th.
 type filler struct{ variant int }
 
 // words are the texts of fields that hold one of a few, by their type.
@@ -63,7 +63,8 @@ var words = map[reflect.Type]string{
 
 var unions = []reflect.Type{
 	reflect.TypeFor[corev1.VolumeSource](), reflect.TypeFor[corev1.EnvVarSource](), reflect.TypeFor[corev1.ProbeHandler](),
-	reflect.TypeFor[corev1.LifecycleHandler](), reflect.TypeFor[corev1.VolumeProjection](), reflect.TypeFor[corev1.EnvFromSource](),
+	reflect.TypeFor[corev1.LifecycleHandler](), reflect.TypeFor[corev1.VolumeProjection](),
+	reflect.TypeFor[corev1.EnvFromSource](),
 }
 
 func (f filler) fill(v reflect.Value) {
@@ -137,14 +138,17 @@ func (f filler) choose(v reflect.Value) int {
 	return pointers[f.variant%len(pointers)]
 }
 
-// fullPod is a Pod with every field of its spec, made legal where fields contradict each other or have a syntax of their own.
+// fullPod is a Pod with every field of its spec, made legal where fields contradict each other or have a syntax of
+// their own.
 func fullPod(variant int) *corev1.Pod {
 	pod := &corev1.Pod{}
 	filler{variant}.fill(reflect.ValueOf(&pod.Spec).Elem())
 	filler{variant}.fill(reflect.ValueOf(&pod.Status).Elem())
-	pod.ObjectMeta = metav1.ObjectMeta{Name: fmt.Sprintf("full-%d", variant), Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"a": "b"}}
+	pod.ObjectMeta = metav1.ObjectMeta{Name: fmt.Sprintf("full-%d", variant), Labels: map[string]string{"a": "b"},
+		Annotations: map[string]string{"a": "b"}}
 	spec := &pod.Spec
-	spec.NodeName, spec.EphemeralContainers, spec.HostPID = "", nil, false // with gates; at creation; with a process namespace of its own
+	// with gates; at creation; with a process namespace of its own
+	spec.NodeName, spec.EphemeralContainers, spec.HostPID = "", nil, false
 	spec.DNSConfig.Nameservers[0], spec.HostAliases[0].IP = "10.0.0.1", "10.0.0.1"
 	spec.SecurityContext.Sysctls[0].Name = "kernel.sem"
 	spec.HostIPC = false
@@ -228,7 +232,8 @@ func TestEveryFieldOfAPodIsKept(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	pods := client.CoreV1().Pods("default")
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: fullPod(0).Spec.ServiceAccountName}}
-	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for variant := range variants {
@@ -282,7 +287,8 @@ func fullService() *corev1.Service {
 	spec := &svc.Spec
 	spec.ClusterIP, spec.ClusterIPs = "127.96.0.9", []string{"127.96.0.9"}
 	spec.Ports[0].NodePort, spec.HealthCheckNodePort = 30001, 30002
-	spec.ExternalIPs, spec.LoadBalancerIP, spec.LoadBalancerSourceRanges = []string{"192.0.2.1"}, "192.0.2.2", []string{"10.0.0.0/8"}
+	spec.ExternalIPs, spec.LoadBalancerIP, spec.LoadBalancerSourceRanges = []string{"192.0.2.1"}, "192.0.2.2",
+		[]string{"10.0.0.0/8"}
 	*spec.TrafficDistribution = corev1.ServiceTrafficDistributionPreferSameNode
 	svc.Status.LoadBalancer.Ingress[0].IP = "192.0.2.2"
 	return svc
@@ -332,7 +338,8 @@ func keptInJSON(t *testing.T, server *apitest.Server, sent *corev1.Service) {
 	}
 }
 
-// A field that this server's types do not have is a mistake of the writer's, and he is told; where he wants it strict he is refused.
+// A field that this server's types do not have is a mistake of the writer's, and he is told; where he wants it strict
+// he is refused.
 func TestUnknownFieldsAreToldOf(t *testing.T) {
 	server := apitest.Start(t)
 	warned := &warnings{}
@@ -349,7 +356,8 @@ func TestUnknownFieldsAreToldOf(t *testing.T) {
 		t.Error("strictly, an unknown field passes")
 	}
 	post := func(validation string) error {
-		return client.CoreV1().RESTClient().Post().Namespace("default").Resource("services").Param("fieldValidation", validation).
+		return client.CoreV1().RESTClient().Post().Namespace("default").Resource("services").Param("fieldValidation",
+			validation).
 			SetHeader("Content-Type", runtime.ContentTypeJSON).Body(manifest).Do(t.Context()).Error()
 	}
 	if err := post(metav1.FieldValidationStrict); err == nil {

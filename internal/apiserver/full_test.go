@@ -17,7 +17,8 @@ func TestFullStoreHeals(t *testing.T) {
 	const quota = 8 << 20
 	client := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), StoreQuota: quota}).Client(t)
 	api := client.CoreV1().ConfigMaps("default")
-	big := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "big"}, Data: map[string]string{"big": strings.Repeat("x", 900_000)}}
+	big := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "big"}, Data: map[string]string{"big": strings.Repeat("x",
+		900_000)}}
 	if _, err := api.Create(t.Context(), big, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

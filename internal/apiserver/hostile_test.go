@@ -83,22 +83,35 @@ func hostileBodies() []hostile {
 		{name: "no kind of this API", body: `{"apiVersion":"v9","kind":"Gadget"}`, code: 400, reason: bad},
 		{name: "a list where an object belongs", body: `[]`, code: 400, reason: bad},
 		{name: "wrong type of a field", body: configMap(`"data":{"a":{"b":1}}`), code: 400, reason: bad},
-		{name: "wrong type of the metadata", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":"x"}`, code: 400, reason: bad},
-		{name: "deep nesting", body: configMap(`"data":` + strings.Repeat(`{"a":`, 100000) + `1` + strings.Repeat("}", 100000)), code: 400, reason: bad},
+		{name: "wrong type of the metadata", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":"x"}`, code: 400,
+			reason: bad},
+		{name: "deep nesting", body: configMap(`"data":` + strings.Repeat(`{"a":`, 100000) + `1` + strings.Repeat("}",
+			100000)), code: 400, reason: bad},
 		{name: "deep nesting of lists", body: strings.Repeat("[", 500000), code: 400, reason: bad},
 		{name: "deep nesting of YAML", contentType: yamlType, body: strings.Repeat("[", 100000), code: 400, reason: bad},
 		{name: "a billion laughs", contentType: yamlType, body: laughs(9), code: 400, reason: bad},
-		{name: "broken protobuf", contentType: protoType, body: "k8s\x00\x0a\xff\xff\xff\xff\xff\xff", code: 400, reason: bad},
+		{name: "broken protobuf", contentType: protoType, body: "k8s\x00\x0a\xff\xff\xff\xff\xff\xff", code: 400,
+			reason: bad},
 		{name: "protobuf that is none", contentType: protoType, body: `{"kind":"ConfigMap"}`, code: 400, reason: bad},
-		{name: "a type nobody speaks", contentType: "image/png", body: "x", code: 415, reason: metav1.StatusReasonUnsupportedMediaType},
-		{name: "over the limit of a body", body: configMap(`"data":{"a":"` + strings.Repeat("x", 4<<20) + `"}`), code: 413, reason: metav1.StatusReasonRequestEntityTooLarge},
-		{name: "over the limit of an object", body: configMap(`"data":{"a":"` + strings.Repeat("x", 2<<20) + `"}`), code: 422, reason: invalid},
-		{name: "duplicate keys, refused when asked to", path: configMaps + "?fieldValidation=Strict", body: configMap(`"data":{"a":"1","a":"2"}`), code: 400, reason: bad},
-		{name: "unknown field, refused when asked to", path: configMaps + "?fieldValidation=Strict", body: configMap(`"dato":{}`), code: 400, reason: bad},
-		{name: "no such validation", path: configMaps + "?fieldValidation=Harsh", body: configMap(`"data":{}`), code: 422, reason: invalid},
-		{name: "no such dry run", path: configMaps + "?dryRun=Half", body: configMap(`"data":{}`), code: 422, reason: invalid},
-		{name: "another namespace in the body", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"kube-system"}}`, code: 400, reason: bad},
-		{name: "no namespace of that name", path: "/api/v1/namespaces/nowhere/configmaps", body: configMap(`"data":{}`), code: 404, reason: metav1.StatusReasonNotFound},
+		{name: "a type nobody speaks", contentType: "image/png", body: "x", code: 415,
+			reason: metav1.StatusReasonUnsupportedMediaType},
+		{name: "over the limit of a body", body: configMap(`"data":{"a":"` + strings.Repeat("x", 4<<20) + `"}`), code: 413,
+			reason: metav1.StatusReasonRequestEntityTooLarge},
+		{name: "over the limit of an object", body: configMap(`"data":{"a":"` + strings.Repeat("x", 2<<20) + `"}`), code: 422,
+			reason: invalid},
+		{name: "duplicate keys, refused when asked to", path: configMaps + "?fieldValidation=Strict",
+			body: configMap(`"data":{"a":"1","a":"2"}`), code: 400, reason: bad},
+		{name: "unknown field, refused when asked to", path: configMaps + "?fieldValidation=Strict",
+			body: configMap(`"dato":{}`), code: 400, reason: bad},
+		{name: "no such validation", path: configMaps + "?fieldValidation=Harsh", body: configMap(`"data":{}`), code: 422,
+			reason: invalid},
+		{name: "no such dry run", path: configMaps + "?dryRun=Half", body: configMap(`"data":{}`), code: 422,
+			reason: invalid},
+		{name: "another namespace in the body",
+			body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"kube-system"}}`, code: 400,
+			reason: bad},
+		{name: "no namespace of that name", path: "/api/v1/namespaces/nowhere/configmaps", body: configMap(`"data":{}`),
+			code: 404, reason: metav1.StatusReasonNotFound},
 	}
 }
 
@@ -106,33 +119,50 @@ func hostileNames() []hostile {
 	invalid := metav1.StatusReasonInvalid
 	var cases []hostile
 	for what, name := range map[string]string{
-		"empty": "", "long": strings.Repeat("a", 254), "megabytes long": strings.Repeat("a", 2<<20), "with a slash": "a/b", "up a folder": "..",
-		"with NUL": "a\x00b", "of control characters": "\r\n\x1b[31m", "with a percent sign": "a%2fb", "of another script": "сервис", "upper case": "Victim",
+		"empty": "", "long": strings.Repeat("a", 254), "megabytes long": strings.Repeat("a", 2<<20), "with a slash": "a/b",
+		"up a folder": "..",
+		"with NUL":    "a\x00b", "of control characters": "\r\n\x1b[31m", "with a percent sign": "a%2fb",
+		"of another script": "сервис", "upper case": "Victim",
 	} {
 		cases = append(cases, hostile{name: "a name " + what, body: named(name), code: 422, reason: invalid})
 	}
 	return append(cases,
-		hostile{name: "a generated name from nonsense", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"../../"}}`, code: 422, reason: invalid},
+		hostile{name: "a generated name from nonsense",
+			body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"../../"}}`, code: 422, reason: invalid},
 		hostile{name: "invalid UTF-8 in a key", body: configMap("\"data\":{\"\xff\xfe\":\"x\"}"), code: 422, reason: invalid},
 		hostile{name: "a NUL in a key", body: configMap(`"data":{"a\u0000b":"x"}`), code: 422, reason: invalid},
-		hostile{name: "a label of nonsense", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","labels":{"a b":"c d"}}}`, code: 422, reason: invalid},
-		hostile{name: "annotations without end", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","annotations":{"a":"` + strings.Repeat("x", 300<<10) + `"}}}`, code: 422, reason: invalid},
-		hostile{name: "a path out of the API", method: "GET", path: configMaps + "/..%2f..%2f..%2fetc%2fpasswd", code: 404, reason: metav1.StatusReasonNotFound},
-		hostile{name: "a resource nobody has", method: "GET", path: "/api/v1/namespaces/default/gadgets", code: 404, reason: metav1.StatusReasonNotFound},
-		hostile{name: "a verb nobody has", method: "PUT", path: configMaps, body: configMap(`"data":{}`), code: 405, reason: metav1.StatusReasonMethodNotAllowed},
-		hostile{name: "a selector of nonsense", method: "GET", path: configMaps + "?labelSelector=%3D%3D%3D", code: 400, reason: metav1.StatusReasonBadRequest},
-		hostile{name: "a field nobody can select", method: "GET", path: configMaps + "?fieldSelector=data.a%3Db", code: 400, reason: metav1.StatusReasonBadRequest},
-		hostile{name: "a huge selector", method: "GET", path: configMaps + "?labelSelector=a+in+(" + strings.Repeat("x,", 30000) + "x)", code: 200},
-		hostile{name: "a limit of nonsense", method: "GET", path: configMaps + "?limit=many", code: 400, reason: metav1.StatusReasonBadRequest},
-		hostile{name: "a continue token of nonsense", method: "GET", path: configMaps + "?limit=1&continue=nonsense", code: 400, reason: metav1.StatusReasonBadRequest},
-		hostile{name: "a version of nonsense", method: "GET", path: configMaps + "?resourceVersion=new", code: 400, reason: metav1.StatusReasonBadRequest},
+		hostile{name: "a label of nonsense",
+			body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","labels":{"a b":"c d"}}}`, code: 422,
+			reason: invalid},
+		hostile{name: "annotations without end",
+			body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","annotations":{"a":"` + strings.Repeat("x",
+				300<<10) + `"}}}`, code: 422, reason: invalid},
+		hostile{name: "a path out of the API", method: "GET", path: configMaps + "/..%2f..%2f..%2fetc%2fpasswd", code: 404,
+			reason: metav1.StatusReasonNotFound},
+		hostile{name: "a resource nobody has", method: "GET", path: "/api/v1/namespaces/default/gadgets", code: 404,
+			reason: metav1.StatusReasonNotFound},
+		hostile{name: "a verb nobody has", method: "PUT", path: configMaps, body: configMap(`"data":{}`), code: 405,
+			reason: metav1.StatusReasonMethodNotAllowed},
+		hostile{name: "a selector of nonsense", method: "GET", path: configMaps + "?labelSelector=%3D%3D%3D", code: 400,
+			reason: metav1.StatusReasonBadRequest},
+		hostile{name: "a field nobody can select", method: "GET", path: configMaps + "?fieldSelector=data.a%3Db", code: 400,
+			reason: metav1.StatusReasonBadRequest},
+		hostile{name: "a huge selector", method: "GET", path: configMaps + "?labelSelector=a+in+(" + strings.Repeat("x,",
+			30000) + "x)", code: 200},
+		hostile{name: "a limit of nonsense", method: "GET", path: configMaps + "?limit=many", code: 400,
+			reason: metav1.StatusReasonBadRequest},
+		hostile{name: "a continue token of nonsense", method: "GET", path: configMaps + "?limit=1&continue=nonsense",
+			code: 400, reason: metav1.StatusReasonBadRequest},
+		hostile{name: "a version of nonsense", method: "GET", path: configMaps + "?resourceVersion=new", code: 400,
+			reason: metav1.StatusReasonBadRequest},
 	)
 }
 
 func hostilePatches() []hostile {
 	bad, invalid := metav1.StatusReasonBadRequest, metav1.StatusReasonInvalid
 	patch := func(name, contentType, body string, code int, reason metav1.StatusReason) hostile {
-		return hostile{name: name, method: "PATCH", path: victim, contentType: contentType, body: body, code: code, reason: reason}
+		return hostile{name: name, method: "PATCH", path: victim, contentType: contentType, body: body, code: code,
+			reason: reason}
 	}
 	apply := func(name, body string, code int, reason metav1.StatusReason) hostile {
 		h := patch(name, applyType, body, code, reason)
@@ -144,7 +174,8 @@ func hostilePatches() []hostile {
 		patch("a patch of an unknown operation", patchType, `[{"op":"burn","path":"/data"}]`, 422, invalid),
 		patch("a patch of what is not there", patchType, `[{"op":"remove","path":"/data/nothing"}]`, 422, invalid),
 		patch("a test that fails", patchType, `[{"op":"test","path":"/data/a","value":"2"}]`, 422, invalid),
-		patch("a patch of too many operations", patchType, manyOps(`{"op":"add","path":"/data/a","value":"2"}`, 20000), 413, metav1.StatusReasonRequestEntityTooLarge),
+		patch("a patch of too many operations", patchType, manyOps(`{"op":"add","path":"/data/a","value":"2"}`, 20000), 413,
+			metav1.StatusReasonRequestEntityTooLarge),
 		patch("a patch that doubles and doubles", patchType, doublings(40), 422, invalid),
 		patch("a patch of the name", patchType, `[{"op":"replace","path":"/metadata/name","value":"other"}]`, 400, bad),
 		patch("a merge that is none", mergeType, `[1]`, 400, bad),
@@ -152,9 +183,11 @@ func hostilePatches() []hostile {
 		patch("a strategic merge of an unknown directive", smpType, `{"data":{"$patch":"explode"}}`, 400, bad),
 		patch("a strategic merge of wrong types", smpType, `{"data":7}`, 422, invalid),
 		patch("a patch of a type nobody speaks", "text/plain", `{}`, 415, metav1.StatusReasonUnsupportedMediaType),
-		patch("a patch over the limit", mergeType, `{"data":{"a":"`+strings.Repeat("x", 4<<20)+`"}}`, 413, metav1.StatusReasonRequestEntityTooLarge),
+		patch("a patch over the limit", mergeType, `{"data":{"a":"`+strings.Repeat("x", 4<<20)+`"}}`, 413,
+			metav1.StatusReasonRequestEntityTooLarge),
 		patch("an apply by nobody", applyType, configMap(`"data":{}`), 422, invalid),
-		apply("an apply of an unknown field", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"victim"},"dato":{"a":"2"}}`, 400, bad),
+		apply("an apply of an unknown field",
+			`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"victim"},"dato":{"a":"2"}}`, 400, bad),
 		apply("an apply of another name", configMap(`"data":{"b":"2"}`), 400, bad),
 		apply("an apply that is none", "]", 400, bad),
 		apply("an apply of a billion laughs", laughs(9), 400, bad),
@@ -196,11 +229,12 @@ func attack(t *testing.T, client *http.Client, server *apitest.Server, h hostile
 	return resp.StatusCode, status.Reason, status.Message[:min(len(status.Message), 300)]
 }
 
-// TestHostileInput sends what a server must refuse, and holds that it does, with the right answer; that it goes on as before; and that
-// nothing of it is stored.
+// TestHostileInput sends what a server must refuse, and holds that it does, with the right answer; that it goes on as
+// before; and that nothing of it is stored.
 func TestHostileInput(t *testing.T) {
 	server := apitest.Start(t)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // that it is the test's own server is known
+	// that it is the test's own server is known
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(client.CloseIdleConnections)
 	made := strings.Replace(configMap(`"data":{"a":"1"}`), `"x"`, `"victim"`, 1)
 	if code, _, text := attack(t, client, server, hostile{body: made}); code != http.StatusCreated {

@@ -10,13 +10,16 @@ import (
 	"sync"
 )
 
-// handlerTransport carries a client's requests to a handler in the same process: the whole chain of authentication, authorization and
-// admission runs, but no socket, no TLS and no framing. A part is the same API client with it as without.
+// handlerTransport carries a client's requests to a handler in the same process: the whole chain of authentication,
+// authorization and admission runs, but no socket, no TLS and no framing. A part is the same API client with it as
+// without.
 type handlerTransport struct{ handler http.Handler }
 
-// RoundTrip implements http.RoundTripper. It returns when the handler is done, or when it flushes the first piece of a stream.
+// RoundTrip implements http.RoundTripper. It returns when the handler is done, or when it flushes the first piece of a
+// stream.
 func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(req.Context()) // ends with the client's interest, as that of a request from outside does
+	// ends with the client's interest, as that of a request from outside does
+	ctx, cancel := context.WithCancel(req.Context())
 	served := req.Clone(ctx)
 	served.RequestURI = req.URL.RequestURI()
 	served.RemoteAddr = "127.0.0.1:0"
@@ -111,8 +114,8 @@ func (a *answer) WriteHeader(code int) {
 // maxUnread is how far the writer of a stream may be ahead of its reader, in bytes.
 const maxUnread = 1 << 20
 
-// Write implements http.ResponseWriter. It waits for a slow reader of a stream. What a client that has gone would have read is dropped:
-// the handler is told by the end of its context, and an error besides would only be logged as one.
+// Write implements http.ResponseWriter. It waits for a slow reader of a stream. What a client that has gone would have
+// read is dropped: the handler is told by the end of its context, and an error besides would only be logged as one.
 func (a *answer) Write(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,8 +140,8 @@ func (a *answer) Flush() {
 	a.startedOnce.Do(func() { close(a.started) })
 }
 
-// CloseNotify implements the deprecated http.CloseNotifier, by which the library recognizes a writer that can stream. It asks for
-// nothing more: the request's context is what ends a watch.
+// CloseNotify implements the deprecated http.CloseNotifier, by which the library recognizes a writer that can stream.
+// It asks for nothing more: the request's context is what ends a watch.
 func (a *answer) CloseNotify() <-chan bool { return nil }
 
 // The client's end.

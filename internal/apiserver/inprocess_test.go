@@ -33,7 +33,8 @@ func TestInProcessAnswer(t *testing.T) {
 	if err != nil || string(body) != "short and stout" {
 		t.Errorf("body %q, error %v", body, err)
 	}
-	if resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Path") != "/path?x=1" || resp.Header.Get("X-Late") != "" {
+	if resp.StatusCode != http.StatusTeapot || resp.Header.Get("X-Path") != "/path?x=1" ||
+		resp.Header.Get("X-Late") != "" {
 		t.Errorf("status %d, header %v", resp.StatusCode, resp.Header)
 	}
 }

@@ -20,8 +20,8 @@ type object interface {
 	metav1.Object
 }
 
-// kind says all that is particular to one API resource. What a field leaves out has the plain behaviour: no preparation, no rule
-// beyond those of object metadata, no warning, PUT does not create.
+// kind says all that is particular to one API resource. What a field leaves out has the plain behaviour: no
+// preparation, no rule beyond those of object metadata, no warning, PUT does not create.
 type kind[T object] struct {
 	resource    schema.GroupResource
 	singular    string
@@ -41,8 +41,8 @@ type kind[T object] struct {
 	createOnUpdate bool // PUT to a missing name creates it
 	unconditional  bool // PUT without a resourceVersion is allowed
 
-	// selectable gives the fields that a field selector may name, beside metadata.name and metadata.namespace. It is the one place
-	// that says so: what is allowed is what it returns for an empty object.
+	// selectable gives the fields that a field selector may name, beside metadata.name and metadata.namespace. It is the
+	// one place that says so: what is allowed is what it returns for an empty object.
 	selectable func(obj T) fields.Set
 	// indexed is the selectable field that lists and watches are served by without a scan; empty for none.
 	indexed string
@@ -51,7 +51,8 @@ type kind[T object] struct {
 	status *statusKind[T]
 	// graceful decides whether a delete request only marks obj, to be removed by another request later; nil for never.
 	graceful func(obj T, options *metav1.DeleteOptions) bool
-	// attach hooks what else is to happen to the store; nil for nothing. The status subresource has the same hooks but for BeginUpdate.
+	// attach hooks what else is to happen to the store; nil for nothing. The status subresource has the same hooks but for
+	// BeginUpdate.
 	attach func(store *registry.Store)
 	// ttl is how long an object is kept, in seconds; 0 for ever.
 	ttl uint64
@@ -119,7 +120,8 @@ func (s strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object
 	return s.kind.warn(obj.(T), old.(T))
 }
 
-// GetResetFields names the fields that a client cannot own by writing the main resource: those of its status subresource.
+// GetResetFields names the fields that a client cannot own by writing the main resource: those of its status
+// subresource.
 func (s strategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	if s.kind.status == nil {
 		return nil
@@ -131,10 +133,12 @@ func (s strategy[T]) apiVersion() fieldpath.APIVersion {
 	return fieldpath.APIVersion(s.kind.resource.WithVersion("v1").GroupVersion().String())
 }
 
-// gracefulStrategy is a strategy whose objects end in two steps. It is a type of its own because the registry asks by interface.
+// gracefulStrategy is a strategy whose objects end in two steps. It is a type of its own because the registry asks by
+// interface.
 type gracefulStrategy[T object] struct{ strategy[T] }
 
-func (s gracefulStrategy[T]) CheckGracefulDelete(_ context.Context, obj runtime.Object, options *metav1.DeleteOptions) bool {
+func (s gracefulStrategy[T]) CheckGracefulDelete(_ context.Context, obj runtime.Object,
+	options *metav1.DeleteOptions) bool {
 	return s.kind.graceful(obj.(T), options)
 }
 

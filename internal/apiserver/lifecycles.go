@@ -13,7 +13,8 @@ import (
 	"viaduct/internal/apiserver/lifecycle"
 )
 
-// newLifecycle prepares what upstream's controller manager does for the life of objects, on all resources that b serves.
+// newLifecycle prepares what upstream's controller manager does for the life of objects, on all resources that b
+// serves.
 func (s *Server) newLifecycle(b *builder) (*lifecycle.Lifecycle, error) {
 	var resources []lifecycle.Resource
 	for _, group := range slices.Sorted(maps.Keys(b.rest)) {
@@ -34,13 +35,14 @@ func (s *Server) newLifecycle(b *builder) (*lifecycle.Lifecycle, error) {
 	}
 	namespaces := b.rest[corev1.GroupName]
 	return lifecycle.New(lifecycle.Options{
-		Resources: resources, Finalize: namespaces["namespaces/finalize"].(rest.Updater), Status: namespaces["namespaces/status"].(rest.Updater),
+		Resources: resources, Finalize: namespaces["namespaces/finalize"].(rest.Updater),
+		Status: namespaces["namespaces/status"].(rest.Updater),
 		RootCA: s.pki.caPEM(), Log: s.log,
 	}), nil
 }
 
-// beginLifecycle returns what is to run until ctx ends. The server waits for its end before it lets the watch caches go: a consistent
-// read of a cache that no longer learns anything blocks for three seconds.
+// beginLifecycle returns what is to run until ctx ends. The server waits for its end before it lets the watch caches
+// go: a consistent read of a cache that no longer learns anything blocks for three seconds.
 func (s *Server) beginLifecycle(ctx context.Context) (run func()) {
 	ended := make(chan struct{})
 	s.generic.AddPreShutdownHookOrDie("viaduct-lifecycle", func() error { <-ended; return nil })

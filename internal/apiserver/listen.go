@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// listen listens on address, and at the port it gets on further addresses too, unless the first is every address of the host.
+// listen listens on address, and at the port it gets on further addresses too, unless the first is every address of the
+// host.
 func listen(address string, also []netip.Addr) (net.Listener, error) {
 	first, err := net.Listen("tcp", address)
 	if err != nil || len(also) == 0 {
@@ -17,7 +18,8 @@ func listen(address string, also []netip.Addr) (net.Listener, error) {
 	if at.Addr().IsUnspecified() {
 		return first, nil
 	}
-	all := &listeners{Listener: first, all: []net.Listener{first}, accepted: make(chan accepted), closed: make(chan struct{})}
+	all := &listeners{Listener: first, all: []net.Listener{first}, accepted: make(chan accepted),
+		closed: make(chan struct{})}
 	for _, a := range also {
 		one, err := net.Listen("tcp", netip.AddrPortFrom(a, at.Port()).String())
 		if err != nil {

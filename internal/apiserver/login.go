@@ -19,7 +19,8 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// issuer is what this server calls itself in tokens, and whom a token has to be for by which somebody logs in to it; upstream's default.
+// issuer is what this server calls itself in tokens, and whom a token has to be for by which somebody logs in to it;
+// upstream's default.
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
 // logins are the ways to log in.
@@ -30,15 +31,18 @@ type logins struct {
 	accounts *accountLogin
 }
 
-// newLogins accepts client certificates of ca, tokens of users and of the authority's ServiceAccounts, and those that others know. Before
-// the first request, follow must say where the objects behind the tokens are.
-func newLogins(ca dynamiccertificates.CAContentProvider, authority *tokens.Authority, others ...authenticator.Token) *logins {
+// newLogins accepts client certificates of ca, tokens of users and of the authority's ServiceAccounts, and those that
+// others know. Before the first request, follow must say where the objects behind the tokens are.
+func newLogins(ca dynamiccertificates.CAContentProvider, authority *tokens.Authority,
+	others ...authenticator.Token) *logins {
 	l := &logins{users: newTokenLogin(), accounts: &accountLogin{authority: authority}}
 	forUs := func(t authenticator.Token) authenticator.Token { // they know nothing of audiences
 		return authenticator.WrapAudienceAgnosticToken(authenticator.Audiences{issuer}, t)
 	}
-	bearer := group.NewAuthenticatedGroupAdder(bearertoken.New(tokenunion.New(forUs(tokenunion.New(others...)), forUs(l.users), l.accounts)))
-	certificates := group.NewAuthenticatedGroupAdder(newCertificateLogin(x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion)))
+	bearer := group.NewAuthenticatedGroupAdder(bearertoken.New(tokenunion.New(forUs(tokenunion.New(others...)),
+		forUs(l.users), l.accounts)))
+	certificates := group.NewAuthenticatedGroupAdder(newCertificateLogin(x509.NewDynamic(ca.VerifyOptions,
+		x509.CommonNameUserConversion)))
 	var conditions []apiserverconfig.AnonymousAuthCondition
 	for _, path := range publicPaths() {
 		conditions = append(conditions, apiserverconfig.AnonymousAuthCondition{Path: path})
@@ -70,7 +74,8 @@ func (l *logins) follow(s *stores) {
 // install adds the resources that are about logging in, and what is published for other servers.
 func (l *logins) install(b *builder, s *Server) error {
 	reviewers{authorizer: s.authorizer, rules: s.rules, tokens: l.tokens, audience: issuer}.install(b)
-	b.add(corev1.Resource("serviceaccounts"), "token", &tokenRequestREST{stores: l.accounts.accounts, authority: l.accounts.authority})
+	b.add(corev1.Resource("serviceaccounts"), "token", &tokenRequestREST{stores: l.accounts.accounts,
+		authority: l.accounts.authority})
 	reached := s.advertised()
 	if !reached.IsValid() {
 		reached = s.address()

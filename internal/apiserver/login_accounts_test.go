@@ -24,17 +24,21 @@ import (
 func makeAccount(t *testing.T, client kubernetes.Interface, name string) {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func requestToken(t *testing.T, client kubernetes.Interface, account string, spec authenticationv1.TokenRequestSpec) (*authenticationv1.TokenRequest, error) {
+func requestToken(t *testing.T, client kubernetes.Interface, account string, spec authenticationv1.TokenRequestSpec) (
+	*authenticationv1.TokenRequest, error) {
 	t.Helper()
-	return client.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), account, &authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
+	return client.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), account,
+		&authenticationv1.TokenRequest{Spec: spec}, metav1.CreateOptions{})
 }
 
-func mustRequestToken(t *testing.T, client kubernetes.Interface, account string, spec authenticationv1.TokenRequestSpec) string {
+func mustRequestToken(t *testing.T, client kubernetes.Interface, account string,
+	spec authenticationv1.TokenRequestSpec) string {
 	t.Helper()
 	got, err := requestToken(t, client, account, spec)
 	if err != nil {
@@ -52,20 +56,23 @@ func TestAccountsLogInByToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Name != "robot" || got.Namespace != "default" || *got.Spec.ExpirationSeconds != 3600 || len(got.Spec.Audiences) != 1 {
+	if got.Name != "robot" || got.Namespace != "default" || *got.Spec.ExpirationSeconds != 3600 ||
+		len(got.Spec.Audiences) != 1 {
 		t.Errorf("filled in as %+v %+v", got.ObjectMeta, got.Spec)
 	}
 	if left := got.Status.ExpirationTimestamp.Sub(before); left < 59*time.Minute || left > 61*time.Minute {
 		t.Errorf("it expires after %s", left)
 	}
 	review, err := admin.AuthenticationV1().TokenReviews().Create(t.Context(),
-		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: got.Status.Token}}, metav1.CreateOptions{})
+		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: got.Status.Token}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	who := review.Status.User
 	if !review.Status.Authenticated || who.Username != "system:serviceaccount:default:robot" || who.UID == "" ||
-		!slices.Equal(who.Groups, []string{"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"}) ||
+		!slices.Equal(who.Groups, []string{"system:serviceaccounts", "system:serviceaccounts:default",
+			"system:authenticated"}) ||
 		!strings.HasPrefix(who.Extra["authentication.kubernetes.io/credential-id"][0], "JTI=") {
 		t.Errorf("it logs in %+v", review.Status)
 	}
@@ -92,11 +99,13 @@ func TestBoundTokens(t *testing.T) {
 	if _, err := pods.Create(t.Context(), podOf("bound", "robot"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "far"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := admin.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "far"}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ref := func(kind, name string, uid types.UID) authenticationv1.TokenRequestSpec {
-		return authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: kind, Name: name, UID: uid}}
+		return authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1",
+			Kind: kind, Name: name, UID: uid}}
 	}
 	byPod := bearer(t, server, mustRequestToken(t, admin, "robot", ref("Pod", "bound", "")))
 	byNode := bearer(t, server, mustRequestToken(t, admin, "robot", ref("Node", "far", "")))
@@ -120,7 +129,8 @@ func TestTokenRequestsRefused(t *testing.T) {
 	server := apitest.Start(t)
 	admin := server.Client(t)
 	makeAccount(t, admin, "robot")
-	if _, err := admin.CoreV1().Pods("default").Create(t.Context(), podOf("others", ""), metav1.CreateOptions{}); err != nil {
+	if _, err := admin.CoreV1().Pods("default").Create(t.Context(), podOf("others", ""),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	seconds := func(n int64) *int64 { return &n }
@@ -132,10 +142,14 @@ func TestTokenRequestsRefused(t *testing.T) {
 		spec    authenticationv1.TokenRequestSpec
 		is      func(error) bool
 	}{
-		"no such account":     {"nobody", authenticationv1.TokenRequestSpec{}, apierrors.IsNotFound},
-		"too short":           {"robot", authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(599)}, apierrors.IsInvalid},
-		"too long":            {"robot", authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(1<<32 + 1)}, apierrors.IsInvalid},
-		"attestations":        {"robot", authenticationv1.TokenRequestSpec{Attestations: map[string]authenticationv1.AttestationValue{"a": {"b"}}}, apierrors.IsInvalid},
+		"no such account": {"nobody", authenticationv1.TokenRequestSpec{}, apierrors.IsNotFound},
+		"too short": {"robot", authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(599)},
+			apierrors.IsInvalid},
+		"too long": {"robot", authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(1<<32 + 1)},
+			apierrors.IsInvalid},
+		"attestations": {"robot",
+			authenticationv1.TokenRequestSpec{Attestations: map[string]authenticationv1.AttestationValue{"a": {"b"}}},
+			apierrors.IsInvalid},
 		"no such Pod":         {"robot", bound("v1", "Pod", "nothing", ""), apierrors.IsNotFound},
 		"another's Pod":       {"robot", bound("v1", "Pod", "others", ""), apierrors.IsBadRequest},
 		"another Node":        {"robot", bound("v1", "Node", apitest.NodeName, "x"), apierrors.IsNotFound},
@@ -148,11 +162,13 @@ func TestTokenRequestsRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := requestToken(t, admin, "robot", authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(600)}); err != nil {
+	if _, err := requestToken(t, admin, "robot",
+		authenticationv1.TokenRequestSpec{ExpirationSeconds: seconds(600)}); err != nil {
 		t.Errorf("the shortest: %v", err)
 	}
 	misnamed := &authenticationv1.TokenRequest{ObjectMeta: metav1.ObjectMeta{Name: "else"}}
-	if _, err := admin.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "robot", misnamed, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+	if _, err := admin.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "robot", misnamed,
+		metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a request that names another account: %v", err)
 	}
 }
@@ -184,14 +200,16 @@ func TestKeysArePublished(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal(raw, &configuration)
 	}
-	if err != nil || configuration.KeysURI != server.URL()+tokens.KeysPath || configuration.Issuer != "https://kubernetes.default.svc.cluster.local" {
+	if err != nil || configuration.KeysURI != server.URL()+tokens.KeysPath ||
+		configuration.Issuer != "https://kubernetes.default.svc.cluster.local" {
 		t.Errorf("%s, %v", raw, err)
 	}
 	var contentType string
 	var status int
 	result := client.Get().AbsPath(tokens.KeysPath).Do(t.Context()).ContentType(&contentType).StatusCode(&status)
 	raw, err = result.Raw()
-	if err != nil || status != http.StatusOK || contentType != "application/jwk-set+json" || !strings.Contains(string(raw), `"crv":"P-256"`) {
+	if err != nil || status != http.StatusOK || contentType != "application/jwk-set+json" || !strings.Contains(string(raw),
+		`"crv":"P-256"`) {
 		t.Errorf("%d %s: %s, %v", status, contentType, raw, err)
 	}
 }
@@ -206,8 +224,10 @@ func podOf(name, account string) *corev1.Pod {
 func TestPodsHaveAnAccount(t *testing.T) {
 	server := apitest.Start(t)
 	admin := server.Client(t)
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}, ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}}}
-	if _, err := admin.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"},
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}}}
+	if _, err := admin.CoreV1().ServiceAccounts("default").Create(t.Context(), account,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	old := podOf("old-name", "")
@@ -226,16 +246,20 @@ func TestPodsHaveAnAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Spec.ServiceAccountName != c.want || got.Spec.DeprecatedServiceAccount != c.want || len(got.Spec.ImagePullSecrets) != c.pullSecrets {
-				t.Errorf("account %q, %q, pull secrets %v", got.Spec.ServiceAccountName, got.Spec.DeprecatedServiceAccount, got.Spec.ImagePullSecrets)
+			if got.Spec.ServiceAccountName != c.want || got.Spec.DeprecatedServiceAccount != c.want ||
+				len(got.Spec.ImagePullSecrets) != c.pullSecrets {
+				t.Errorf("account %q, %q, pull secrets %v", got.Spec.ServiceAccountName, got.Spec.DeprecatedServiceAccount,
+					got.Spec.ImagePullSecrets)
 			}
 		})
 	}
 	_, err := admin.CoreV1().Pods("default").Create(t.Context(), podOf("bad", "nobody"), metav1.CreateOptions{})
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `error looking up service account default/nobody: serviceaccounts "nobody" not found`) {
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(),
+		`error looking up service account default/nobody: serviceaccounts "nobody" not found`) {
 		t.Errorf("an account that does not exist: %v", err)
 	}
-	if _, err = admin.CoreV1().Pods("nowhere").Create(t.Context(), podOf("bad", "nobody"), metav1.CreateOptions{}); !apierrors.IsNotFound(err) {
+	if _, err = admin.CoreV1().Pods("nowhere").Create(t.Context(), podOf("bad", "nobody"),
+		metav1.CreateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("in a namespace that does not exist: %v", err)
 	}
 }

@@ -13,12 +13,13 @@ import (
 const (
 	// maxCertificates bounds the certificates that are remembered; a client more costs what every client cost without.
 	maxCertificates = 1024
-	// certificateFor is how long one is remembered. The authority never changes while a server runs, so this only frees memory.
+	// certificateFor is how long one is remembered. The authority never changes while a server runs, so this only frees
+	// memory.
 	certificateFor = 5 * time.Minute
 )
 
-// certificateLogin remembers whom a client certificate logs in. To verify the chain of signatures with every request is a good part of
-// what a small write costs; that the client has the key, TLS has made sure of when it connected.
+// certificateLogin remembers whom a client certificate logs in. To verify the chain of signatures with every request is
+// a good part of what a small write costs; that the client has the key, TLS has made sure of when it connected.
 type certificateLogin struct {
 	verify authenticator.Request
 	known  *cache.LRUExpireCache // SHA-256 of a certificate → user.Info

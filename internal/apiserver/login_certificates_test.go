@@ -114,7 +114,8 @@ func BenchmarkCertificateLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	ann := requestBy(b, files)
-	for name, login := range map[string]authenticator.Request{"verified": verify.Request, "remembered": newCertificateLogin(verify)} {
+	for name, login := range map[string]authenticator.Request{"verified": verify.Request,
+		"remembered": newCertificateLogin(verify)} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, ok, err := login.AuthenticateRequest(ann); !ok {

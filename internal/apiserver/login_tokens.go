@@ -15,12 +15,13 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// tokenLogin logs users in by the tokens whose hashes are in Secrets: all servers over one store know the same ones, and one whose
-// Secret is deleted is of no use from then on. The watch cache answers, so that a login costs the store nothing.
+// tokenLogin logs users in by the tokens whose hashes are in Secrets: all servers over one store know the same ones,
+// and one whose Secret is deleted is of no use from then on. The watch cache answers, so that a login costs the store
+// nothing.
 type tokenLogin struct {
 	secrets *registry.Store // set before the first request
-	// misses bounds the reads past the cache for tokens that it does not know. They are for a token made a moment ago, maybe by another
-	// server; but anybody can make up tokens, and is not to keep the store busy by that.
+	// misses bounds the reads past the cache for tokens that it does not know. They are for a token made a moment ago,
+	// maybe by another server; but anybody can make up tokens, and is not to keep the store busy by that.
 	misses *rate.Limiter
 }
 

@@ -36,10 +36,12 @@ func mayDiscover(client *kubernetes.Clientset) error {
 	return err
 }
 
-func storeToken(t *testing.T, client kubernetes.Interface, user string, groups []string, expires time.Time) (text string, secret *corev1.Secret) {
+func storeToken(t *testing.T, client kubernetes.Interface, user string, groups []string,
+	expires time.Time) (text string, secret *corev1.Secret) {
 	t.Helper()
 	text, secret = tokens.New(user, groups, expires)
-	if _, err := client.CoreV1().Secrets(secret.Namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Secrets(secret.Namespace).Create(t.Context(), secret,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return text, secret
@@ -68,11 +70,13 @@ func TestUsersLogInByToken(t *testing.T) {
 	if err := mayDiscover(bearer(t, one, id+"."+strings.Repeat("a", 26))); !apierrors.IsUnauthorized(err) {
 		t.Errorf("the right ID with a wrong secret: %v", err)
 	}
-	if err := one.Client(t).CoreV1().Secrets(secret.Namespace).Delete(t.Context(), secret.Name, metav1.DeleteOptions{}); err != nil {
+	if err := one.Client(t).CoreV1().Secrets(secret.Namespace).Delete(t.Context(), secret.Name,
+		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, server := range []*apitest.Server{one, two} {
-		eventually(t, "the token is revoked", func() bool { return apierrors.IsUnauthorized(mayDiscover(bearer(t, server, text))) })
+		eventually(t, "the token is revoked",
+			func() bool { return apierrors.IsUnauthorized(mayDiscover(bearer(t, server, text))) })
 	}
 }
 
@@ -98,7 +102,8 @@ func TestExpiredTokens(t *testing.T) {
 
 func TestWhoMayMakeTokens(t *testing.T) {
 	server := apitest.Start(t)
-	giveRole(t, server, "secret-writer", "eve", rbacv1.PolicyRule{Verbs: []string{"create", "update", "get"}, APIGroups: []string{""}, Resources: []string{"secrets"}})
+	giveRole(t, server, "secret-writer", "eve", rbacv1.PolicyRule{Verbs: []string{"create", "update", "get"},
+		APIGroups: []string{""}, Resources: []string{"secrets"}})
 	eve := as(t, server, "eve").CoreV1().Secrets(tokens.SecretNamespace)
 	create := func(user string, groups ...string) error {
 		_, secret := tokens.New(user, groups, time.Time{})
@@ -106,13 +111,16 @@ func TestWhoMayMakeTokens(t *testing.T) {
 		return err
 	}
 	eventually(t, "eve may write secrets", func() bool {
-		_, err := eve.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{GenerateName: "any-"}}, metav1.CreateOptions{})
+		_, err := eve.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{GenerateName: "any-"}},
+			metav1.CreateOptions{})
 		return err == nil
 	})
-	if err := create("ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `user "eve" may not impersonate users "ann"`) {
+	if err := create("ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(),
+		`user "eve" may not impersonate users "ann"`) {
 		t.Errorf("with the right to write secrets alone: %v", err)
 	}
-	giveRole(t, server, "actor", "eve", rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{"ann"}})
+	giveRole(t, server, "actor", "eve", rbacv1.PolicyRule{Verbs: []string{"impersonate"}, APIGroups: []string{""},
+		Resources: []string{"users"}, ResourceNames: []string{"ann"}})
 	eventually(t, "eve may act as ann", func() bool { return create("ann") == nil })
 	for name, err := range map[string]error{"another user": create("bob"), "a group": create("ann", "dev")} {
 		if !apierrors.IsForbidden(err) {

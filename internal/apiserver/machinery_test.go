@@ -16,7 +16,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// A caller is an administrator who speaks HTTP with the server, over TLS as all clients do, so that a test sees every header.
+// A caller is an administrator who speaks HTTP with the server, over TLS as all clients do, so that a test sees every
+// header.
 type caller struct {
 	t      *testing.T
 	server *apitest.Server
@@ -150,7 +151,8 @@ func query(path string, pairs ...string) string {
 	return path + "?" + values.Encode()
 }
 
-// What the versions of a list request mean: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
+// What the versions of a list request mean:
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
 func TestListVersions(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	then := c.makeSecrets(2)
@@ -182,11 +184,16 @@ func TestListVersions(t *testing.T) {
 		reason metav1.StatusReason
 		says   string
 	}{
-		{"a match without a version", []string{"resourceVersionMatch", "Exact"}, 422, metav1.StatusReasonInvalid, "resourceVersionMatch is forbidden unless resourceVersion is provided"},
-		{"exactly any", []string{"resourceVersion", "0", "resourceVersionMatch", "Exact"}, 422, metav1.StatusReasonInvalid, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""},
-		{"no such match", []string{"resourceVersion", now, "resourceVersionMatch", "Newer"}, 422, metav1.StatusReasonInvalid, "Unsupported value"},
-		{"a version to come", []string{"resourceVersion", "1000000"}, 504, metav1.StatusReasonTimeout, "Too large resource version: 1000000"},
-		{"exactly a version to come", []string{"resourceVersion", "1000000", "resourceVersionMatch", "Exact"}, 504, metav1.StatusReasonTimeout, "Too large resource version: 1000000"},
+		{"a match without a version", []string{"resourceVersionMatch", "Exact"}, 422, metav1.StatusReasonInvalid,
+			"resourceVersionMatch is forbidden unless resourceVersion is provided"},
+		{"exactly any", []string{"resourceVersion", "0", "resourceVersionMatch", "Exact"}, 422, metav1.StatusReasonInvalid,
+			"resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""},
+		{"no such match", []string{"resourceVersion", now, "resourceVersionMatch", "Newer"}, 422, metav1.StatusReasonInvalid,
+			"Unsupported value"},
+		{"a version to come", []string{"resourceVersion", "1000000"}, 504, metav1.StatusReasonTimeout,
+			"Too large resource version: 1000000"},
+		{"exactly a version to come", []string{"resourceVersion", "1000000", "resourceVersionMatch", "Exact"}, 504,
+			metav1.StatusReasonTimeout, "Too large resource version: 1000000"},
 	} {
 		t.Run(l.name, func(t *testing.T) {
 			a := c.do("GET", query(secrets, l.pairs...), "")
@@ -194,7 +201,8 @@ func TestListVersions(t *testing.T) {
 			if a.code != l.code || s.Reason != l.reason || !strings.Contains(s.Message, l.says) {
 				t.Errorf("%d %s %q, want %d %s %q", a.code, s.Reason, s.Message, l.code, l.reason, l.says)
 			}
-			if l.code == 504 && (s.Details == nil || len(s.Details.Causes) == 0 || s.Details.Causes[0].Type != metav1.CauseTypeResourceVersionTooLarge) {
+			if l.code == 504 && (s.Details == nil || len(s.Details.Causes) == 0 ||
+				s.Details.Causes[0].Type != metav1.CauseTypeResourceVersionTooLarge) {
 				t.Errorf("no cause by which clients know that they must wait: %+v", s.Details)
 			}
 		})
@@ -225,7 +233,8 @@ func TestPages(t *testing.T) {
 			t.Errorf("the %s page is of version %s, the first of %s", page, got, want)
 		}
 	}
-	a := c.do("GET", query(secrets, "limit", "2", "continue", token, "resourceVersion", "1", "resourceVersionMatch", "Exact"), "")
+	a := c.do("GET", query(secrets, "limit", "2", "continue", token, "resourceVersion", "1", "resourceVersionMatch",
+		"Exact"), "")
 	if s := a.status(); a.code != 422 || s.Reason != metav1.StatusReasonInvalid {
 		t.Errorf("a page of another version: %d %s %s", a.code, s.Reason, s.Message)
 	}

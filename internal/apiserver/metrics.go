@@ -11,8 +11,8 @@ import (
 
 const metricsPath = "/metrics"
 
-// serveMetrics adds collectors to what the server tells of itself. The registry that the library has is the process's, where a second server of
-// this process could not add its own.
+// serveMetrics adds collectors to what the server tells of itself. The registry that the library has is the process's,
+// where a second server of this process could not add its own.
 func serveMetrics(server *genericapiserver.GenericAPIServer, own []prometheus.Collector) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(own...)

@@ -35,9 +35,11 @@ func TestAllocatorMetrics(t *testing.T) {
 	first := c.must("POST", services, `{"metadata":{"name":"first"},"spec":{"ports":[{"port":80}]}}`)
 	before := allocatorMetrics(t, c)
 	c.must("POST", services, `{"metadata":{"name":"a"},"spec":{"ports":[{"port":80}]}}`)
-	c.must("POST", services, `{"metadata":{"name":"b"},"spec":{"type":"NodePort","ports":[{"name":"x","port":80},{"name":"y","port":81,"nodePort":30001}]}}`)
+	c.must("POST", services,
+		`{"metadata":{"name":"b"},"spec":{"type":"NodePort","ports":[{"name":"x","port":80},{"name":"y","port":81,"nodePort":30001}]}}`)
 	c.must("POST", services+"?dryRun=All", `{"metadata":{"name":"c"},"spec":{"type":"NodePort","ports":[{"port":80}]}}`)
-	if a := c.do("POST", services, `{"metadata":{"name":"d"},"spec":{"clusterIP":"`+at(first, "spec.clusterIP")+`","ports":[{"port":80}]}}`); a.code != 422 {
+	if a := c.do("POST", services, `{"metadata":{"name":"d"},"spec":{"clusterIP":"`+at(first,
+		"spec.clusterIP")+`","ports":[{"port":80}]}}`); a.code != 422 {
 		t.Errorf("an address that somebody has is given again: %d", a.code)
 	}
 	changed := map[string]float64{}

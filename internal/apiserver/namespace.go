@@ -71,13 +71,14 @@ func (r *finalizeREST) New() runtime.Object { return r.store.New() }
 func (r *finalizeREST) Destroy()            {} // the store belongs to the main resource
 
 // Update implements rest.Updater.
-func (r *finalizeREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+func (r *finalizeREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.store.Update(ctx, name, clientsWish{obj}, create, update, false, options)
 }
 
-// namespaceREST serves namespaces: a delete only makes one end, and the end comes when it is empty. It has no delete of a collection,
-// as upstream has none.
+// namespaceREST serves namespaces: a delete only makes one end, and the end comes when it is empty. It has no delete of
+// a collection, as upstream has none.
 type namespaceREST struct {
 	namespaceStorage
 	store *registry.Store
@@ -99,7 +100,8 @@ type namespaceStorage interface {
 }
 
 // Delete implements rest.GracefulDeleter.
-func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc,
+	options *metav1.DeleteOptions) (runtime.Object, bool, error) {
 	obj, err := r.store.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, false, err
@@ -115,7 +117,8 @@ func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.V
 	return r.store.Delete(ctx, name, validate, options)
 }
 
-func (r *namespaceREST) beginEnd(ctx context.Context, ns *corev1.Namespace, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (*corev1.Namespace, error) {
+func (r *namespaceREST) beginEnd(ctx context.Context, ns *corev1.Namespace, validate rest.ValidateObjectFunc,
+	options *metav1.DeleteOptions) (*corev1.Namespace, error) {
 	if options == nil {
 		options = metav1.NewDeleteOptions(0)
 	}
@@ -128,25 +131,26 @@ func (r *namespaceREST) beginEnd(ctx context.Context, ns *corev1.Namespace, vali
 		wanted = &storage.Preconditions{UID: p.UID, ResourceVersion: p.ResourceVersion}
 	}
 	out := &corev1.Namespace{}
-	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, wanted, storage.SimpleUpdate(func(stored runtime.Object) (runtime.Object, error) {
-		ns, ok := stored.(*corev1.Namespace)
-		if !ok {
-			return nil, fmt.Errorf("%T stored as a namespace", stored)
-		}
-		if validate != nil {
-			if err := validate(ctx, ns.DeepCopy()); err != nil {
-				return nil, err
+	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, wanted,
+		storage.SimpleUpdate(func(stored runtime.Object) (runtime.Object, error) {
+			ns, ok := stored.(*corev1.Namespace)
+			if !ok {
+				return nil, fmt.Errorf("%T stored as a namespace", stored)
 			}
-		}
-		if ns.DeletionTimestamp == nil {
-			now := metav1.Now()
-			ns.DeletionTimestamp = &now
-			keepUntilEmpty(ns) // one made by an early version may lack it
-		}
-		ns.Status.Phase = corev1.NamespaceTerminating
-		setPropagation(ns, options)
-		return ns, nil
-	}), len(options.DryRun) > 0, nil)
+			if validate != nil {
+				if err := validate(ctx, ns.DeepCopy()); err != nil {
+					return nil, err
+				}
+			}
+			if ns.DeletionTimestamp == nil {
+				now := metav1.Now()
+				ns.DeletionTimestamp = &now
+				keepUntilEmpty(ns) // one made by an early version may lack it
+			}
+			ns.Status.Phase = corev1.NamespaceTerminating
+			setPropagation(ns, options)
+			return ns, nil
+		}), len(options.DryRun) > 0, nil)
 	if err != nil {
 		return nil, storeDeleteError(err, ns.Name)
 	}

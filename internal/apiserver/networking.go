@@ -11,7 +11,8 @@ import (
 	"viaduct/internal/apiserver/validation"
 )
 
-// The records of who holds which ClusterIP, and of the ranges that they come from. Package allocation writes them; so may anybody else.
+// The records of who holds which ClusterIP, and of the ranges that they come from. Package allocation writes them; so
+// may anybody else.
 
 func networkingResource(resource string) schema.GroupResource {
 	return schema.GroupResource{Group: networkingv1.GroupName, Resource: resource}

@@ -21,7 +21,8 @@ func TestThereAreNoCustomResources(t *testing.T) {
 	if err := json.Unmarshal(data, &list); err != nil {
 		t.Fatal(err)
 	}
-	if list.Kind != "CustomResourceDefinitionList" || list.APIVersion != "apiextensions.k8s.io/v1" || list.Items == nil || len(list.Items) != 0 {
+	if list.Kind != "CustomResourceDefinitionList" || list.APIVersion != "apiextensions.k8s.io/v1" || list.Items == nil ||
+		len(list.Items) != 0 {
 		t.Errorf("not an empty list of definitions: %s", data)
 	}
 	if err := client.Post().AbsPath(path).Body([]byte("{}")).Do(t.Context()).Error(); err == nil {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// objects reads and writes one resource for a part of the server itself: not as a client, so nobody has to be allowed to, and admission
-// has no say.
+// objects reads and writes one resource for a part of the server itself: not as a client, so nobody has to be allowed
+// to, and admission has no say.
 type objects[T object] struct {
 	store  *registry.Store
 	status *registry.Store // of the status subresource; nil where there is none
@@ -44,7 +44,8 @@ func (o objects[T]) List(ctx context.Context, resourceVersion string) ([]T, erro
 // Create implements allocation.Store.
 func (o objects[T]) Create(ctx context.Context, obj T) (T, error) {
 	o.types.Default(obj)
-	made, err := o.store.Create(withNamespace(ctx, obj.GetNamespace()), obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	made, err := o.store.Create(withNamespace(ctx, obj.GetNamespace()), obj, rest.ValidateAllObjectFunc,
+		&metav1.CreateOptions{})
 	return typed[T](made, err)
 }
 

@@ -65,10 +65,12 @@ func (b *bootstrap) publish(ctx context.Context, servers []netip.AddrPort) error
 // ownEndpoints has a subset for each port.
 func ownEndpoints(servers []netip.AddrPort) *corev1.Endpoints {
 	ep := &corev1.Endpoints{
-		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{skipMirror: "true"}},
+		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: metav1.NamespaceDefault,
+			Labels: map[string]string{skipMirror: "true"}},
 	}
 	for _, port := range portsOf(servers) {
-		subset := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Name: portName, Port: int32(port), Protocol: corev1.ProtocolTCP}}}
+		subset := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Name: portName, Port: int32(port),
+			Protocol: corev1.ProtocolTCP}}}
 		for _, server := range servers {
 			if server.Port() == port {
 				subset.Addresses = append(subset.Addresses, corev1.EndpointAddress{IP: server.Addr().String()})
@@ -79,8 +81,8 @@ func ownEndpoints(servers []netip.AddrPort) *corev1.Endpoints {
 	return ep
 }
 
-// ownSlices has a slice for each port and address family. The first is called kubernetes, as everywhere, and is there without servers too;
-// there are others only where servers differ in their port.
+// ownSlices has a slice for each port and address family. The first is called kubernetes, as everywhere, and is there
+// without servers too; there are others only where servers differ in their port.
 func ownSlices(servers []netip.AddrPort) []*discoveryv1.EndpointSlice {
 	var all []*discoveryv1.EndpointSlice
 	for _, family := range []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6} {
@@ -109,7 +111,8 @@ func ownSlice(family discoveryv1.AddressType, port uint16, servers []netip.AddrP
 	name, number, tcp, ready := portName, int32(port), corev1.ProtocolTCP, true
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: serviceName, Namespace: metav1.NamespaceDefault, Labels: map[string]string{discoveryv1.LabelServiceName: serviceName},
+			Name: serviceName, Namespace: metav1.NamespaceDefault,
+			Labels: map[string]string{discoveryv1.LabelServiceName: serviceName},
 		},
 		AddressType: family,
 	}
@@ -148,8 +151,10 @@ func (b *bootstrap) putSlice(ctx context.Context, slice *discoveryv1.EndpointSli
 }
 
 func (b *bootstrap) removeOtherSlices(ctx context.Context, wanted []*discoveryv1.EndpointSlice) error {
-	ours := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: serviceName, discoveryv1.LabelManagedBy: sliceManager})
-	list, err := b.stores.slices.List(withNamespace(ctx, metav1.NamespaceDefault), &metainternalversion.ListOptions{LabelSelector: ours})
+	ours := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: serviceName,
+		discoveryv1.LabelManagedBy: sliceManager})
+	list, err := b.stores.slices.List(withNamespace(ctx, metav1.NamespaceDefault),
+		&metainternalversion.ListOptions{LabelSelector: ours})
 	if err != nil {
 		return err
 	}
@@ -165,7 +170,8 @@ func (b *bootstrap) removeOtherSlices(ctx context.Context, wanted []*discoveryv1
 }
 
 func (b *bootstrap) removeSlice(ctx context.Context, name string) error {
-	_, _, err := b.stores.slices.Delete(withNamespace(ctx, metav1.NamespaceDefault), name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
+	_, _, err := b.stores.slices.Delete(withNamespace(ctx, metav1.NamespaceDefault), name, rest.ValidateAllObjectFunc,
+		&metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // another server was faster
 	}

@@ -13,9 +13,9 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// Each server over a shared store keeps a key there with its address, on a lease that ends with it; the keys are the servers that live.
-// The place and the times are kube-apiserver's (its "lease" endpoint reconciler). Its key is the address alone; here the port belongs to
-// it, for several servers may run on one host.
+// Each server over a shared store keeps a key there with its address, on a lease that ends with it; the keys are the
+// servers that live. The place and the times are kube-apiserver's (its "lease" endpoint reconciler). Its key is the
+// address alone; here the port belongs to it, for several servers may run on one host.
 const (
 	peersPrefix = "/registry/masterleases/"
 	peerTTL     = 15 // seconds; refreshed at every lookAgain
@@ -67,7 +67,8 @@ func (p *peers) only() []netip.AddrPort {
 	return []netip.AddrPort{p.self}
 }
 
-// keepKey refreshes the lease of this server's key. It makes both anew where the lease has ended, or somebody removed the key.
+// keepKey refreshes the lease of this server's key. It makes both anew where the lease has ended, or somebody removed
+// the key.
 func (p *peers) keepKey(ctx context.Context) error {
 	if p.lease != 0 {
 		resp, err := p.client.TimeToLive(ctx, p.lease, clientv3.WithAttachedKeys())

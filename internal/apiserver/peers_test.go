@@ -34,7 +34,8 @@ func urls(ep *corev1.Endpoints) []string {
 // sliceURLs are the same by the endpoint slices.
 func sliceURLs(t *testing.T, client kubernetes.Interface) []string {
 	t.Helper()
-	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
+	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(),
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,8 @@ func awaitServers(t *testing.T, client kubernetes.Interface, servers ...*apitest
 	slices.Sort(want)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	events, err := client.CoreV1().Endpoints("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
+	events, err := client.CoreV1().Endpoints("default").Watch(ctx,
+		metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +89,12 @@ func TestServersOverOneEtcd(t *testing.T) {
 	third := start()
 	awaitServers(t, first.Client(t), first, second, third)
 
-	if _, err := first.Client(t).CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "shared"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := first.Client(t).CoreV1().ConfigMaps("default").Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "shared"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.Client(t).CoreV1().ConfigMaps("default").Get(t.Context(), "shared", metav1.GetOptions{}); err != nil {
+	if _, err := second.Client(t).CoreV1().ConfigMaps("default").Get(t.Context(), "shared",
+		metav1.GetOptions{}); err != nil {
 		t.Errorf("what one server acknowledged, another does not know: %v", err)
 	}
 

@@ -25,7 +25,8 @@ const (
 	clockSkew    = time.Hour // a certificate is valid from this long ago
 )
 
-// pki is the certificate authority of a data directory, or of several servers. Keys are ECDSA P-256: an RSA key would cost more than the rest of the start.
+// pki is the certificate authority of a data directory, or of several servers. Keys are ECDSA P-256: an RSA key would
+// cost more than the rest of the start.
 type pki struct {
 	dir  string
 	cert *x509.Certificate
@@ -35,7 +36,8 @@ type pki struct {
 // pair is a certificate and its key, PEM encoded.
 type pair struct{ cert, key []byte }
 
-// openPKI reads the authority kept in dir, and makes one where there is none. Several servers may do so at once: one of them makes it.
+// openPKI reads the authority kept in dir, and makes one where there is none. Several servers may do so at once: one of
+// them makes it.
 func openPKI(dir string) (*pki, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -72,7 +74,8 @@ func (p *pki) loadOrCreate() error {
 	return p.create()
 }
 
-// lockDir waits until no other process is making an authority in dir. The kernel's lock goes with the process that holds it, however that ends.
+// lockDir waits until no other process is making an authority in dir. The kernel's lock goes with the process that
+// holds it, however that ends.
 func lockDir(dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

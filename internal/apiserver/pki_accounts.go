@@ -16,8 +16,8 @@ import (
 // accountKeyFile has the key that signs the tokens of ServiceAccounts; upstream's name.
 const accountKeyFile = "sa.key"
 
-// accountKey reads the key that signs the tokens of ServiceAccounts, and makes one where there is none. Servers that share the directory
-// share the key, and so accept one another's tokens.
+// accountKey reads the key that signs the tokens of ServiceAccounts, and makes one where there is none. Servers that
+// share the directory share the key, and so accept one another's tokens.
 func (p *pki) accountKey() (*ecdsa.PrivateKey, error) {
 	key, err := p.loadAccountKey()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +36,8 @@ func (p *pki) loadAccountKey() (*ecdsa.PrivateKey, error) {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("others can read it (mode %s), and make themselves tokens: remove it, and a new one is made", info.Mode().Perm())
+		return nil, fmt.Errorf("others can read it (mode %s), and make themselves tokens: remove it, and a new one is made",
+			info.Mode().Perm())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -67,8 +67,9 @@ func podKind() kind[*corev1.Pod] {
 	}
 }
 
-// preparePodStatus restores what a write to the status cannot change: the spec, and of the metadata what only a delete request or the
-// garbage collector may touch. A writer that knows nothing of qosClass or of observed generations does not erase them.
+// preparePodStatus restores what a write to the status cannot change: the spec, and of the metadata what only a delete
+// request or the garbage collector may touch. A writer that knows nothing of qosClass or of observed generations does
+// not erase them.
 func preparePodStatus(pod, old *corev1.Pod) {
 	pod.Spec = old.Spec
 	pod.DeletionTimestamp = nil
@@ -143,11 +144,13 @@ func (r *bindingREST) New() runtime.Object   { return &corev1.Binding{} }
 func (r *bindingREST) Destroy()              {} // the store belongs to pods
 func (r *bindingREST) NamespaceScoped() bool { return true }
 
-// PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate keeps the UID of a binding: it is the Pod that the client means.
+// PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate keeps the UID of a binding: it is the Pod that the client
+// means.
 func (r *bindingREST) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() bool { return true }
 
 // Create binds the Pod called name to the binding's target.
-func (r *bindingREST) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+func (r *bindingREST) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc,
+	options *metav1.CreateOptions) (runtime.Object, error) {
 	binding, ok := obj.(*corev1.Binding)
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a Binding object: %T", obj))
@@ -171,7 +174,8 @@ func (r *bindingREST) Create(ctx context.Context, name string, obj runtime.Objec
 	if err != nil {
 		return nil, err
 	}
-	err = r.pods.Storage.GuaranteedUpdate(ctx, key, &corev1.Pod{}, false, nil, func(obj runtime.Object, _ storageMeta) (runtime.Object, *uint64, error) {
+	err = r.pods.Storage.GuaranteedUpdate(ctx, key, &corev1.Pod{}, false, nil, func(obj runtime.Object,
+		_ storageMeta) (runtime.Object, *uint64, error) {
 		pod, err := bind(ctx, obj, nil)
 		return pod, nil, err
 	}, len(options.DryRun) > 0, nil)
@@ -196,7 +200,8 @@ func bindPod(pod *corev1.Pod, binding *corev1.Binding) (*corev1.Pod, error) {
 	}
 	pod.Spec.NodeName = binding.Target.Name
 	pod.Generation++
-	setPodCondition(&pod.Status, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()})
+	setPodCondition(&pod.Status, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.Now()})
 	return pod, nil
 }
 

@@ -19,7 +19,8 @@ import (
 func TestFormsOfAnswers(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	c.must("POST", configMaps, named("cm-0"))
-	table, partial := "application/json;as=Table;v=v1;g=meta.k8s.io", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+	table, partial := "application/json;as=Table;v=v1;g=meta.k8s.io",
+		"application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 	for _, f := range []struct {
 		name, path, accept string
 		code               int
@@ -34,8 +35,10 @@ func TestFormsOfAnswers(t *testing.T) {
 		{"a table with nothing but cells", "?includeObject=None", table, 200, "application/json", `"object":null`},
 		{"a table with whole objects", "?includeObject=Object", table, 200, "application/json", `"kind":"ConfigMap"`},
 		{"metadata of one", "/cm-0", partial, 200, "application/json", `"kind":"PartialObjectMetadata"`},
-		{"metadata of all", "", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", 200, "application/json", `"kind":"PartialObjectMetadataList"`},
-		{"metadata in protobuf", "/cm-0", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", 200, "application/vnd.kubernetes.protobuf", "k8s\x00"},
+		{"metadata of all", "", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", 200, "application/json",
+			`"kind":"PartialObjectMetadataList"`},
+		{"metadata in protobuf", "/cm-0", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+			200, "application/vnd.kubernetes.protobuf", "k8s\x00"},
 		{"the second of what is accepted", "/cm-0", "image/png, application/json", 200, "application/json", "ConfigMap"},
 		{"a table, or else an object", "/cm-0", table + ",application/json", 200, "application/json", `"kind":"Table"`},
 		{"nothing that is spoken here", "/cm-0", "image/png", 406, "", "NotAcceptable"},
@@ -44,14 +47,18 @@ func TestFormsOfAnswers(t *testing.T) {
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			a := c.do("GET", configMaps+f.path, "", "Accept", f.accept)
-			if a.code != f.code || !strings.HasPrefix(a.header.Get("Content-Type"), f.contentType) || !bytes.Contains(a.body, []byte(f.has)) {
-				t.Errorf("%d %s, want %d %s and %q in\n%.400s", a.code, a.header.Get("Content-Type"), f.code, f.contentType, f.has, a.body)
+			if a.code != f.code || !strings.HasPrefix(a.header.Get("Content-Type"), f.contentType) || !bytes.Contains(a.body,
+				[]byte(f.has)) {
+				t.Errorf("%d %s, want %d %s and %q in\n%.400s", a.code, a.header.Get("Content-Type"), f.code, f.contentType, f.has,
+					a.body)
 			}
 		})
 	}
 	unsupported := metav1.StatusReasonUnsupportedMediaType
-	wantStatus(t, c.do("POST", configMaps, "x", "Content-Type", "application/cbor"), 415, unsupported, "the body of the request was in an unknown format")
-	wantStatus(t, c.do("PATCH", configMaps+"/cm-0", "{}", "Content-Type", "application/json"), 415, unsupported, "Unsupported Media Type")
+	wantStatus(t, c.do("POST", configMaps, "x", "Content-Type", "application/cbor"), 415, unsupported,
+		"the body of the request was in an unknown format")
+	wantStatus(t, c.do("PATCH", configMaps+"/cm-0", "{}", "Content-Type", "application/json"), 415, unsupported,
+		"Unsupported Media Type")
 }
 
 // Long answers are compressed for those who can read them.
@@ -83,10 +90,12 @@ func TestWhatIsNotThere(t *testing.T) {
 		{"GET", "/api/v1/namespaces/nowhere", 404, notFound, `namespaces "nowhere" not found`},
 		{"GET", "/api/v1/namespaces/default/gadgets", 404, notFound, "the server could not find the requested resource"},
 		{"GET", configMaps + "/none/status", 404, notFound, "the server could not find the requested resource"},
-		{"DELETE", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/none", 404, notFound, `endpointslices.discovery.k8s.io "none" not found`},
+		{"DELETE", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/none", 404, notFound,
+			`endpointslices.discovery.k8s.io "none" not found`},
 		{"PUT", configMaps, 405, notAllowed, "the server does not allow this method on the requested resource"},
 		{"POST", configMaps + "/one", 405, notAllowed, "the server does not allow this method on the requested resource"},
-		{"GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", 405, notAllowed, "the server does not allow this method on the requested resource"},
+		{"GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", 405, notAllowed,
+			"the server does not allow this method on the requested resource"},
 	} {
 		t.Run(r.method+" "+r.path, func(t *testing.T) {
 			wantStatus(t, c.do(r.method, r.path, ""), r.code, r.reason, r.says)
@@ -97,7 +106,8 @@ func TestWhatIsNotThere(t *testing.T) {
 			t.Errorf("GET %s: %d", path, a.code)
 		}
 	}
-	if s := c.do("GET", configMaps+"/none", "").status(); s.Details == nil || s.Details.Name != "none" || s.Details.Kind != "configmaps" {
+	if s := c.do("GET", configMaps+"/none", "").status(); s.Details == nil || s.Details.Name != "none" ||
+		s.Details.Kind != "configmaps" {
 		t.Errorf("a refusal names what it is about in its details: %+v", s.Details)
 	}
 }
@@ -111,13 +121,15 @@ func TestDiscovery(t *testing.T) {
 		if a.header.Get("ETag") == "" {
 			t.Errorf("%s has no ETag by which clients need not read it again", root)
 		}
-		if again := c.do("GET", root, "", "Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", "If-None-Match", a.header.Get("ETag")); again.code != 304 {
+		if again := c.do("GET", root, "", "Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+			"If-None-Match", a.header.Get("ETag")); again.code != 304 {
 			t.Errorf("%s: %d for who has it already", root, again.code)
 		}
 		for _, group := range list(a.object(), "items") {
 			for _, version := range list(group, "versions") {
 				for _, r := range list(version, "resources") {
-					aggregated[groupVersion(at(group, "metadata.name"), at(version, "version"))+" "+at(r, "resource")] = describeAggregated(r)
+					aggregated[groupVersion(at(group, "metadata.name"), at(version, "version"))+" "+at(r,
+						"resource")] = describeAggregated(r)
 				}
 			}
 		}
@@ -131,7 +143,8 @@ func TestDiscovery(t *testing.T) {
 		resources := c.must("GET", path, "")
 		for _, r := range list(resources, "resources") {
 			if name := at(r, "name"); !strings.Contains(name, "/") {
-				legacy[at(resources, "groupVersion")+" "+name] = strings.Join([]string{at(r, "kind"), at(r, "singularName"), at(r, "namespaced"), at(r, "shortNames"), at(r, "categories"), at(r, "verbs")}, " ")
+				legacy[at(resources, "groupVersion")+" "+name] = strings.Join([]string{at(r, "kind"), at(r, "singularName"),
+					at(r, "namespaced"), at(r, "shortNames"), at(r, "categories"), at(r, "verbs")}, " ")
 			}
 		}
 	}
@@ -159,7 +172,8 @@ func describeAggregated(r any) string {
 	if at(r, "scope") == "Namespaced" {
 		namespaced = "true"
 	}
-	return strings.Join([]string{at(r, "responseKind.kind"), at(r, "singularResource"), namespaced, at(r, "shortNames"), at(r, "categories"), at(r, "verbs")}, " ")
+	return strings.Join([]string{at(r, "responseKind.kind"), at(r, "singularResource"), namespaced, at(r, "shortNames"),
+		at(r, "categories"), at(r, "verbs")}, " ")
 }
 
 // The OpenAPI documents are valid, as somebody else's parser says, and describe every group.
@@ -170,14 +184,17 @@ func TestOpenAPIDocuments(t *testing.T) {
 	if err != nil || len(doc.GetDefinitions().GetAdditionalProperties()) < 100 {
 		t.Errorf("version 2: %d, %v", old.code, err)
 	}
-	if bytes.Contains(old.body, []byte(`"$ref":"#/definitions/__internal`)) || bytes.Contains(old.body, []byte("__internal")) {
+	if bytes.Contains(old.body, []byte(`"$ref":"#/definitions/__internal`)) || bytes.Contains(old.body,
+		[]byte("__internal")) {
 		t.Error("version 2 tells of types that no client sees")
 	}
-	if proto := c.do("GET", "/openapi/v2", "", "Accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"); proto.code != 200 || len(proto.body) == 0 {
+	if proto := c.do("GET", "/openapi/v2", "", "Accept",
+		"application/com.github.proto-openapi.spec.v2@v1.0+protobuf"); proto.code != 200 || len(proto.body) == 0 {
 		t.Errorf("version 2 in protobuf: %d", proto.code)
 	}
 	index, _ := c.must("GET", "/openapi/v3", "")["paths"].(map[string]any)
-	for _, want := range []string{"api/v1", "apis/discovery.k8s.io/v1", "apis/networking.k8s.io/v1", "apis/coordination.k8s.io/v1", "apis/rbac.authorization.k8s.io/v1"} {
+	for _, want := range []string{"api/v1", "apis/discovery.k8s.io/v1", "apis/networking.k8s.io/v1",
+		"apis/coordination.k8s.io/v1", "apis/rbac.authorization.k8s.io/v1"} {
 		if index[want] == nil {
 			t.Errorf("version 3 has no %s", want)
 		}
@@ -195,22 +212,31 @@ func TestWhoReadsMetrics(t *testing.T) {
 	server := apitest.Start(t)
 	c := newCaller(t, server)
 	c.must("POST", configMaps, named("cm-0"))
-	if a := c.do("GET", "/metrics", ""); a.code != 200 || !bytes.Contains(a.body, []byte(`apiserver_request_total{code="201"`)) {
+	if a := c.do("GET", "/metrics", ""); a.code != 200 || !bytes.Contains(a.body,
+		[]byte(`apiserver_request_total{code="201"`)) {
 		t.Errorf("for an administrator: %d", a.code)
 	}
 	proxy := "Bearer " + server.ClientConfig(apiserver.UserProxy).BearerToken
-	wantStatus(t, c.do("GET", "/metrics", "", "Authorization", proxy), 403, metav1.StatusReasonForbidden, `User "system:kube-proxy" cannot get path "/metrics"`)
-	wantStatus(t, c.do("GET", "/metrics", "", "Authorization", "Bearer wrong"), 401, metav1.StatusReasonUnauthorized, "Unauthorized")
-	c.must("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", `{"metadata":{"name":"scraper"},"rules":[{"nonResourceURLs":["/metrics"],"verbs":["get"]}]}`)
-	c.must("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", `{"metadata":{"name":"scraper"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"scraper"},"subjects":[{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"system:kube-proxy"}]}`)
-	eventually(t, "the role is heard of", func() bool { return c.do("GET", "/metrics", "", "Authorization", proxy).code == 200 })
+	wantStatus(t, c.do("GET", "/metrics", "", "Authorization", proxy), 403, metav1.StatusReasonForbidden,
+		`User "system:kube-proxy" cannot get path "/metrics"`)
+	wantStatus(t, c.do("GET", "/metrics", "", "Authorization", "Bearer wrong"), 401, metav1.StatusReasonUnauthorized,
+		"Unauthorized")
+	c.must("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+		`{"metadata":{"name":"scraper"},"rules":[{"nonResourceURLs":["/metrics"],"verbs":["get"]}]}`)
+	c.must("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+		`{"metadata":{"name":"scraper"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"scraper"},"subjects":[{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"system:kube-proxy"}]}`)
+	eventually(t, "the role is heard of", func() bool {
+		return c.do("GET", "/metrics", "", "Authorization",
+			proxy).code == 200
+	})
 	for _, path := range []string{"/healthz", "/livez", "/readyz", "/version"} {
 		if a := c.do("GET", path, "", "Authorization", ""); a.code != 200 {
 			t.Errorf("%s for nobody in particular: %d", path, a.code)
 		}
 	}
 	for _, path := range []string{"/readyz?verbose", "/livez?verbose"} {
-		if text := string(c.do("GET", path, "").body); !strings.Contains(text, "[+]ping ok\n") || !strings.HasSuffix(text, "check passed\n") {
+		if text := string(c.do("GET", path, "").body); !strings.Contains(text, "[+]ping ok\n") || !strings.HasSuffix(text,
+			"check passed\n") {
 			t.Errorf("%s says %s", path, text)
 		}
 	}
@@ -220,7 +246,8 @@ func TestWhoReadsMetrics(t *testing.T) {
 func TestVersion(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	got := c.must("GET", "/version", "")
-	for field, want := range map[string]string{"major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1", "minCompatibilityMinor": "35", "platform": "linux/amd64"} {
+	for field, want := range map[string]string{"major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
+		"minCompatibilityMajor": "1", "minCompatibilityMinor": "35", "platform": "linux/amd64"} {
 		if at(got, field) != want {
 			t.Errorf("%s is %q, want %q", field, at(got, field), want)
 		}

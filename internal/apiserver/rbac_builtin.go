@@ -22,7 +22,8 @@ import (
 	"viaduct/internal/apiserver/access"
 )
 
-// accessHook completes the built-in roles and begins to answer by all of them. Until it has, requests that depend on roles wait.
+// accessHook completes the built-in roles and begins to answer by all of them. Until it has, requests that depend on
+// roles wait.
 func (s *Server) accessHook(hook genericapiserver.PostStartHookContext) error {
 	ctx, cancel := context.WithTimeout(hook.Context, bootstrapTimeout)
 	defer cancel()
@@ -42,7 +43,8 @@ func (s *Server) accessHook(hook genericapiserver.PostStartHookContext) error {
 	}
 }
 
-// roleKeeper writes the roles that the server itself is responsible for: the built-in ones, and those gathered from others.
+// roleKeeper writes the roles that the server itself is responsible for: the built-in ones, and those gathered from
+// others.
 type roleKeeper struct {
 	stores rbacStores
 	roles  *access.RBAC
@@ -53,12 +55,15 @@ type roleKeeper struct {
 func (k *roleKeeper) complete(ctx context.Context) (access.Sources, error) {
 	var roles rbacv1.ClusterRoleList
 	var bindings rbacv1.ClusterRoleBindingList
-	if err := errors.Join(readCached(ctx, k.stores.clusterRoles, &roles), readCached(ctx, k.stores.clusterRoleBindings, &bindings)); err != nil {
+	if err := errors.Join(readCached(ctx, k.stores.clusterRoles, &roles), readCached(ctx, k.stores.clusterRoleBindings,
+		&bindings)); err != nil {
 		return access.Sources{}, err
 	}
-	written, err := k.apply(ctx, access.Reconcile(access.Objects{ClusterRoles: roles.Items, ClusterRoleBindings: bindings.Items}))
+	written, err := k.apply(ctx, access.Reconcile(access.Objects{ClusterRoles: roles.Items,
+		ClusterRoleBindings: bindings.Items}))
 	return access.Sources{
-		Roles: access.Source{Storage: k.stores.roles, Since: "0"}, RoleBindings: access.Source{Storage: k.stores.roleBindings, Since: "0"},
+		Roles: access.Source{Storage: k.stores.roles, Since: "0"}, RoleBindings: access.Source{Storage: k.stores.roleBindings,
+			Since: "0"},
 		ClusterRoles:        access.Source{Storage: k.stores.clusterRoles, Since: written.roles.String()},
 		ClusterRoleBindings: access.Source{Storage: k.stores.clusterRoleBindings, Since: written.bindings.String()},
 		Log:                 k.log,
@@ -113,11 +118,13 @@ func (v revision) String() string { return strconv.FormatUint(uint64(v), 10) }
 // versions are the newest of what was written.
 type versions struct{ roles, bindings revision }
 
-// apply writes changes: all at once, for etcd then makes one disk write of many. What another server has written meanwhile is as good.
+// apply writes changes: all at once, for etcd then makes one disk write of many. What another server has written
+// meanwhile is as good.
 func (k *roleKeeper) apply(ctx context.Context, changes access.Changes) (versions, error) {
 	ctx = withNamespace(ctx, "") // the library wants to be told
 	for _, name := range changes.Unbind {
-		if _, _, err := k.stores.clusterRoleBindings.Delete(ctx, name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+		if _, _, err := k.stores.clusterRoleBindings.Delete(ctx, name, rest.ValidateAllObjectFunc,
+			&metav1.DeleteOptions{}); err != nil {
 			return versions{}, fmt.Errorf("deleting the cluster role binding %s, to bind another role: %w", name, err)
 		}
 	}

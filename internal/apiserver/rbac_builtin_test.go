@@ -25,11 +25,12 @@ func (w what) String() string {
 // may asks the server whether a user may do something.
 func may(t *testing.T, server *apitest.Server, user string, w what) bool {
 	t.Helper()
-	review, err := server.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: w.verb, Group: w.group, Resource: w.resource, Namespace: w.namespace,
-		}},
-	}, metav1.CreateOptions{})
+	review, err := server.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
+		&authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: w.verb, Group: w.group, Resource: w.resource, Namespace: w.namespace,
+			}},
+		}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,13 +41,15 @@ func TestBuiltinRoles(t *testing.T) {
 	server := apitest.Start(t)
 	rbac := server.Client(t).RbacV1()
 	for _, role := range []string{"view", "edit", "admin"} {
-		if _, err := rbac.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", role, role+"er"), metav1.CreateOptions{}); err != nil {
+		if _, err := rbac.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", role, role+"er"),
+			metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bind(t, server, clusterBindingTo("cluster-admin", "root"))
 	eventually(t, "the bindings count", func() bool {
-		return may(t, server, "root", what{"*", "*", "*", ""}) && may(t, server, "adminer", what{"get", "", "pods", "default"})
+		return may(t, server, "root", what{"*", "*", "*", ""}) && may(t, server, "adminer", what{"get", "", "pods",
+			"default"})
 	})
 	tests := []struct {
 		user string
@@ -89,17 +92,21 @@ func TestBuiltinRoles(t *testing.T) {
 // An admin of a namespace can share it, but no more than it.
 func TestAdminSharesANamespace(t *testing.T) {
 	server := apitest.Start(t)
-	if _, err := server.Client(t).RbacV1().RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "admin", "ann"), metav1.CreateOptions{}); err != nil {
+	if _, err := server.Client(t).RbacV1().RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "admin",
+		"ann"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ann := as(t, server, "ann").RbacV1()
 	eventually(t, "ann gives bob the role edit", func() bool {
-		_, err := ann.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "edit", "bob"), metav1.CreateOptions{})
+		_, err := ann.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "edit", "bob"),
+			metav1.CreateOptions{})
 		return err == nil
 	})
-	_, err := ann.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "cluster-admin", "bob"), metav1.CreateOptions{})
+	_, err := ann.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "cluster-admin", "bob"),
+		metav1.CreateOptions{})
 	wantRefused(t, "giving cluster-admin", err, "attempting to grant")
-	_, err = ann.RoleBindings("kube-system").Create(t.Context(), bindingTo("ClusterRole", "edit", "bob"), metav1.CreateOptions{})
+	_, err = ann.RoleBindings("kube-system").Create(t.Context(), bindingTo("ClusterRole", "edit", "bob"),
+		metav1.CreateOptions{})
 	if !apierrors.IsForbidden(err) {
 		t.Errorf("in another namespace: %v", err)
 	}
@@ -111,7 +118,8 @@ func TestBuiltinRolesComeBack(t *testing.T) {
 	if err := rbac.ClusterRoles().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := rbac.ClusterRoleBindings().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	if err := rbac.ClusterRoleBindings().DeleteCollection(t.Context(), metav1.DeleteOptions{},
+		metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the proxy lists services, and admin has rules", func() bool {
@@ -178,11 +186,13 @@ func TestImpersonationNeedsTheVerb(t *testing.T) {
 	}))
 	bind(t, server, clusterBindingTo("view", "ann"))
 	eventually(t, "support may be ann", func() bool {
-		review, err := server.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
-			Spec: authorizationv1.SubjectAccessReviewSpec{User: "support", ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: "impersonate", Resource: "users", Name: "ann",
-			}},
-		}, metav1.CreateOptions{})
+		review, err := server.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
+			&authorizationv1.SubjectAccessReview{
+				Spec: authorizationv1.SubjectAccessReviewSpec{User: "support",
+					ResourceAttributes: &authorizationv1.ResourceAttributes{
+						Verb: "impersonate", Resource: "users", Name: "ann",
+					}},
+			}, metav1.CreateOptions{})
 		return err == nil && review.Status.Allowed
 	})
 	if may(t, server, "support", what{"impersonate", "", "users", ""}) {

@@ -44,14 +44,16 @@ func giveTo(t *testing.T, server *apitest.Server, user string, role *rbacv1.Clus
 
 func bind(t *testing.T, server *apitest.Server, b *rbacv1.ClusterRoleBinding) {
 	t.Helper()
-	if _, err := server.Client(t).RbacV1().ClusterRoleBindings().Create(t.Context(), b, metav1.CreateOptions{}); err != nil {
+	if _, err := server.Client(t).RbacV1().ClusterRoleBindings().Create(t.Context(), b,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // writeOnly is the right to write roles and bindings, which alone lets nobody grant more than they hold.
 func writeOnly() rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{Verbs: []string{"get", "list", "create", "update", "patch"}, APIGroups: []string{rbacv1.GroupName},
+	return rbacv1.PolicyRule{Verbs: []string{"get", "list", "create", "update", "patch"},
+		APIGroups: []string{rbacv1.GroupName},
 		Resources: []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}}
 }
 
@@ -105,10 +107,12 @@ func wantRefused(t *testing.T, what string, err error, text string) {
 // The verbs escalate and bind let somebody grant what they do not hold, and only that.
 func TestEscalateAndBind(t *testing.T) {
 	server := apitest.Start(t)
-	bindView := rbacv1.PolicyRule{Verbs: []string{"bind"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"},
+	bindView := rbacv1.PolicyRule{Verbs: []string{"bind"}, APIGroups: []string{rbacv1.GroupName},
+		Resources:     []string{"clusterroles"},
 		ResourceNames: []string{"view"}}
 	giveTo(t, server, "binder", clusterRole("binder", writeOnly(), bindView))
-	giveTo(t, server, "escalator", clusterRole("escalator", writeOnly(), ruleOn(rbacv1.GroupName, "clusterroles", "escalate")))
+	giveTo(t, server, "escalator", clusterRole("escalator", writeOnly(), ruleOn(rbacv1.GroupName, "clusterroles",
+		"escalate")))
 	create := metav1.CreateOptions{}
 	binder, escalator := as(t, server, "binder").RbacV1(), as(t, server, "escalator").RbacV1()
 	eventually(t, "the binder binds view", func() bool {
@@ -136,9 +140,11 @@ func TestFinalizersAreNoGrant(t *testing.T) {
 	giveTo(t, server, "gc", clusterRole("gc", writeOnly()))
 	gc := as(t, server, "gc").RbacV1()
 	eventually(t, "the finalizer goes", func() bool {
-		_, err := gc.ClusterRoles().Patch(t.Context(), "rich", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		_, err := gc.ClusterRoles().Patch(t.Context(), "rich", types.MergePatchType,
+			[]byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 		return err == nil
 	})
-	_, err := gc.ClusterRoles().Patch(t.Context(), "rich", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
+	_, err := gc.ClusterRoles().Patch(t.Context(), "rich", types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
 	wantRefused(t, "a label", err, "secrets")
 }

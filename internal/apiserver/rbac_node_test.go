@@ -19,16 +19,19 @@ func podOn(t *testing.T, admin kubernetes.Interface, node, name string) *corev1.
 	core := admin.CoreV1()
 	meta := metav1.ObjectMeta{Name: name, Namespace: "default"}
 	ref := corev1.LocalObjectReference{Name: name}
-	if _, err := core.Secrets("default").Create(t.Context(), &corev1.Secret{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
+	if _, err := core.Secrets("default").Create(t.Context(), &corev1.Secret{ObjectMeta: meta},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := core.ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
+	if _, err := core.ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	pod, err := core.Pods("default").Create(t.Context(), &corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{
 		NodeName: node,
 		Containers: []corev1.Container{{Name: "c", Image: "i", EnvFrom: []corev1.EnvFromSource{
-			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref}}, {ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: ref}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref}},
+			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: ref}},
 		}}},
 	}}, metav1.CreateOptions{})
 	if err != nil {
@@ -56,7 +59,11 @@ func TestNodeKeepsToItself(t *testing.T) {
 		allowed bool
 		do      func() error
 	}{
-		{"create itself with a reserved label", false, func() error { _, err := core.Nodes().Create(ctx, restricted, metav1.CreateOptions{}); return err }},
+		{"create itself with a reserved label", false, func() error {
+			_, err := core.Nodes().Create(ctx, restricted,
+				metav1.CreateOptions{})
+			return err
+		}},
 		{"create itself", true, func() error {
 			_, err := core.Nodes().Create(ctx, nodeNamed(apitest.NodeName), metav1.CreateOptions{})
 			return err
@@ -69,14 +76,20 @@ func TestNodeKeepsToItself(t *testing.T) {
 		{"read another", false, func() error { _, err := core.Nodes().Get(ctx, "node-2", get); return err }},
 		{"list all nodes", false, func() error { _, err := core.Nodes().List(ctx, metav1.ListOptions{}); return err }},
 		{"delete itself", false, func() error { return core.Nodes().Delete(ctx, apitest.NodeName, metav1.DeleteOptions{}) }},
-		{"label itself", true, func() error { return patchNode(agent, t, apitest.NodeName, `{"metadata":{"labels":{"rack":"7"}}}`) }},
+		{"label itself", true, func() error {
+			return patchNode(agent, t, apitest.NodeName,
+				`{"metadata":{"labels":{"rack":"7"}}}`)
+		}},
 		{"give itself a role", false, func() error {
 			return patchNode(agent, t, apitest.NodeName, `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
 		}},
 		{"taint itself", false, func() error {
 			return patchNode(agent, t, apitest.NodeName, `{"spec":{"taints":[{"key":"a","effect":"NoSchedule"}]}}`)
 		}},
-		{"label another", false, func() error { return patchNode(agent, t, "node-2", `{"metadata":{"labels":{"rack":"7"}}}`) }},
+		{"label another", false, func() error {
+			return patchNode(agent, t, "node-2",
+				`{"metadata":{"labels":{"rack":"7"}}}`)
+		}},
 		{"write the status of another", false, func() error {
 			_, err := core.Nodes().Patch(ctx, "node-2", types.MergePatchType, status, metav1.PatchOptions{}, "status")
 			return err
@@ -92,24 +105,52 @@ func TestNodeKeepsToItself(t *testing.T) {
 		{"list all pods", false, func() error { _, err := core.Pods("").List(ctx, metav1.ListOptions{}); return err }},
 		{"read its pod", true, func() error { _, err := core.Pods("default").Get(ctx, "mine", get); return err }},
 		{"read another's pod", false, func() error { _, err := core.Pods("default").Get(ctx, "theirs", get); return err }},
-		{"read a secret of its pod", true, func() error { _, err := core.Secrets("default").Get(ctx, "mine", get); return err }},
-		{"read a secret of another's pod", false, func() error { _, err := core.Secrets("default").Get(ctx, "theirs", get); return err }},
-		{"list secrets", false, func() error { _, err := core.Secrets("default").List(ctx, metav1.ListOptions{}); return err }},
-		{"read a configmap of its pod", true, func() error { _, err := core.ConfigMaps("default").Get(ctx, "mine", get); return err }},
-		{"read a configmap of another's pod", false, func() error { _, err := core.ConfigMaps("default").Get(ctx, "theirs", get); return err }},
+		{"read a secret of its pod", true, func() error {
+			_, err := core.Secrets("default").Get(ctx, "mine",
+				get)
+			return err
+		}},
+		{"read a secret of another's pod", false, func() error {
+			_, err := core.Secrets("default").Get(ctx, "theirs",
+				get)
+			return err
+		}},
+		{"list secrets", false, func() error {
+			_, err := core.Secrets("default").List(ctx,
+				metav1.ListOptions{})
+			return err
+		}},
+		{"read a configmap of its pod", true, func() error {
+			_, err := core.ConfigMaps("default").Get(ctx, "mine",
+				get)
+			return err
+		}},
+		{"read a configmap of another's pod", false, func() error {
+			_, err := core.ConfigMaps("default").Get(ctx, "theirs",
+				get)
+			return err
+		}},
 		{"list services", true, func() error { _, err := core.Services("").List(ctx, metav1.ListOptions{}); return err }},
 		{"write the status of its pod", true, func() error { return patchPod(agent, t, "mine", status) }},
 		{"write the status of another's pod", false, func() error { return patchPod(agent, t, "theirs", status) }},
-		{"relabel its pod by the status", false, func() error { return patchPod(agent, t, "mine", []byte(`{"metadata":{"labels":{"app":"web"}}}`)) }},
+		{"relabel its pod by the status", false, func() error {
+			return patchPod(agent, t, "mine",
+				[]byte(`{"metadata":{"labels":{"app":"web"}}}`))
+		}},
 		{"create a pod", false, func() error {
-			_, err := core.Pods("default").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, metav1.CreateOptions{})
+			_, err := core.Pods("default").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "new"}},
+				metav1.CreateOptions{})
 			return err
 		}},
 		{"create its lease", true, func() error {
 			_, err := leases.Create(ctx, leaseNamed(apitest.NodeName), metav1.CreateOptions{})
 			return err
 		}},
-		{"create another's lease", false, func() error { _, err := leases.Create(ctx, leaseNamed("node-2"), metav1.CreateOptions{}); return err }},
+		{"create another's lease", false, func() error {
+			_, err := leases.Create(ctx, leaseNamed("node-2"),
+				metav1.CreateOptions{})
+			return err
+		}},
 		{"create a lease elsewhere", false, func() error {
 			_, err := agent.CoordinationV1().Leases("default").Create(ctx, leaseNamed(apitest.NodeName), metav1.CreateOptions{})
 			return err
@@ -147,6 +188,7 @@ func patchNode(client kubernetes.Interface, t *testing.T, name, patch string) er
 }
 
 func patchPod(client kubernetes.Interface, t *testing.T, name string, patch []byte) error {
-	_, err := client.CoreV1().Pods("default").Patch(t.Context(), name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err := client.CoreV1().Pods("default").Patch(t.Context(), name, types.StrategicMergePatchType, patch,
+		metav1.PatchOptions{}, "status")
 	return err
 }

@@ -30,9 +30,10 @@ type resourceREST struct {
 func (r *resourceREST) ShortNames() []string { return r.shortNames }
 func (r *resourceREST) Categories() []string { return r.categories }
 
-// Create implements rest.Creater. That a new object has a version already is the client's fault; the library leaves the error as it
-// comes from the storage, which clients would see as a fault of the server's: 500.
-func (r *resourceREST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+// Create implements rest.Creater. That a new object has a version already is the client's fault; the library leaves the
+// error as it comes from the storage, which clients would see as a fault of the server's: 500.
+func (r *resourceREST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc,
+	options *metav1.CreateOptions) (runtime.Object, error) {
 	made, err := r.Store.Create(ctx, obj, validate, options)
 	if errors.Is(err, storage.ErrResourceVersionSetOnCreate) {
 		return nil, apierrors.NewBadRequest(err.Error())
@@ -41,13 +42,14 @@ func (r *resourceREST) Create(ctx context.Context, obj runtime.Object, validate 
 }
 
 // Update implements rest.Updater.
-func (r *resourceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+func (r *resourceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, forceCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.Store.Update(ctx, name, clientsWish{obj}, create, update, forceCreate, options)
 }
 
-// clientsWish is what a client wants an object to become. Where the library cannot work out a patch it sometimes answers with an error
-// that is no API error, which a client would see as a fault of the server's: 500.
+// clientsWish is what a client wants an object to become. Where the library cannot work out a patch it sometimes
+// answers with an error that is no API error, which a client would see as a fault of the server's: 500.
 type clientsWish struct{ rest.UpdatedObjectInfo }
 
 // UpdatedObject implements rest.UpdatedObjectInfo.
@@ -73,9 +75,11 @@ func (r *statusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 	return r.store.Get(ctx, name, options)
 }
 
-func (r *statusREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+func (r *statusREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, clientsWish{obj}, create, update, false, options) // a status alone never creates its object
+	// a status alone never creates its object
+	return r.store.Update(ctx, name, clientsWish{obj}, create, update, false, options)
 }
 
 func (r *statusREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
@@ -86,8 +90,8 @@ func (r *statusREST) ConvertToTable(ctx context.Context, obj, options runtime.Ob
 	return r.store.ConvertToTable(ctx, obj, options)
 }
 
-// install makes the storage of k and adds it, with its status subresource, to group. The store comes back for what the server itself
-// reads and writes.
+// install makes the storage of k and adds it, with its status subresource, to group. The store comes back for what the
+// server itself reads and writes.
 func install[T object](b *builder, k kind[T]) (*registry.Store, error) {
 	plain := strategy[T]{ObjectTyper: b.schemes.types, NameGenerator: names.SimpleNameGenerator, kind: k}
 	store := newStore(b.schemes.types, k, plain)

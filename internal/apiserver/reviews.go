@@ -43,7 +43,8 @@ func (r *reviewREST[T]) NamespaceScoped() bool   { return r.namespaced }
 func (r *reviewREST[T]) GetSingularName() string { return r.singular }
 
 // Create implements rest.Creater.
-func (r *reviewREST[T]) Create(ctx context.Context, obj runtime.Object, admit rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
+func (r *reviewREST[T]) Create(ctx context.Context, obj runtime.Object, admit rest.ValidateObjectFunc,
+	_ *metav1.CreateOptions) (runtime.Object, error) {
 	question, ok := obj.(T)
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a %s: %T", r.kind.Kind, obj))
@@ -110,15 +111,16 @@ func (r reviewers) installAccess(b *builder) {
 			return nil
 		},
 	})
-	b.add(authorizationv1.Resource("localsubjectaccessreviews"), "", &reviewREST[*authorizationv1.LocalSubjectAccessReview]{
-		kind: kind("LocalSubjectAccessReview"), singular: "localsubjectaccessreview", namespaced: true,
-		newObject: func() *authorizationv1.LocalSubjectAccessReview { return &authorizationv1.LocalSubjectAccessReview{} },
-		validate:  validation.ValidateLocalSubjectAccessReview,
-		answer: func(ctx context.Context, _ user.Info, q *authorizationv1.LocalSubjectAccessReview) error {
-			q.Status = r.mayThey(ctx, &q.Spec)
-			return nil
-		},
-	})
+	b.add(authorizationv1.Resource("localsubjectaccessreviews"), "",
+		&reviewREST[*authorizationv1.LocalSubjectAccessReview]{
+			kind: kind("LocalSubjectAccessReview"), singular: "localsubjectaccessreview", namespaced: true,
+			newObject: func() *authorizationv1.LocalSubjectAccessReview { return &authorizationv1.LocalSubjectAccessReview{} },
+			validate:  validation.ValidateLocalSubjectAccessReview,
+			answer: func(ctx context.Context, _ user.Info, q *authorizationv1.LocalSubjectAccessReview) error {
+				q.Status = r.mayThey(ctx, &q.Spec)
+				return nil
+			},
+		})
 	b.add(authorizationv1.Resource("selfsubjectrulesreviews"), "", &reviewREST[*authorizationv1.SelfSubjectRulesReview]{
 		kind: kind("SelfSubjectRulesReview"), singular: "selfsubjectrulesreview",
 		newObject: func() *authorizationv1.SelfSubjectRulesReview { return &authorizationv1.SelfSubjectRulesReview{} },

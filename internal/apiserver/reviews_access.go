@@ -21,7 +21,8 @@ func (r reviewers) mayI(ctx context.Context, asker user.Info, q *authorizationv1
 	return nil
 }
 
-func (r reviewers) mayThey(ctx context.Context, spec *authorizationv1.SubjectAccessReviewSpec) authorizationv1.SubjectAccessReviewStatus {
+func (r reviewers) mayThey(ctx context.Context,
+	spec *authorizationv1.SubjectAccessReviewSpec) authorizationv1.SubjectAccessReviewStatus {
 	who := &user.DefaultInfo{Name: spec.User, UID: spec.UID, Groups: spec.Groups}
 	if spec.Extra != nil {
 		who.Extra = make(map[string][]string, len(spec.Extra))
@@ -45,11 +46,13 @@ func (r reviewers) whatMayI(ctx context.Context, asker user.Info, q *authorizati
 	}
 	for _, rule := range resources {
 		status.ResourceRules = append(status.ResourceRules, authorizationv1.ResourceRule{
-			Verbs: rule.GetVerbs(), APIGroups: rule.GetAPIGroups(), Resources: rule.GetResources(), ResourceNames: rule.GetResourceNames(),
+			Verbs: rule.GetVerbs(), APIGroups: rule.GetAPIGroups(), Resources: rule.GetResources(),
+			ResourceNames: rule.GetResourceNames(),
 		})
 	}
 	for _, rule := range paths {
-		status.NonResourceRules = append(status.NonResourceRules, authorizationv1.NonResourceRule{Verbs: rule.GetVerbs(), NonResourceURLs: rule.GetNonResourceURLs()})
+		status.NonResourceRules = append(status.NonResourceRules, authorizationv1.NonResourceRule{Verbs: rule.GetVerbs(),
+			NonResourceURLs: rule.GetNonResourceURLs()})
 	}
 	if err != nil {
 		status.EvaluationError = err.Error()
@@ -59,7 +62,8 @@ func (r reviewers) whatMayI(ctx context.Context, asker user.Info, q *authorizati
 }
 
 // decide asks what every request is asked.
-func (r reviewers) decide(ctx context.Context, action authorizer.AttributesRecord) authorizationv1.SubjectAccessReviewStatus {
+func (r reviewers) decide(ctx context.Context,
+	action authorizer.AttributesRecord) authorizationv1.SubjectAccessReviewStatus {
 	decision, reason, err := r.authorizer.Authorize(ctx, action)
 	return authorizationv1.SubjectAccessReviewStatus{
 		Allowed:         decision == authorizer.DecisionAllow,
@@ -90,14 +94,17 @@ func evaluationError(err error, action authorizer.AttributesRecord) string {
 	return strings.Join(all, "; ")
 }
 
-// actionOf is the request that is asked about, as it would come before the authorizer. One of resource and other is given.
-func actionOf(who user.Info, resource *authorizationv1.ResourceAttributes, other *authorizationv1.NonResourceAttributes) authorizer.AttributesRecord {
+// actionOf is the request that is asked about, as it would come before the authorizer. One of resource and other is
+// given.
+func actionOf(who user.Info, resource *authorizationv1.ResourceAttributes,
+	other *authorizationv1.NonResourceAttributes) authorizer.AttributesRecord {
 	if resource == nil {
 		return authorizer.AttributesRecord{User: who, Verb: other.Verb, Path: other.Path}
 	}
 	action := authorizer.AttributesRecord{
 		User: who, ResourceRequest: true, Verb: resource.Verb, Namespace: resource.Namespace, Name: resource.Name,
-		APIGroup: resource.Group, APIVersion: resource.Version, Resource: resource.Resource, Subresource: resource.Subresource,
+		APIGroup: resource.Group, APIVersion: resource.Version, Resource: resource.Resource,
+		Subresource: resource.Subresource,
 	}
 	if action.APIVersion == "" {
 		action.APIVersion = "*"
@@ -111,8 +118,8 @@ func actionOf(who user.Info, resource *authorizationv1.ResourceAttributes, other
 	return action
 }
 
-// Requirements narrow what is asked about, and all of them have to hold. So one that is not understood is left out: the answer is then
-// about more, and never allows what would not be allowed.
+// Requirements narrow what is asked about, and all of them have to hold. So one that is not understood is left out: the
+// answer is then about more, and never allows what would not be allowed.
 
 func labelRequirements(s *authorizationv1.LabelSelectorAttributes) (labels.Requirements, error) {
 	if s.RawSelector != "" {

@@ -21,13 +21,15 @@ import (
 // servedGroups lists the API groups of this server, each with its one version.
 func servedGroups() []schema.GroupVersion {
 	return []schema.GroupVersion{
-		corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion, networkingv1.SchemeGroupVersion,
+		corev1.SchemeGroupVersion, discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion,
+		networkingv1.SchemeGroupVersion,
 		rbacv1.SchemeGroupVersion, authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion,
 	}
 }
 
-// schemes are the two views of the served types. The request handlers insist on a hub version named __internal, so types knows every
-// type under both names; documented knows only the public ones, for OpenAPI would otherwise advertise __internal to clients.
+// schemes are the two views of the served types. The request handlers insist on a hub version named __internal, so
+// types knows every type under both names; documented knows only the public ones, for OpenAPI would otherwise advertise
+// __internal to clients.
 type schemes struct {
 	types, documented *runtime.Scheme
 	codecs            serializer.CodecFactory
@@ -59,12 +61,13 @@ func publicScheme() *runtime.Scheme {
 	}
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(s, v1)
-	s.AddUnversionedTypes(v1, &metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroup{}, &metav1.APIGroupList{}, &metav1.APIResourceList{})
+	s.AddUnversionedTypes(v1, &metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroup{}, &metav1.APIGroupList{},
+		&metav1.APIResourceList{})
 	return s
 }
 
-// registerHub registers the Go types of gv a second time as the hub version. With one Go type in both, a conversion only rewrites
-// the kind and version: no copy, no conversion code.
+// registerHub registers the Go types of gv a second time as the hub version. With one Go type in both, a conversion
+// only rewrites the kind and version: no copy, no conversion code.
 func registerHub(s *runtime.Scheme, gv schema.GroupVersion) {
 	hub := schema.GroupVersion{Group: gv.Group, Version: runtime.APIVersionInternal}
 	for kind, t := range s.KnownTypes(gv) {

@@ -1,7 +1,8 @@
-// Package apiserver serves the Kubernetes API for the objects of this field, on k8s.io/apiserver over an etcd in the same process.
+// Package apiserver serves the Kubernetes API for the objects of this field, on k8s.io/apiserver over an etcd in the
+// same process.
 //
-// It stores, defaults, validates and allocates; it decides nothing about who is behind a Service. Each resource has one file, which
-// says all that is particular to it; resources.go lists them.
+// It stores, defaults, validates and allocates; it decides nothing about who is behind a Service. Each resource has one
+// file, which says all that is particular to it; resources.go lists them.
 package apiserver
 
 import (
@@ -36,21 +37,22 @@ type Options struct {
 	DataDir string // etcd, certificates and the kubeconfig; made if it is not there
 	PKIDir  string // the certificate authority, which servers over one etcd share; empty: pki in DataDir
 	Listen  string // host:port; port 0 picks a free one
-	// AlsoListen are further addresses of this host to listen on, at the same port. They are certified, and where the endpoints of
-	// the Service kubernetes send clients: the zero value is none.
+	// AlsoListen are further addresses of this host to listen on, at the same port. They are certified, and where the
+	// endpoints of the Service kubernetes send clients: the zero value is none.
 	AlsoListen []netip.Addr
-	// Advertise is the address by which other hosts reach the server; the zero value: where it listens, or if that is everywhere, the
-	// address of the interface that has the default route.
+	// Advertise is the address by which other hosts reach the server; the zero value: where it listens, or if that is
+	// everywhere, the address of the interface that has the default route.
 	Advertise netip.Addr
-	// Etcd is a cluster elsewhere, which several servers may share; the zero value is a store in this process, under DataDir.
+	// Etcd is a cluster elsewhere, which several servers may share; the zero value is a store in this process, under
+	// DataDir.
 	Etcd       store.Cluster
 	StoreQuota int64 // bytes that the store in this process may take; 0: 8 GiB
-	// ServiceCIDRs are the ranges that ClusterIPs come from: one, or one of each family, the primary first. If the primary is within
-	// 127.0.0.0/8, endpoints may be loopback addresses too.
+	// ServiceCIDRs are the ranges that ClusterIPs come from: one, or one of each family, the primary first. If the primary
+	// is within 127.0.0.0/8, endpoints may be loopback addresses too.
 	ServiceCIDRs []netip.Prefix
 	NodePorts    allocation.PortRange // the ports that NodePort Services get theirs from; the zero value: 30000-32767
-	// AllowExternalIPs lets everybody who may write a Service claim any address for it. Whoever does can take the traffic to that
-	// address from every Pod (CVE-2020-8554), so by default only administrators may.
+	// AllowExternalIPs lets everybody who may write a Service claim any address for it. Whoever does can take the traffic
+	// to that address from every Pod (CVE-2020-8554), so by default only administrators may.
 	AllowExternalIPs bool
 	NodeName         string       // the node whose agent runs in this process, if any
 	Log              *slog.Logger // nil: slog.Default()
@@ -76,7 +78,8 @@ type Server struct {
 	logins   *logins
 	generic  *genericapiserver.GenericAPIServer
 	roles    *access.RBAC
-	// authorizer says whether a user may do something, and rules lists what a user may do: what every request is checked by.
+	// authorizer says whether a user may do something, and rules lists what a user may do: what every request is checked
+	// by.
 	authorizer authorizer.Authorizer
 	rules      authorizer.RuleResolver
 	store      func() (*store.Store, error)
@@ -84,12 +87,14 @@ type Server struct {
 	boot       *bootstrap
 	alloc      *allocations
 	lifecycle  *lifecycle.Lifecycle
-	// clusterIP is the address of the Service by which Pods reach the server: the first of the primary range, whoever makes it.
+	// clusterIP is the address of the Service by which Pods reach the server: the first of the primary range, whoever
+	// makes it.
 	clusterIP netip.Addr
 	ready     chan struct{}
 }
 
-// New opens the store, listens, and prepares everything else; it serves nothing yet. The caller must call Run, or Close if it won't.
+// New opens the store, listens, and prepares everything else; it serves nothing yet. The caller must call Run, or Close
+// if it won't.
 func New(ctx context.Context, options Options) (*Server, error) {
 	s := &Server{options: options, log: options.Log, tokens: newPartTokens(options.NodeName), ready: make(chan struct{})}
 	if s.log == nil {
@@ -161,7 +166,8 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 		return err
 	}
 	b := &builder{schemes: schemes, storage: &storageFactory{schemes: schemes, etcd: etcd}, rest: restByGroup{}}
-	s.boot = &bootstrap{schemes: schemes, clusterIP: s.clusterIP, server: s.address(), peers: newPeers(etcd, s.advertised()), missing: make(chan struct{}, 1)}
+	s.boot = &bootstrap{schemes: schemes, clusterIP: s.clusterIP, server: s.address(),
+		peers: newPeers(etcd, s.advertised()), missing: make(chan struct{}, 1)}
 	hooks := &serviceHooks{deleted: s.boot.isMissed}
 	s.boot.stores, err = buildStores(b, validation.Options{AllowLoopback: s.loopbackMode()}, hooks)
 	if err != nil {
@@ -197,11 +203,12 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 
 // addStoreChecks adds kube-apiserver's checks of its store: one that says it lives, and one that says it can be used.
 func (s *Server) addStoreChecks(etcd *store.Store) error {
-	return errors.Join(s.generic.AddHealthChecks(namedCheck("etcd", etcd.Check)), s.generic.AddReadyzChecks(namedCheck("etcd-readiness", etcd.Check)))
+	return errors.Join(s.generic.AddHealthChecks(namedCheck("etcd", etcd.Check)),
+		s.generic.AddReadyzChecks(namedCheck("etcd-readiness", etcd.Check)))
 }
 
-// loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is as good an
-// endpoint as any.
+// loopbackMode is on where ClusterIPs are loopback addresses: there the host is the cluster, and a loopback address is
+// as good an endpoint as any.
 func (s *Server) loopbackMode() bool { return s.options.ServiceCIDRs[0].Addr().IsLoopback() }
 
 func (s *Server) bootstrapHook(hook genericapiserver.PostStartHookContext) error {
@@ -293,7 +300,8 @@ func (s *Server) address() netip.AddrPort {
 	return netip.AddrPortFrom(ip, addr.Port())
 }
 
-// advertised is where the endpoints of the Service kubernetes send clients; invalid if nobody elsewhere could reach it there.
+// advertised is where the endpoints of the Service kubernetes send clients; invalid if nobody elsewhere could reach it
+// there.
 func (s *Server) advertised() netip.AddrPort {
 	at := s.address()
 	switch {
@@ -315,8 +323,8 @@ func (s *Server) advertised() netip.AddrPort {
 
 func (s *Server) listensEverywhere() bool { return s.listener.Addr().(*net.TCPAddr).IP.IsUnspecified() }
 
-// Handle has h answer at path, or, if that ends with a slash, at everything under it, to those who may get it by their roles. It is to be
-// called before Run.
+// Handle has h answer at path, or, if that ends with a slash, at everything under it, to those who may get it by their
+// roles. It is to be called before Run.
 func (s *Server) Handle(path string, h http.Handler) {
 	if !strings.HasSuffix(path, "/") {
 		s.generic.Handler.NonGoRestfulMux.Handle(path, h)
@@ -325,8 +333,8 @@ func (s *Server) Handle(path string, h http.Handler) {
 	s.generic.Handler.NonGoRestfulMux.HandlePrefix(path, h)
 }
 
-// ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for another user.
-// Requests are function calls; they pass the same checks as those from outside.
+// ClientConfig is how a part in this process reaches the server, as one of the Users of this package. It panics for
+// another user. Requests are function calls; they pass the same checks as those from outside.
 func (s *Server) ClientConfig(user string) *restclient.Config {
 	token, ok := s.tokens.byUser[user]
 	if !ok {
@@ -335,8 +343,11 @@ func (s *Server) ClientConfig(user string) *restclient.Config {
 	return &restclient.Config{
 		Host:        s.URL(),
 		BearerToken: token,
-		Transport:   handlerTransport{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.generic.Handler.ServeHTTP(w, r) })},
-		QPS:         -1, // the server limits what it takes; a part that waits for itself only adds latency
+		Transport: handlerTransport{http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
+			s.generic.Handler.ServeHTTP(w, r)
+		})},
+		QPS: -1, // the server limits what it takes; a part that waits for itself only adds latency
 		ContentConfig: restclient.ContentConfig{
 			ContentType:        runtime.ContentTypeProtobuf,
 			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,

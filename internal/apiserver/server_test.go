@@ -64,12 +64,14 @@ func TestWhatEveryClusterHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("https://%s:%d", ep.Subsets[0].Addresses[0].IP, ep.Subsets[0].Ports[0].Port); got != server.URL() {
+	if got := fmt.Sprintf("https://%s:%d", ep.Subsets[0].Addresses[0].IP,
+		ep.Subsets[0].Ports[0].Port); got != server.URL() {
 		t.Errorf("endpoints kubernetes say %s, the server is at %s", got, server.URL())
 	}
 }
 
-// Where Services are no loopback addresses, loopback endpoints are refused, as upstream does; the server's own must not be in the way.
+// Where Services are no loopback addresses, loopback endpoints are refused, as upstream does; the server's own must not
+// be in the way.
 func TestClusterRangeElsewhere(t *testing.T) {
 	client := apitest.StartIn(t, t.TempDir(), netip.MustParsePrefix("10.96.0.0/16")).Client(t)
 	svc, err := client.CoreV1().Services("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
@@ -77,14 +79,16 @@ func TestClusterRangeElsewhere(t *testing.T) {
 		t.Errorf("service kubernetes: %v, error %v", svc, err)
 	}
 	_, err = client.CoreV1().Endpoints("default").Create(t.Context(), &corev1.Endpoints{
-		ObjectMeta: metav1.ObjectMeta{Name: "db"}, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "127.0.0.1"}}}},
+		ObjectMeta: metav1.ObjectMeta{Name: "db"},
+		Subsets:    []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "127.0.0.1"}}}},
 	}, metav1.CreateOptions{})
 	wantInvalid(t, err, "subsets[0].addresses[0].ip", "loopback")
 }
 
 func TestTheServersOwnServiceComesBack(t *testing.T) {
 	client := apitest.Start(t).Client(t)
-	events, err := client.CoreV1().Endpoints("default").Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
+	events, err := client.CoreV1().Endpoints("default").Watch(t.Context(),
+		metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +119,8 @@ func TestClusterIPs(t *testing.T) {
 		{"10.0.0.1", "not in the valid range. The range of valid IPs is 127.96.0.0/16"},
 		{"127.96.255.255", "not in the valid range"},
 	} {
-		_, err := client.CoreV1().Services("default").Create(t.Context(), service("refused", withClusterIP(tt.ip)), metav1.CreateOptions{})
+		_, err := client.CoreV1().Services("default").Create(t.Context(), service("refused", withClusterIP(tt.ip)),
+			metav1.CreateOptions{})
 		wantInvalid(t, err, "spec.clusterIPs", tt.cause)
 	}
 	if err := client.CoreV1().Services("default").Delete(t.Context(), "named", metav1.DeleteOptions{}); err != nil {
@@ -146,7 +151,8 @@ func TestDryRunAllocatesNothing(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	for range 2 {
-		if _, err := client.CoreV1().Services("default").Create(t.Context(), service("dry", withClusterIP("127.96.0.78")), dry); err != nil {
+		if _, err := client.CoreV1().Services("default").Create(t.Context(), service("dry", withClusterIP("127.96.0.78")),
+			dry); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,12 +166,14 @@ func TestNodePorts(t *testing.T) {
 	if port < 30000 || port > 32767 {
 		t.Fatalf("node port %d", port)
 	}
-	same := service("other", withType(corev1.ServiceTypeNodePort), func(s *corev1.Service) { s.Spec.Ports[0].NodePort = port })
+	same := service("other", withType(corev1.ServiceTypeNodePort),
+		func(s *corev1.Service) { s.Spec.Ports[0].NodePort = port })
 	_, err := client.CoreV1().Services("default").Create(t.Context(), same, metav1.CreateOptions{})
 	wantInvalid(t, err, "spec.ports[0].nodePort", "provided port is already allocated")
 
 	patch := []byte(`{"spec":{"type":"ClusterIP"}}`)
-	svc, err = client.CoreV1().Services("default").Patch(t.Context(), "np", types.MergePatchType, patch, metav1.PatchOptions{})
+	svc, err = client.CoreV1().Services("default").Patch(t.Context(), "np", types.MergePatchType, patch,
+		metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,9 +224,11 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found.UID != made.UID || found.ResourceVersion != made.ResourceVersion {
-		t.Errorf("the restart changed the service: %s at %s, was %s at %s", found.UID, found.ResourceVersion, made.UID, made.ResourceVersion)
+		t.Errorf("the restart changed the service: %s at %s, was %s at %s", found.UID, found.ResourceVersion, made.UID,
+			made.ResourceVersion)
 	}
-	_, err = client.CoreV1().Services("default").Create(t.Context(), service("thief", withClusterIP("127.96.0.99")), metav1.CreateOptions{})
+	_, err = client.CoreV1().Services("default").Create(t.Context(), service("thief", withClusterIP("127.96.0.99")),
+		metav1.CreateOptions{})
 	wantInvalid(t, err, "spec.clusterIPs", "provided IP is already allocated")
 }
 
@@ -237,7 +247,8 @@ func TestEndpointsEndWithTheirService(t *testing.T) {
 	if err := client.CoreV1().Services("default").Delete(t.Context(), "db", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.CoreV1().Endpoints("default").Get(t.Context(), "db", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := client.CoreV1().Endpoints("default").Get(t.Context(), "db", metav1.GetOptions{}); !apierrors.IsNotFound(
+		err) {
 		t.Errorf("after the service is gone, reading its endpoints gives %v, want NotFound", err)
 	}
 }
@@ -311,7 +322,8 @@ func TestPodDeletionIsGraceful(t *testing.T) {
 
 func TestNamespaceMustExist(t *testing.T) {
 	client := apitest.Start(t).Client(t)
-	_, err := client.CoreV1().ConfigMaps("nowhere").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})
+	_, err := client.CoreV1().ConfigMaps("nowhere").Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})
 	if !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), `namespaces "nowhere" not found`) {
 		t.Errorf("error %v", err)
 	}
@@ -325,7 +337,8 @@ func TestSomeNamespacesStay(t *testing.T) {
 			t.Errorf("deleting %s: %v", name, err)
 		}
 	}
-	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mine"}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := namespaces.Delete(t.Context(), "mine", metav1.DeleteOptions{}); err != nil {

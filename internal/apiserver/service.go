@@ -77,21 +77,23 @@ func decorateServices(obj runtime.Object) {
 	}
 }
 
-func (h *serviceHooks) beginCreate(ctx context.Context, obj runtime.Object, options *metav1.CreateOptions) (registry.FinishFunc, error) {
+func (h *serviceHooks) beginCreate(ctx context.Context, obj runtime.Object,
+	options *metav1.CreateOptions) (registry.FinishFunc, error) {
 	svc := obj.(*corev1.Service)
 	validation.PrepareServiceCreate(svc)
 	return h.begin(ctx, svc, nil, len(options.DryRun) > 0)
 }
 
-func (h *serviceHooks) beginUpdate(ctx context.Context, obj, oldObj runtime.Object, options *metav1.UpdateOptions) (registry.FinishFunc, error) {
+func (h *serviceHooks) beginUpdate(ctx context.Context, obj, oldObj runtime.Object,
+	options *metav1.UpdateOptions) (registry.FinishFunc, error) {
 	svc, old := obj.(*corev1.Service), oldObj.(*corev1.Service)
 	validation.DefaultServiceOnRead(old)
 	validation.PrepareServiceUpdate(svc, old)
 	return h.begin(ctx, svc, old, len(options.DryRun) > 0)
 }
 
-// begin allocates what svc asks for and old (nil when created) does not have. The returned function keeps or undoes that; of an
-// update it leaves the keeping to serviceREST.
+// begin allocates what svc asks for and old (nil when created) does not have. The returned function keeps or undoes
+// that; of an update it leaves the keeping to serviceREST.
 func (h *serviceHooks) begin(ctx context.Context, svc, old *corev1.Service, dryRun bool) (registry.FinishFunc, error) {
 	update := updateOf(ctx)
 	update.settle(ctx, false) // an earlier try of this update was not written
@@ -117,8 +119,8 @@ func (h *serviceHooks) begin(ctx context.Context, svc, old *corev1.Service, dryR
 	}, nil
 }
 
-// explain turns the failure to allocate for a new Service into the true reason, where that is that there is one of its name: which may
-// well hold what was asked for, as when the same manifest is created twice.
+// explain turns the failure to allocate for a new Service into the true reason, where that is that there is one of its
+// name: which may well hold what was asked for, as when the same manifest is created twice.
 func (h *serviceHooks) explain(ctx context.Context, svc, old *corev1.Service, err error) error {
 	if old != nil {
 		return err

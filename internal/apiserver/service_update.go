@@ -9,15 +9,18 @@ import (
 	"viaduct/internal/apiserver/allocation"
 )
 
-// serviceREST settles what an update has allocated once it is known how the update ended. The registry's own finish functions cannot:
-// they are called before the write, and a write that meets another one is tried again on what that one left, or refused.
+// serviceREST settles what an update has allocated once it is known how the update ended. The registry's own finish
+// functions cannot: they are called before the write, and a write that meets another one is tried again on what that
+// one left, or refused.
 type serviceREST struct{ *resourceREST }
 
 // Update implements rest.Updater.
-func (r *serviceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+func (r *serviceREST) Update(ctx context.Context, name string, obj rest.UpdatedObjectInfo,
+	create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, forceCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	u := &serviceUpdate{}
-	stored, created, err := r.resourceREST.Update(context.WithValue(ctx, serviceUpdateKey{}, u), name, obj, create, update, forceCreate, options)
+	stored, created, err := r.resourceREST.Update(context.WithValue(ctx, serviceUpdateKey{}, u), name, obj, create, update,
+		forceCreate, options)
 	u.settle(ctx, err == nil)
 	return stored, created, err
 }

@@ -17,7 +17,8 @@ func TestUpdatesThatAreTriedAgainLeakNoAddress(t *testing.T) {
 	client := apitest.StartIn(t, t.TempDir(), netip.MustParsePrefix("127.96.0.0/28")).Client(t)
 	create(t, client, service("a"))
 	patch := func(body string) {
-		_, err := client.CoreV1().Services("default").Patch(t.Context(), "a", types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		_, err := client.CoreV1().Services("default").Patch(t.Context(), "a", types.MergePatchType, []byte(body),
+			metav1.PatchOptions{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -44,12 +45,14 @@ func TestUpdatesThatAreTriedAgainLeakNoAddress(t *testing.T) {
 func TestServiceThatEndsByItsStatusFreesItsAddress(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	services := client.CoreV1().Services("default")
-	create(t, client, service("a", withClusterIP("127.96.3.3"), func(s *corev1.Service) { s.Finalizers = []string{"example.com/balancer"} }))
+	create(t, client, service("a", withClusterIP("127.96.3.3"),
+		func(s *corev1.Service) { s.Finalizers = []string{"example.com/balancer"} }))
 	if err := services.Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	free := []byte(`{"metadata":{"finalizers":null}}`)
-	if _, err := services.Patch(t.Context(), "a", types.MergePatchType, free, metav1.PatchOptions{}, "status"); err != nil {
+	if _, err := services.Patch(t.Context(), "a", types.MergePatchType, free, metav1.PatchOptions{},
+		"status"); err != nil {
 		t.Fatal(err)
 	}
 	if b := create(t, client, service("b", withClusterIP("127.96.3.3"))); b.Spec.ClusterIP != "127.96.3.3" {

@@ -16,9 +16,10 @@ import (
 
 // sharing is a storage whose watches give successive versions of an object that share what they have in common.
 //
-// The watch cache keeps every version of more than a minute, for clients that resume. Endpoints of fifty Pods that become ready one
-// after another are fifty versions, and all but one address of each is the same as in the version before: decoded on their own they
-// would be most of the server's memory. Nothing may change an object that a cache holds, so what is equal may as well be one.
+// The watch cache keeps every version of more than a minute, for clients that resume. Endpoints of fifty Pods that
+// become ready one after another are fifty versions, and all but one address of each is the same as in the version
+// before: decoded on their own they would be most of the server's memory. Nothing may change an object that a cache
+// holds, so what is equal may as well be one.
 type sharing struct{ storage.Interface }
 
 // Watch implements storage.Interface.
@@ -63,7 +64,8 @@ func share(obj, before object) {
 		old := before.(*corev1.Endpoints)
 		shareMeta(&o.ObjectMeta, &old.ObjectMeta)
 		for i := range o.Subsets {
-			o.Subsets[i].Addresses, o.Subsets[i].NotReadyAddresses = fitted(o.Subsets[i].Addresses), fitted(o.Subsets[i].NotReadyAddresses)
+			o.Subsets[i].Addresses, o.Subsets[i].NotReadyAddresses = fitted(o.Subsets[i].Addresses),
+				fitted(o.Subsets[i].NotReadyAddresses)
 		}
 		for i := range min(len(o.Subsets), len(old.Subsets)) {
 			shareItems(o.Subsets[i].Addresses, old.Subsets[i].Addresses, addressIP, sameAddress)
@@ -80,7 +82,8 @@ func share(obj, before object) {
 func addressIP(a *corev1.EndpointAddress) string { return a.IP }
 
 func sameAddress(a, b *corev1.EndpointAddress) bool {
-	return a.IP == b.IP && a.Hostname == b.Hostname && samePointee(a.NodeName, b.NodeName) && samePointee(a.TargetRef, b.TargetRef)
+	return a.IP == b.IP && a.Hostname == b.Hostname && samePointee(a.NodeName, b.NodeName) && samePointee(a.TargetRef,
+		b.TargetRef)
 }
 
 func endpointIP(e *discoveryv1.Endpoint) string {
@@ -98,7 +101,8 @@ func sameEndpoint(a, b *discoveryv1.Endpoint) bool {
 		a.Hints == nil && b.Hints == nil && a.DeprecatedTopology == nil && b.DeprecatedTopology == nil
 }
 
-// samePointee is written out, as what it serves, because a comparison by reflection costs more than all the rest of a watch event.
+// samePointee is written out, as what it serves, because a comparison by reflection costs more than all the rest of a
+// watch event.
 func samePointee[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
@@ -111,8 +115,8 @@ func fitted[T any](s []T) []T {
 	return append(make([]T, 0, len(s)), s...)
 }
 
-// shareItems replaces each of items that equals one of before by that one. Both are in about the same order: one that was left out or
-// put in is stepped over, more at once end the sharing.
+// shareItems replaces each of items that equals one of before by that one. Both are in about the same order: one that
+// was left out or put in is stepped over, more at once end the sharing.
 func shareItems[T any](items, before []T, key func(*T) string, same func(a, b *T) bool) {
 	for i := range items {
 		k := key(&items[i])
@@ -133,7 +137,8 @@ func shareItems[T any](items, before []T, key func(*T) string, same func(a, b *T
 }
 
 func shareMeta(meta, before *metav1.ObjectMeta) {
-	meta.Name, meta.Namespace, meta.GenerateName = before.Name, before.Namespace, shared(meta.GenerateName, before.GenerateName)
+	meta.Name, meta.Namespace, meta.GenerateName = before.Name, before.Namespace, shared(meta.GenerateName,
+		before.GenerateName)
 	meta.UID = shared(meta.UID, before.UID)
 	if maps.Equal(meta.Labels, before.Labels) {
 		meta.Labels = before.Labels

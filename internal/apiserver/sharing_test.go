@@ -79,9 +79,10 @@ func endpointsOf(ips []string) *corev1.Endpoints {
 func drawMeta(r *rand.Rand) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: "a", Namespace: "b", UID: types.UID(fmt.Sprint(r.IntN(2))), ResourceVersion: fmt.Sprint(r.IntN(1000)),
-		Labels:        map[string]string{"app": fmt.Sprint(r.IntN(2))},
-		Annotations:   map[string]string{"note": fmt.Sprint(r.IntN(2))},
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: fmt.Sprint(r.IntN(2)), FieldsV1: &metav1.FieldsV1{Raw: fmt.Append(nil, `{"f:a":`, r.IntN(2), `}`)}}},
+		Labels:      map[string]string{"app": fmt.Sprint(r.IntN(2))},
+		Annotations: map[string]string{"note": fmt.Sprint(r.IntN(2))},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: fmt.Sprint(r.IntN(2)),
+			FieldsV1: &metav1.FieldsV1{Raw: fmt.Append(nil, `{"f:a":`, r.IntN(2), `}`)}}},
 	}
 }
 
@@ -111,7 +112,8 @@ func drawSlice(r *rand.Rand) object {
 	s := &discoveryv1.EndpointSlice{ObjectMeta: drawMeta(r), AddressType: discoveryv1.AddressTypeIPv4}
 	for _, ip := range drawIPs(r) {
 		ready, node := r.IntN(3) > 0, fmt.Sprint(r.IntN(2))
-		e := discoveryv1.Endpoint{Addresses: []string{ip}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}
+		e := discoveryv1.Endpoint{Addresses: []string{ip}, NodeName: &node,
+			Conditions: discoveryv1.EndpointConditions{Ready: &ready}}
 		if r.IntN(5) == 0 {
 			e.Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: fmt.Sprint(r.IntN(2))}}}
 		}
@@ -123,7 +125,8 @@ func drawSlice(r *rand.Rand) object {
 func drawPod(r *rand.Rand) object {
 	return &corev1.Pod{
 		ObjectMeta: drawMeta(r),
-		Spec:       corev1.PodSpec{NodeName: fmt.Sprint(r.IntN(2)), Containers: []corev1.Container{{Name: "c", Image: fmt.Sprint(r.IntN(2))}}},
-		Status:     corev1.PodStatus{PodIP: fmt.Sprint(r.IntN(2))},
+		Spec: corev1.PodSpec{NodeName: fmt.Sprint(r.IntN(2)),
+			Containers: []corev1.Container{{Name: "c", Image: fmt.Sprint(r.IntN(2))}}},
+		Status: corev1.PodStatus{PodIP: fmt.Sprint(r.IntN(2))},
 	}
 }

@@ -19,7 +19,8 @@ import (
 // SnapshotPath is where administrators get the whole store, every Secret included, as of the moment of the request.
 const SnapshotPath = "/viaduct/snapshot"
 
-// stallTimeout is how long a reader of a snapshot may take none of it. The store's file grows as long as there is a reader.
+// stallTimeout is how long a reader of a snapshot may take none of it. The store's file grows as long as there is a
+// reader.
 const stallTimeout = 30 * time.Second
 
 // serveSnapshots answers SnapshotPath.
@@ -54,7 +55,8 @@ type stallWriter struct {
 
 func (w stallWriter) Write(p []byte) (int, error) {
 	// Within this process there is no connection to set a deadline of.
-	if err := w.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) && !errors.Is(err, os.ErrNoDeadline) {
+	if err := w.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err,
+		http.ErrNotSupported) && !errors.Is(err, os.ErrNoDeadline) {
 		return 0, err
 	}
 	return w.Writer.Write(p)

@@ -25,12 +25,15 @@ func TestSnapshotIsForAdministrators(t *testing.T) {
 	if contents, err := store.Verify(path); err != nil || contents.Keys < 5 {
 		t.Errorf("the snapshot holds %+v, %v; want what every cluster has at least", contents, err)
 	}
-	for _, user := range []string{apiserver.UserController, apiserver.UserProxy, apiserver.UserNodePrefix + apitest.NodeName} {
-		if _, err := server.ClientAs(t, user).CoreV1().RESTClient().Get().AbsPath(apiserver.SnapshotPath).DoRaw(t.Context()); !apierrors.IsForbidden(err) {
+	for _, user := range []string{apiserver.UserController, apiserver.UserProxy, apiserver.UserNodePrefix +
+		apitest.NodeName} {
+		if _, err := server.ClientAs(t, user).CoreV1().RESTClient().Get().AbsPath(apiserver.SnapshotPath).DoRaw(
+			t.Context()); !apierrors.IsForbidden(err) {
 			t.Errorf("%s is answered %v, want 403", user, err)
 		}
 	}
-	if _, err := server.Client(t).CoreV1().RESTClient().Post().AbsPath(apiserver.SnapshotPath).DoRaw(t.Context()); !apierrors.IsMethodNotSupported(err) {
+	if _, err := server.Client(t).CoreV1().RESTClient().Post().AbsPath(apiserver.SnapshotPath).DoRaw(
+		t.Context()); !apierrors.IsMethodNotSupported(err) {
 		t.Errorf("POST is answered %v, want 405", err)
 	}
 }

@@ -67,17 +67,21 @@ func (f *storageFactory) codec(resource schema.GroupResource) (runtime.Codec, er
 // decorate implements generic.StorageDecorator: etcd behind a watch cache.
 func (f *storageFactory) decorate(
 	config *storagebackend.ConfigForResource, prefix string, keyFunc func(runtime.Object) (string, error),
-	newFunc, newListFunc func() runtime.Object, attrs apistorage.AttrFunc, trigger apistorage.IndexerFuncs, indexers *cache.Indexers,
+	newFunc, newListFunc func() runtime.Object, attrs apistorage.AttrFunc, trigger apistorage.IndexerFuncs,
+	indexers *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	versioner := apistorage.APIObjectVersioner{}
-	raw, err := etcd3.New(f.etcd.Client(), f.etcd.Compactor(), config.Codec, newFunc, newListFunc, config.Prefix, prefix, config.GroupResource,
-		identity.NewEncryptCheckTransformer(), config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+	raw, err := etcd3.New(f.etcd.Client(), f.etcd.Compactor(), config.Codec, newFunc, newListFunc, config.Prefix, prefix,
+		config.GroupResource,
+		identity.NewEncryptCheckTransformer(), config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner),
+		versioner)
 	if err != nil {
 		return nil, nil, err
 	}
 	cached, err := cacher.NewCacherFromConfig(cacher.Config{
-		Storage: sharing{raw}, Versioner: versioner, GroupResource: config.GroupResource, EventsHistoryWindow: config.EventsHistoryWindow,
-		ResourcePrefix: prefix, KeyFunc: keyFunc, NewFunc: newFunc, NewListFunc: newListFunc, GetAttrsFunc: attrs,
+		Storage: sharing{raw}, Versioner: versioner, GroupResource: config.GroupResource,
+		EventsHistoryWindow: config.EventsHistoryWindow,
+		ResourcePrefix:      prefix, KeyFunc: keyFunc, NewFunc: newFunc, NewListFunc: newListFunc, GetAttrsFunc: attrs,
 		IndexerFuncs: trigger, Indexers: indexers, Codec: config.Codec,
 	})
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 )
 
 func plainPod(name string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "web:1"}}}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "web:1"}}}}
 }
 
 func TestPodGeneration(t *testing.T) {
@@ -57,7 +58,8 @@ func TestEndpointSliceGeneration(t *testing.T) {
 		func(s *discoveryv1.EndpointSlice) { s.Annotations = map[string]string{"a": "b"} },
 		func(s *discoveryv1.EndpointSlice) { s.Labels = map[string]string{"a": "b"} },
 		func(s *discoveryv1.EndpointSlice) {
-			s.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, DeprecatedTopology: map[string]string{"a": "b"}}}
+			s.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"},
+				DeprecatedTopology: map[string]string{"a": "b"}}}
 		},
 	} {
 		if err != nil {
@@ -123,24 +125,28 @@ func TestGatedPodIsNotScheduled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(pod.Status.Conditions) != 1 || pod.Status.Conditions[0].Type != corev1.PodScheduled ||
-		pod.Status.Conditions[0].Status != corev1.ConditionFalse || pod.Status.Conditions[0].Reason != corev1.PodReasonSchedulingGated {
+		pod.Status.Conditions[0].Status != corev1.ConditionFalse ||
+		pod.Status.Conditions[0].Reason != corev1.PodReasonSchedulingGated {
 		t.Errorf("conditions %+v", pod.Status.Conditions)
 	}
 }
 
 func TestNodeStatusIsApart(t *testing.T) {
 	nodes := apitest.Start(t).Client(t).CoreV1().Nodes()
-	node, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{
-		Addresses: []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n"}}}}, metav1.CreateOptions{})
+	node, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"},
+		Status: corev1.NodeStatus{
+			Addresses: []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "n"}}}}, metav1.CreateOptions{})
 	if err != nil || len(node.Status.Addresses) != 1 {
 		t.Fatalf("a new Node may have a status: %+v, error %v", node, err)
 	}
 	node.Spec.Unschedulable, node.Status.Addresses = true, nil
-	if node, err = nodes.Update(t.Context(), node, metav1.UpdateOptions{}); err != nil || !node.Spec.Unschedulable || len(node.Status.Addresses) != 1 {
+	if node, err = nodes.Update(t.Context(), node, metav1.UpdateOptions{}); err != nil || !node.Spec.Unschedulable ||
+		len(node.Status.Addresses) != 1 {
 		t.Fatalf("after a write of the Node: %+v, error %v", node, err)
 	}
 	node.Spec.Unschedulable, node.Status.Addresses = false, nil
-	if node, err = nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil || !node.Spec.Unschedulable || len(node.Status.Addresses) != 0 {
+	if node, err = nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil || !node.Spec.Unschedulable ||
+		len(node.Status.Addresses) != 0 {
 		t.Fatalf("after a write of the status: %+v, error %v", node, err)
 	}
 }
@@ -152,21 +158,27 @@ func TestWhatAnApplierOwns(t *testing.T) {
 		t.Fatal(err)
 	}
 	create(t, client, service("web"))
-	if _, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "web"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "web"}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
 		name, resource, subresource, manifest string
 		owns, ownsNot                         string
 	}{
-		{"a Pod", "pods", "", `{"kind":"Pod","metadata":{"labels":{"a":"b"}},"status":{"reason":"Mine"}}`, "f:labels", "f:status"},
+		{"a Pod", "pods", "", `{"kind":"Pod","metadata":{"labels":{"a":"b"}},"status":{"reason":"Mine"}}`, "f:labels",
+			"f:status"},
 		{"the status of a Pod", "pods", "status", `{"kind":"Pod","metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n","uid":"1"}]},
 			"spec":{"priorityClassName":"mine"},"status":{"message":"mine"}}`, "f:status", "f:spec f:ownerReferences"},
-		{"a Service", "services", "", `{"kind":"Service","spec":{"selector":{"a":"b"}},"status":{"conditions":[{"type":"Mine","status":"True"}]}}`, "f:spec", "f:status"},
+		{"a Service", "services", "",
+			`{"kind":"Service","spec":{"selector":{"a":"b"}},"status":{"conditions":[{"type":"Mine","status":"True"}]}}`,
+			"f:spec", "f:status"},
 		{"the status of a Service", "services", "status", `{"kind":"Service","spec":{"selector":{"a":"c"}},
 			"status":{"conditions":[{"type":"Mine","status":"True","reason":"Mine","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, "f:status", "f:spec"},
-		{"a Node", "nodes", "", `{"kind":"Node","spec":{"providerID":"mine"},"status":{"phase":"Mine"}}`, "f:spec", "f:status"},
-		{"the status of a Node", "nodes", "status", `{"kind":"Node","spec":{"providerID":"other"},"status":{"phase":"Mine"}}`, "f:status", "f:spec"},
+		{"a Node", "nodes", "", `{"kind":"Node","spec":{"providerID":"mine"},"status":{"phase":"Mine"}}`, "f:spec",
+			"f:status"},
+		{"the status of a Node", "nodes", "status", `{"kind":"Node","spec":{"providerID":"other"},"status":{"phase":"Mine"}}`,
+			"f:status", "f:spec"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			owned := applied(t, client, tt.resource, tt.subresource, tt.manifest)
@@ -199,14 +211,17 @@ func applied(t *testing.T, client kubernetes.Interface, resource, subresource, m
 		t.Fatal(err)
 	}
 	manager := resource + subresource
-	request := client.CoreV1().RESTClient().Patch(types.ApplyPatchType).Resource(resource).Name("web").SubResource(subresource)
+	request := client.CoreV1().RESTClient().Patch(types.ApplyPatchType).Resource(resource).Name("web").SubResource(
+		subresource)
 	if resource != "nodes" {
 		request = request.Namespace("default")
 	}
 	if subresource == "" {
-		request = client.CoreV1().RESTClient().Patch(types.ApplyPatchType).Resource(resource).Name("web").NamespaceIfScoped("default", resource != "nodes")
+		request = client.CoreV1().RESTClient().Patch(types.ApplyPatchType).Resource(resource).Name("web").NamespaceIfScoped(
+			"default", resource != "nodes")
 	}
-	answer, err := request.Param("fieldManager", manager).SetHeader("Accept", "application/json").Body(body).Do(t.Context()).Raw()
+	answer, err := request.Param("fieldManager", manager).SetHeader("Accept", "application/json").Body(body).Do(
+		t.Context()).Raw()
 	if err != nil {
 		t.Fatalf("applying: %v: %s", err, answer)
 	}
@@ -223,8 +238,8 @@ func applied(t *testing.T, client kubernetes.Interface, resource, subresource, m
 	return ""
 }
 
-// CVE-2021-25740: whoever may write endpoints must not lead others to addresses that only they can reach. In the loopback mode
-// loopback addresses are Pods'; nothing else changes.
+// CVE-2021-25740: whoever may write endpoints must not lead others to addresses that only they can reach. In the
+// loopback mode loopback addresses are Pods'; nothing else changes.
 func TestEndpointsLeadNowhereElse(t *testing.T) {
 	for _, tt := range []struct {
 		cidr     string
@@ -236,8 +251,10 @@ func TestEndpointsLeadNowhereElse(t *testing.T) {
 				ip     string
 				passes bool
 			}{
-				{"127.0.0.1", tt.loopback}, {"127.255.255.254", tt.loopback}, {"::1", tt.loopback}, {"192.0.2.1", true}, {"2001:db8::1", true},
-				{"0.0.0.0", false}, {"::", false}, {"169.254.169.254", false}, {"fe80::1", false}, {"224.0.0.1", false}, {"ff02::1", false},
+				{"127.0.0.1", tt.loopback}, {"127.255.255.254", tt.loopback}, {"::1", tt.loopback}, {"192.0.2.1", true},
+				{"2001:db8::1", true},
+				{"0.0.0.0", false}, {"::", false}, {"169.254.169.254", false}, {"fe80::1", false}, {"224.0.0.1", false},
+				{"ff02::1", false},
 				{"::ffff:127.0.0.1", false},
 			} {
 				if err := endpointsWith(t, client, a.ip); (err == nil) != a.passes {
@@ -270,18 +287,21 @@ func sliceWith(t *testing.T, client kubernetes.Interface, ip string) error {
 		family = discoveryv1.AddressTypeIPv6
 	}
 	_, err := client.DiscoveryV1().EndpointSlices("default").Create(t.Context(), &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "e-"}, AddressType: family, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{ip}}},
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e-"}, AddressType: family,
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{ip}}},
 	}, metav1.CreateOptions{})
 	return err
 }
 
-// Whoever may write Services may not for that claim addresses of others; what an administrator gave a Service they may leave there.
+// Whoever may write Services may not for that claim addresses of others; what an administrator gave a Service they may
+// leave there.
 func TestExternalIPsOfAnEditor(t *testing.T) {
 	server := apitest.Start(t)
 	admin, editor := server.Client(t), as(t, server, "editor")
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "services"}, Rules: []rbacv1.PolicyRule{
 		{Verbs: []string{"*"}, APIGroups: []string{""}, Resources: []string{"services"}}}}
-	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "services"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "services"},
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "services"},
+		RoleRef:  rbacv1.RoleRef{Kind: "ClusterRole", Name: "services"},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "editor"}}}
 	if _, err := admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -303,7 +323,8 @@ func TestExternalIPsOfAnEditor(t *testing.T) {
 		t.Fatal(err)
 	}
 	patch := []byte(`{"spec":{"externalIPs":["192.0.2.1"]}}`)
-	if _, err := services.Patch(t.Context(), plain.Name, types.MergePatchType, patch, metav1.PatchOptions{}); !apierrors.IsForbidden(err) {
+	if _, err := services.Patch(t.Context(), plain.Name, types.MergePatchType, patch,
+		metav1.PatchOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a claim of an editor by patch: %v", err)
 	}
 	given := create(t, admin, claimed)

@@ -20,7 +20,8 @@ import (
 // sweepEvery is how often expired tokens are looked for. Nobody is logged in by one in the meantime.
 const sweepEvery = time.Minute
 
-// sweepTokens removes the Secrets of expired tokens, at once and from then on, until ctx ends. Several servers may do so at once.
+// sweepTokens removes the Secrets of expired tokens, at once and from then on, until ctx ends. Several servers may do
+// so at once.
 func sweepTokens(ctx context.Context, secrets *registry.Store, log *slog.Logger) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -52,7 +53,8 @@ func sweepTokensOnce(ctx context.Context, secrets *registry.Store, now time.Time
 			continue // one that is wrong may be somebody's mistake, and logs nobody in
 		}
 		// The very Secret that was read: not one that has been given more time since.
-		options := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &list.Items[i].UID, ResourceVersion: &list.Items[i].ResourceVersion}}
+		options := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &list.Items[i].UID,
+			ResourceVersion: &list.Items[i].ResourceVersion}}
 		_, _, err := secrets.Delete(ctx, list.Items[i].Name, rest.ValidateAllObjectFunc, options)
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			errs = append(errs, fmt.Errorf("removing token %s: %w", grant.ID, err))

@@ -33,13 +33,15 @@ var (
 func (r *tokenRequestREST) New() runtime.Object { return &authenticationv1.TokenRequest{} }
 func (r *tokenRequestREST) Destroy()            {}
 
-// GroupVersionKind implements rest.GroupVersionKindProvider: the subresource's kind is of another group than its resource.
+// GroupVersionKind implements rest.GroupVersionKindProvider: the subresource's kind is of another group than its
+// resource.
 func (r *tokenRequestREST) GroupVersionKind(schema.GroupVersion) schema.GroupVersionKind {
 	return authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 }
 
 // Create implements rest.NamedCreater.
-func (r *tokenRequestREST) Create(ctx context.Context, name string, obj runtime.Object, admit rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
+func (r *tokenRequestREST) Create(ctx context.Context, name string, obj runtime.Object, admit rest.ValidateObjectFunc,
+	_ *metav1.CreateOptions) (runtime.Object, error) {
 	request, ok := obj.(*authenticationv1.TokenRequest)
 	if !ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %T", obj))
@@ -79,16 +81,20 @@ func (r *tokenRequestREST) invalid(name string, errs field.ErrorList) error {
 func matchingMeta(meta *metav1.ObjectMeta, namespace, name string) field.ErrorList {
 	var errs field.ErrorList
 	if meta.Name != "" && meta.Name != name {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), meta.Name, "must match the service account name if specified"))
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), meta.Name,
+			"must match the service account name if specified"))
 	}
 	if meta.Namespace != "" && meta.Namespace != namespace {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), meta.Namespace, "must match the service account namespace if specified"))
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), meta.Namespace,
+			"must match the service account namespace if specified"))
 	}
 	return errs
 }
 
-func (r *tokenRequestREST) issue(ctx context.Context, request *authenticationv1.TokenRequest, account *corev1.ServiceAccount) error {
-	about := tokens.Account{Namespace: account.Namespace, ServiceAccount: tokens.Ref{Name: account.Name, UID: string(account.UID)}}
+func (r *tokenRequestREST) issue(ctx context.Context, request *authenticationv1.TokenRequest,
+	account *corev1.ServiceAccount) error {
+	about := tokens.Account{Namespace: account.Namespace, ServiceAccount: tokens.Ref{Name: account.Name,
+		UID: string(account.UID)}}
 	if err := r.bind(ctx, &about, request.Spec.BoundObjectRef); err != nil {
 		return err
 	}
@@ -97,12 +103,14 @@ func (r *tokenRequestREST) issue(ctx context.Context, request *authenticationv1.
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
-	request.Status = authenticationv1.TokenRequestStatus{Token: text, ExpirationTimestamp: metav1.NewTime(claims.ExpiresAt.Time)}
+	request.Status = authenticationv1.TokenRequestStatus{Token: text,
+		ExpirationTimestamp: metav1.NewTime(claims.ExpiresAt.Time)}
 	return nil
 }
 
 // bind makes a token depend on the object of ref, nil for none.
-func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account, ref *authenticationv1.BoundObjectReference) error {
+func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account,
+	ref *authenticationv1.BoundObjectReference) error {
 	if ref == nil {
 		return nil
 	}
@@ -115,7 +123,8 @@ func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account, ref 
 			return err
 		}
 		if uid = pod.UID; pod.Spec.ServiceAccountName != about.ServiceAccount.Name {
-			return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to pod running with different serviceaccount name.", about.ServiceAccount.Name))
+			return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token for serviceaccount %q to pod running with "+
+				"different serviceaccount name.", about.ServiceAccount.Name))
 		}
 		about.Pod = refTo(pod)
 		about.Node, err = r.nodeOf(ctx, pod)
@@ -139,7 +148,8 @@ func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account, ref 
 	}
 	if ref.UID != "" && ref.UID != uid {
 		return apierrors.NewConflict(schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}, ref.Name, fmt.Errorf(
-			"the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID))
+			"the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted "+
+				"and then recreated", ref.UID))
 	}
 	return nil
 }

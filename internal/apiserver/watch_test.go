@@ -40,7 +40,8 @@ func (c *caller) watch(pairs ...string) *listener {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	c.t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, "GET", c.server.URL()+query(secrets, append(pairs, "watch", "true")...), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", c.server.URL()+query(secrets, append(pairs, "watch", "true")...),
+		nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -81,12 +82,14 @@ func TestWatchFromAVersion(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
 	b := at(c.must("POST", secrets, secretNamed("b")), "metadata.resourceVersion")
-	c2 := at(c.must("PATCH", secrets+"/a", `{"stringData":{"k":"v"}}`, "Content-Type", mergeType), "metadata.resourceVersion")
+	c2 := at(c.must("PATCH", secrets+"/a", `{"stringData":{"k":"v"}}`, "Content-Type", mergeType),
+		"metadata.resourceVersion")
 	c.must("DELETE", secrets+"/b", "")
 	since := c.watch("resourceVersion", then)
 	since.wants("ADDED b "+b, "MODIFIED a "+c2)
 	gone := since.next()
-	if gone.Type != "DELETED" || at(gone.Object, "metadata.name") != "b" || at(gone.Object, "metadata.resourceVersion") <= c2 {
+	if gone.Type != "DELETED" || at(gone.Object, "metadata.name") != "b" || at(gone.Object,
+		"metadata.resourceVersion") <= c2 {
 		t.Errorf("after that it tells %s, want that b is gone, as of a version after %s", gone, c2)
 	}
 	c.watch("resourceVersion", "0").wants("ADDED a " + c2) // what is there, and no history
@@ -103,7 +106,8 @@ func TestWatchOfASelection(t *testing.T) {
 	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
 	labelled := c.watch("resourceVersion", then, "labelSelector", "picked=yes")
 	for _, label := range []string{`"yes"`, `"yes"`, `null`} {
-		c.must("PATCH", secrets+"/a", `{"metadata":{"labels":{"picked":`+label+`}},"stringData":{"k":`+label+`}}`, "Content-Type", mergeType)
+		c.must("PATCH", secrets+"/a", `{"metadata":{"labels":{"picked":`+label+`}},"stringData":{"k":`+label+`}}`,
+			"Content-Type", mergeType)
 		c.must("PATCH", secrets+"/a", `{"stringData":{"n":"1"}}`, "Content-Type", mergeType)
 	}
 	for i, want := range []string{"ADDED a", "MODIFIED a", "DELETED a"} {
@@ -124,7 +128,8 @@ func TestWatchList(t *testing.T) {
 		}
 	}
 	mark := l.next()
-	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < last || at(mark.Object, "kind") != "Secret" {
+	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < last || at(mark.Object,
+		"kind") != "Secret" {
 		t.Errorf("it tells %s, want a bookmark of a Secret not older than %s", mark, last)
 	}
 	annotations, _ := mark.Object["metadata"].(map[string]any)["annotations"].(map[string]any)
@@ -142,7 +147,8 @@ func TestWatchList(t *testing.T) {
 // Who asks for bookmarks hears before the watch ends how far it got, though nothing of what it watches changed.
 func TestBookmarks(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
-	l := c.watch("resourceVersion", c.makeSecrets(1), "fieldSelector", "metadata.name=a-0", "allowWatchBookmarks", "true", "timeoutSeconds", "4")
+	l := c.watch("resourceVersion", c.makeSecrets(1), "fieldSelector", "metadata.name=a-0", "allowWatchBookmarks", "true",
+		"timeoutSeconds", "4")
 	other := at(c.must("POST", secrets, secretNamed("other")), "metadata.resourceVersion")
 	mark := l.next()
 	if mark.Type != "BOOKMARK" || at(mark.Object, "metadata.resourceVersion") < other {
@@ -162,7 +168,8 @@ func TestForgottenVersions(t *testing.T) {
 	first.must("DELETE", secrets+"/a-2", "")
 	forget(t, cluster.Servers[0])
 	first.server.Stop()
-	c := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster})) // its watch cache begins with now
+	// its watch cache begins with now
+	c := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster}))
 
 	gone := func(what string, s metav1.Status, code int) {
 		t.Helper()

@@ -10,8 +10,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// TestAdoption lets upstream's library fill a namespace with slices, and a controller take them over: it has nothing to write. Then
-// changes come, and the library takes over again: neither has it.
+// TestAdoption lets upstream's library fill a namespace with slices, and a controller take them over: it has nothing to
+// write. Then changes come, and the library takes over again: neither has it.
 func TestAdoption(t *testing.T) {
 	c := newCampaign(t, seedOf(t))
 	live := slices.Concat(podOperations(), serviceOperations(), nodeOperations())
@@ -22,7 +22,8 @@ func TestAdoption(t *testing.T) {
 	c.start()
 	c.through()
 	if writes := c.faults.written(c.leader.name); len(writes) != 2 {
-		t.Fatalf("taking over took %d writes, want those of the Endpoints and the slice of the last Service:\n%s", len(writes), strings.Join(writes, "\n"))
+		t.Fatalf("taking over took %d writes, want those of the Endpoints and the slice of the last Service:\n%s",
+			len(writes), strings.Join(writes, "\n"))
 	}
 	for number := range 200 {
 		c.author.stepOf(500+number, live)
@@ -55,8 +56,8 @@ func versionsOf(s stored) []string {
 	return versions
 }
 
-// fillAsUpstream leaves what kube-controller-manager would leave: slices by its library, and Endpoints that say the same as ours, but are
-// spelled another way, for the order in which it spells them is that of a hash.
+// fillAsUpstream leaves what kube-controller-manager would leave: slices by its library, and Endpoints that say the
+// same as ours, but are spelled another way, for the order in which it spells them is that of a hash.
 func (c *campaign) fillAsUpstream() {
 	c.t.Helper()
 	s := c.read()
@@ -73,7 +74,8 @@ func (c *campaign) fillAsUpstream() {
 			},
 			Subsets: torn(subsets),
 		}
-		if _, err := c.client.CoreV1().Endpoints(svc.Namespace).Create(c.t.Context(), ep, metav1.CreateOptions{}); err != nil {
+		if _, err := c.client.CoreV1().Endpoints(svc.Namespace).Create(c.t.Context(), ep,
+			metav1.CreateOptions{}); err != nil {
 			c.t.Fatalf("filling in the Endpoints of %s: %v", keyOf(svc), err)
 		}
 	}

@@ -27,7 +27,8 @@ func endpointsOperations() []operation {
 // writeEndpoints puts a person's Endpoints in the place of whatever is there.
 func (a *author) writeEndpoints() error {
 	key := a.serviceKey()
-	ep := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: map[string]string{"by": "hand"}}, Subsets: a.subsets()}
+	ep := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: map[string]string{"by": "hand"}},
+		Subsets: a.subsets()}
 	switch {
 	case a.chance(10):
 		ep.Labels[discovery.LabelSkipMirror] = "true"
@@ -88,7 +89,8 @@ func (a *author) defaceEndpoints() error {
 		if a.chance(50) {
 			ep.Subsets = a.subsets()
 		} else {
-			ep.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": ep.Labels["endpoints.kubernetes.io/managed-by"], "extra": "1"}
+			ep.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": ep.Labels["endpoints.kubernetes.io/managed-by"],
+				"extra": "1"}
 		}
 		made, err := a.client.CoreV1().Endpoints(key.Namespace).Update(a.ctx(), ep, metav1.UpdateOptions{})
 		if err == nil && a.byHand[key] != nil {
@@ -140,7 +142,8 @@ func (a *author) foreignKey() types.NamespacedName {
 func (a *author) writeForeign() error {
 	key := a.foreignKey()
 	s := &discovery.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: key.Name, Labels: map[string]string{discovery.LabelServiceName: a.serviceKey().Name}},
+		ObjectMeta: metav1.ObjectMeta{Name: key.Name,
+			Labels: map[string]string{discovery.LabelServiceName: a.serviceKey().Name}},
 		AddressType: discovery.AddressTypeIPv4,
 		Endpoints:   []discovery.Endpoint{{Addresses: []string{fmt.Sprintf("10.7.0.%d", 1+a.IntN(200))}}},
 	}
@@ -175,7 +178,8 @@ func (a *author) withSlice(do func(*discovery.EndpointSlice) error) error {
 	if err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(list.Items, func(s discovery.EndpointSlice) bool { return s.Labels[discovery.LabelServiceName] == "kubernetes" })
+	kept := slices.DeleteFunc(list.Items,
+		func(s discovery.EndpointSlice) bool { return s.Labels[discovery.LabelServiceName] == "kubernetes" })
 	if len(kept) == 0 {
 		return apierrors.NewNotFound(discovery.Resource("endpointslices"), "any")
 	}

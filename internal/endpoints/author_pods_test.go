@@ -31,7 +31,8 @@ func (a *author) podKey() types.NamespacedName {
 
 // createPod makes a Pod, and mostly lets it run.
 func (a *author) createPod(key types.NamespacedName, labels map[string]string) error {
-	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: labels}, Spec: v1.PodSpec{Containers: a.containers()}}
+	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: labels},
+		Spec: v1.PodSpec{Containers: a.containers()}}
 	if a.chance(85) {
 		pod.Spec.NodeName = a.nodeName()
 	}
@@ -44,7 +45,8 @@ func (a *author) createPod(key types.NamespacedName, labels map[string]string) e
 	}
 	if a.chance(10) {
 		always := v1.ContainerRestartPolicyAlways
-		pod.Spec.InitContainers = []v1.Container{{Name: "beside", Image: "i", RestartPolicy: &always, Ports: a.containerPorts(7070)}}
+		pod.Spec.InitContainers = []v1.Container{{Name: "beside", Image: "i", RestartPolicy: &always,
+			Ports: a.containerPorts(7070)}}
 	}
 	made, err := a.client.CoreV1().Pods(key.Namespace).Create(a.ctx(), pod, metav1.CreateOptions{})
 	if err != nil || a.chance(10) {

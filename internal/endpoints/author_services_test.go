@@ -14,9 +14,11 @@ import (
 func serviceOperations() []operation {
 	return []operation{
 		{"create a service", 10, (*author).createService},
-		{"change a service's selector", 3, serviceChange(func(a *author, svc *v1.Service) { svc.Spec.Selector = a.selector() })},
+		{"change a service's selector", 3,
+			serviceChange(func(a *author, svc *v1.Service) { svc.Spec.Selector = a.selector() })},
 		{"take away a service's selector", 1, serviceChange(func(_ *author, svc *v1.Service) { svc.Spec.Selector = nil })},
-		{"change a service's ports", 3, serviceChange(func(a *author, svc *v1.Service) { svc.Spec.Ports = a.servicePorts() })},
+		{"change a service's ports", 3,
+			serviceChange(func(a *author, svc *v1.Service) { svc.Spec.Ports = a.servicePorts() })},
 		{"change a service's type", 2, serviceChange((*author).changeType)},
 		{"change a service's families", 2, serviceChange((*author).changeFamilies)},
 		{"change publishNotReadyAddresses", 2, serviceChange(func(_ *author, svc *v1.Service) {
@@ -47,11 +49,13 @@ func (a *author) serviceLabels() map[string]string {
 }
 
 func (a *author) servicePorts() []v1.ServicePort {
-	http := v1.ServicePort{Name: "web", Port: 80, TargetPort: oneOf(a, intstr.FromString("http"), intstr.FromInt32(8080), intstr.FromInt32(9090))}
+	http := v1.ServicePort{Name: "web", Port: 80, TargetPort: oneOf(a, intstr.FromString("http"), intstr.FromInt32(8080),
+		intstr.FromInt32(9090))}
 	if a.chance(20) {
 		http.AppProtocol = new("kubernetes.io/h2c")
 	}
-	dns := v1.ServicePort{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP, TargetPort: oneOf(a, intstr.FromString("dns"), intstr.FromInt32(53))}
+	dns := v1.ServicePort{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP, TargetPort: oneOf(a, intstr.FromString("dns"),
+		intstr.FromInt32(53))}
 	if a.chance(60) {
 		if a.chance(50) {
 			http.Name = ""
@@ -67,7 +71,8 @@ func (a *author) createService() error {
 		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: a.serviceLabels()},
 		Spec:       v1.ServiceSpec{Selector: a.selector(), Ports: a.servicePorts(), PublishNotReadyAddresses: a.chance(15)},
 	}
-	svc.Spec.IPFamilyPolicy = oneOf(a, nil, new(v1.IPFamilyPolicySingleStack), new(v1.IPFamilyPolicyPreferDualStack), new(v1.IPFamilyPolicyRequireDualStack))
+	svc.Spec.IPFamilyPolicy = oneOf(a, nil, new(v1.IPFamilyPolicySingleStack), new(v1.IPFamilyPolicyPreferDualStack),
+		new(v1.IPFamilyPolicyRequireDualStack))
 	if a.chance(25) {
 		svc.Spec.IPFamilies = []v1.IPFamily{v1.IPv6Protocol}
 	}
@@ -132,7 +137,8 @@ func serviceChange(change func(*author, *v1.Service)) func(*author) error {
 // changeType makes a Service stand for an external name, or no longer.
 func (a *author) changeType(svc *v1.Service) {
 	if svc.Spec.Type != v1.ServiceTypeExternalName {
-		svc.Spec.Type, svc.Spec.ExternalName, svc.Spec.ClusterIP, svc.Spec.ClusterIPs = v1.ServiceTypeExternalName, "example.org", "", nil
+		svc.Spec.Type, svc.Spec.ExternalName, svc.Spec.ClusterIP, svc.Spec.ClusterIPs = v1.ServiceTypeExternalName,
+			"example.org", "", nil
 		svc.Spec.IPFamilies, svc.Spec.IPFamilyPolicy, svc.Spec.TrafficDistribution = nil, nil, nil
 		return
 	}

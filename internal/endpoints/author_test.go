@@ -18,15 +18,16 @@ import (
 // otherNamespace holds Pods and Services of the same names and labels as "default".
 const otherNamespace = "other"
 
-// How many names there are of each kind. There are few of them, so that what comes under a name has often been there before.
+// How many names there are of each kind. There are few of them, so that what comes under a name has often been there
+// before.
 const (
 	podNames     = 220
 	serviceNames = 7
 	nodeNames    = 6
 )
 
-// author does what users, nodes and other controllers do, at random: an operation is drawn from the seed and its number alone, whatever
-// became of those before it.
+// author does what users, nodes and other controllers do, at random: an operation is drawn from the seed and its number
+// alone, whatever became of those before it.
 type author struct {
 	*rand.Rand
 	t      *testing.T
@@ -40,15 +41,16 @@ type author struct {
 	// What nobody else may change, as the API answered when it was written.
 	byHand  map[types.NamespacedName]*v1.Endpoints
 	foreign map[types.NamespacedName]*discovery.EndpointSlice
-	// selected is the round in which a Service of the name last had a selector. Endpoints that are written by hand in that round are the
-	// controller's to take: it may see them before it sees that the selector is gone.
+	// selected is the round in which a Service of the name last had a selector. Endpoints that are written by hand in that
+	// round are the controller's to take: it may see them before it sees that the selector is gone.
 	selected map[types.NamespacedName]int
 }
 
 func newAuthor(t *testing.T, client kubernetes.Interface, seed uint64) *author {
 	return &author{
-		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, client: client, seed: seed, done: map[string]int{}, refused: map[string]int{},
-		byHand: map[types.NamespacedName]*v1.Endpoints{}, foreign: map[types.NamespacedName]*discovery.EndpointSlice{},
+		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, client: client, seed: seed, done: map[string]int{},
+		refused: map[string]int{},
+		byHand:  map[types.NamespacedName]*v1.Endpoints{}, foreign: map[types.NamespacedName]*discovery.EndpointSlice{},
 		selected: map[types.NamespacedName]int{},
 	}
 }
@@ -79,7 +81,8 @@ func (a *author) stepOf(number int, of []operation) {
 	switch {
 	case err == nil:
 		a.done[op.name]++
-	case apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsInvalid(err), apierrors.IsForbidden(err):
+	case apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsInvalid(err),
+		apierrors.IsForbidden(err):
 		a.refused[op.name]++
 	default:
 		a.t.Fatalf("operation %d, %s: %v", number, op.name, err)

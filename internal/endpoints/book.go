@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// addressBook leads from an address to the Pods that have it. An index of the cache would do the same for ten times the memory: nearly always, an
-// address is one Pod's.
+// addressBook leads from an address to the Pods that have it. An index of the cache would do the same for ten times the
+// memory: nearly always, an address is one Pod's.
 type addressBook struct {
 	one  map[netip.Addr]*v1.Pod
 	more map[netip.Addr][]*v1.Pod // those besides, while an old Pod and a new one share an address

@@ -15,7 +15,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// hand is what people gave a Service without a selector: the addresses they wrote, the names, and how these are checked.
+// hand is what people gave a Service without a selector: the addresses they wrote, the names, and how these are
+// checked.
 type hand struct {
 	key     types.NamespacedName
 	svc     *v1.Service
@@ -52,7 +53,8 @@ func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v
 		t.mirror.Delete = t.mirrored
 	} else {
 		t.mirrors = true
-		t.mirror, t.unmirrored = membership.PlanMirror(ep, t.mirrored, &membership.Amendments{Of: h.amend, Followed: h.followed})
+		t.mirror, t.unmirrored = membership.PlanMirror(ep, t.mirrored, &membership.Amendments{Of: h.amend,
+			Followed: h.followed})
 	}
 	t.others = append(t.others, membership.PlanStandIns(h.written, standIns, &membership.Amendments{Of: h.amendChecked}))
 	if len(h.wishes.Backends) > 0 {
@@ -69,11 +71,13 @@ func (c *Controller) forgetHand(key types.NamespacedName) {
 	c.notices.forget(key)
 }
 
-func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, have []*discovery.EndpointSlice) *hand {
+func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints,
+	have []*discovery.EndpointSlice) *hand {
 	h := &hand{
 		key: key, svc: svc, ep: ep, states: map[netip.Addr]bool{}, found: map[netip.Addr]membership.Health{},
 		remembered: membership.Remembered(have), followed: map[netip.Addr]string{},
-		pods: membership.Pods{Named: func(name string) *v1.Pod { return c.watch.pod(key.Namespace, name) }, At: c.watch.podsAt},
+		pods: membership.Pods{Named: func(name string) *v1.Pod { return c.watch.pod(key.Namespace, name) },
+			At: c.watch.podsAt},
 	}
 	for _, s := range have {
 		maps.Copy(h.states, membership.KnownStates(s))
@@ -131,8 +135,8 @@ func (c *Controller) check(h *hand) {
 	c.tellAllDown(h, allDown, refuse == annotations.Refuse)
 }
 
-// want adds what is to be asked of m. An address whose author wants no connections to it is not asked; one of which no port can be asked counts
-// as answering.
+// want adds what is to be asked of m. An address whose author wants no connections to it is not asked; one of which no
+// port can be asked counts as answering.
 func (c *Controller) want(targets map[healthcheck.Target]bool, h *hand, m membership.Member, check *annotations.Check) {
 	if !m.Ready {
 		return
@@ -149,8 +153,8 @@ func (c *Controller) want(targets map[healthcheck.Target]bool, h *hand, m member
 	}
 }
 
-// before is what was known of an address before it is asked: by the Service's own slices, as when its check is another now, or from the controller
-// that worked before.
+// before is what was known of an address before it is asked: by the Service's own slices, as when its check is another
+// now, or from the controller that worked before.
 func (c *Controller) before(h *hand, addr netip.Addr) (up, known bool) {
 	if up, known := h.states[addr]; known {
 		return up, true
@@ -185,7 +189,8 @@ func askedPorts(ports []membership.Port, check *annotations.Check) []uint16 {
 	return out
 }
 
-// amend says what has become of an address of the Endpoints: it may have followed its Pod, and it may have been checked.
+// amend says what has become of an address of the Endpoints: it may have followed its Pod, and it may have been
+// checked.
 func (h *hand) amend(m membership.Member) (membership.Member, bool) {
 	m, moved := h.follow(m)
 	m, judged := membership.Judged(m, h.stand)

@@ -74,14 +74,18 @@ func (w *world) write(name string, port int32, change func(*v1.Endpoints), ips .
 func (w *world) waitFound(service, by, want string) {
 	w.t.Helper()
 	api := w.client.DiscoveryV1().EndpointSlices("default")
-	w.wait("slices of "+service, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
+	w.wait("slices of "+service, func(o metav1.ListOptions) (watch.Interface, error) {
+		return api.Watch(w.t.Context(),
+			o)
+	}, func() string {
 		var parts []string
 		for _, s := range w.slices(service) {
 			if s.Labels[discovery.LabelManagedBy] != by {
 				continue
 			}
 			for _, e := range s.Endpoints {
-				parts = append(parts, fmt.Sprintf("%s ready=%v serving=%v", e.Addresses[0], said(e.Conditions.Ready), said(e.Conditions.Serving)))
+				parts = append(parts, fmt.Sprintf("%s ready=%v serving=%v", e.Addresses[0], said(e.Conditions.Ready),
+					said(e.Conditions.Serving)))
 			}
 		}
 		slices.Sort(parts)
@@ -100,17 +104,19 @@ func said(c *bool) string {
 func (w *world) waitEvent(name, reason string) (message string) {
 	w.t.Helper()
 	api := w.client.CoreV1().Events("default")
-	w.wait("events of "+name, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
-		list, err := api.List(w.t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + name + ",reason=" + reason})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if len(list.Items) == 0 {
-			return "none"
-		}
-		message = list.Items[0].Message
-		return "there"
-	}, "there")
+	w.wait("events of "+name, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) },
+		func() string {
+			list, err := api.List(w.t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + name + ",reason=" +
+				reason})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if len(list.Items) == 0 {
+				return "none"
+			}
+			message = list.Items[0].Message
+			return "there"
+		}, "there")
 	return message
 }
 
@@ -118,14 +124,16 @@ func (w *world) waitEvent(name, reason string) (message string) {
 func (w *world) waitEvents(reason string, n int32) {
 	w.t.Helper()
 	api := w.client.CoreV1().Events("default")
-	w.wait("events "+reason, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
-		return fmt.Sprint(w.countEvents(reason))
-	}, fmt.Sprint(n))
+	w.wait("events "+reason, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) },
+		func() string {
+			return fmt.Sprint(w.countEvents(reason))
+		}, fmt.Sprint(n))
 }
 
 func (w *world) countEvents(reason string) (n int32) {
 	w.t.Helper()
-	list, err := w.client.CoreV1().Events("default").List(w.t.Context(), metav1.ListOptions{FieldSelector: "reason=" + reason})
+	list, err := w.client.CoreV1().Events("default").List(w.t.Context(), metav1.ListOptions{FieldSelector: "reason=" +
+		reason})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -145,18 +153,23 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 
 	_ = listeners[1].Close()
 	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=true, 127.0.0.2 ready=false serving=false")
-	if m := w.waitEvent("db", "EndpointDown"); m != fmt.Sprintf("127.0.0.2:%d does not answer its health check (tcp interval=100ms timeout=100ms): connection refused", port) {
+	if m := w.waitEvent("db", "EndpointDown"); m != fmt.Sprintf("127.0.0.2:%d does not answer its health check (tcp "+
+		"interval=100ms timeout=100ms): connection refused", port) {
 		t.Errorf("the event says %q", m)
 	}
 	w.waitEvents("EndpointDown", 2) // on the Service and on the Endpoints
-	w.patch("services", "db", map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.HealthCheck: quick + " rise=3"}}})
+	w.patch("services", "db",
+		map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.HealthCheck: quick +
+			" rise=3"}}})
 	_ = listeners[0].Close() // with another check, too, the one that is down stays so
 	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=false, 127.0.0.2 ready=true serving=false")
 	w.waitEvents("EndpointDown", 4)
-	if m := w.waitEvent("db", "AllEndpointsDown"); !strings.Contains(m, "connections are sent to all of them all the same") {
+	if m := w.waitEvent("db", "AllEndpointsDown"); !strings.Contains(m,
+		"connections are sent to all of them all the same") {
 		t.Errorf("the event says %q", m)
 	}
-	w.patch("services", "db", map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.WhenAllDown: annotations.Refuse}}})
+	w.patch("services", "db",
+		map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.WhenAllDown: annotations.Refuse}}})
 	w.waitFound("db", mirrored, "127.0.0.1 ready=false serving=false, 127.0.0.2 ready=false serving=false")
 	again, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -171,7 +184,8 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 	if err != nil || now.ResourceVersion != written.ResourceVersion {
 		t.Errorf("what was written by hand was edited: %v, %v", now, err)
 	}
-	w.patch("services", "db", map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotations.HealthCheck: nil}}})
+	w.patch("services", "db",
+		map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotations.HealthCheck: nil}}})
 	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=?, 127.0.0.2 ready=true serving=?")
 }
 
@@ -207,8 +221,10 @@ func TestSlicesByHandAreChecked(t *testing.T) {
 	api := w.client.DiscoveryV1().EndpointSlices("default")
 	name, protocol := "", v1.ProtocolTCP
 	written, err := api.Create(t.Context(), &discovery.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "mine", Labels: map[string]string{discovery.LabelServiceName: "db"}, Annotations: map[string]string{annotations.HealthCheck: quick}},
-		AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Name: &name, Port: &port, Protocol: &protocol}},
+		ObjectMeta: metav1.ObjectMeta{Name: "mine", Labels: map[string]string{discovery.LabelServiceName: "db"},
+			Annotations: map[string]string{annotations.HealthCheck: quick}},
+		AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Name: &name, Port: &port,
+			Protocol: &protocol}},
 		Endpoints: []discovery.Endpoint{{Addresses: []string{"127.0.0.1"}}, {Addresses: []string{"127.0.0.2"}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -217,7 +233,8 @@ func TestSlicesByHandAreChecked(t *testing.T) {
 	w.waitFound("db", standsIn, "127.0.0.1 ready=true serving=true, 127.0.0.2 ready=true serving=true")
 	_ = listeners[0].Close()
 	w.waitFound("db", standsIn, "127.0.0.1 ready=false serving=false, 127.0.0.2 ready=true serving=true")
-	if now, err := api.Get(t.Context(), "mine", metav1.GetOptions{}); err != nil || now.ResourceVersion != written.ResourceVersion {
+	if now, err := api.Get(t.Context(), "mine", metav1.GetOptions{}); err != nil ||
+		now.ResourceVersion != written.ResourceVersion {
 		t.Errorf("what was written by hand was edited: %v, %v", now, err)
 	}
 	if err := api.Delete(t.Context(), "mine", metav1.DeleteOptions{}); err != nil {
@@ -230,7 +247,8 @@ func TestSlicesByHandAreChecked(t *testing.T) {
 func TestCheckOfEndpoints(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.write("db", 5432, func(ep *v1.Endpoints) { ep.Annotations = map[string]string{annotations.HealthCheck: quick} }, "127.0.0.9")
+	w.write("db", 5432, func(ep *v1.Endpoints) { ep.Annotations = map[string]string{annotations.HealthCheck: quick} },
+		"127.0.0.9")
 	w.service("db", func(svc *v1.Service) { withoutSelector(svc) })
 	w.waitFound("db", mirrored, "127.0.0.9 ready=true serving=false")
 }
@@ -241,7 +259,8 @@ func TestEndpointsFollow(t *testing.T) {
 	w := newWorld(t)
 	w.service("db", withoutSelector)
 	w.pod("db-0", "x", "10.9.0.1", true)
-	w.write("db", 5432, func(ep *v1.Endpoints) { ep.Annotations = map[string]string{annotations.Follow: "true"} }, "10.9.0.1")
+	w.write("db", 5432, func(ep *v1.Endpoints) { ep.Annotations = map[string]string{annotations.Follow: "true"} },
+		"10.9.0.1")
 	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?")
 	w.status("db-0", "10.9.0.7", v1.PodRunning, true)
 	w.waitFound("db", mirrored, "10.9.0.7 ready=true serving=true")
@@ -256,14 +275,17 @@ func TestFollow(t *testing.T) {
 	w.write("db", 5432, func(ep *v1.Endpoints) {
 		ep.Subsets[0].Addresses[1].TargetRef = &v1.ObjectReference{Kind: "Pod", Name: "db-1", Namespace: "default"}
 	}, "10.9.0.1", "10.9.0.2", "10.9.0.3")
-	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?, 10.9.0.2 ready=true serving=?, 10.9.0.3 ready=true serving=?")
+	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?, 10.9.0.2 ready=true serving=?, 10.9.0.3 ready=true "+
+		"serving=?")
 	api := w.client.DiscoveryV1().EndpointSlices("default")
-	w.wait("what is remembered", func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(t.Context(), o) }, func() string {
-		return w.slices("db")[0].Annotations[annotations.Followed]
-	}, "10.9.0.1=db-0")
+	w.wait("what is remembered", func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(t.Context(), o) },
+		func() string {
+			return w.slices("db")[0].Annotations[annotations.Followed]
+		}, "10.9.0.1=db-0")
 
 	for _, pod := range []string{"db-0", "db-1"} { // as a StatefulSet makes a Pod anew
-		if err := w.client.CoreV1().Pods("default").Delete(t.Context(), pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+		if err := w.client.CoreV1().Pods("default").Delete(t.Context(), pod,
+			metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,13 +293,16 @@ func TestFollow(t *testing.T) {
 		t.Errorf("the event says %q", m)
 	}
 	w.pod("stranger", "x", "10.9.0.1", true)
-	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.2 ready=true serving=?, 10.9.0.3 ready=true serving=?")
+	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.2 ready=true serving=?, 10.9.0.3 "+
+		"ready=true serving=?")
 	w.stop()
 	w.startController() // what it must know is in the slices
 	w.pod("db-1", "x", "10.9.1.2", true)
-	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.3 ready=true serving=?, 10.9.1.2 ready=true serving=true")
+	w.waitFound("db", mirrored, "10.9.0.1 ready=false serving=false, 10.9.0.3 ready=true serving=?, 10.9.1.2 "+
+		"ready=true serving=true")
 	w.pod("db-0", "x", "10.9.1.1", true)
-	w.waitFound("db", mirrored, "10.9.0.3 ready=true serving=?, 10.9.1.1 ready=true serving=true, 10.9.1.2 ready=true serving=true")
+	w.waitFound("db", mirrored, "10.9.0.3 ready=true serving=?, 10.9.1.1 ready=true serving=true, 10.9.1.2 ready=true "+
+		"serving=true")
 }
 
 // Who does not ask for following is told all the same.
@@ -289,7 +314,8 @@ func TestPodLeaves(t *testing.T) {
 	w.write("db", 5432, nil, "10.9.0.1")
 	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?")
 	w.status("db-0", "10.9.0.7", v1.PodRunning, true)
-	if m := w.waitEvent("db", "EndpointPodGone"); !strings.HasPrefix(m, "Pod default/db-0, which had the address 10.9.0.1, has 10.9.0.7 now") {
+	if m := w.waitEvent("db", "EndpointPodGone"); !strings.HasPrefix(m, "Pod default/db-0, which had the address "+
+		"10.9.0.1, has 10.9.0.7 now") {
 		t.Errorf("the event says %q", m)
 	}
 	w.waitFound("db", mirrored, "10.9.0.1 ready=true serving=?")
@@ -300,31 +326,35 @@ func TestForeignPod(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pod("secret", "x", "10.9.0.1", true)
-	if _, err := w.client.CoreV1().Namespaces().Create(t.Context(), &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "spy"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := w.client.CoreV1().Namespaces().Create(t.Context(),
+		&v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "spy"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.client.CoreV1().Services("spy").Create(t.Context(), &v1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: "lens"}, Spec: v1.ServiceSpec{Ports: []v1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(80)}}},
+		ObjectMeta: metav1.ObjectMeta{Name: "lens"},
+		Spec:       v1.ServiceSpec{Ports: []v1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(80)}}},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.client.CoreV1().Endpoints("spy").Create(t.Context(), &v1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{Name: "lens"},
-		Subsets:    []v1.EndpointSubset{{Addresses: []v1.EndpointAddress{{IP: "10.9.0.1"}}, Ports: []v1.EndpointPort{{Port: 80}}}},
+		Subsets: []v1.EndpointSubset{{Addresses: []v1.EndpointAddress{{IP: "10.9.0.1"}},
+			Ports: []v1.EndpointPort{{Port: 80}}}},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	api := w.client.CoreV1().Events("spy")
-	w.wait("events", func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(t.Context(), o) }, func() string {
-		list, err := api.List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ForeignPodAddress"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(list.Items) == 0 {
-			return "none"
-		}
-		return list.Items[0].Message
-	}, "Addresses of other namespaces: 10.9.0.1 is that of Pod default/secret (CVE-2021-25740)")
+	w.wait("events", func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(t.Context(), o) },
+		func() string {
+			list, err := api.List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ForeignPodAddress"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Items) == 0 {
+				return "none"
+			}
+			return list.Items[0].Message
+		}, "Addresses of other namespaces: 10.9.0.1 is that of Pod default/secret (CVE-2021-25740)")
 }
 
 // What is checked shows in the metrics, while this process works.

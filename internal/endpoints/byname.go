@@ -47,8 +47,8 @@ func (c *Controller) resolve(h *hand) []membership.Member {
 	return membership.OfNames(h.svc, fit)
 }
 
-// unfit says why an address that a name stands for is not used, "" if it is. Who may write a Service may not write Endpoints, as a rule: by a
-// name they are not to reach what they could not write there (CVE-2021-25740).
+// unfit says why an address that a name stands for is not used, "" if it is. Who may write a Service may not write
+// Endpoints, as a rule: by a name they are not to reach what they could not write there (CVE-2021-25740).
 func (c *Controller) unfit(svc *v1.Service, addr netip.Addr) string {
 	if rule := membership.Unfit(svc, addr); rule != "" {
 		return "it " + rule

@@ -60,7 +60,8 @@ func (n *nameServer) serve(t *testing.T) resolver.Options {
 	server := &dns.Server{PacketConn: pc, Handler: n}
 	go func() { _ = server.ActivateAndServe() }()
 	t.Cleanup(func() { _ = pc.Close() })
-	return resolver.Options{Servers: []string{pc.LocalAddr().String()}, Hosts: filepath.Join(t.TempDir(), "none"), MinTTL: 50 * time.Millisecond, MaxTTL: 200 * time.Millisecond}
+	return resolver.Options{Servers: []string{pc.LocalAddr().String()}, Hosts: filepath.Join(t.TempDir(), "none"),
+		MinTTL: 50 * time.Millisecond, MaxTTL: 200 * time.Millisecond}
 }
 
 func TestBackendsByName(t *testing.T) {
@@ -73,11 +74,13 @@ func TestBackendsByName(t *testing.T) {
 	w.foreignPod("10.8.0.66")
 	w.service("db", annotated(annotations.Backends, "db.example:5432,10.8.0.9:5433"))
 	w.waitFound("db", byName, "10.8.0.1 ready=true serving=true, 10.8.0.9 ready=true serving=true")
-	if m := w.waitEvent("db", "BackendsNotResolved"); !strings.Contains(m, "169.254.169.254 is not used: it must not be a link-local address") {
+	if m := w.waitEvent("db", "BackendsNotResolved"); !strings.Contains(m, "169.254.169.254 is not used: it must not "+
+		"be a link-local address") {
 		t.Errorf("the event says %q", m)
 	}
 	for _, s := range w.slices("db") {
-		if want := map[string]int32{"10.8.0.1": 5432, "10.8.0.9": 5433}[s.Endpoints[0].Addresses[0]]; *s.Ports[0].Port != want {
+		if want := map[string]int32{"10.8.0.1": 5432,
+			"10.8.0.9": 5433}[s.Endpoints[0].Addresses[0]]; *s.Ports[0].Port != want {
 			t.Errorf("%v is at port %d", s.Endpoints[0].Addresses, *s.Ports[0].Port)
 		}
 	}
@@ -92,10 +95,12 @@ func TestBackendsByName(t *testing.T) {
 
 	w.service("other", annotated(annotations.Backends, "gone.example:1,db.example:1"))
 	w.waitFound("other", byName, "10.8.0.2 ready=true serving=true")
-	if m := w.waitEvent("other", "BackendsNotResolved"); m != "gone.example: the name server answers SERVFAIL; it has no address yet" {
+	if m := w.waitEvent("other", "BackendsNotResolved"); m != "gone.example: the name server answers SERVFAIL; it has "+
+		"no address yet" {
 		t.Errorf("the event says %q", m)
 	}
-	w.patch("services", "db", map[string]any{"spec": map[string]any{"selector": map[string]string{"app": "db"}}, "metadata": map[string]any{"annotations": map[string]any{annotations.Backends: nil}}})
+	w.patch("services", "db", map[string]any{"spec": map[string]any{"selector": map[string]string{"app": "db"}},
+		"metadata": map[string]any{"annotations": map[string]any{annotations.Backends: nil}}})
 	w.waitFound("db", byName, "")
 }
 
@@ -107,19 +112,22 @@ func TestBackendsByNameAreChecked(t *testing.T) {
 	dnsServer.set("db.example. A", "db.example. 0 A 127.0.0.1", "db.example. 0 A 127.0.0.2")
 	dnsServer.set("db.example. AAAA")
 	w := newWorldWith(t, dnsServer.serve(t))
-	w.service("db", annotated(annotations.Backends, "db.example", annotations.HealthCheck, quick), func(svc *v1.Service) { svc.Spec.Ports[0].TargetPort.IntVal = port })
+	w.service("db", annotated(annotations.Backends, "db.example", annotations.HealthCheck, quick),
+		func(svc *v1.Service) { svc.Spec.Ports[0].TargetPort.IntVal = port })
 	w.waitFound("db", "names.viaduct.dev", "127.0.0.1 ready=true serving=true, 127.0.0.2 ready=false serving=false")
 }
 
 // foreignPod makes the namespace bank with a Pod called vault.
 func (w *world) foreignPod(ip string) {
 	w.t.Helper()
-	if _, err := w.client.CoreV1().Namespaces().Create(w.t.Context(), &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bank"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := w.client.CoreV1().Namespaces().Create(w.t.Context(),
+		&v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bank"}}, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 	pods := w.client.CoreV1().Pods("bank")
 	pod, err := pods.Create(w.t.Context(), &v1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "vault"}, Spec: v1.PodSpec{NodeName: "n1", Containers: []v1.Container{{Name: "c", Image: "i"}}},
+		ObjectMeta: metav1.ObjectMeta{Name: "vault"}, Spec: v1.PodSpec{NodeName: "n1",
+			Containers: []v1.Container{{Name: "c", Image: "i"}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		w.t.Fatal(err)

@@ -45,8 +45,10 @@ func TestSomeControllers(t *testing.T) {
 			before := w.versions()
 			w.startController(c.runs)
 			w.status("a", "10.0.0.1", v1.PodRunning, false)
-			w.waitEndpoints("web", map[bool]string{true: "not-ready 10.0.0.1, port 8080", false: "ready 10.0.0.1, port 8080"}[c.runs == endpoints.EndpointsController])
-			w.waitSlices("web", map[bool]string{true: "10.0.0.1 not-ready", false: "10.0.0.1 ready"}[c.runs == endpoints.SliceController])
+			w.waitEndpoints("web", map[bool]string{true: "not-ready 10.0.0.1, port 8080",
+				false: "ready 10.0.0.1, port 8080"}[c.runs == endpoints.EndpointsController])
+			w.waitSlices("web", map[bool]string{true: "10.0.0.1 not-ready",
+				false: "10.0.0.1 ready"}[c.runs == endpoints.SliceController])
 			w.stop()
 			changed := 0
 			for name, version := range w.versions() {
@@ -61,7 +63,8 @@ func TestSomeControllers(t *testing.T) {
 	}
 }
 
-// The annotation says when what is told happened: the Pod's own transition; and nothing after a restart, for nothing happened.
+// The annotation says when what is told happened: the Pod's own transition; and nothing after a restart, for nothing
+// happened.
 func TestTriggerTime(t *testing.T) {
 	w := newWorld(t)
 	w.service("web")
@@ -94,16 +97,23 @@ func (w *world) trigger(service string) [2]string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return [2]string{ep.Annotations[v1.EndpointsLastChangeTriggerTime], w.slices(service)[0].Annotations[v1.EndpointsLastChangeTriggerTime]}
+	return [2]string{ep.Annotations[v1.EndpointsLastChangeTriggerTime],
+		w.slices(service)[0].Annotations[v1.EndpointsLastChangeTriggerTime]}
 }
 
 // waitLabel waits until the slices of a Service have a label; the Endpoints do by then, or do soon.
 func (w *world) waitLabel(service, key, value string) {
 	w.t.Helper()
 	slices, eps := w.client.DiscoveryV1().EndpointSlices("default"), w.client.CoreV1().Endpoints("default")
-	w.wait("label of the slices", func(o metav1.ListOptions) (watch.Interface, error) { return slices.Watch(w.t.Context(), o) },
+	w.wait("label of the slices", func(o metav1.ListOptions) (watch.Interface, error) {
+		return slices.Watch(w.t.Context(),
+			o)
+	},
 		func() string { return w.slices(service)[0].Labels[key] }, value)
-	w.wait("label of the Endpoints", func(o metav1.ListOptions) (watch.Interface, error) { return eps.Watch(w.t.Context(), o) }, func() string {
+	w.wait("label of the Endpoints", func(o metav1.ListOptions) (watch.Interface, error) {
+		return eps.Watch(w.t.Context(),
+			o)
+	}, func() string {
 		ep, err := eps.Get(w.t.Context(), service, metav1.GetOptions{})
 		if err != nil {
 			w.t.Fatal(err)
@@ -112,17 +122,22 @@ func (w *world) waitLabel(service, key, value string) {
 	}, value)
 }
 
-// Zones, and what the annotation and the field make of them, reach the slices; a node that changes its zone changes them.
+// Zones, and what the annotation and the field make of them, reach the slices; a node that changes its zone changes
+// them.
 func TestHintsReachTheSlices(t *testing.T) {
 	w := newWorld(t)
 	for name, zone := range map[string]string{"n1": "x", "n2": "y"} {
 		w.node(name, zone)
 	}
-	w.service("web", func(svc *v1.Service) { svc.Spec.TrafficDistribution = new(v1.ServiceTrafficDistributionPreferSameZone) })
+	w.service("web", func(svc *v1.Service) {
+		svc.Spec.TrafficDistribution = new(
+			v1.ServiceTrafficDistributionPreferSameZone)
+	})
 	w.pod("a", "web", "10.0.0.1", true) // on n1
 	w.waitHints("web", "10.0.0.1 in x for x")
 	moved := fmt.Sprintf(`{"metadata": {"labels": {%q: "z"}}}`, v1.LabelTopologyZone)
-	if _, err := w.client.CoreV1().Nodes().Patch(t.Context(), "n1", types.MergePatchType, []byte(moved), metav1.PatchOptions{}); err != nil {
+	if _, err := w.client.CoreV1().Nodes().Patch(t.Context(), "n1", types.MergePatchType, []byte(moved),
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.waitHints("web", "10.0.0.1 in z for z")
@@ -143,15 +158,16 @@ func (w *world) node(name, zone string) {
 func (w *world) waitHints(service, want string) {
 	w.t.Helper()
 	api := w.client.DiscoveryV1().EndpointSlices("default")
-	w.wait("hints of "+service, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
-		text := ""
-		for _, s := range w.slices(service) {
-			for _, e := range s.Endpoints {
-				text += fmt.Sprintf("%s in %s for %s", e.Addresses[0], *e.Zone, hinted(e.Hints))
+	w.wait("hints of "+service, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) },
+		func() string {
+			text := ""
+			for _, s := range w.slices(service) {
+				for _, e := range s.Endpoints {
+					text += fmt.Sprintf("%s in %s for %s", e.Addresses[0], *e.Zone, hinted(e.Hints))
+				}
 			}
-		}
-		return text
-	}, want)
+			return text
+		}, want)
 }
 
 func hinted(h *discovery.EndpointHints) string {

@@ -1,7 +1,7 @@
 // Package endpoints keeps the Endpoints and EndpointSlices of every Service equal to its membership.
 //
-// It watches, asks package membership what there should be, and writes the difference. It decides nothing itself, and touches only
-// what carries the label of this controller (or of upstream's, whose work it takes over).
+// It watches, asks package membership what there should be, and writes the difference. It decides nothing itself, and
+// touches only what carries the label of this controller (or of upstream's, whose work it takes over).
 package endpoints
 
 import (
@@ -52,7 +52,8 @@ type Options struct {
 	History     History          // told of every change of a slice; nil: nobody is
 }
 
-// A History is told of every change of an EndpointSlice, by one goroutine at a time, and once that those that there were at the start are told.
+// A History is told of every change of an EndpointSlice, by one goroutine at a time, and once that those that there
+// were at the start are told.
 type History interface {
 	Observe(before, after *discovery.EndpointSlice, why func(e *discovery.Endpoint, listed bool) string)
 	Synced()
@@ -72,12 +73,14 @@ type Controller struct {
 	metrics  *metrics
 	notices  *notices
 	outages  *outages
-	checks   *healthcheck.Checker // of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
-	names    *resolver.Resolver   // likewise
+	// of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
+	checks *healthcheck.Checker
+	names  *resolver.Resolver // likewise
 
 	resolving resolver.Options
 	checkRate int
-	// inherited are the addresses that were found up or down when Work began, by the slices: what begins to be checked begins with that.
+	// inherited are the addresses that were found up or down when Work began, by the slices: what begins to be checked
+	// begins with that.
 	inherited *sync.Map // of netip.Addr, to whether it was up
 
 	recorder record.EventRecorder // of the workers
@@ -89,8 +92,10 @@ type Controller struct {
 // New makes a controller; Run starts it.
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
-		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, checkRate: options.CheckRate, runs: map[string]bool{},
-		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(), notices: newNotices(), outages: newOutages(),
+		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, checkRate: options.CheckRate,
+		runs:     map[string]bool{},
+		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(),
+		notices: newNotices(), outages: newOutages(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -121,7 +126,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	return errors.Join(c.Work(ctx), <-watched)
 }
 
-// Watch keeps the caches until ctx ends. It writes nothing: a process that may come to work later has them ready by then.
+// Watch keeps the caches until ctx ends. It writes nothing: a process that may come to work later has them ready by
+// then.
 func (c *Controller) Watch(ctx context.Context) error {
 	if err := c.watch.start(ctx); err != nil {
 		return fmt.Errorf("starting the endpoints controller: %w", err)
@@ -144,7 +150,8 @@ func (c *Controller) Synced() bool {
 	return true
 }
 
-// Work writes what there should be until ctx ends, and returns once no write is under way. It may be called again after that.
+// Work writes what there should be until ctx ends, and returns once no write is under way. It may be called again after
+// that.
 func (c *Controller) Work(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) {
 		return nil // ctx ended first
@@ -184,7 +191,8 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	c.inherited = c.watch.knownStates()
 	c.mu.Lock()
 	c.queue = queue
-	c.checks, c.names = healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}), resolver.New(resolving)
+	c.checks, c.names = healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}),
+		resolver.New(resolving)
 	c.mu.Unlock()
 	all := c.watch.everything()
 	c.looks.begin(time.Now(), all)
@@ -195,7 +203,8 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 	return queue
 }
 
-// look has a Service looked at if it was not this controller that gave one of its objects the version that it has; "": it is gone.
+// look has a Service looked at if it was not this controller that gave one of its objects the version that it has; "":
+// it is gone.
 func (c *Controller) look(key types.NamespacedName, what object, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,7 +227,8 @@ func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 // linger is how long a write that is under way may take to end once the controller is told to stop.
 const linger = 2 * time.Second
 
-// lingering is a context that outlives ctx by linger: a write that has been sent is better waited for than left in doubt.
+// lingering is a context that outlives ctx by linger: a write that has been sent is better waited for than left in
+// doubt.
 func lingering(ctx context.Context) (context.Context, func()) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
@@ -229,7 +239,8 @@ func lingering(ctx context.Context) (context.Context, func()) {
 }
 
 // work takes what is queued until ctx ends; writing is the context of the writes.
-func (c *Controller) work(ctx, writing context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
+func (c *Controller) work(ctx, writing context.Context,
+	queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
 	for {
 		key, shutdown := queue.Get()
 		if shutdown {
@@ -249,7 +260,8 @@ func (c *Controller) work(ctx, writing context.Context, queue workqueue.TypedRat
 	}
 }
 
-func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], key types.NamespacedName) {
+func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName],
+	key types.NamespacedName) {
 	began := time.Now()
 	err := c.sync(ctx, key)
 	c.metrics.duration.Observe(time.Since(began).Seconds())
@@ -258,10 +270,12 @@ func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimiti
 		c.noteSync(key, resultSuccess, nil)
 		queue.Forget(key)
 		if took, done := c.looks.done(key, time.Now()); done {
-			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took", took.time.Round(time.Millisecond))
+			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took",
+				took.time.Round(time.Millisecond))
 		}
 	case errors.Is(err, errStale):
-		// It is still wanted, and the event that brings the cache up to date queues it; this is for the case that none ever does.
+		// It is still wanted, and the event that brings the cache up to date queues it; this is for the case that none ever
+		// does.
 		c.metrics.syncs.WithLabelValues(resultStale).Inc()
 		queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:

@@ -67,7 +67,8 @@ func TestEndpointsByHandAreMirrored(t *testing.T) {
 
 func TestTooManyByHandIsTold(t *testing.T) {
 	w := newWorld(t)
-	events, err := w.client.CoreV1().Events("default").Watch(t.Context(), metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
+	events, err := w.client.CoreV1().Events("default").Watch(t.Context(),
+		metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,8 @@ func TestForeignHandIsUndone(t *testing.T) {
 	w.waitSlices("web", "10.0.0.1 ready")
 	w.patch("endpoints", "web", map[string]any{"subsets": nil})
 	w.waitEndpoints("web", "ready 10.0.0.1, port 8080")
-	if err := w.client.DiscoveryV1().EndpointSlices("default").Delete(t.Context(), w.slices("web")[0].Name, metav1.DeleteOptions{}); err != nil {
+	if err := w.client.DiscoveryV1().EndpointSlices("default").Delete(t.Context(), w.slices("web")[0].Name,
+		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.waitSlices("web", "10.0.0.1 ready")
@@ -149,7 +151,8 @@ func TestForeignSlicesAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.service("web")
 	foreign := &discovery.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "web-other", Labels: map[string]string{discovery.LabelServiceName: "web", discovery.LabelManagedBy: "somebody.example"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "web-other", Labels: map[string]string{discovery.LabelServiceName: "web",
+			discovery.LabelManagedBy: "somebody.example"}},
 		AddressType: discovery.AddressTypeIPv4,
 		Endpoints:   []discovery.Endpoint{{Addresses: []string{"10.7.0.1"}}},
 	}
@@ -169,7 +172,8 @@ func TestForeignSlicesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestRestartWritesNothing stops the controller, makes no change, and starts another: no Endpoints and no slice may change.
+// TestRestartWritesNothing stops the controller, makes no change, and starts another: no Endpoints and no slice may
+// change.
 func TestRestartWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.service("web")
@@ -178,7 +182,8 @@ func TestRestartWritesNothing(t *testing.T) {
 	for i := range 5 {
 		w.pod(fmt.Sprintf("p%d", i), "web", fmt.Sprintf("10.0.0.%d", i+1), i%2 == 0)
 	}
-	w.waitEndpoints("web", "ready 10.0.0.1, ready 10.0.0.3, ready 10.0.0.5, not-ready 10.0.0.2, not-ready 10.0.0.4, port 8080")
+	w.waitEndpoints("web", "ready 10.0.0.1, ready 10.0.0.3, ready 10.0.0.5, not-ready 10.0.0.2, not-ready 10.0.0.4, "+
+		"port 8080")
 	w.waitSlices("web", "10.0.0.1 ready, 10.0.0.2 not-ready, 10.0.0.3 ready, 10.0.0.4 not-ready, 10.0.0.5 ready")
 	w.waitSlices("db", "10.9.0.1 ready")
 	w.stop()

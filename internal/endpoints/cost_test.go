@@ -8,8 +8,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// A flip costs one look at the Service and a write of each kind: that a write of its own comes back as an event tells the controller
-// nothing.
+// A flip costs one look at the Service and a write of each kind: that a write of its own comes back as an event tells
+// the controller nothing.
 func TestOneFlipCostsOneLook(t *testing.T) {
 	w := newWorld(t)
 	w.service("web")

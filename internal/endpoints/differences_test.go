@@ -11,8 +11,9 @@ import (
 	"viaduct/internal/membership"
 )
 
-// TestDocumentedDifferences shows each difference from the library of Kubernetes in a store in which all is right: the library disputes
-// it, and no longer does once the difference is settled. So a row that has become untrue, or that settles more than it says, is found.
+// TestDocumentedDifferences shows each difference from the library of Kubernetes in a store in which all is right: the
+// library disputes it, and no longer does once the difference is settled. So a row that has become untrue, or that
+// settles more than it says, is found.
 func TestDocumentedDifferences(t *testing.T) {
 	examples := map[string]func(*stored){
 		missingNodes().name: func(s *stored) {
@@ -48,7 +49,8 @@ func TestDocumentedDifferences(t *testing.T) {
 // onNodes puts the Pods onto two nodes, in a zone each.
 func onNodes(s *stored) {
 	for i, zone := range []string{"x", "y"} {
-		node := v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + zone, Labels: map[string]string{v1.LabelTopologyZone: zone}}}
+		node := v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + zone,
+			Labels: map[string]string{v1.LabelTopologyZone: zone}}}
 		node.Status.Conditions = []v1.NodeCondition{{Type: v1.NodeReady, Status: v1.ConditionTrue}}
 		node.Status.Allocatable = v1.ResourceList{v1.ResourceCPU: resource.MustParse("4")}
 		s.nodes = append(s.nodes, node)

@@ -14,29 +14,32 @@ var errStale = errors.New("the cache is behind our own writes")
 const (
 	// staleRetry is when a key whose cache was behind is looked at again if no event came.
 	staleRetry = 100 * time.Millisecond
-	// expectationLife is how long the cache is given to show a write. Past that it never will: somebody undid it meanwhile. Being wrong
-	// costs little: what is written on a stale state is refused as a conflict, and a slice too many is folded into the others.
+	// expectationLife is how long the cache is given to show a write. Past that it never will: somebody undid it
+	// meanwhile. Being wrong costs little: what is written on a stale state is refused as a conflict, and a slice too many
+	// is folded into the others.
 	expectationLife = time.Second
 )
 
 // object names one written object: the kind and its name.
 type object struct{ kind, name string }
 
-// expectation is a write of ours that the cache has not shown yet. Versions are resourceVersions; "" is the state of not being there.
+// expectation is a write of ours that the cache has not shown yet. Versions are resourceVersions; "" is the state of
+// not being there.
 type expectation struct {
 	superseded string // what the write has ended: while the cache shows it, the cache is behind
 	written    string // what it made of it
 	expires    time.Time
 }
 
-// echoes are what is known of the objects of one Service: what our writes made of them, and what events made known of them.
+// echoes are what is known of the objects of one Service: what our writes made of them, and what events made known of
+// them.
 type echoes struct {
 	writes map[object]expectation
 	heard  map[object]string // versions that no write of ours is known to have made
 }
 
-// expectations remember, for each Service, what its cached objects should no longer look like, and tell the echo of a write of our own
-// from what somebody else did: only that is a reason to look again.
+// expectations remember, for each Service, what its cached objects should no longer look like, and tell the echo of a
+// write of our own from what somebody else did: only that is a reason to look again.
 type expectations struct {
 	mu    sync.Mutex // protects byKey
 	byKey map[types.NamespacedName]*echoes
@@ -66,7 +69,8 @@ func (e *expectations) wrote(key types.NamespacedName, what object, superseded, 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o := e.of(key)
-	if version, ok := o.heard[what]; ok && version == written { // the event was faster than the answer, and the cache has it
+	// the event was faster than the answer, and the cache has it
+	if version, ok := o.heard[what]; ok && version == written {
 		delete(o.heard, what)
 		e.drop(key)
 		return
@@ -87,8 +91,8 @@ func (e *expectations) hear(key types.NamespacedName, what object, version strin
 	o.heard[what] = version
 }
 
-// foreign says whether anything was heard that is not known as an echo, and takes it for told. It is to be asked while no write is under
-// way, for the answer of a write may come after its event.
+// foreign says whether anything was heard that is not known as an echo, and takes it for told. It is to be asked while
+// no write is under way, for the answer of a write may come after its event.
 func (e *expectations) foreign(key types.NamespacedName) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -32,8 +32,8 @@ type weather struct {
 
 var errAnswerLost = errors.New("connection reset after the request was sent")
 
-// faults stand between a controller and the API server. What they do is drawn from a seed; how long they hold something up is counted in
-// operations of the author, so that no clock is asked.
+// faults stand between a controller and the API server. What they do is drawn from a seed; how long they hold something
+// up is counted in operations of the author, so that no clock is asked.
 type faults struct {
 	mu       sync.Mutex // protects all that follows
 	rng      *rand.Rand
@@ -51,7 +51,8 @@ type faults struct {
 
 func newFaults(seed uint64) *faults {
 	return &faults{
-		rng: rand.New(rand.NewPCG(seed, 2)), turned: make(chan struct{}), settled: make(chan struct{}), streams: map[*stream]bool{},
+		rng: rand.New(rand.NewPCG(seed, 2)), turned: make(chan struct{}), settled: make(chan struct{}),
+		streams: map[*stream]bool{},
 	}
 }
 
@@ -92,7 +93,8 @@ func (f *faults) draw(n int) int {
 	return f.rng.IntN(n)
 }
 
-// stopping lets what a controller waits for go on while it is stopped: the author waits for that, so no operation would free it.
+// stopping lets what a controller waits for go on while it is stopped: the author waits for that, so no operation would
+// free it.
 func (f *faults) stopping(stop func()) {
 	f.mu.Lock()
 	f.hurry++
@@ -104,7 +106,8 @@ func (f *faults) stopping(stop func()) {
 	f.hurry--
 }
 
-// hold waits for up to 20 operations, for fair weather, or for the end of ctx; and if somebody waits for it, until that one is to stop.
+// hold waits for up to 20 operations, for fair weather, or for the end of ctx; and if somebody waits for it, until that
+// one is to stop.
 func (f *faults) hold(ctx context.Context, awaited bool) {
 	f.mu.Lock()
 	until := f.turn + 1 + f.rng.IntN(20)
@@ -193,7 +196,8 @@ func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(req.URL.Path, "/events") { // they are sent from the side, and one that is refused is sent again for half a minute
+	// they are sent from the side, and one that is refused is sent again for half a minute
+	if strings.HasSuffix(req.URL.Path, "/events") {
 		return l.write(req, body)
 	}
 	if l.planted(req) {
@@ -278,7 +282,8 @@ func versionIn(body []byte) string {
 	return m.GetResourceVersion()
 }
 
-// overload refuses a request as a server does that has too much to do. With Retry-After the client sends it again by itself.
+// overload refuses a request as a server does that has too much to do. With Retry-After the client sends it again by
+// itself.
 func (l *line) overload(req *http.Request) *http.Response {
 	switch l.draw(3) {
 	case 0:
@@ -316,7 +321,8 @@ type stream struct {
 	io.ReadCloser
 	faults *faults
 	ctx    context.Context
-	mayEnd bool  // something has come: a client counts a watch without an event as a failure, and waits long before the next
+	// something has come: a client counts a watch without an event as a failure, and waits long before the next
+	mayEnd bool
 	ended  error // what its reader gets once it is cut
 }
 

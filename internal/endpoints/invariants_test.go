@@ -21,7 +21,8 @@ type listing struct {
 }
 
 // broken says which of the invariants do not hold.
-func broken(s stored, byHand map[types.NamespacedName]*v1.Endpoints, foreign map[types.NamespacedName]*discovery.EndpointSlice) []string {
+func broken(s stored, byHand map[types.NamespacedName]*v1.Endpoints,
+	foreign map[types.NamespacedName]*discovery.EndpointSlice) []string {
 	wrong := touched(s, byHand, foreign)
 	for i := range s.slices {
 		if n := len(s.slices[i].Endpoints); n > 100 && s.slices[i].Labels[discovery.LabelManagedBy] == ours {
@@ -34,14 +35,17 @@ func broken(s stored, byHand map[types.NamespacedName]*v1.Endpoints, foreign map
 			continue
 		}
 		pods := s.podsIn(svc.Namespace)
-		wrong = append(wrong, differences(fmt.Sprintf("the slices of %s", keyOf(svc)), linesOfSlices(s.slicesOf(keyOf(svc), ours)), wantedInSlices(svc, pods))...)
-		wrong = append(wrong, differences(fmt.Sprintf("the Endpoints of %s", keyOf(svc)), linesOfEndpoints(s.endpointsOf(keyOf(svc))), wantedInEndpoints(svc, pods))...)
+		wrong = append(wrong, differences(fmt.Sprintf("the slices of %s", keyOf(svc)),
+			linesOfSlices(s.slicesOf(keyOf(svc), ours)), wantedInSlices(svc, pods))...)
+		wrong = append(wrong, differences(fmt.Sprintf("the Endpoints of %s", keyOf(svc)),
+			linesOfEndpoints(s.endpointsOf(keyOf(svc))), wantedInEndpoints(svc, pods))...)
 	}
 	return wrong
 }
 
 // touched says what is not as its author left it.
-func touched(s stored, byHand map[types.NamespacedName]*v1.Endpoints, foreign map[types.NamespacedName]*discovery.EndpointSlice) []string {
+func touched(s stored, byHand map[types.NamespacedName]*v1.Endpoints,
+	foreign map[types.NamespacedName]*discovery.EndpointSlice) []string {
 	var wrong []string
 	for key, left := range byHand {
 		if ep := s.endpointsOf(key); ep == nil || !apiequality.Semantic.DeepEqual(ep, left) {

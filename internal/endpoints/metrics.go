@@ -26,22 +26,28 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, []string{label})
 	}
 	return &metrics{
-		syncs:   counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache was behind) or error", "result"),
+		syncs: counter("endpoint_slice_controller", "syncs", "Looks at a Service, by result: success, stale (the cache "+
+			"was behind) or error", "result"),
 		queue:   newQueueMetrics(),
 		slices:  newSliceKeeper(),
 		mirrors: newMirrorKeeper(),
-		writes:  counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation", "operation"),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "sync_duration_seconds",
+		writes: counter("viaduct_endpoints_controller", "endpoints_changes_total", "Endpoints written, by operation",
+			"operation"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller",
+			Name: "sync_duration_seconds",
 			Help: "Time of one look at a Service, with its writes", Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}),
-		merged: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller", Name: "changes_per_sync",
-			Help: "Changes of Pods, Services and nodes that one look at a Service took up", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
+		merged: prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: "viaduct_endpoints_controller",
+			Name:    "changes_per_sync",
+			Help:    "Changes of Pods, Services and nodes that one look at a Service took up",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 	}
 }
 
 // Collectors are the controller's metrics, for a registry.
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.metrics
-	all := []prometheus.Collector{m.syncs, m.writes, m.duration, m.merged, m.slices.changed, m.mirrors.updated, m.mirrors.skipped, m.mirrors.took, reasonCounter{c}, stock{c}, helpers{c}}
+	all := []prometheus.Collector{m.syncs, m.writes, m.duration, m.merged, m.slices.changed, m.mirrors.updated,
+		m.mirrors.skipped, m.mirrors.took, reasonCounter{c}, stock{c}, helpers{c}}
 	return slices.Concat(all, m.slices.collectors(), m.mirrors.collectors(), m.queue.collectors())
 }
 
@@ -68,7 +74,8 @@ func (h helpers) Collect(to chan<- prometheus.Metric) {
 type reasonCounter struct{ c *Controller }
 
 func byReason() *prometheus.Desc {
-	return prometheus.NewDesc("viaduct_endpoints", "Endpoints in all EndpointSlices, by the reason why they get connections or do not", []string{"reason"}, nil)
+	return prometheus.NewDesc("viaduct_endpoints", "Endpoints in all EndpointSlices, by the reason why they get "+
+		"connections or do not", []string{"reason"}, nil)
 }
 
 // Describe says what Collect gives.

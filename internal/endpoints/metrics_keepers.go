@@ -26,7 +26,8 @@ func newKeeper(subsystem, of string) keeper {
 	}
 	return keeper{
 		subsystem: subsystem, added: perSync("added"), removed: perSync("removed"),
-		changes: prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: "changes", Help: "EndpointSlices written for " + of + ", by operation"}, []string{"operation"}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: "changes",
+			Help: "EndpointSlices written for " + of + ", by operation"}, []string{"operation"}),
 	}
 }
 
@@ -47,9 +48,11 @@ type sliceKeeper struct {
 
 func newSliceKeeper() sliceKeeper {
 	const subsystem = "endpoint_slice_controller"
-	return sliceKeeper{newKeeper(subsystem, "Services with a selector"), prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Subsystem: subsystem, Name: "endpointslices_changed_per_sync", Help: "EndpointSlices that one look at a Service wrote, by the hints that the Service asks for",
-	}, []string{"topology", "traffic_distribution"})}
+	return sliceKeeper{newKeeper(subsystem, "Services with a selector"),
+		prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Subsystem: subsystem, Name: "endpointslices_changed_per_sync", Help: "EndpointSlices that one look at a Service " +
+				"wrote, by the hints that the Service asks for",
+		}, []string{"topology", "traffic_distribution"})}
 }
 
 // mirrorKeeper is the EndpointSlice mirroring controller.
@@ -61,13 +64,17 @@ type mirrorKeeper struct {
 func newMirrorKeeper() mirrorKeeper {
 	const subsystem = "endpoint_slice_mirroring_controller"
 	perSync := func(name, help string, buckets []float64) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: subsystem, Name: name, Help: help, Buckets: buckets})
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Subsystem: subsystem, Name: name, Help: help,
+			Buckets: buckets})
 	}
 	return mirrorKeeper{
-		keeper:  newKeeper(subsystem, "Endpoints that people wrote"),
-		updated: perSync("endpoints_updated_per_sync", "Endpoints that one look at a Service updated", prometheus.ExponentialBuckets(2, 2, 15)),
-		skipped: perSync("addresses_skipped_per_sync", "Addresses that one look at a Service left out: more than a mirror may have, or none", prometheus.ExponentialBuckets(2, 2, 15)),
-		took:    perSync("endpoints_sync_duration", "Seconds of one look at a Service, with its writes", prometheus.ExponentialBuckets(0.001, 2, 15)),
+		keeper: newKeeper(subsystem, "Endpoints that people wrote"),
+		updated: perSync("endpoints_updated_per_sync", "Endpoints that one look at a Service updated",
+			prometheus.ExponentialBuckets(2, 2, 15)),
+		skipped: perSync("addresses_skipped_per_sync", "Addresses that one look at a Service left out: more than a mirror "+
+			"may have, or none", prometheus.ExponentialBuckets(2, 2, 15)),
+		took: perSync("endpoints_sync_duration", "Seconds of one look at a Service, with its writes",
+			prometheus.ExponentialBuckets(0.001, 2, 15)),
 	}
 }
 
@@ -79,7 +86,8 @@ func (m *metrics) synced(svc *v1.Service, t *target, took time.Duration) {
 		if membership.Proportional(svc) {
 			topology = "Auto"
 		}
-		m.slices.changed.WithLabelValues(topology, distributionOf(svc)).Observe(float64(len(t.slices.Create) + len(t.slices.Update) + len(t.slices.Delete)))
+		m.slices.changed.WithLabelValues(topology, distributionOf(svc)).Observe(float64(len(t.slices.Create) +
+			len(t.slices.Update) + len(t.slices.Delete)))
 	}
 	if t.mirrors {
 		d := t.mirror.Delta(t.mirrored)
@@ -90,13 +98,15 @@ func (m *metrics) synced(svc *v1.Service, t *target, took time.Duration) {
 	}
 }
 
-// distributionOf is spec.trafficDistribution as a label; what Kubernetes does not know is one value, so that users cannot make more.
+// distributionOf is spec.trafficDistribution as a label; what Kubernetes does not know is one value, so that users
+// cannot make more.
 func distributionOf(svc *v1.Service) string {
 	if svc.Spec.TrafficDistribution == nil {
 		return ""
 	}
 	switch how := *svc.Spec.TrafficDistribution; how {
-	case v1.ServiceTrafficDistributionPreferClose, v1.ServiceTrafficDistributionPreferSameZone, v1.ServiceTrafficDistributionPreferSameNode:
+	case v1.ServiceTrafficDistributionPreferClose, v1.ServiceTrafficDistributionPreferSameZone,
+		v1.ServiceTrafficDistributionPreferSameNode:
 		return how
 	}
 	return "ImplementationSpecific"
@@ -113,7 +123,8 @@ func (s stock) Collect(to chan<- prometheus.Metric) {
 	gauge := func(n int, name, help string, labels prometheus.Labels) {
 		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, float64(n))
 	}
-	for by, k := range map[string]keeper{membership.SliceManagedBy: s.c.metrics.slices.keeper, membership.MirrorManagedBy: s.c.metrics.mirrors.keeper} {
+	for by, k := range map[string]keeper{membership.SliceManagedBy: s.c.metrics.slices.keeper,
+		membership.MirrorManagedBy: s.c.metrics.mirrors.keeper} {
 		kept, endpoints, fewest := map[types.NamespacedName][]*discovery.EndpointSlice{}, 0, 0
 		count := 0
 		for _, obj := range s.c.watch.slices.List() {
@@ -141,6 +152,7 @@ func (s stock) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	for how, n := range by {
-		gauge(n, "endpoint_slice_controller_services_count_by_traffic_distribution", "Services with a selector that ask for it", prometheus.Labels{"traffic_distribution": how})
+		gauge(n, "endpoint_slice_controller_services_count_by_traffic_distribution",
+			"Services with a selector that ask for it", prometheus.Labels{"traffic_distribution": how})
 	}
 }

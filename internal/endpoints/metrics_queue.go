@@ -8,8 +8,8 @@ import (
 // queueName is what the work queue is called in the metrics. Upstream has three, one for each controller.
 const queueName = "endpoint_slice"
 
-// queueMetrics are those of the work queue, under the names that every controller of Kubernetes has for them. They outlive the queue, which is made
-// anew whenever the work begins.
+// queueMetrics are those of the work queue, under the names that every controller of Kubernetes has for them. They
+// outlive the queue, which is made anew whenever the work begins.
 type queueMetrics struct {
 	adds, retries               *prometheus.CounterVec
 	depth, unfinished, longest  *prometheus.GaugeVec
@@ -27,10 +27,12 @@ func newQueueMetrics() *queueMetrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Subsystem: "workqueue", Name: name, Help: help}, label)
 	}
 	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Subsystem: "workqueue", Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(1e-8, 10, 10)}, label)
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Subsystem: "workqueue", Name: name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(1e-8, 10, 10)}, label)
 	}
 	return &queueMetrics{
-		adds: counter("adds_total", "Services that were queued"), retries: counter("retries_total", "Services that were queued again after an error"),
+		adds: counter("adds_total", "Services that were queued"), retries: counter("retries_total",
+			"Services that were queued again after an error"),
 		depth:         gauge("depth", "Services that wait to be looked at"),
 		unfinished:    gauge("unfinished_work_seconds", "Time that the looks under way have taken so far, together"),
 		longest:       gauge("longest_running_processor_seconds", "Time that the longest look under way has taken so far"),

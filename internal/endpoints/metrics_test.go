@@ -41,11 +41,15 @@ func told(t *testing.T, g prometheus.Gatherer) map[string]float64 {
 func TestMetricsOfTheKeepers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.service("web", func(svc *v1.Service) { svc.Spec.TrafficDistribution = new(v1.ServiceTrafficDistributionPreferSameZone) })
+	w.service("web", func(svc *v1.Service) {
+		svc.Spec.TrafficDistribution = new(
+			v1.ServiceTrafficDistributionPreferSameZone)
+	})
 	w.pod("a", "web", "10.0.0.1", true)
 	w.pod("b", "web", "10.0.0.2", true)
 	w.waitSlices("web", "10.0.0.1 ready, 10.0.0.2 ready")
-	if err := w.client.CoreV1().Pods("default").Delete(t.Context(), "a", metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+	if err := w.client.CoreV1().Pods("default").Delete(t.Context(), "a",
+		metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
 		t.Fatal(err)
 	}
 	w.waitSlices("web", "10.0.0.2 ready")
@@ -77,7 +81,8 @@ func TestMetricsOfTheKeepers(t *testing.T) {
 			t.Errorf("%s is %v (there: %v), want %v", name, is, there, want)
 		}
 	}
-	if n := got["endpoint_slice_controller_endpointslices_changed_per_sync topology=Disabled traffic_distribution=PreferSameZone"]; n < 2 {
+	if n := got["endpoint_slice_controller_endpointslices_changed_per_sync topology=Disabled "+
+		"traffic_distribution=PreferSameZone"]; n < 2 {
 		t.Errorf("%v slices were changed, want one to be made and to be updated", n)
 	}
 	for _, name := range []string{"adds_total", "queue_duration_seconds", "work_duration_seconds"} {

@@ -10,7 +10,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// unplanned says what in the store is not the function of the rest of the store that package membership is. It is empty when all is well.
+// unplanned says what in the store is not the function of the rest of the store that package membership is. It is empty
+// when all is well.
 func unplanned(s stored) []string {
 	var wrong []string
 	for _, key := range s.keys() {

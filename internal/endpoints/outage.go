@@ -18,8 +18,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// ConditionAvailable is the condition of a Service that says whether anybody is behind it. It is there from the first outage on: a Service that
-// never had one costs no write.
+// ConditionAvailable is the condition of a Service that says whether anybody is behind it. It is there from the first
+// outage on: a Service that never had one costs no write.
 const ConditionAvailable = "viaduct.dev/EndpointsAvailable"
 
 // outageGrace is how long a Service may be without endpoints before it is told: a Pod that starts takes its time.
@@ -39,7 +39,8 @@ const longestUnderWay = 30 * time.Second
 
 // underWay says whether what a report finds first is a write that the caches may not have heard of yet.
 func underWay(r explain.Report) bool {
-	return len(r.Problems) > 0 && slices.Contains([]string{explain.StageEndpoints, explain.StageSlices}, r.Problems[0].Stage)
+	return len(r.Problems) > 0 && slices.Contains([]string{explain.StageEndpoints, explain.StageSlices},
+		r.Problems[0].Stage)
 }
 
 // outages remember since when Services are without endpoints, and when that was told last.
@@ -89,8 +90,8 @@ func (o *outages) reset() {
 	clear(o.told)
 }
 
-// noticed is told that a slice of a Service changed. A Service that has just lost its last endpoint is looked at when that has lasted; one of
-// which an outage was told, and that has an endpoint again, at once.
+// noticed is told that a slice of a Service changed. A Service that has just lost its last endpoint is looked at when
+// that has lasted; one of which an outage was told, and that has an endpoint again, at once.
 func (c *Controller) noticed(key types.NamespacedName) {
 	available := c.watch.anyReady(key)
 	if _, news := c.outages.note(key, available, time.Now()); news {
@@ -99,12 +100,14 @@ func (c *Controller) noticed(key types.NamespacedName) {
 	if !available {
 		return
 	}
-	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil && meta.IsStatusConditionFalse(svc.Status.Conditions, ConditionAvailable) {
+	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil &&
+		meta.IsStatusConditionFalse(svc.Status.Conditions, ConditionAvailable) {
 		c.changed(key, time.Time{})
 	}
 }
 
-// tellOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when somebody is again.
+// tellOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when
+// somebody is again.
 func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service) error {
 	if svc == nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.DeletionTimestamp != nil {
 		c.outages.note(key, true, time.Now())
@@ -117,7 +120,8 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 	case available && (told == nil || told.Status == metav1.ConditionTrue):
 		return nil
 	case available:
-		next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available", Message: "Somebody is behind the Service."}
+		next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available",
+			Message: "Somebody is behind the Service."}
 		return c.setCondition(ctx, svc, next, v1.EventTypeNormal, eventOutageEnd)
 	case lasts < outageGrace:
 		if news {
@@ -130,12 +134,14 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 		c.lookLater(key, time.Second)
 		return nil
 	}
-	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: outageReason(report), Message: report.Verdict}
+	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: outageReason(report),
+		Message: report.Verdict}
 	if told != nil && told.Status == next.Status && told.Reason == next.Reason {
 		if told.Message == next.Message {
 			return nil
 		}
-		if wait := c.outages.mayTell(key, time.Now()); wait > 0 { // what Pods say of themselves while they start changes often
+		// what Pods say of themselves while they start changes often
+		if wait := c.outages.mayTell(key, time.Now()); wait > 0 {
 			c.lookLater(key, wait)
 			return nil
 		}
@@ -144,7 +150,8 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 	return c.setCondition(ctx, svc, next, v1.EventTypeWarning, eventOutage)
 }
 
-// anyReady says whether any slice of a Service has an endpoint that gets connections: one that has a port, if the Service has any.
+// anyReady says whether any slice of a Service has an endpoint that gets connections: one that has a port, if the
+// Service has any.
 func (w *watch) anyReady(key types.NamespacedName) bool {
 	objs, err := w.slices.ByIndex(byService, key.String())
 	if err != nil {
@@ -159,7 +166,10 @@ func (w *watch) anyReady(key types.NamespacedName) bool {
 		}
 	}
 	return slices.ContainsFunc(routing.Effective(all), func(s *discovery.EndpointSlice) bool {
-		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready })
+		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool {
+			return e.Conditions.Ready == nil ||
+				*e.Conditions.Ready
+		})
 	})
 }
 
@@ -179,7 +189,8 @@ func outageReason(r explain.Report) string {
 }
 
 // setCondition writes a condition of a Service, and tells the same by an event.
-func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next metav1.Condition, kind, event string) error {
+func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next metav1.Condition, kind,
+	event string) error {
 	next.LastTransitionTime, next.ObservedGeneration = metav1.Now(), svc.Generation
 	if told := meta.FindStatusCondition(svc.Status.Conditions, next.Type); told != nil && told.Status == next.Status {
 		next.LastTransitionTime = told.LastTransitionTime
@@ -191,16 +202,19 @@ func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next met
 	if err != nil {
 		return err
 	}
-	_, err = c.client.CoreV1().Services(svc.Namespace).Patch(ctx, svc.Name, types.StrategicMergePatchType, body, metav1.PatchOptions{}, "status")
+	_, err = c.client.CoreV1().Services(svc.Namespace).Patch(ctx, svc.Name, types.StrategicMergePatchType, body,
+		metav1.PatchOptions{}, "status")
 	switch {
 	case apierrors.IsForbidden(err):
-		c.log.Debug("the condition of a service cannot be written", "service", svc.Namespace+"/"+svc.Name, "err", err) // the event tells, at least
+		// the event tells, at least
+		c.log.Debug("the condition of a service cannot be written", "service", svc.Namespace+"/"+svc.Name, "err", err)
 	case apierrors.IsNotFound(err) || apierrors.IsConflict(err): // it is gone, or another of its name is there
 		return nil
 	case err != nil:
 		return err
 	}
-	if _, news := c.notices.news(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}, ConditionAvailable, next.Message); news {
+	if _, news := c.notices.news(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}, ConditionAvailable,
+		next.Message); news {
 		c.recorder.Event(svc, kind, event, next.Message)
 	}
 	return nil

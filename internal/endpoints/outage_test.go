@@ -17,7 +17,10 @@ import (
 func (w *world) waitCondition(name, want string) (message string) {
 	w.t.Helper()
 	api := w.client.CoreV1().Services("default")
-	w.wait("the condition of "+name, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
+	w.wait("the condition of "+name, func(o metav1.ListOptions) (watch.Interface, error) {
+		return api.Watch(w.t.Context(),
+			o)
+	}, func() string {
 		svc, err := api.Get(w.t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			w.t.Fatal(err)
@@ -32,7 +35,8 @@ func (w *world) waitCondition(name, want string) (message string) {
 	return message
 }
 
-// A Service that nobody is behind says so, and why, in the words of explain; and when it is over. One that is well says nothing.
+// A Service that nobody is behind says so, and why, in the words of explain; and when it is over. One that is well says
+// nothing.
 func TestOutageIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -42,7 +46,8 @@ func TestOutageIsTold(t *testing.T) {
 		svc.Spec.Selector["app"], svc.Spec.Ports[0].TargetPort = "Web", intstr.FromString("nope")
 	})
 	w.service("well", func(svc *v1.Service) { svc.Spec.Selector["app"] = "Web" })
-	if m := w.waitCondition("web", "False SelectorMatchesNothing"); m != "No endpoints: the selector says app=web, the Pod web-1 says app=Web." {
+	if m := w.waitCondition("web", "False SelectorMatchesNothing"); m != "No endpoints: the selector says app=web, the "+
+		"Pod web-1 says app=Web." {
 		t.Errorf("the condition says %q", m)
 	}
 	if m := w.waitEvent("web", "NoEndpoints"); !strings.Contains(m, "the Pod web-1 says app=Web.") {
@@ -52,7 +57,8 @@ func TestOutageIsTold(t *testing.T) {
 		t.Errorf("of a port that no container has the condition says %q", m)
 	}
 	w.pod("web-2", "web", "10.9.0.2", false)
-	if m := w.waitCondition("web", "False NoPodReady"); !strings.Contains(m, "No endpoints: one Pod matches the selector, and none gets connections: web-2 ") {
+	if m := w.waitCondition("web", "False NoPodReady"); !strings.Contains(m,
+		"No endpoints: one Pod matches the selector, and none gets connections: web-2 ") {
 		t.Errorf("the condition says %q", m)
 	}
 	w.stop()

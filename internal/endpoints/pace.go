@@ -10,15 +10,17 @@ import (
 const (
 	// lull is how long a storm of changes must have paused to count as over.
 	lull = 10 * time.Millisecond
-	// longest is how long a change waits at most for others to be written with. A Service without a change for as long is quiet.
+	// longest is how long a change waits at most for others to be written with. A Service without a change for as long is
+	// quiet.
 	longest = 100 * time.Millisecond
 )
 
-// pace decides when the changes of one Service are written: the first one after quiet at once, and those of a storm together. A storm is
-// when changes come faster than they are written, so that two or more are waiting; it ends with a write that has but one to tell, or with quiet.
+// pace decides when the changes of one Service are written: the first one after quiet at once, and those of a storm
+// together. A storm is when changes come faster than they are written, so that two or more are waiting; it ends with a
+// write that has but one to tell, or with quiet.
 //
-// Of a large Service each write costs thousands of bytes for every watcher: many changes of it are to be few writes, and still no change is
-// to wait for a fixed time. It is pure: the time comes from outside.
+// Of a large Service each write costs thousands of bytes for every watcher: many changes of it are to be few writes,
+// and still no change is to wait for a fixed time. It is pure: the time comes from outside.
 type pace struct {
 	waiting     int // changes that are not written
 	first, last time.Time

@@ -16,8 +16,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// byPlace leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that follow, by their addresses, and by
-// the Pods of their targetRefs.
+// byPlace leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that
+// follow, by their addresses, and by the Pods of their targetRefs.
 const byPlace = "place"
 
 func spellAll(addrs []netip.Addr) (list []string) {
@@ -76,7 +76,8 @@ func (w *watch) podsAt(addr netip.Addr) []*v1.Pod {
 	return w.book.at(addr)
 }
 
-// foreign says whose addr is, if it is a Pod's of another namespace or in the range of a node's Pods and of none of namespace; else "".
+// foreign says whose addr is, if it is a Pod's of another namespace or in the range of a node's Pods and of none of
+// namespace; else "".
 func (w *watch) foreign(namespace string, addr netip.Addr) string {
 	pods := w.podsAt(addr)
 	switch {
@@ -113,7 +114,8 @@ func (w *watch) writtenSlices(key types.NamespacedName) (list []*discovery.Endpo
 func (w *watch) knownStates() *sync.Map {
 	var states sync.Map
 	for _, obj := range w.slices.List() {
-		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy && !membership.WrittenByHand(s) {
+		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy &&
+			!membership.WrittenByHand(s) {
 			for addr, up := range membership.KnownStates(s) {
 				if was, known := states.Load(addr); !known || was.(bool) {
 					states.Store(addr, up)
@@ -124,7 +126,8 @@ func (w *watch) knownStates() *sync.Map {
 	return &states
 }
 
-// placeChanged looks again at what people wrote about a Pod that came, went or moved, and tells of addresses that are no longer its own.
+// placeChanged looks again at what people wrote about a Pod that came, went or moved, and tells of addresses that are
+// no longer its own.
 func (w *watch) placeChanged(before, after *v1.Pod) {
 	was, is := membership.Addresses(before), membership.Addresses(after)
 	if before != nil && after != nil && slices.Equal(was, is) && before.UID == after.UID {

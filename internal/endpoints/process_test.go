@@ -11,7 +11,8 @@ import (
 	"viaduct/internal/endpoints"
 )
 
-// process is what one process of the controller does in a campaign: it watches from its launch on, and works when it is the leader.
+// process is what one process of the controller does in a campaign: it watches from its launch on, and works when it is
+// the leader.
 type process struct {
 	t           *testing.T
 	name        string  // by which its requests are known
@@ -46,8 +47,8 @@ func endAll(t *testing.T, tasks []*task) {
 	}
 }
 
-// launch starts a process that watches: with one controller of everything, or, if it is split, with one for Endpoints and another for
-// slices, as if they had been left to different processes.
+// launch starts a process that watches: with one controller of everything, or, if it is split, with one for Endpoints
+// and another for slices, as if they had been left to different processes.
 func (c *campaign) launch(split bool) *process {
 	c.t.Helper()
 	config := c.server.ClientConfig(apiserver.UserController)
@@ -113,8 +114,8 @@ func (c *campaign) restart() {
 	c.leader.work()
 }
 
-// handOver lets the process that waits become the leader: once the other has ended its work, or before, so that for a while two are at it.
-// The one that rests is sometimes the same that works again later.
+// handOver lets the process that waits become the leader: once the other has ended its work, or before, so that for a
+// while two are at it. The one that rests is sometimes the same that works again later.
 func (c *campaign) handOver(overlap bool) {
 	if !overlap {
 		c.leader.rest()

@@ -45,10 +45,12 @@ func TestDroppedWritesAreFound(t *testing.T) {
 	}
 }
 
-// rightWorld is a small store in which all is right: a Service of two Pods, one with Endpoints by hand, and a foreign slice.
+// rightWorld is a small store in which all is right: a Service of two Pods, one with Endpoints by hand, and a foreign
+// slice.
 func rightWorld() (stored, map[types.NamespacedName]*v1.Endpoints, map[types.NamespacedName]*discovery.EndpointSlice) {
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name), Labels: map[string]string{"app": "web"}}
+		return metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name),
+			Labels: map[string]string{"app": "web"}}
 	}
 	var s stored
 	for name, ip := range map[string]string{"a": "10.1.0.1", "b": "10.1.0.2"} {
@@ -61,7 +63,8 @@ func rightWorld() (stored, map[types.NamespacedName]*v1.Endpoints, map[types.Nam
 		Selector: map[string]string{"app": "web"}, ClusterIP: "10.96.0.1", IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
 		Ports: []v1.ServicePort{{Name: "http", Port: 80, Protocol: v1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}},
 	}}
-	db := v1.Service{ObjectMeta: meta("db"), Spec: v1.ServiceSpec{ClusterIP: "10.96.0.2", IPFamilies: []v1.IPFamily{v1.IPv4Protocol}}}
+	db := v1.Service{ObjectMeta: meta("db"), Spec: v1.ServiceSpec{ClusterIP: "10.96.0.2",
+		IPFamilies: []v1.IPFamily{v1.IPv4Protocol}}}
 	s.services = []v1.Service{web, db}
 	members := s.members(&web, nil)
 	subsets, _ := membership.Subsets(&web, members)
@@ -72,7 +75,8 @@ func rightWorld() (stored, map[types.NamespacedName]*v1.Endpoints, map[types.Nam
 	}}}
 	s.endpoints = []v1.Endpoints{kept, hand}
 	mirror, _ := membership.PlanMirror(&hand, nil, nil)
-	foreign := discovery.EndpointSlice{ObjectMeta: meta("foreign"), Endpoints: []discovery.Endpoint{{Addresses: []string{"10.7.0.1"}}}}
+	foreign := discovery.EndpointSlice{ObjectMeta: meta("foreign"),
+		Endpoints: []discovery.Endpoint{{Addresses: []string{"10.7.0.1"}}}}
 	s.slices = []discovery.EndpointSlice{*membership.PlanSlices(&web, members, nil).Create[0], *mirror.Create[0], foreign}
 	s.slices[0].Name, s.slices[1].Name = "web-1", "db-1"
 	return s, map[types.NamespacedName]*v1.Endpoints{keyOf(&hand): hand.DeepCopy()},
@@ -118,8 +122,12 @@ func TestEveryFaultIsFound(t *testing.T) {
 		{"the mirror is wrong", func(s *stored) { s.slices[1].Endpoints[0].Addresses[0] = "10.9.0.2" }, true, false},
 		{"the mirror is gone", func(s *stored) { s.slices = append(s.slices[:1], s.slices[2]) }, true, false},
 		{"Endpoints by hand are changed", func(s *stored) { s.endpoints[1].ResourceVersion = "2" }, false, true},
-		{"Endpoints by hand are gone", func(s *stored) { s.endpoints, s.slices = s.endpoints[:1], append(s.slices[:1], s.slices[2]) }, false, true},
-		{"a foreign slice is changed", func(s *stored) { s.slices[2].Annotations = map[string]string{"a": "b"} }, false, true},
+		{"Endpoints by hand are gone", func(s *stored) {
+			s.endpoints, s.slices = s.endpoints[:1],
+				append(s.slices[:1], s.slices[2])
+		}, false, true},
+		{"a foreign slice is changed", func(s *stored) { s.slices[2].Annotations = map[string]string{"a": "b"} }, false,
+			true},
 		{"a foreign slice is gone", func(s *stored) { s.slices = s.slices[:2] }, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -27,8 +27,8 @@ const (
 	operationsVariable = "VIADUCT_OPERATIONS"
 )
 
-// quietLimit is how long a controller is given to put all right once nobody disturbs it. It is far more than that takes: a watch that was
-// cut is begun again after some seconds.
+// quietLimit is how long a controller is given to put all right once nobody disturbs it. It is far more than that
+// takes: a watch that was cut is begun again after some seconds.
 const quietLimit = 60 * time.Second
 
 // seedOf is the seed that is to be replayed, or another one each time.
@@ -149,7 +149,8 @@ func (c *campaign) drawWeather() weather {
 	if c.rng.IntN(3) == 0 {
 		return weather{slow: 1}
 	}
-	return weather{conflict: percent(20), refuse: percent(20), lost: percent(20), late: percent(10), slow: percent(20), stall: percent(10), gone: percent(3)}
+	return weather{conflict: percent(20), refuse: percent(20), lost: percent(20), late: percent(10), slow: percent(20),
+		stall: percent(10), gone: percent(3)}
 }
 
 // disturb does what becomes of a connection or a process, now and then.
@@ -164,8 +165,9 @@ func (c *campaign) disturb() {
 	}
 }
 
-// run does operations, in rounds, after each of which all has to be right. Most rounds are a few operations in fair weather, of which
-// each has to be noticed for itself: among hundreds, what one has failed to tell the controller another one tells it.
+// run does operations, in rounds, after each of which all has to be right. Most rounds are a few operations in fair
+// weather, of which each has to be noticed for itself: among hundreds, what one has failed to tell the controller
+// another one tells it.
 func (c *campaign) run(count int) {
 	c.t.Helper()
 	for number := 0; number < count; {
@@ -200,7 +202,8 @@ func (c *campaign) askUpstream(number int) {
 	}
 }
 
-// through makes one more Service, and waits until the controller has seen to it: it has then been through all that was there before.
+// through makes one more Service, and waits until the controller has seen to it: it has then been through all that was
+// there before.
 func (c *campaign) through() {
 	c.t.Helper()
 	_, err := c.client.CoreV1().Services(metav1.NamespaceDefault).Create(c.t.Context(), &v1.Service{
@@ -215,7 +218,8 @@ func (c *campaign) through() {
 	}
 }
 
-// checkRestart starts another controller on what is right already: it may not send a single write, whatever that would have done.
+// checkRestart starts another controller on what is right already: it may not send a single write, whatever that would
+// have done.
 func (c *campaign) checkRestart() {
 	c.t.Helper()
 	c.stop()
@@ -229,8 +233,8 @@ func (c *campaign) checkRestart() {
 	}
 }
 
-// TestRandomOperations does some thousand operations in bad weather. To replay a failure, set the variables that it prints; what is held
-// up, and for how long, still depends on the scheduling of goroutines.
+// TestRandomOperations does some thousand operations in bad weather. To replay a failure, set the variables that it
+// prints; what is held up, and for how long, still depends on the scheduling of goroutines.
 func TestRandomOperations(t *testing.T) {
 	c, count := newCampaign(t, seedOf(t)), int(numberFrom(t, operationsVariable, 1500))
 	c.start()

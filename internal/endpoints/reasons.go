@@ -13,13 +13,15 @@ import (
 	"viaduct/internal/membership"
 )
 
-// Explain tells the story of a Service as the controller sees it now; false if there is none of that name, as far as the caches know.
+// Explain tells the story of a Service as the controller sees it now; false if there is none of that name, as far as
+// the caches know.
 func (c *Controller) Explain(key types.NamespacedName) (explain.Report, bool) {
 	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
 	if err != nil {
 		return explain.Report{}, false
 	}
-	w := explain.World{Now: time.Now(), Service: svc, LastError: c.failures.of(key), At: map[netip.Addr][]*v1.Pod{}, Topology: c.watch.withTopology}
+	w := explain.World{Now: time.Now(), Service: svc, LastError: c.failures.of(key), At: map[netip.Addr][]*v1.Pod{},
+		Topology: c.watch.withTopology}
 	w.Endpoints, _ = c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name) // none is nil
 	pods, slices := c.watch.pods, c.watch.slices
 	if objs, err := pods.ByIndex(cache.NamespaceIndex, key.Namespace); err == nil {

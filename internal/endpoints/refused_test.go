@@ -17,23 +17,29 @@ import (
 	"viaduct/internal/endpoints"
 )
 
-// An API server that is not Viaduct's stores annotations that make no sense: each is told once, and its addresses count as unchecked.
+// An API server that is not Viaduct's stores annotations that make no sense: each is told once, and its addresses count
+// as unchecked.
 func TestAnnotationsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	slice := func(name, check string) *discovery.EndpointSlice {
 		port := int32(80)
 		s := &discovery.EndpointSlice{
-			ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: name, UID: "uid-slice", Labels: map[string]string{discovery.LabelServiceName: "db"}, Annotations: map[string]string{}},
-			AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Port: &port}}, Endpoints: []discovery.Endpoint{{Addresses: []string{"192.0.2.7"}}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: "uid-slice",
+				Labels: map[string]string{discovery.LabelServiceName: "db"}, Annotations: map[string]string{}},
+			AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Port: &port}},
+			Endpoints: []discovery.Endpoint{{Addresses: []string{"192.0.2.7"}}},
 		}
 		if check != "" {
 			s.Annotations[annotations.HealthCheck] = check
 		}
 		return s
 	}
-	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "uid-service", Annotations: map[string]string{annotations.WhenAllDown: "panic"}},
-		Spec: v1.ServiceSpec{ClusterIP: "10.0.0.1", IPFamilies: []v1.IPFamily{v1.IPv4Protocol}, Ports: []v1.ServicePort{{Port: 80}}}}
-	ep := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "uid-endpoints", Annotations: map[string]string{annotations.HealthCheck: "ping"}}}
+	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "uid-service",
+		Annotations: map[string]string{annotations.WhenAllDown: "panic"}},
+		Spec: v1.ServiceSpec{ClusterIP: "10.0.0.1", IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
+			Ports: []v1.ServicePort{{Port: 80}}}}
+	ep := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "uid-endpoints",
+		Annotations: map[string]string{annotations.HealthCheck: "ping"}}}
 	client := fake.NewClientset(svc, ep, slice("a", "tcp interval=no"), slice("b", ""), slice("c", "http:/"))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -47,7 +53,8 @@ func TestAnnotationsThatMakeNoSense(t *testing.T) {
 	for i := range 5 { // so often it is looked at
 		address := fmt.Sprintf("192.0.2.%d", i+100)
 		changed := ep.DeepCopy()
-		changed.Subsets = []v1.EndpointSubset{{Addresses: []v1.EndpointAddress{{IP: address}}, Ports: []v1.EndpointPort{{Port: 80}}}}
+		changed.Subsets = []v1.EndpointSubset{{Addresses: []v1.EndpointAddress{{IP: address}},
+			Ports: []v1.EndpointPort{{Port: 80}}}}
 		if _, err := client.CoreV1().Endpoints("default").Update(ctx, changed, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}

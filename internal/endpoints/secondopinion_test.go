@@ -26,9 +26,9 @@ import (
 	"viaduct/internal/membership"
 )
 
-// difference is one of the points in which the slices are to differ from what the library of Kubernetes makes of the same objects. It says how
-// the objects are changed before they are given to the library, for the two to agree. Nothing else may differ, but which slice an endpoint
-// is in.
+// difference is one of the points in which the slices are to differ from what the library of Kubernetes makes of the
+// same objects. It says how the objects are changed before they are given to the library, for the two to agree. Nothing
+// else may differ, but which slice an endpoint is in.
 type difference struct {
 	name, why string
 	agree     func(*stored, *v1.Service)
@@ -39,7 +39,8 @@ func documentedDifferences() []difference { return []difference{missingNodes(), 
 func missingNodes() difference {
 	return difference{
 		name: "a Pod on a node that is not there",
-		why: "Upstream leaves the Pod out, and tries again until it gives up; here it is listed, without a zone: that it answers is known " +
+		why: "Upstream leaves the Pod out, and tries again until it gives up; here it is listed, without a zone: that it " +
+			"answers is known " +
 			"from its readiness, and a node that is registered late must not cost a Service its endpoints.",
 		agree: func(s *stored, _ *v1.Service) {
 			for i := range s.pods {
@@ -54,7 +55,8 @@ func missingNodes() difference {
 func proportionalHints() difference {
 	return difference{
 		name: "which endpoints are hinted to another zone by CPU",
-		why: "Upstream takes them as they come, and what it has depends on what it had; here it is the first ones, and what is hinted " +
+		why: "Upstream takes them as they come, and what it has depends on what it had; here it is the first ones, and " +
+			"what is hinted " +
 			"already. How many each zone gets agrees: see the tests of package membership.",
 		agree: func(s *stored, svc *v1.Service) {
 			if !membership.Proportional(svc) {
@@ -104,7 +106,8 @@ func upstream(client kubernetes.Interface, s stored, svc *v1.Service) error {
 	for _, es := range s.slicesOf(keyOf(svc), ours) {
 		have = append(have, es.DeepCopy()) // the library sorts within what it is given
 	}
-	return endpointslice.NewReconciler(client, corelisters.NewNodeLister(indexer), 100, endpointsliceutil.NewEndpointSliceTracker(), topology,
+	return endpointslice.NewReconciler(client, corelisters.NewNodeLister(indexer), 100,
+		endpointsliceutil.NewEndpointSliceTracker(), topology,
 		record.NewFakeRecorder(100), ours, endpointslice.WithPreferSameTrafficDistributionEnabled(true)).
 		Reconcile(klog.Background(), svc, selected, have, time.Time{})
 }
@@ -120,8 +123,8 @@ func (s stored) selecting() []*v1.Service {
 	return services
 }
 
-// disputed says where the library of Kubernetes would have the slices otherwise: what it makes of nothing has other endpoints, or what is
-// there it would write to.
+// disputed says where the library of Kubernetes would have the slices otherwise: what it makes of nothing has other
+// endpoints, or what is there it would write to.
 func disputed(ctx context.Context, s stored, agreed ...difference) []string {
 	var wrong []string
 	for _, svc := range s.selecting() {
@@ -145,7 +148,8 @@ func disputed(ctx context.Context, s stored, agreed ...difference) []string {
 }
 
 // opinion gives the slices that the library leaves of those in s, and what it wrote.
-func opinion(ctx context.Context, s stored, svc *v1.Service) (left []*discovery.EndpointSlice, writes []string, err error) {
+func opinion(ctx context.Context, s stored, svc *v1.Service) (left []*discovery.EndpointSlice, writes []string,
+	err error) {
 	var objects []runtime.Object
 	for _, es := range s.slicesOf(keyOf(svc), ours) {
 		objects = append(objects, es.DeepCopy())
@@ -184,8 +188,10 @@ func spellEach(of []*discovery.EndpointSlice) []string {
 		slices.Sort(ports)
 		for _, e := range s.Endpoints {
 			c := e.Conditions
-			each = append(each, fmt.Sprintf("%s %v ports %v ready %s serving %s terminating %s hostname %s node %s zone %s target %s%s", s.AddressType,
-				e.Addresses, ports, spellOptional(c.Ready), spellOptional(c.Serving), spellOptional(c.Terminating), spellOptional(e.Hostname),
+			each = append(each, fmt.Sprintf("%s %v ports %v ready %s serving %s terminating %s hostname %s node %s zone %s "+
+				"target %s%s", s.AddressType,
+				e.Addresses, ports, spellOptional(c.Ready), spellOptional(c.Serving), spellOptional(c.Terminating),
+				spellOptional(e.Hostname),
 				spellOptional(e.NodeName), spellOptional(e.Zone), e.TargetRef, spellHints(e.Hints)))
 		}
 		if len(s.Endpoints) == 0 {

@@ -75,7 +75,8 @@ func (s stored) slicesOf(key types.NamespacedName, by string) []*discovery.Endpo
 	var of []*discovery.EndpointSlice
 	for i := range s.slices {
 		es := &s.slices[i]
-		if es.Namespace == key.Namespace && es.Labels[discovery.LabelServiceName] == key.Name && es.Labels[discovery.LabelManagedBy] == by {
+		if es.Namespace == key.Namespace && es.Labels[discovery.LabelServiceName] == key.Name &&
+			es.Labels[discovery.LabelManagedBy] == by {
 			of = append(of, es)
 		}
 	}

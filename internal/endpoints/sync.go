@@ -24,7 +24,8 @@ type target struct {
 	hints      []membership.HintsChange
 	unmirrored int // addresses that a person wrote and that are past the limit of a mirror
 
-	selects, mirrors bool                       // whether slices are kept for Pods, and whether for Endpoints that a person wrote
+	// whether slices are kept for Pods, and whether for Endpoints that a person wrote
+	selects, mirrors bool
 	kept, mirrored   []*discovery.EndpointSlice // those that there are
 }
 
@@ -88,10 +89,11 @@ func (c *Controller) chosen(t target) target {
 	return t
 }
 
-// plan decides nothing that package membership has not decided. svc and have are nil if they are not there. It is false if what is known of
-// the Service and of its Pods is not of one time.
+// plan decides nothing that package membership has not decided. svc and have are nil if they are not there. It is false
+// if what is known of the Service and of its Pods is not of one time.
 func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.Endpoints) (target, bool) {
-	t := target{have: have, want: have, kept: c.watch.slicesOf(key, membership.SliceManagedBy), mirrored: c.watch.slicesOf(key, membership.MirrorManagedBy)}
+	t := target{have: have, want: have, kept: c.watch.slicesOf(key, membership.SliceManagedBy),
+		mirrored: c.watch.slicesOf(key, membership.MirrorManagedBy)}
 	if svc != nil && membership.HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName {
 		pods, ok := c.watch.podsOf(svc)
 		if !ok {
@@ -101,14 +103,16 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 		members, t.hints = c.watch.members(svc, pods, t.kept)
 		t.want = desiredEndpoints(svc, members, have)
 		t.selects, t.slices = true, membership.PlanSlices(svc, members, t.kept)
-		t.mirror.Delete = slices.Concat(t.mirrored, c.watch.slicesOf(key, membership.StandInManagedBy), c.watch.slicesOf(key, membership.NamesManagedBy))
+		t.mirror.Delete = slices.Concat(t.mirrored, c.watch.slicesOf(key, membership.StandInManagedBy),
+			c.watch.slicesOf(key, membership.NamesManagedBy))
 		c.forgetHand(key)
 		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending
 			t.slices.Create = nil
 		}
 		return t, true
 	}
-	// Without a selector, what was made for one must not stay behind: it would go on sending connections to whoever was there.
+	// Without a selector, what was made for one must not stay behind: it would go on sending connections to whoever was
+	// there.
 	if have != nil && membership.ManagesEndpoints(have) {
 		t.want = nil
 	}
@@ -151,7 +155,8 @@ func (c *Controller) cachedVersion(key types.NamespacedName, what object) string
 	return obj.(metav1.Object).GetResourceVersion()
 }
 
-// isNamespaceEnding says that a create was refused because its namespace is being deleted: then there is nothing to retry.
+// isNamespaceEnding says that a create was refused because its namespace is being deleted: then there is nothing to
+// retry.
 func isNamespaceEnding(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause)

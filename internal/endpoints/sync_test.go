@@ -23,8 +23,9 @@ func TestOverCapacityIsWrittenOnce(t *testing.T) {
 	var pods []*v1.Pod
 	for i := range membership.MaxAddresses + 100 {
 		pods = append(pods, &v1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: fmt.Sprintf("p%d", i), UID: types.UID(fmt.Sprint(i)), Labels: svc.Spec.Selector},
-			Status:     v1.PodStatus{Phase: v1.PodRunning, PodIP: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1)},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: fmt.Sprintf("p%d", i), UID: types.UID(fmt.Sprint(i)),
+				Labels: svc.Spec.Selector},
+			Status: v1.PodStatus{Phase: v1.PodRunning, PodIP: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1)},
 		})
 	}
 	first := desiredEndpoints(svc, membership.OfPods(svc, pods, nil), nil)
@@ -35,7 +36,8 @@ func TestOverCapacityIsWrittenOnce(t *testing.T) {
 	if again := desiredEndpoints(svc, membership.OfPods(svc, pods, nil), first); again != first {
 		t.Error("nothing has changed, and it is to be written again")
 	}
-	if fewer := desiredEndpoints(svc, membership.OfPods(svc, pods[:1000], nil), first); fewer == first || fewer.Annotations[v1.EndpointsOverCapacity] != "" {
+	if fewer := desiredEndpoints(svc, membership.OfPods(svc, pods[:1000], nil), first); fewer == first ||
+		fewer.Annotations[v1.EndpointsOverCapacity] != "" {
 		t.Error("they have room again, and still say that they do not")
 	}
 }

@@ -38,7 +38,8 @@ type notices struct {
 
 func newNotices() *notices { return &notices{told: map[types.NamespacedName]map[string]string{}} }
 
-// news says whether text is not what was told last about what; "" is that there is nothing to tell. before is what was told last.
+// news says whether text is not what was told last about what; "" is that there is nothing to tell. before is what was
+// told last.
 func (n *notices) news(key types.NamespacedName, what, text string) (before string, news bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -59,7 +60,8 @@ func (n *notices) forget(key types.NamespacedName) {
 	delete(n.told, key)
 }
 
-// tellRefused tells of annotations that make no sense. An API server of Viaduct's own refuses them; any other stores them.
+// tellRefused tells of annotations that make no sense. An API server of Viaduct's own refuses them; any other stores
+// them.
 func (c *Controller) tellRefused(key types.NamespacedName, obj interface {
 	runtime.Object
 	metav1.Object
@@ -68,13 +70,14 @@ func (c *Controller) tellRefused(key types.NamespacedName, obj interface {
 	if len(errs) > 0 {
 		text = fmt.Sprintf("%v; it counts as not written", errs.ToAggregate())
 	}
-	if _, news := c.notices.news(key, fmt.Sprintf("%s of %T %s", eventRefused, obj, obj.GetName()), text); news && text != "" {
+	if _, news := c.notices.news(key, fmt.Sprintf("%s of %T %s", eventRefused, obj, obj.GetName()), text); news &&
+		text != "" {
 		c.recorder.Event(obj, v1.EventTypeWarning, eventRefused, text)
 	}
 }
 
-// tellForeign tells of addresses that belong to Pods of other namespaces: connections would reach what nobody there meant to open to this one
-// (CVE-2021-25740).
+// tellForeign tells of addresses that belong to Pods of other namespaces: connections would reach what nobody there
+// meant to open to this one (CVE-2021-25740).
 func (c *Controller) tellForeign(key types.NamespacedName, ep *v1.Endpoints) {
 	var foreign []string
 	for _, m := range membership.OfEndpoints(ep.Subsets) {
@@ -130,7 +133,8 @@ func (c *Controller) checked(owners []types.NamespacedName, t healthcheck.Target
 			if status.Up {
 				c.recorder.Eventf(obj, v1.EventTypeNormal, eventUp, "%s answers its health check (%s) again", t.Addr, t.Check)
 			} else {
-				c.recorder.Eventf(obj, v1.EventTypeWarning, eventDown, "%s does not answer its health check (%s): %s", t.Addr, t.Check, status.Cause)
+				c.recorder.Eventf(obj, v1.EventTypeWarning, eventDown, "%s does not answer its health check (%s): %s", t.Addr,
+					t.Check, status.Cause)
 			}
 		}
 	}
@@ -141,7 +145,8 @@ func (c *Controller) objectsOf(key types.NamespacedName) (list []runtime.Object)
 	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil {
 		list = append(list, svc)
 	}
-	if ep, err := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name); err == nil && !membership.ManagesEndpoints(ep) {
+	if ep, err := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name); err == nil &&
+		!membership.ManagesEndpoints(ep) {
 		list = append(list, ep)
 	}
 	return list
@@ -163,11 +168,14 @@ func (c *Controller) podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v
 	follows := c.follows(ep)
 	switch {
 	case follows && len(now) > 0:
-		c.recorder.Eventf(ep, v1.EventTypeNormal, eventFollowed, "Pod %s, which had the address %s, %s: connections follow it", before.Name, addr, where)
+		c.recorder.Eventf(ep, v1.EventTypeNormal, eventFollowed,
+			"Pod %s, which had the address %s, %s: connections follow it", before.Name, addr, where)
 	case follows:
-		c.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s, which had the address %s, %s: it is followed when there is one of that name again", before.Name, addr, where)
+		c.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s, which had the address %s, %s: it is followed "+
+			"when there is one of that name again", before.Name, addr, where)
 	default:
-		c.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s/%s, which had the address %s, %s; viaduct.dev/follow=true would have connections follow a Pod of this namespace",
+		c.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s/%s, which had the address %s, %s; "+
+			"viaduct.dev/follow=true would have connections follow a Pod of this namespace",
 			before.Namespace, before.Name, addr, where)
 	}
 }

@@ -66,7 +66,8 @@ type left func(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
 func newWatch(client kubernetes.Interface, changed changed, look look, left left) *watch {
 	w := &watch{
 		changed: changed, look: look, left: left,
-		index: membership.NewIndex(), book: newAddressBook(), topology: membership.NewTopology(), proportional: map[types.NamespacedName]bool{},
+		index: membership.NewIndex(), book: newAddressBook(), topology: membership.NewTopology(),
+		proportional: map[types.NamespacedName]bool{},
 	}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
@@ -138,7 +139,8 @@ func indexByService(obj any) ([]string, error) {
 	return nil, nil
 }
 
-// on calls changed with both states of whatever object an event is about; before is nil for a new one, after for one that is gone.
+// on calls changed with both states of whatever object an event is about; before is nil for a new one, after for one
+// that is gone.
 func on[T comparable](w *watch, informer cache.SharedIndexInformer, changed func(before, after T)) error {
 	var none T
 	reg, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -205,15 +207,16 @@ func (w *watch) podChanged(before, after *v1.Pod) {
 	w.placeChanged(before, after)
 }
 
-// podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to say so.
+// podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to
+// say so.
 func (w *watch) podsOf(svc *v1.Service) ([]*v1.Pod, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.index.Pods(svc)
 }
 
-// nodeChanged looks again at the Services of a node's Pods if its zone changed, for their slices say the zone; and at those whose hints
-// depend on the CPU of all nodes if that did.
+// nodeChanged looks again at the Services of a node's Pods if its zone changed, for their slices say the zone; and at
+// those whose hints depend on the CPU of all nodes if that did.
 func (w *watch) nodeChanged(before, after *v1.Node) {
 	w.nodes.Lock()
 	var zone, shares bool
@@ -322,7 +325,8 @@ func (w *watch) slicesOf(key types.NamespacedName, by string) []*discovery.Endpo
 }
 
 // members are those of svc among pods, with the hints that they are to have.
-func (w *watch) members(svc *v1.Service, pods []*v1.Pod, have []*discovery.EndpointSlice) ([]membership.Member, []membership.HintsChange) {
+func (w *watch) members(svc *v1.Service, pods []*v1.Pod, have []*discovery.EndpointSlice) ([]membership.Member,
+	[]membership.HintsChange) {
 	w.nodes.RLock()
 	defer w.nodes.RUnlock()
 	members := membership.OfPods(svc, pods, w.topology.Zone)

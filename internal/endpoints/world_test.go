@@ -47,7 +47,8 @@ func newWorldWith(t *testing.T, resolving resolver.Options) *world {
 func (w *world) startController(which ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which, Log: slog.New(slog.DiscardHandler), Names: w.names})
+	c := endpoints.New(w.server.ClientAs(w.t, apiserver.UserController), endpoints.Options{Controllers: which,
+		Log: slog.New(slog.DiscardHandler), Names: w.names})
 	w.controller = c
 	go func() { done <- c.Run(ctx) }()
 	stopped := false
@@ -157,7 +158,8 @@ func spellEndpoints(ep *v1.Endpoints) string {
 }
 
 // wait watches until show says want.
-func (w *world) wait(what string, start func(metav1.ListOptions) (watch.Interface, error), show func() string, want string) {
+func (w *world) wait(what string, start func(metav1.ListOptions) (watch.Interface, error), show func() string,
+	want string) {
 	w.t.Helper()
 	events, err := start(metav1.ListOptions{})
 	if err != nil {
@@ -181,21 +183,23 @@ func (w *world) wait(what string, start func(metav1.ListOptions) (watch.Interfac
 func (w *world) waitEndpoints(name, want string) {
 	w.t.Helper()
 	api := w.client.CoreV1().Endpoints("default")
-	w.wait("endpoints "+name, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
-		ep, err := api.Get(w.t.Context(), name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return "gone"
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return spellEndpoints(ep)
-	}, want)
+	w.wait("endpoints "+name, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) },
+		func() string {
+			ep, err := api.Get(w.t.Context(), name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return "gone"
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return spellEndpoints(ep)
+		}, want)
 }
 
 func (w *world) slices(service string) []discovery.EndpointSlice {
 	w.t.Helper()
-	list, err := w.client.DiscoveryV1().EndpointSlices("default").List(w.t.Context(), metav1.ListOptions{LabelSelector: discovery.LabelServiceName + "=" + service})
+	list, err := w.client.DiscoveryV1().EndpointSlices("default").List(w.t.Context(),
+		metav1.ListOptions{LabelSelector: discovery.LabelServiceName + "=" + service})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -206,7 +210,10 @@ func (w *world) slices(service string) []discovery.EndpointSlice {
 func (w *world) waitSlices(service, want string) {
 	w.t.Helper()
 	api := w.client.DiscoveryV1().EndpointSlices("default")
-	w.wait("slices of "+service, func(o metav1.ListOptions) (watch.Interface, error) { return api.Watch(w.t.Context(), o) }, func() string {
+	w.wait("slices of "+service, func(o metav1.ListOptions) (watch.Interface, error) {
+		return api.Watch(w.t.Context(),
+			o)
+	}, func() string {
 		items := w.slices(service)
 		if len(items) == 0 {
 			return "gone"

@@ -35,34 +35,39 @@ func (c *Controller) apply(ctx context.Context, key types.NamespacedName, svc *v
 	return errors.Join(endpointsErr, slicesErr)
 }
 
-// complain tells the user, by an event, of what is not as it was asked for: a write that failed for a reason that a retry will not mend
-// at once, and addresses that are left out.
+// complain tells the user, by an event, of what is not as it was asked for: a write that failed for a reason that a
+// retry will not mend at once, and addresses that are left out.
 func (c *Controller) complain(svc *v1.Service, t target, endpointsErr, slicesErr error) {
 	if t.want != nil && worthTelling(endpointsErr) {
 		reason := "FailedToUpdateEndpoint"
 		if t.have == nil {
 			reason = "FailedToCreateEndpoint"
 		}
-		c.recorder.Eventf(t.want, v1.EventTypeWarning, reason, "Writing the endpoints %s/%s: %v", t.want.Namespace, t.want.Name, endpointsErr)
+		c.recorder.Eventf(t.want, v1.EventTypeWarning, reason, "Writing the endpoints %s/%s: %v", t.want.Namespace,
+			t.want.Name, endpointsErr)
 	}
 	for _, h := range t.hints {
 		c.tellHints(svc, h)
 	}
 	if t.unmirrored > 0 && !t.mirror.Empty() { // told when it is written, not each time it is looked at
 		c.recorder.Eventf(t.have, v1.EventTypeWarning, "TooManyAddressesToMirror",
-			"%d addresses are more than %d of one subset, or no IP addresses: they get no connections", t.unmirrored, membership.MaxMirrored)
+			"%d addresses are more than %d of one subset, or no IP addresses: they get no connections", t.unmirrored,
+			membership.MaxMirrored)
 	}
 	if svc != nil && worthTelling(slicesErr) {
-		c.recorder.Eventf(svc, v1.EventTypeWarning, "FailedToUpdateEndpointSlices", "Writing the endpoint slices of %s/%s: %v", svc.Namespace, svc.Name, slicesErr)
+		c.recorder.Eventf(svc, v1.EventTypeWarning, "FailedToUpdateEndpointSlices",
+			"Writing the endpoint slices of %s/%s: %v", svc.Namespace, svc.Name, slicesErr)
 	}
 }
 
 func (c *Controller) tellHints(svc *v1.Service, h membership.HintsChange) {
 	if h.Enabled {
-		c.recorder.Eventf(svc, v1.EventTypeNormal, "TopologyAwareHintsEnabled", "Each zone is hinted its share of the endpoints, address type %s", h.Type)
+		c.recorder.Eventf(svc, v1.EventTypeNormal, "TopologyAwareHintsEnabled", "Each zone is hinted its share of the "+
+			"endpoints, address type %s", h.Type)
 		return
 	}
-	c.recorder.Eventf(svc, v1.EventTypeWarning, "TopologyAwareHintsDisabled", "No hints: %s, address type %s", h.Why, h.Type)
+	c.recorder.Eventf(svc, v1.EventTypeWarning, "TopologyAwareHintsDisabled", "No hints: %s, address type %s", h.Why,
+		h.Type)
 }
 
 func worthTelling(err error) bool {
@@ -89,7 +94,8 @@ func deleteExactly(obj metav1.Object) metav1.DeleteOptions {
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
 }
 
-// settled records a write that went through, from one state to another (nil: not there), and forgives one that is no longer needed.
+// settled records a write that went through, from one state to another (nil: not there), and forgives one that is no
+// longer needed.
 func (c *Controller) settled(key types.NamespacedName, what object, from, to metav1.Object, err error) error {
 	if isNamespaceEnding(err) || to == nil && apierrors.IsNotFound(err) { // gone is what it was to be
 		return nil

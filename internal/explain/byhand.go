@@ -122,7 +122,8 @@ func (r *Report) writtenAddresses(h *hand, ep *v1.Endpoints) {
 		if amend {
 			m, _ = h.amend(m)
 		}
-		line := AddressLine{Address: at.String(), Ready: m.Ready, Reason: string(m.Why), Sentence: m.Why.Sentence(), From: from}
+		line := AddressLine{Address: at.String(), Ready: m.Ready, Reason: string(m.Why), Sentence: m.Why.Sentence(),
+			From: from}
 		if m.Addr != at {
 			line.Address += " → " + m.Addr.String()
 		}
@@ -165,7 +166,8 @@ func (r *Report) writtenAddresses(h *hand, ep *v1.Endpoints) {
 func (h *hand) cause(addr netip.Addr) (string, *time.Time) {
 	var last *v1.Event
 	for _, e := range h.world.Events {
-		if e.Reason == "EndpointDown" && strings.HasPrefix(e.Message, addr.String()) && (last == nil || e.LastTimestamp.After(last.LastTimestamp.Time)) {
+		if e.Reason == "EndpointDown" && strings.HasPrefix(e.Message, addr.String()) &&
+			(last == nil || e.LastTimestamp.After(last.LastTimestamp.Time)) {
 			last = e
 		}
 	}
@@ -196,19 +198,23 @@ func (r *Report) addressProblems(h *hand) {
 			refused++
 		}
 		if namespace, _, ok := strings.Cut(a.Pod, "/"); ok && namespace != h.world.Service.Namespace {
-			r.problem(StageAddresses, fmt.Sprintf("%s is the address of Pod %s, of another namespace (CVE-2021-25740).", a.Address, a.Pod))
+			r.problem(StageAddresses, fmt.Sprintf("%s is the address of Pod %s, of another namespace (CVE-2021-25740).",
+				a.Address, a.Pod))
 		}
 	}
 	switch {
 	case len(down) == 0 && refused > 0 && refused == len(r.Addresses):
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: %s, and none as ready.", plural(refused, "address is written", "addresses are written")))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: %s, and none as ready.", plural(refused, "address is written",
+			"addresses are written")))
 	case len(down) == 0:
 	case allDown:
-		r.problem(StageAddresses, fmt.Sprintf("No address answers its health check: %s. Connections are sent to all of them all the same.", few(down)))
+		r.problem(StageAddresses, fmt.Sprintf("No address answers its health check: %s. Connections are sent to all of "+
+			"them all the same.", few(down)))
 	case len(down) < len(r.Addresses):
 		r.note(fmt.Sprintf("no connections are sent to %s", few(down)))
 	default:
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: no address answers its health check, and viaduct.dev/when-all-down is refuse: %s.", few(down)))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: no address answers its health check, and "+
+			"viaduct.dev/when-all-down is refuse: %s.", few(down)))
 	}
 }
 
@@ -230,8 +236,10 @@ func (r *Report) writtenObjects(h *hand, ep *v1.Endpoints) {
 			written = append(written, s)
 		}
 	}
-	more := membership.PlanStandIns(written, keptBy(w.Slices, membership.StandInManagedBy), &membership.Amendments{Of: h.amend})
-	plan.Create, plan.Update, plan.Delete = append(plan.Create, more.Create...), append(plan.Update, more.Update...), append(plan.Delete, more.Delete...)
+	more := membership.PlanStandIns(written, keptBy(w.Slices, membership.StandInManagedBy),
+		&membership.Amendments{Of: h.amend})
+	plan.Create, plan.Update, plan.Delete = append(plan.Create, more.Create...), append(plan.Update, more.Update...),
+		append(plan.Delete, more.Delete...)
 	plan.Update = slices.DeleteFunc(plan.Update, onlyNotes(w.Slices))
 	plan.Delete = append(plan.Delete, keptBy(w.Slices, membership.SliceManagedBy)...)
 	r.slices(w, plan, "Endpoints")
@@ -241,7 +249,8 @@ func (r *Report) writtenObjects(h *hand, ep *v1.Endpoints) {
 func onlyNotes(have []*discovery.EndpointSlice) func(*discovery.EndpointSlice) bool {
 	return func(next *discovery.EndpointSlice) bool {
 		i := slices.IndexFunc(have, func(s *discovery.EndpointSlice) bool { return s.Name == next.Name })
-		return have[i].Annotations[annotations.Followed] != next.Annotations[annotations.Followed] && difference(spellSlice(have[i]), spellSlice(next)) == ""
+		return have[i].Annotations[annotations.Followed] != next.Annotations[annotations.Followed] &&
+			difference(spellSlice(have[i]), spellSlice(next)) == ""
 	}
 }
 
@@ -249,11 +258,14 @@ func (r *Report) nobodyWrote(w *World) {
 	name := w.Service.Name
 	switch {
 	case w.Service.Annotations[annotations.Backends] != "":
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the names of viaduct.dev/backends stand for no address%s.", lastMessage(w.Events, "BackendsNotResolved")))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the names of viaduct.dev/backends stand for no address%s.",
+			lastMessage(w.Events, "BackendsNotResolved")))
 	case w.Endpoints == nil:
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the Service has no selector, and nobody has written Endpoints named %s.", name))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the Service has no selector, and nobody has written "+
+			"Endpoints named %s.", name))
 	default:
-		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the Service has no selector, and the Endpoints %s have no address that counts.", name))
+		r.problem(StageAddresses, fmt.Sprintf("No endpoints: the Service has no selector, and the Endpoints %s have no "+
+			"address that counts.", name))
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 // farthest is the greatest distance of what is near although other Pods are selected: a label looks misspelled.
 const farthest = 3
 
-// misses finds the Pods that selector nearly selects, those of one cause together, the most telling cause first. far lets in those that have
-// but one label of several wrong, whatever it says.
+// misses finds the Pods that selector nearly selects, those of one cause together, the most telling cause first. far
+// lets in those that have but one label of several wrong, whatever it says.
 func misses(selector map[string]string, pods []*v1.Pod, far bool) []Miss {
 	byWhy := map[string][]string{}
 	order := map[string]int{}
@@ -39,8 +39,8 @@ func misses(selector map[string]string, pods []*v1.Pod, far bool) []Miss {
 	return out
 }
 
-// miss says what labels would have to say for selector to select them, in words that follow "the Pod": "" if they are not near. The smaller
-// distance, the nearer.
+// miss says what labels would have to say for selector to select them, in words that follow "the Pod": "" if they are
+// not near. The smaller distance, the nearer.
 func miss(selector, labels map[string]string) (why string, distance int) {
 	var wrong []string
 	right := 0
@@ -68,7 +68,8 @@ func miss(selector, labels map[string]string) (why string, distance int) {
 		return "", 0 // one label of another value: an altogether other Pod
 	}
 	for _, other := range slices.Sorted(maps.Keys(labels)) {
-		if labels[other] == want && (strings.EqualFold(other, key) || suffix(other) == suffix(key) || edits(other, key) <= 2) {
+		if labels[other] == want && (strings.EqualFold(other, key) || suffix(other) == suffix(key) ||
+			edits(other, key) <= 2) {
 			return fmt.Sprintf("%s=%s", other, labels[other]), 1
 		}
 	}
@@ -83,7 +84,8 @@ func miss(selector, labels map[string]string) (why string, distance int) {
 	return "", 0
 }
 
-// suffix is a label's key without its domain, and without a word before it: that of app.kubernetes.io/name is name, of k8s-app is app.
+// suffix is a label's key without its domain, and without a word before it: that of app.kubernetes.io/name is name, of
+// k8s-app is app.
 func suffix(key string) string {
 	if i := strings.LastIndexAny(key, "/-."); i >= 0 {
 		return key[i+1:]

@@ -14,10 +14,14 @@ import (
 // Pod tells which of services, those of its namespace, a Pod is behind.
 func Pod(pod *v1.Pod, services []*v1.Service) Report {
 	r := Report{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
-	r.About = append(r.About, fmt.Sprintf("phase %s, address %s, node %s", pod.Status.Phase, cmp.Or(pod.Status.PodIP, "none"), cmp.Or(pod.Spec.NodeName, "none")))
+	r.About = append(r.About, fmt.Sprintf("phase %s, address %s, node %s", pod.Status.Phase, cmp.Or(pod.Status.PodIP,
+		"none"), cmp.Or(pod.Spec.NodeName, "none")))
 	var in []string
 	var out []ServiceLine
-	for _, svc := range slices.SortedFunc(slices.Values(services), func(a, b *v1.Service) int { return cmp.Compare(a.Name, b.Name) }) {
+	for _, svc := range slices.SortedFunc(slices.Values(services), func(a, b *v1.Service) int {
+		return cmp.Compare(a.Name,
+			b.Name)
+	}) {
 		if !membership.HasSelector(svc) || svc.Spec.Type == v1.ServiceTypeExternalName {
 			continue
 		}
@@ -25,7 +29,8 @@ func Pod(pod *v1.Pod, services []*v1.Service) Report {
 		if why := membership.WhyNot(svc, pod); why != "" {
 			v = membership.Verdict{Why: why}
 		}
-		line := ServiceLine{Name: svc.Name, Listed: v.In, Ready: v.In && v.Ready, Reason: string(v.Why), Sentence: v.Why.Sentence()}
+		line := ServiceLine{Name: svc.Name, Listed: v.In, Ready: v.In && v.Ready, Reason: string(v.Why),
+			Sentence: v.Why.Sentence()}
 		if v.Why == membership.NotSelected {
 			why, _ := miss(svc.Spec.Selector, pod.Labels)
 			if why == "" {

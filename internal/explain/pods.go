@@ -26,12 +26,14 @@ func (r *Report) selected(w *World) {
 		if v.Why == membership.NotSelected {
 			continue
 		}
-		line := PodLine{Name: pod.Name, Listed: v.In, Ready: v.In && v.Ready, Reason: string(v.Why), Since: Since(pod, v.Why), Sentence: v.Why.Sentence()}
+		line := PodLine{Name: pod.Name, Listed: v.In, Ready: v.In && v.Ready, Reason: string(v.Why), Since: Since(pod, v.Why),
+			Sentence: v.Why.Sentence()}
 		if v.Why == membership.NotReady {
 			line.Sentence += whyNotReady(pod)
 		}
 		if _, names := membership.ResolvePorts(svc, pod); len(names) > 0 {
-			missing = append(missing, fmt.Sprintf("Pod %s has no container port named %s%s", pod.Name, quoted(names), portsThereAre(pod)))
+			missing = append(missing, fmt.Sprintf("Pod %s has no container port named %s%s", pod.Name, quoted(names),
+				portsThereAre(pod)))
 		}
 		r.Pods = append(r.Pods, line)
 	}
@@ -40,7 +42,8 @@ func (r *Report) selected(w *World) {
 	case len(r.Pods) == 0:
 		r.nobody(w)
 	case ready == 0:
-		r.problem(StagePods, fmt.Sprintf("No endpoints: %s the selector, and none gets connections: %s.", plural(len(r.Pods), "Pod matches", "Pods match"), r.whyNone(missing)))
+		r.problem(StagePods, fmt.Sprintf("No endpoints: %s the selector, and none gets connections: %s.",
+			plural(len(r.Pods), "Pod matches", "Pods match"), r.whyNone(missing)))
 	case len(missing) > 0:
 		r.problem(StagePods, strings.Join(missing, "; ")+".")
 	}
@@ -73,19 +76,23 @@ func (r *Report) nobody(w *World) {
 		if len(m.Pods) == 1 {
 			say = "says"
 		}
-		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, %s %s %s.", selector, thePods(m.Pods), say, m.Why))
+		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, %s %s %s.", selector, thePods(m.Pods), say,
+			m.Why))
 	case len(w.Elsewhere) > 0:
 		where := map[string]int{}
 		for _, pod := range w.Elsewhere {
 			where[pod.Namespace]++
 		}
 		namespaces := slices.Sorted(maps.Keys(where))
-		r.problem(StageSelector, fmt.Sprintf("No endpoints: no Pod of namespace %s has the labels %s; %s in namespace %s: a Service selects only Pods of its own.",
-			w.Service.Namespace, selector, plural(len(w.Elsewhere), "Pod with them is", "Pods with them are"), strings.Join(namespaces, ", ")))
+		r.problem(StageSelector, fmt.Sprintf("No endpoints: no Pod of namespace %s has the labels %s; %s in namespace %s: "+
+			"a Service selects only Pods of its own.",
+			w.Service.Namespace, selector, plural(len(w.Elsewhere), "Pod with them is", "Pods with them are"),
+			strings.Join(namespaces, ", ")))
 	case len(w.Pods) == 0:
 		r.problem(StageSelector, fmt.Sprintf("No endpoints: there is no Pod in namespace %s.", w.Service.Namespace))
 	default:
-		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, and none of the %s of namespace %s has these labels.",
+		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, and none of the %s of namespace %s has "+
+			"these labels.",
 			selector, plural(len(w.Pods), "Pod", "Pods"), w.Service.Namespace))
 	}
 }
@@ -133,8 +140,8 @@ func whyNotReady(pod *v1.Pod) string {
 	return ""
 }
 
-// undeclared notes where a target port by number is one that no container declares. That is no fault: declaring is for people. But a
-// connection that is refused often has this behind it.
+// undeclared notes where a target port by number is one that no container declares. That is no fault: declaring is for
+// people. But a connection that is refused often has this behind it.
 func (r *Report) undeclared(w *World) {
 	for _, sp := range w.Service.Spec.Ports {
 		target := sp.TargetPort.IntVal
@@ -143,8 +150,10 @@ func (r *Report) undeclared(w *World) {
 		}
 		target = cmp.Or(target, sp.Port)
 		for _, pod := range sortedPods(w.Pods) {
-			if declared := declares(pod); membership.Judge(w.Service, pod).In && len(declared) > 0 && !slices.Contains(declared, target) {
-				r.note(fmt.Sprintf("port %d leads to port %d of the Pods, and Pod %s declares only %s", sp.Port, target, pod.Name, numbers(declared)))
+			if declared := declares(pod); membership.Judge(w.Service, pod).In && len(declared) > 0 && !slices.Contains(declared,
+				target) {
+				r.note(fmt.Sprintf("port %d leads to port %d of the Pods, and Pod %s declares only %s", sp.Port, target, pod.Name,
+					numbers(declared)))
 				break
 			}
 		}

@@ -43,7 +43,8 @@ func (r *Report) proxied(w *World) {
 		lines.Places = append(lines.Places, line)
 	}
 	for dest := range have {
-		r.problem(StageProxy, fmt.Sprintf("The proxy of node %s still serves %s, which the Service does not have.", lines.Node, dest))
+		r.problem(StageProxy, fmt.Sprintf("The proxy of node %s still serves %s, which the Service does not have.",
+			lines.Node, dest))
 	}
 	for _, p := range w.Proxy.Problems {
 		r.problem(StageProxy, fmt.Sprintf("On node %s: %s.", lines.Node, p))
@@ -63,7 +64,8 @@ func poolDifference(applied, want routing.Frontend) string {
 		have, want routing.Pool
 	}{{"this node", applied.Inside, want.Inside}, {"elsewhere", applied.Outside, want.Outside}} {
 		if !pool.have.Equal(pool.want) {
-			return fmt.Sprintf("sends connections from %s to %s to %s, and should to %s", pool.from, want.Key, orNobody(pool.have), orNobody(pool.want))
+			return fmt.Sprintf("sends connections from %s to %s to %s, and should to %s", pool.from, want.Key,
+				orNobody(pool.have), orNobody(pool.want))
 		}
 	}
 	return fmt.Sprintf("serves %s by other rules than it should", want.Key)
@@ -109,14 +111,17 @@ func (r *Report) inKernel(w *World) {
 			wrong = append(wrong, "lacks parts of "+f.Key.String())
 		default:
 			if !slices.Equal(p.Inside, inside) {
-				wrong = append(wrong, fmt.Sprintf("sends connections from this node to %s to %s, and should to %s", f.Key, spellPlaces(p.Inside), spellPlaces(inside)))
+				wrong = append(wrong, fmt.Sprintf("sends connections from this node to %s to %s, and should to %s", f.Key,
+					spellPlaces(p.Inside), spellPlaces(inside)))
 			}
 			if !slices.Equal(p.Outside, outside) {
-				wrong = append(wrong, fmt.Sprintf("sends connections from elsewhere to %s to %s, and should to %s", f.Key, spellPlaces(p.Outside), spellPlaces(outside)))
+				wrong = append(wrong, fmt.Sprintf("sends connections from elsewhere to %s to %s, and should to %s", f.Key,
+					spellPlaces(p.Outside), spellPlaces(outside)))
 			}
 		}
 		if len(wrong) > 0 {
-			r.problem(StageKernel, fmt.Sprintf("The kernel's table %s: somebody changed it, and the proxy has not repaired it. Does it run?", strings.Join(wrong, "; ")))
+			r.problem(StageKernel, fmt.Sprintf("The kernel's table %s: somebody changed it, and the proxy has not repaired "+
+				"it. Does it run?", strings.Join(wrong, "; ")))
 		}
 	}
 }

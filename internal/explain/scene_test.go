@@ -21,9 +21,10 @@ func newScene(change ...func(*v1.Service)) *scene {
 	svc := &v1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "svc"},
 		Spec: v1.ServiceSpec{
-			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.1", ClusterIPs: []string{"10.96.0.1"}, IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
-			Selector: map[string]string{"app": "web"},
-			Ports:    []v1.ServicePort{{Name: "http", Port: 80, Protocol: v1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}},
+			Type: v1.ServiceTypeClusterIP, ClusterIP: "10.96.0.1", ClusterIPs: []string{"10.96.0.1"},
+			IPFamilies: []v1.IPFamily{v1.IPv4Protocol},
+			Selector:   map[string]string{"app": "web"},
+			Ports:      []v1.ServicePort{{Name: "http", Port: 80, Protocol: v1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}},
 		},
 	}
 	for _, f := range change {
@@ -35,10 +36,13 @@ func newScene(change ...func(*v1.Service)) *scene {
 func (s *scene) pod(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
 	node := "here"
 	pod := &v1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name), Labels: map[string]string{"app": "web"}},
-		Spec:       v1.PodSpec{NodeName: node, Containers: []v1.Container{{Name: "c", Ports: []v1.ContainerPort{{Name: "web", ContainerPort: 8080}}}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name),
+			Labels: map[string]string{"app": "web"}},
+		Spec: v1.PodSpec{NodeName: node,
+			Containers: []v1.Container{{Name: "c", Ports: []v1.ContainerPort{{Name: "web", ContainerPort: 8080}}}}},
 		Status: v1.PodStatus{Phase: v1.PodRunning, PodIP: ip, PodIPs: []v1.PodIP{{IP: ip}},
-			Conditions: []v1.PodCondition{{Type: v1.PodReady, Status: v1.ConditionTrue, LastTransitionTime: metav1.Unix(1000, 0)}}},
+			Conditions: []v1.PodCondition{{Type: v1.PodReady, Status: v1.ConditionTrue, LastTransitionTime: metav1.Unix(1000,
+				0)}}},
 	}
 	for _, f := range change {
 		f(pod)
@@ -60,7 +64,8 @@ func (s *scene) controlled() *scene {
 	}
 	members := membership.OfPods(s.Service, s.Pods, nil)
 	subsets, _ := membership.Subsets(s.Service, members)
-	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Labels: membership.EndpointsLabels(s.Service)}, Subsets: subsets}
+	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web",
+		Labels: membership.EndpointsLabels(s.Service)}, Subsets: subsets}
 	s.Slices = named(membership.PlanSlices(s.Service, members, nil).Create)
 	return s
 }
@@ -76,7 +81,8 @@ func named(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 // proxied has the proxy of a node apply all.
 func (s *scene) proxied() *scene {
 	node := routing.Node{Name: "here"}
-	s.Proxy = &NodeState{Node: node, Mode: "nftables", Applied: time.Unix(1990, 0), Frontends: routing.Frontends(node, s.Service, s.Slices)}
+	s.Proxy = &NodeState{Node: node, Mode: "nftables", Applied: time.Unix(1990, 0), Frontends: routing.Frontends(node,
+		s.Service, s.Slices)}
 	s.KernelOK = true
 	for _, f := range s.Proxy.Frontends {
 		s.Kernel = append(s.Kernel, Place{Dest: f.Dest(), Inside: addrsOf(f.Inside), Outside: addrsOf(f.Outside)})
@@ -98,7 +104,8 @@ func handScene(ips ...string) *scene {
 	for _, ip := range ips {
 		subset.Addresses = append(subset.Addresses, v1.EndpointAddress{IP: ip})
 	}
-	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "ep"}, Subsets: []v1.EndpointSubset{subset}}
+	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "ep"},
+		Subsets: []v1.EndpointSubset{subset}}
 	return s
 }
 
@@ -117,6 +124,7 @@ func found(s *scene, ready, serving bool) *scene {
 			e.Conditions.Ready, e.Conditions.Serving = &ready, &serving
 		}
 	}
-	s.Events = []*v1.Event{{Reason: "EndpointDown", Message: "10.9.0.1:5432 does not answer its health check (tcp): connection refused"}}
+	s.Events = []*v1.Event{{Reason: "EndpointDown", Message: "10.9.0.1:5432 does not answer its health check (tcp): " +
+		"connection refused"}}
 	return s
 }

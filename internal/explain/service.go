@@ -20,7 +20,8 @@ func Service(w World) Report {
 	r := Report{Kind: "Service", Namespace: w.Service.Namespace, Name: w.Service.Name, About: about(w.Service)}
 	if w.Service.Spec.Type == v1.ServiceTypeExternalName {
 		r.Healthy = true
-		r.Verdict = fmt.Sprintf("It only stands for the name %s: nobody is behind it, and no connection passes here.", w.Service.Spec.ExternalName)
+		r.Verdict = fmt.Sprintf("It only stands for the name %s: nobody is behind it, and no connection passes here.",
+			w.Service.Spec.ExternalName)
 		return r
 	}
 	if membership.HasSelector(w.Service) {
@@ -58,7 +59,8 @@ func about(svc *v1.Service) (lines []string) {
 	default:
 		lines = append(lines, "no selector: its addresses are written by hand")
 	}
-	for _, key := range []string{annotations.HealthCheck, annotations.WhenAllDown, annotations.Backends, annotations.Follow} {
+	for _, key := range []string{annotations.HealthCheck, annotations.WhenAllDown, annotations.Backends,
+		annotations.Follow} {
 		if value, ok := svc.Annotations[key]; ok {
 			lines = append(lines, key+": "+value)
 		}
@@ -110,7 +112,8 @@ func (r *Report) unlisted(w *World) {
 		}
 		if !found && len(other) > 0 {
 			slices.Sort(other)
-			r.problem(StageAddresses, fmt.Sprintf("No endpoints for port %d: the Service calls it %q, and the addresses have only %s. The names must be the same, and the protocols.",
+			r.problem(StageAddresses, fmt.Sprintf("No endpoints for port %d: the Service calls it %q, and the addresses have "+
+				"only %s. The names must be the same, and the protocols.",
 				sp.Port, sp.Name, strings.Join(slices.Compact(other), ", ")))
 		}
 	}
@@ -140,7 +143,8 @@ func (r *Report) probed(w *World) {
 	case len(dead) == len(w.Probes):
 		r.problem(StageProbe, fmt.Sprintf("No address that gets connections answers: %s.", few(dead)))
 	default:
-		r.problem(StageProbe, fmt.Sprintf("%s of %d addresses that get connections: %s.", plural(len(dead), "address does not answer,", "addresses do not answer,"), len(w.Probes), few(dead)))
+		r.problem(StageProbe, fmt.Sprintf("%s of %d addresses that get connections: %s.",
+			plural(len(dead), "address does not answer,", "addresses do not answer,"), len(w.Probes), few(dead)))
 	}
 }
 
@@ -173,7 +177,8 @@ func (r *Report) conclude() {
 		return
 	}
 	if len(r.Addresses) > 0 {
-		r.Verdict = tally(len(r.Addresses), count(r.Addresses, func(a AddressLine) bool { return a.Ready }), "address gets", "addresses get")
+		r.Verdict = tally(len(r.Addresses), count(r.Addresses, func(a AddressLine) bool { return a.Ready }), "address gets",
+			"addresses get")
 		return
 	}
 	r.Verdict = tally(len(r.Pods), r.ready(), "Pod gets", "Pods get")

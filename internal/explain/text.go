@@ -68,7 +68,8 @@ func (p page) table(title string, header []string, rows [][]string) {
 func (p page) pods(r Report) {
 	rows := [][]string{}
 	for _, pod := range r.Pods {
-		rows = append(rows, []string{pod.Name, yesNo(pod.Listed), yesNo(pod.Ready), pod.Reason, p.age(pod.Since), "it " + pod.Sentence})
+		rows = append(rows, []string{pod.Name, yesNo(pod.Listed), yesNo(pod.Ready), pod.Reason, p.age(pod.Since),
+			"it " + pod.Sentence})
 	}
 	p.table("Pods that the selector selects", []string{"POD", "LISTED", "READY", "REASON", "SINCE", "IN WORDS"}, rows)
 	rows = nil
@@ -97,7 +98,8 @@ func (p page) addresses(r Report) {
 		if a.Cause != "" {
 			words += ": " + a.Cause
 		}
-		rows = append(rows, []string{a.Address, cmp.Or(strings.Join(ports, ","), "-"), yesNo(a.Ready), a.Reason, p.age(a.Since), cmp.Or(a.Pod, "-"), a.From, words})
+		rows = append(rows, []string{a.Address, cmp.Or(strings.Join(ports, ","), "-"), yesNo(a.Ready), a.Reason,
+			p.age(a.Since), cmp.Or(a.Pod, "-"), a.From, words})
 	}
 	p.table("Addresses", []string{"ADDRESS", "PORTS", "READY", "REASON", "SINCE", "POD", "FROM", "IN WORDS"}, rows)
 }
@@ -109,9 +111,11 @@ func (p page) objects(r Report) {
 		if o.Wrong != "" {
 			state = o.Wrong
 		}
-		rows = append(rows, []string{o.Object, strconv.Itoa(o.Ready), strconv.Itoa(o.NotReady), o.KeptBy, cmp.Or(o.Writer, "-"), p.age(o.Written), state})
+		rows = append(rows, []string{o.Object, strconv.Itoa(o.Ready), strconv.Itoa(o.NotReady), o.KeptBy,
+			cmp.Or(o.Writer, "-"), p.age(o.Written), state})
 	}
-	p.table("Endpoints and EndpointSlices", []string{"OBJECT", "READY", "NOT READY", "KEPT BY", "WRITER", "WRITTEN", "STATE"}, rows)
+	p.table("Endpoints and EndpointSlices", []string{"OBJECT", "READY", "NOT READY", "KEPT BY", "WRITER", "WRITTEN",
+		"STATE"}, rows)
 }
 
 func (p page) proxy(r Report) {

@@ -20,7 +20,8 @@ func TestEveryPoolReasonIsTold(t *testing.T) {
 			t.Errorf("%s, empty: %s", why, text)
 		}
 		pool.Backends = []routing.Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
-		if text := poolText(pool); !strings.HasPrefix(text, "10.0.0.1:80") || strings.Contains(text, why.Sentence()) == (why == routing.All) {
+		if text := poolText(pool); !strings.HasPrefix(text, "10.0.0.1:80") || strings.Contains(text,
+			why.Sentence()) == (why == routing.All) {
 			t.Errorf("%s: %s", why, text)
 		}
 	}
@@ -28,7 +29,10 @@ func TestEveryPoolReasonIsTold(t *testing.T) {
 
 func TestPod(t *testing.T) {
 	web := newScene().Service
-	upper := newScene(func(svc *v1.Service) { svc.Name, svc.Spec.Selector = "upper", map[string]string{"app": "Web"} }).Service
+	upper := newScene(func(svc *v1.Service) {
+		svc.Name, svc.Spec.Selector = "upper",
+			map[string]string{"app": "Web"}
+	}).Service
 	s := newScene()
 	for _, tt := range []struct {
 		pod      *v1.Pod
@@ -37,9 +41,12 @@ func TestPod(t *testing.T) {
 		says     string
 	}{
 		{s.pod("a", "10.0.0.1"), []*v1.Service{upper, web}, true, "It gets connections by service web."},
-		{s.pod("b", "10.0.0.1", notReady), []*v1.Service{upper, web}, false, "It gets no connections, not by service web: it is not ready."},
-		{s.pod("c", "10.0.0.1"), []*v1.Service{upper}, false, "It gets no connections, not by service upper: it does not match: the selector says app=Web, the Pod says app=web."},
-		{s.pod("d", "10.0.0.1", labelled("x", "y")), []*v1.Service{web}, false, "no Service of namespace shop selects it, nor nearly."},
+		{s.pod("b", "10.0.0.1", notReady), []*v1.Service{upper, web}, false, "It gets no connections, not by service web: " +
+			"it is not ready."},
+		{s.pod("c", "10.0.0.1"), []*v1.Service{upper}, false, "It gets no connections, not by service upper: it does not " +
+			"match: the selector says app=Web, the Pod says app=web."},
+		{s.pod("d", "10.0.0.1", labelled("x", "y")), []*v1.Service{web}, false,
+			"no Service of namespace shop selects it, nor nearly."},
 	} {
 		if r := Pod(tt.pod, tt.services); r.Healthy != tt.healthy || !strings.Contains(r.Verdict, tt.says) {
 			t.Errorf("%s: %s, want %s", tt.pod.Name, r.Verdict, tt.says)
@@ -100,7 +107,10 @@ func TestAbout(t *testing.T) {
 		"type ExternalName, db.example": func(svc *v1.Service) {
 			svc.Spec.Selector, svc.Spec.Type, svc.Spec.ExternalName = nil, v1.ServiceTypeExternalName, "db.example"
 		},
-		"type ClusterIP, headless: names lead straight to the endpoints": func(svc *v1.Service) { svc.Spec.ClusterIP = v1.ClusterIPNone },
+		"type ClusterIP, headless: names lead straight to the endpoints": func(
+			svc *v1.Service) {
+			svc.Spec.ClusterIP = v1.ClusterIPNone
+		},
 	} {
 		if lines := about(newScene(change).Service); !slices.Contains(lines, says) {
 			t.Errorf("%q is not said: %q", says, lines)

@@ -25,7 +25,8 @@ func TestVerdicts(t *testing.T) {
 		stage string // of the first problem; "": all is well
 		says  string
 	}{
-		"well": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); return s.controlled().proxied() }, "", "All is well: one Pod gets connections."},
+		"well": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); return s.controlled().proxied() }, "",
+			"All is well: one Pod gets connections."},
 		"partly ready": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")
@@ -33,7 +34,10 @@ func TestVerdicts(t *testing.T) {
 			return s.controlled().proxied()
 		}, "", "It works: one Pod gets connections, of 2. web-2 does not: it is not ready."},
 		"external": {func() *scene {
-			return newScene(func(svc *v1.Service) { svc.Spec.Type, svc.Spec.ExternalName = v1.ServiceTypeExternalName, "db.example" })
+			return newScene(func(svc *v1.Service) {
+				svc.Spec.Type, svc.Spec.ExternalName = v1.ServiceTypeExternalName,
+					"db.example"
+			})
 		}, "", "It only stands for the name db.example"},
 		"another case": {func() *scene {
 			s := newScene()
@@ -63,17 +67,25 @@ func TestVerdicts(t *testing.T) {
 			s.pod("web-1", "10.0.0.1", func(p *v1.Pod) { p.Namespace = "stage" })
 			return s.controlled()
 		}, StageSelector, "no Pod of namespace shop has the labels app=web; one Pod with them is in namespace stage"},
-		"nobody near": {func() *scene { s := newScene(); s.pod("db", "10.0.0.1", labelled("app", "db")); return s.controlled() }, StageSelector,
+		"nobody near": {func() *scene {
+			s := newScene()
+			s.pod("db", "10.0.0.1",
+				labelled("app", "db"))
+			return s.controlled()
+		}, StageSelector,
 			"the selector says app=web, and none of the one Pod of namespace shop has these labels."},
-		"no Pod at all": {func() *scene { return newScene().controlled() }, StageSelector, "there is no Pod in namespace shop."},
+		"no Pod at all": {func() *scene { return newScene().controlled() }, StageSelector,
+			"there is no Pod in namespace shop."},
 		"not ready": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1", notReady, func(p *v1.Pod) {
-				p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c", State: v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
+				p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c",
+					State: v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}
 			})
 			s.pod("web-2", "10.0.0.2", notReady)
 			return s.controlled()
-		}, StagePods, "two Pods match the selector, and none gets connections: web-1 and 1 more: it is not ready: container c waits (CrashLoopBackOff)."},
+		}, StagePods, "two Pods match the selector, and none gets connections: web-1 and 1 more: it is not ready: " +
+			"container c waits (CrashLoopBackOff)."},
 		"finished": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1", func(p *v1.Pod) { p.Status.Phase = v1.PodFailed })
@@ -84,8 +96,10 @@ func TestVerdicts(t *testing.T) {
 			s.pod("web-1", "", func(p *v1.Pod) { p.Status.PodIPs = nil })
 			return s.controlled()
 		}, StagePods, "web-1 has no IP address yet"},
-		"ending": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1", ending); return s.controlled() }, StagePods, "web-1 is being deleted"},
-		"family": {func() *scene { s := newScene(); s.pod("web-1", "fd00::1"); return s.controlled() }, StagePods, "web-1 has no IP address of the Service's family"},
+		"ending": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1", ending); return s.controlled() }, StagePods,
+			"web-1 is being deleted"},
+		"family": {func() *scene { s := newScene(); s.pod("web-1", "fd00::1"); return s.controlled() }, StagePods,
+			"web-1 has no IP address of the Service's family"},
 		"named port": {func() *scene {
 			s := newScene(func(svc *v1.Service) { svc.Spec.Ports[0].TargetPort = intstr.FromString("http") })
 			s.pod("web-1", "10.0.0.1")
@@ -96,10 +110,14 @@ func TestVerdicts(t *testing.T) {
 			s.pod("web-1", "10.0.0.1", notReady)
 			return s.controlled()
 		}, "", "All is well"},
-		"nobody wrote":       {func() *scene { return newScene(byHand) }, StageAddresses, "the Service has no selector, and nobody has written Endpoints named web."},
-		"written":            {func() *scene { return handScene("10.9.0.1").controlled().proxied() }, "", "All is well: one address gets connections."},
-		"not mirrored":       {func() *scene { return handScene("10.9.0.1") }, StageSlices, "No EndpointSlice tells of 10.9.0.1:5432, of its Endpoints"},
-		"written, not ready": {func() *scene { s := handScene("10.9.0.1"); unready(s.Endpoints); return s.controlled() }, StageAddresses, "one address is written, and none as ready."},
+		"nobody wrote": {func() *scene { return newScene(byHand) }, StageAddresses,
+			"the Service has no selector, and nobody has written Endpoints named web."},
+		"written": {func() *scene { return handScene("10.9.0.1").controlled().proxied() }, "",
+			"All is well: one address gets connections."},
+		"not mirrored": {func() *scene { return handScene("10.9.0.1") }, StageSlices,
+			"No EndpointSlice tells of 10.9.0.1:5432, of its Endpoints"},
+		"written, not ready": {func() *scene { s := handScene("10.9.0.1"); unready(s.Endpoints); return s.controlled() },
+			StageAddresses, "one address is written, and none as ready."},
 		"port names": {func() *scene {
 			s := handScene("10.9.0.1")
 			s.Endpoints.Subsets[0].Ports[0].Name = "sql"
@@ -121,10 +139,14 @@ func TestVerdicts(t *testing.T) {
 				}
 			}
 			return s
-		}, StageAddresses, "No address answers its health check: 10.9.0.1 (connection refused). Connections are sent to all of them all the same."},
-		"check failed": {func() *scene { return found(handScene("10.9.0.1", "10.9.0.2"), false, false) }, "", "It works: one address gets connections, of 2."},
-		"all down":     {func() *scene { return found(handScene("10.9.0.1"), true, false) }, StageAddresses, "No address answers its health check: 10.9.0.1 (connection refused)."},
-		"refused":      {func() *scene { return found(handScene("10.9.0.1"), false, false) }, StageAddresses, "viaduct.dev/when-all-down is refuse"},
+		}, StageAddresses, "No address answers its health check: 10.9.0.1 (connection refused). Connections are sent to " +
+			"all of them all the same."},
+		"check failed": {func() *scene { return found(handScene("10.9.0.1", "10.9.0.2"), false, false) }, "",
+			"It works: one address gets connections, of 2."},
+		"all down": {func() *scene { return found(handScene("10.9.0.1"), true, false) }, StageAddresses,
+			"No address answers its health check: 10.9.0.1 (connection refused)."},
+		"refused": {func() *scene { return found(handScene("10.9.0.1"), false, false) }, StageAddresses,
+			"viaduct.dev/when-all-down is refuse"},
 		"senseless": {func() *scene {
 			s := handScene("10.9.0.1")
 			s.Service.Annotations = map[string]string{annotations.HealthCheck: "pcp"}
@@ -141,7 +163,8 @@ func TestVerdicts(t *testing.T) {
 			s := handScene("10.9.0.1")
 			s.Service.Annotations = map[string]string{annotations.Follow: "true"}
 			s.Endpoints.Subsets[0].Addresses[0].TargetRef = &v1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-0"}
-			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "other"}}}}
+			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "shop",
+				Name: "other"}}}}
 			return s
 		}, StageAddresses, "none as ready"},
 		"by name": {func() *scene {
@@ -153,7 +176,8 @@ func TestVerdicts(t *testing.T) {
 		}, "", "All is well: one address gets connections."},
 		"another's Pod": {func() *scene {
 			s := handScene("10.9.0.1").controlled()
-			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "bank", Name: "vault"}}}}
+			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "bank",
+				Name: "vault"}}}}
 			return s
 		}, StageAddresses, "10.9.0.1 is the address of Pod bank/vault, of another namespace (CVE-2021-25740)."},
 		"a slice was edited": {func() *scene {
@@ -163,7 +187,8 @@ func TestVerdicts(t *testing.T) {
 			s.Slices[0].Endpoints[0].Addresses[0] = "10.6.6.6"
 			s.Slices[0].ManagedFields[0].Manager = "kubectl-edit"
 			return s.proxied()
-		}, StageSlices, "endpointslice/web-a should not have 10.6.6.6:8080, lacks 10.0.0.1:8080, last written by kubectl-edit at 00:25:00"},
+		}, StageSlices, "endpointslice/web-a should not have 10.6.6.6:8080, lacks 10.0.0.1:8080, last written by " +
+			"kubectl-edit at 00:25:00"},
 		"a slice too many": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")
@@ -173,8 +198,15 @@ func TestVerdicts(t *testing.T) {
 			s.Slices = append(s.Slices, twin)
 			return s
 		}, StageSlices, "endpointslice/web-z should not be there"},
-		"no slice":     {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); s.controlled().Slices = nil; return s }, StageSlices, "No EndpointSlice tells of 10.0.0.1:8080"},
-		"no Endpoints": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); s.controlled().Endpoints = nil; return s }, StageEndpoints, "There is no Endpoints object web"},
+		"no slice": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); s.controlled().Slices = nil; return s },
+			StageSlices, "No EndpointSlice tells of 10.0.0.1:8080"},
+		"no Endpoints": {func() *scene {
+			s := newScene()
+			s.pod("web-1",
+				"10.0.0.1")
+			s.controlled().Endpoints = nil
+			return s
+		}, StageEndpoints, "There is no Endpoints object web"},
 		"Endpoints were edited": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")
@@ -187,7 +219,8 @@ func TestVerdicts(t *testing.T) {
 			s.controlled().proxied()
 			s.pod("web-2", "10.0.0.2")
 			return s.controlled()
-		}, StageProxy, "The proxy of node here sends connections from this node to ClusterIP 10.96.0.1:80/TCP to 10.0.0.1:8080, and should to 10.0.0.1:8080, 10.0.0.2:8080."},
+		}, StageProxy, "The proxy of node here sends connections from this node to ClusterIP 10.96.0.1:80/TCP to " +
+			"10.0.0.1:8080, and should to 10.0.0.1:8080, 10.0.0.2:8080."},
 		"the proxy has lost it": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")
@@ -205,7 +238,8 @@ func TestVerdicts(t *testing.T) {
 			s.pod("web-1", "10.0.0.1")
 			s.controlled().proxied().Kernel[0].Inside = nil
 			return s
-		}, StageKernel, "sends connections from this node to ClusterIP 10.96.0.1:80/TCP to nobody, and should to 10.0.0.1:8080"},
+		}, StageKernel, "sends connections from this node to ClusterIP 10.96.0.1:80/TCP to nobody, and should to " +
+			"10.0.0.1:8080"},
 		"the kernel forgot": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")
@@ -217,7 +251,8 @@ func TestVerdicts(t *testing.T) {
 			s.pod("web-1", "10.0.0.1")
 			s.controlled().Probes = map[netip.AddrPort]string{netip.MustParseAddrPort("10.0.0.1:80"): "connection refused"}
 			return s
-		}, StageProbe, "No address that gets connections answers: 10.0.0.1:80 (connection refused). Port 80 leads to port 80 of the Pods, and Pod web-1 declares only 8080."},
+		}, StageProbe, "No address that gets connections answers: 10.0.0.1:80 (connection refused). Port 80 leads to port " +
+			"80 of the Pods, and Pod web-1 declares only 8080."},
 		"the controller fails": {func() *scene {
 			s := newScene()
 			s.pod("web-1", "10.0.0.1")

@@ -18,7 +18,8 @@ func plural(n int, one, many string) string {
 }
 
 func number(n int) string {
-	words := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
+	words := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+		"twelve"}
 	if n < len(words) {
 		return words[n]
 	}

@@ -1,6 +1,6 @@
-// Package explain tells the story of one Service, Pod or Endpoints object: what is asked for, what there should be, what there is, and what a
-// colleague would say of it. It computes again, by membership and table, what the controller and the proxy computed, and compares. It must not
-// ask anybody: what it is to know is in a World.
+// Package explain tells the story of one Service, Pod or Endpoints object: what is asked for, what there should be,
+// what there is, and what a colleague would say of it. It computes again, by membership and table, what the controller
+// and the proxy computed, and compares. It must not ask anybody: what it is to know is in a World.
 package explain
 
 import (
@@ -33,7 +33,8 @@ type World struct {
 	Kernel   []Place    // what the kernel's table does for the Service
 	KernelOK bool       // it could be read
 
-	Probes map[netip.AddrPort]string // what asking an address just now came to: "" it answered, else why not; nil: nobody asked
+	// what asking an address just now came to: "" it answered, else why not; nil: nobody asked
+	Probes map[netip.AddrPort]string
 }
 
 // A NodeState is what a proxy answers about a Service; the fields are those of proxy.State.

@@ -52,13 +52,16 @@ func keptBy(all []*discovery.EndpointSlice, by string) (list []*discovery.Endpoi
 func (r *Report) endpoints(w *World, members []membership.Member) {
 	want, _ := membership.Subsets(w.Service, members)
 	if w.Endpoints == nil {
-		r.problem(StageEndpoints, fmt.Sprintf("There is no Endpoints object %s: does the endpoints controller run?", w.Service.Name))
+		r.problem(StageEndpoints, fmt.Sprintf("There is no Endpoints object %s: does the endpoints controller run?",
+			w.Service.Name))
 		return
 	}
 	line := endpointsLine(w.Endpoints)
 	if !membership.SameSubsets(w.Endpoints.Subsets, want) || !membership.ManagesEndpoints(w.Endpoints) {
-		line.Wrong = cmp.Or(difference(spellSubsets(w.Endpoints.Subsets), spellSubsets(want)), "is not marked as the controller's")
-		r.problem(StageEndpoints, fmt.Sprintf("The object %s %s%s: does the endpoints controller run?", line.Object, line.Wrong, lastWriter(line)))
+		line.Wrong = cmp.Or(difference(spellSubsets(w.Endpoints.Subsets), spellSubsets(want)),
+			"is not marked as the controller's")
+		r.problem(StageEndpoints, fmt.Sprintf("The object %s %s%s: does the endpoints controller run?", line.Object,
+			line.Wrong, lastWriter(line)))
 	}
 	r.Objects = append(r.Objects, line)
 }
@@ -98,7 +101,8 @@ func (r *Report) slices(w *World, plan membership.Plan, from string) {
 	wrong := map[string]string{}
 	for _, next := range plan.Update {
 		was := w.Slices[slices.IndexFunc(w.Slices, func(s *discovery.EndpointSlice) bool { return s.Name == next.Name })]
-		wrong[next.Name] = cmp.Or(difference(spellSlice(was), spellSlice(next)), "says something else about an endpoint than it should, or has other labels")
+		wrong[next.Name] = cmp.Or(difference(spellSlice(was), spellSlice(next)), "says something else about an endpoint "+
+			"than it should, or has other labels")
 	}
 	for _, s := range plan.Delete {
 		wrong[s.Name] = "should not be there"
@@ -107,7 +111,8 @@ func (r *Report) slices(w *World, plan membership.Plan, from string) {
 		line := sliceLine(s)
 		line.Wrong = wrong[s.Name]
 		if line.Wrong != "" {
-			r.problem(StageSlices, fmt.Sprintf("The object %s %s%s: does the controller that keeps it run?", line.Object, line.Wrong, lastWriter(line)))
+			r.problem(StageSlices, fmt.Sprintf("The object %s %s%s: does the controller that keeps it run?", line.Object,
+				line.Wrong, lastWriter(line)))
 		}
 		r.Objects = append(r.Objects, line)
 	}
@@ -119,12 +124,16 @@ func (r *Report) slices(w *World, plan membership.Plan, from string) {
 		if len(lacks) == 0 {
 			lacks = []string{"nobody, which is to be said, too"}
 		}
-		r.problem(StageSlices, fmt.Sprintf("No EndpointSlice tells of %s, of its %s: does the controller that keeps them run?", few(lacks), from))
+		r.problem(StageSlices, fmt.Sprintf("No EndpointSlice tells of %s, of its %s: does the controller that keeps them "+
+			"run?", few(lacks), from))
 	}
 }
 
 func sortedSlices(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
-	return slices.SortedFunc(slices.Values(list), func(a, b *discovery.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(slices.Values(list), func(a, b *discovery.EndpointSlice) int {
+		return cmp.Compare(a.Name,
+			b.Name)
+	})
 }
 
 func sliceLine(s *discovery.EndpointSlice) ObjectLine {

@@ -1,5 +1,6 @@
-// Package healthcheck asks, again and again, whether the addresses that people wrote behind Services answer. One question is put for all who want
-// to know the same; the questions are spread over time. It must not know what a Service is, nor decide what an answer means for one.
+// Package healthcheck asks, again and again, whether the addresses that people wrote behind Services answer. One
+// question is put for all who want to know the same; the questions are spread over time. It must not know what a
+// Service is, nor decide what an answer means for one.
 package healthcheck
 
 import (
@@ -33,12 +34,15 @@ type Status struct {
 
 // Options say how a Checker works.
 type Options struct {
-	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and once when a
-	// Target is found to be as it was said to be: then Since is zero.
-	Changed     func(owners []types.NamespacedName, target Target, status Status)
-	Concurrency int          // questions at once; 0: 1024. With more than these without an answer, intervals become longer.
-	Rate        int          // questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become longer.
-	Log         *slog.Logger // nil: no logs
+	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and once
+	// when a Target is found to be as it was said to be: then Since is zero.
+	Changed func(owners []types.NamespacedName, target Target, status Status)
+	// questions at once; 0: 1024. With more than these without an answer, intervals become longer.
+	Concurrency int
+	// questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become
+	// longer.
+	Rate int
+	Log  *slog.Logger // nil: no logs
 }
 
 // A Checker asks about what it is told to Want, while it Runs.
@@ -86,8 +90,8 @@ func New(opts Options) *Checker {
 	}
 }
 
-// Want says all that owner wants to know about; nil is nothing. The values are whether a Target counts as up until it is asked: they mean
-// something only for one that nobody wanted before.
+// Want says all that owner wants to know about; nil is nothing. The values are whether a Target counts as up until it
+// is asked: they mean something only for one that nobody wanted before.
 func (c *Checker) Want(owner types.NamespacedName, targets map[Target]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,7 +112,8 @@ func (c *Checker) Want(owner types.NamespacedName, targets map[Target]bool) {
 	c.wants[owner] = held
 	if least := c.least(); least > c.told*2 && least > annotations.DefaultInterval {
 		c.told = least
-		c.opts.Log.Warn("so many addresses are checked that each is asked less often", "addresses", len(c.entries), "interval", least, "questions_per_second", c.opts.Rate)
+		c.opts.Log.Warn("so many addresses are checked that each is asked less often", "addresses", len(c.entries),
+			"interval", least, "questions_per_second", c.opts.Rate)
 	}
 	c.rouse()
 }
@@ -119,7 +124,8 @@ func (c *Checker) add(owner types.NamespacedName, t Target, up bool) {
 	if e == nil {
 		// As many as there are, so wide they are spread: a lone one is asked at once.
 		spread := min(t.Check.Interval, time.Duration(len(c.entries))*200*time.Microsecond)
-		e = &entry{target: t, ask: c.questions.of(t), owners: map[types.NamespacedName]bool{}, course: begin(up), at: time.Now().Add(rand.N(spread + 1))}
+		e = &entry{target: t, ask: c.questions.of(t), owners: map[types.NamespacedName]bool{}, course: begin(up),
+			at: time.Now().Add(rand.N(spread + 1))}
 		c.entries[t] = e
 		heap.Push(&c.due, e)
 	}
@@ -174,7 +180,8 @@ func (c *Checker) Run(ctx context.Context) error {
 const (
 	// idle is how long to sleep when there is nothing to ask; a Want wakes.
 	idle = time.Hour
-	// beat is the least time between two looks: what is due by then is asked together, which costs a fraction of one after the other.
+	// beat is the least time between two looks: what is due by then is asked together, which costs a fraction of one after
+	// the other.
 	beat = 10 * time.Millisecond
 )
 
@@ -227,15 +234,16 @@ func (c *Checker) take(ctx context.Context, e *entry, answer prober.Answer, bega
 	c.metrics.note(e.target.Check.Kind, answer, time.Since(began))
 	if owners, status := c.note(e, answer, began); owners != nil {
 		if !status.Since.IsZero() {
-			c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(), "up", status.Up, "cause", status.Cause)
+			c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(),
+				"up", status.Up, "cause", status.Cause)
 		}
 		c.opts.Changed(owners, e.target, status)
 		c.requeue(e)
 	}
 }
 
-// note counts an answer to a question that was put at began. It returns who is to be told if it is news, and then leaves e out of
-// the queue: the next answer is not to overtake this one.
+// note counts an answer to a question that was put at began. It returns who is to be told if it is news, and then
+// leaves e out of the queue: the next answer is not to overtake this one.
 func (c *Checker) note(e *entry, answer prober.Answer, began time.Time) ([]types.NamespacedName, Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -133,7 +133,8 @@ func TestFirstAnswerThatSettlesNothing(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	target := Target{netip.MustParseAddrPort(server.Listener.Addr().String()), parse(t, "http:///health interval=100ms fall=2")}
+	target := Target{netip.MustParseAddrPort(server.Listener.Addr().String()),
+		parse(t, "http:///health interval=100ms fall=2")}
 	c.Want(types.NamespacedName{}, map[Target]bool{target: true})
 	if s, _ := c.Status(target); s.Known {
 		t.Errorf("before any answer: %+v", s)
@@ -235,9 +236,11 @@ func TestDNS(t *testing.T) {
 		at          netip.AddrPort
 		check, says string
 	}{
-		{at, "dns", ""}, {at, "dns name=here.example", ""}, {at, "dns name=gone.example", "NXDOMAIN for gone.example"}, {silent, "dns", "connection refused"},
+		{at, "dns", ""}, {at, "dns name=here.example", ""}, {at, "dns name=gone.example", "NXDOMAIN for gone.example"},
+		{silent, "dns", "connection refused"},
 	} {
-		if got := ask(t, Target{tt.at, parse(t, tt.check)}); (got.Verdict == prober.Good) != (tt.says == "") || !strings.Contains(got.Output, tt.says) {
+		if got := ask(t, Target{tt.at, parse(t, tt.check)}); (got.Verdict == prober.Good) != (tt.says == "") ||
+			!strings.Contains(got.Output, tt.says) {
 			t.Errorf("%s: %+v, want %q", tt.check, got, tt.says)
 		}
 	}
@@ -245,7 +248,8 @@ func TestDNS(t *testing.T) {
 
 func TestGRPC(t *testing.T) {
 	_, at := listen(t, "127.0.0.1:0")
-	if got := ask(t, Target{at, parse(t, "grpc timeout=50ms")}); got.Verdict != prober.Bad || got.Output != "no answer within 50ms" {
+	if got := ask(t, Target{at, parse(t, "grpc timeout=50ms")}); got.Verdict != prober.Bad ||
+		got.Output != "no answer within 50ms" {
 		t.Errorf("a server that says nothing: %+v", got)
 	}
 }

@@ -10,22 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connector asks whether an address accepts a TCP connection, at a third of the cost of a net.Dialer: no file of the runtime's, no goroutine
-// and no timer a question, and nothing more where the answer is there at once, as on this host. The connections that are under way share
-// one epoll instance.
+// connector asks whether an address accepts a TCP connection, at a third of the cost of a net.Dialer: no file of the
+// runtime's, no goroutine and no timer a question, and nothing more where the answer is there at once, as on this host.
+// The connections that are under way share one epoll instance.
 type connector struct {
 	once sync.Once
 	poll int // the epoll instance; -1: there is none
 
-	mu      sync.Mutex // protects the following
-	last    uint64     // the number of the last connection: descriptors are used again, and an event may be of the one before
+	mu sync.Mutex // protects the following
+	// the number of the last connection: descriptors are used again, and an event may be of the one before
+	last    uint64
 	waiting map[uint64]chan struct{}
 }
 
 func newConnector() *connector { return &connector{waiting: map[uint64]chan struct{}{}} }
 
-// ask begins a connection to at. If it is made or has failed at once, wait is nil; else wait returns when it is or has, or ctx ends. It is to be
-// called, for it frees what the connection holds.
+// ask begins a connection to at. If it is made or has failed at once, wait is nil; else wait returns when it is or has,
+// or ctx ends. It is to be called, for it frees what the connection holds.
 func (c *connector) ask(at netip.AddrPort) (wait func(ctx context.Context) error, err error) {
 	fd, err := unix.Socket(familyOf(at), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {

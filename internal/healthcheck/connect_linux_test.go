@@ -14,7 +14,8 @@ import (
 	"viaduct/internal/prober"
 )
 
-// full is a listener that accepts no further connection until accept is called: the kernel lets a SYN wait, and it comes again after a second.
+// full is a listener that accepts no further connection until accept is called: the kernel lets a SYN wait, and it
+// comes again after a second.
 func full(t *testing.T, host string) (at netip.AddrPort, accept, end func()) {
 	t.Helper()
 	addr := netip.MustParseAddr(host)

@@ -10,15 +10,17 @@ import (
 const (
 	// calm is how long an address must have been up for its next fall not to count as flapping.
 	calm = time.Minute
-	// forgiven is how many falls without calm between them are nobody's fault: a program that is started anew may need a second try.
+	// forgiven is how many falls without calm between them are nobody's fault: a program that is started anew may need a
+	// second try.
 	forgiven = 1
-	// firstHold is how long an address that flaps must be well before it is up again; it doubles with each time, up to longestHold.
+	// firstHold is how long an address that flaps must be well before it is up again; it doubles with each time, up to
+	// longestHold.
 	firstHold   = 4 * time.Second
 	longestHold = 2 * time.Minute
 )
 
-// A course is what the answers of one address have come to: rise and fall, and patience with one that flaps. It is pure: the time comes from
-// outside.
+// A course is what the answers of one address have come to: rise and fall, and patience with one that flaps. It is
+// pure: the time comes from outside.
 type course struct {
 	state prober.State
 	asked bool

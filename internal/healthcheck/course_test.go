@@ -84,7 +84,8 @@ func TestNextQuestion(t *testing.T) {
 	check := parse(t, "tcp interval=2s")
 	now := time.Unix(0, 0)
 	for answers, want := range map[string]time.Duration{
-		"+": 2 * time.Second, "-": 200 * time.Millisecond, "--": 2 * time.Second, "--+": 200 * time.Millisecond, "--++": 2 * time.Second,
+		"+": 2 * time.Second, "-": 200 * time.Millisecond, "--": 2 * time.Second, "--+": 200 * time.Millisecond,
+		"--++": 2 * time.Second,
 	} {
 		if c, _ := walk(begin(true), check, &now, time.Second, answers); c.next(check) != want {
 			t.Errorf("after %s it waits %v, want %v", answers, c.next(check), want)

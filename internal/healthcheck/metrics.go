@@ -18,10 +18,13 @@ type metrics struct {
 func newMetrics() *metrics {
 	name := func(n string) string { return "viaduct_checks_" + n }
 	return &metrics{
-		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: name("answers_total"), Help: "Answers of addresses that are checked, by kind of check and result"}, []string{"kind", "result"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name("duration_seconds"), Help: "Time from a question to its answer, or until it was given up",
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: name("answers_total"),
+			Help: "Answers of addresses that are checked, by kind of check and result"}, []string{"kind", "result"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name("duration_seconds"),
+			Help:    "Time from a question to its answer, or until it was given up",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9)}, []string{"kind"}),
-		late: prometheus.NewHistogram(prometheus.HistogramOpts{Name: name("lateness_seconds"), Help: "How much later than planned questions are put",
+		late: prometheus.NewHistogram(prometheus.HistogramOpts{Name: name("lateness_seconds"),
+			Help:    "How much later than planned questions are put",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}),
 	}
 }
@@ -51,7 +54,8 @@ func targetsDesc() *prometheus.Desc {
 }
 
 func leastDesc() *prometheus.Desc {
-	return prometheus.NewDesc("viaduct_checks_least_interval_seconds", "The shortest interval at which so many addresses are asked; one that is asked for and longer holds", nil, nil)
+	return prometheus.NewDesc("viaduct_checks_least_interval_seconds", "The shortest interval at which so many "+
+		"addresses are asked; one that is asked for and longer holds", nil, nil)
 }
 
 // Describe says what Collect gives.

@@ -29,7 +29,8 @@ type questions struct {
 	clients map[tlsName]*http.Client
 }
 
-// tlsName is what two HTTP clients differ in: the name that is asked for, and whether the certificate must be valid for it.
+// tlsName is what two HTTP clients differ in: the name that is asked for, and whether the certificate must be valid for
+// it.
 type tlsName struct {
 	name   string
 	verify bool
@@ -85,7 +86,8 @@ func unanswered(err error, timeout time.Duration) prober.Answer {
 		}
 	}
 	var timed net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timed) && timed.Timeout() {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timed) &&
+		timed.Timeout() {
 		return prober.Answer{Output: fmt.Sprintf("no answer within %v", timeout)}
 	}
 	var number syscall.Errno
@@ -95,8 +97,8 @@ func unanswered(err error, timeout time.Duration) prober.Answer {
 	return prober.Answer{Output: err.Error()}
 }
 
-// http asks by GET, straight at the address. It follows no redirect: another place's answer is not this one's. Of the answer it reads no more
-// than the head: a body may have no end.
+// http asks by GET, straight at the address. It follows no redirect: another place's answer is not this one's. Of the
+// answer it reads no more than the head: a body may have no end.
 func (q *questions) http(t Target) prober.Check {
 	client := q.client(t.Check)
 	url := fmt.Sprintf("%s://%s%s", t.Check.Kind, t.Addr, t.Check.Path)
@@ -138,8 +140,9 @@ func (q *questions) client(check annotations.Check) *http.Client {
 		q.clients[key] = &http.Client{
 			Transport: &http.Transport{
 				Proxy: nil, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-				DialContext:     (&net.Dialer{KeepAlive: -1}).DialContext,
-				TLSClientConfig: &tls.Config{ServerName: key.name, InsecureSkipVerify: !key.verify}, //nolint:gosec // as a kubelet: a certificate is verified if a name for it is given
+				DialContext: (&net.Dialer{KeepAlive: -1}).DialContext,
+				// nolint:gosec // as a kubelet: a certificate is verified if a name for it is given
+				TLSClientConfig: &tls.Config{ServerName: key.name, InsecureSkipVerify: !key.verify},
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
@@ -149,7 +152,8 @@ func (q *questions) client(check annotations.Check) *http.Client {
 
 func grpcQuestion(t Target) prober.Check {
 	service := t.Check.Service
-	ask, err := prober.NewCheck(v1.ProbeHandler{GRPC: &v1.GRPCAction{Port: int32(t.Addr.Port()), Service: &service}}, prober.Target{Addr: t.Addr.Addr()})
+	ask, err := prober.NewCheck(v1.ProbeHandler{GRPC: &v1.GRPCAction{Port: int32(t.Addr.Port()), Service: &service}},
+		prober.Target{Addr: t.Addr.Addr()})
 	if err != nil {
 		return func(context.Context) prober.Answer {
 			return prober.Answer{Verdict: prober.Unknown, Output: err.Error()}
@@ -164,7 +168,8 @@ func grpcQuestion(t Target) prober.Check {
 	}
 }
 
-// dnsQuestion asks for a name, which there must be, or, if none is given, for the root: then any answer shows that somebody answers.
+// dnsQuestion asks for a name, which there must be, or, if none is given, for the root: then any answer shows that
+// somebody answers.
 func dnsQuestion(t Target) prober.Check {
 	address := net.JoinHostPort(t.Addr.Addr().String(), strconv.Itoa(int(t.Addr.Port())))
 	return func(ctx context.Context) prober.Answer {

@@ -1,6 +1,6 @@
-// Package history keeps every change of who is behind a Service: when, which address, why, and by which write. It is told of EndpointSlices as
-// they change and keeps what it is told within a bound, in a file that outlives the process or in memory. It must not decide anything: what
-// is lost here is lost for people only.
+// Package history keeps every change of who is behind a Service: when, which address, why, and by which write. It is
+// told of EndpointSlices as they change and keeps what it is told within a bound, in a file that outlives the process
+// or in memory. It must not decide anything: what is lost here is lost for people only.
 package history
 
 import (
@@ -97,7 +97,8 @@ func (r *Recorder) replay(c Change) {
 // Why says why an endpoint of a Service is as it is, or, if it is not listed any more, why not.
 type Why = func(e *discovery.Endpoint, listed bool) string
 
-// Observe notes what has changed from one state of a slice to the next; nil is none. It may be called by one goroutine at a time.
+// Observe notes what has changed from one state of a slice to the next; nil is none. It may be called by one goroutine
+// at a time.
 func (r *Recorder) Observe(before, after *discovery.EndpointSlice, why Why) {
 	was, is := entries(before), entries(after)
 	var changes []Change
@@ -124,8 +125,8 @@ func (r *Recorder) Observe(before, after *discovery.EndpointSlice, why Why) {
 	r.keep(changes)
 }
 
-// note brings the state up to date, and says what it means for the Service: an address may be in several slices on its way from one to
-// another. r.mu is held.
+// note brings the state up to date, and says what it means for the Service: an address may be in several slices on its
+// way from one to another. r.mu is held.
 func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed bool) (Change, bool) {
 	service := serviceOf(s)
 	if service == "" {
@@ -160,7 +161,8 @@ func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed 
 	return c, true
 }
 
-// was is the state of an address before, as this process knows it or, until it has heard of it, as the file does: then it is old. r.mu is held.
+// was is the state of an address before, as this process knows it or, until it has heard of it, as the file does: then
+// it is old. r.mu is held.
 func (r *Recorder) was(service, key string) (state string, old bool) {
 	if here := r.state[service][key].best(); here != "" {
 		return here, false
@@ -177,7 +179,8 @@ func (r *Recorder) Synced() {
 	var changes []Change
 	for _, service := range sortedKeys(r.before) {
 		for _, key := range sortedKeys(r.before[service]) {
-			changes = append(changes, Change{Time: time.Now().UTC(), Service: service, Address: key, What: Removed, Unseen: true, Reason: "nobody watched"})
+			changes = append(changes, Change{Time: time.Now().UTC(), Service: service, Address: key, What: Removed, Unseen: true,
+				Reason: "nobody watched"})
 		}
 	}
 	clear(r.before)
@@ -216,7 +219,8 @@ func (r *Recorder) Close() error {
 	return r.file.close()
 }
 
-// keep writes changes down; r.mu is held. What cannot be written is kept in memory, as far as there is room, until it can.
+// keep writes changes down; r.mu is held. What cannot be written is kept in memory, as far as there is room, until it
+// can.
 func (r *Recorder) keep(changes []Change) {
 	if len(changes) == 0 && len(r.recent) == 0 {
 		return

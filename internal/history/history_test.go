@@ -12,18 +12,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// slice has addresses of the Service shop/web: "10.0.0.1" is ready, "-10.0.0.1" is not, "~10.0.0.1" is ending, "!10.0.0.1" is
-// ready and does not serve.
+// slice has addresses of the Service shop/web: "10.0.0.1" is ready, "-10.0.0.1" is not, "~10.0.0.1" is ending,
+// "!10.0.0.1" is ready and does not serve.
 func slice(name string, version int, addrs ...string) *discovery.EndpointSlice {
 	port := int32(80)
 	s := &discovery.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: fmt.Sprint(version), Labels: map[string]string{discovery.LabelServiceName: "web"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: fmt.Sprint(version),
+			Labels:        map[string]string{discovery.LabelServiceName: "web"},
 			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "viaduct", Time: new(metav1.Unix(1000, 0))}}},
 		Ports: []discovery.EndpointPort{{Port: &port}},
 	}
 	for _, a := range addrs {
 		ready, ending := !strings.ContainsAny(a, "-~"), strings.Contains(a, "~")
-		e := discovery.Endpoint{Addresses: []string{strings.TrimLeft(a, "-~!")}, Conditions: discovery.EndpointConditions{Ready: &ready, Terminating: &ending}}
+		e := discovery.Endpoint{Addresses: []string{strings.TrimLeft(a, "-~!")},
+			Conditions: discovery.EndpointConditions{Ready: &ready, Terminating: &ending}}
 		if strings.Contains(a, "!") {
 			e.Conditions.Serving = new(false)
 		}
@@ -72,11 +74,13 @@ func told(t *testing.T, r *Recorder) string {
 // An address that gets connections for want of a better one is told of: else the last that fell would not be.
 func TestUsedAllTheSame(t *testing.T) {
 	r := open(t, Options{})
-	one, two, three := slice("a", 1, "10.0.0.1", "-10.0.0.2"), slice("a", 2, "!10.0.0.1", "!10.0.0.2"), slice("a", 3, "10.0.0.1", "-10.0.0.2")
+	one, two, three := slice("a", 1, "10.0.0.1", "-10.0.0.2"), slice("a", 2, "!10.0.0.1", "!10.0.0.2"),
+		slice("a", 3, "10.0.0.1", "-10.0.0.2")
 	r.Observe(nil, one, because)
 	r.Observe(one, two, because)
 	r.Observe(two, three, because)
-	const want = "10.0.0.1 added/ready, 10.0.0.2 added/not-ready, 10.0.0.1 used, 10.0.0.2 used, 10.0.0.1 ready, 10.0.0.2 not-ready"
+	const want = "10.0.0.1 added/ready, 10.0.0.2 added/not-ready, 10.0.0.1 used, 10.0.0.2 used, 10.0.0.1 ready, " +
+		"10.0.0.2 not-ready"
 	if got := told(t, r); got != want {
 		t.Errorf("it tells\n%s\nwant\n%s", got, want)
 	}
@@ -95,7 +99,8 @@ func TestChanges(t *testing.T) {
 			three := slice("a", 4, "10.0.0.1")
 			r.Observe(two, three, because)
 			r.Observe(moved, nil, because)
-			const want = "10.0.0.1 added/ready, 10.0.0.2 added/not-ready, 10.0.0.1 not-ready, 10.0.0.2 ending, 10.0.0.3 added/ready, 10.0.0.2 removed, 10.0.0.1 ready, 10.0.0.3 removed"
+			const want = "10.0.0.1 added/ready, 10.0.0.2 added/not-ready, 10.0.0.1 not-ready, 10.0.0.2 ending, 10.0.0.3 " +
+				"added/ready, 10.0.0.2 removed, 10.0.0.1 ready, 10.0.0.3 removed"
 			if got := told(t, r); got != want {
 				t.Errorf("it tells\n%s\nwant\n%s", got, want)
 			}
@@ -103,7 +108,8 @@ func TestChanges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c := changes[2]; c.Reason != "because" || c.Object != "endpointslice/a" || c.Version != "2" || c.Writer != "viaduct" || c.Time.IsZero() {
+			if c := changes[2]; c.Reason != "because" || c.Object != "endpointslice/a" || c.Version != "2" ||
+				c.Writer != "viaduct" || c.Time.IsZero() {
 				t.Errorf("a change is %+v", c)
 			}
 			if c := changes[7]; c.Reason != "gone" || c.Object != "endpointslice/b (deleted)" {

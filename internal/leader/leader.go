@@ -1,9 +1,10 @@
 // Package leader lets one of several processes work at a time: whichever holds a Lease. It knows nothing of the work.
 //
-// It keeps two promises that the library underneath leaves to its user. A leader that is told to stop gives up the Lease only after its
-// work has ended, so that the next one never works beside it; and the next one begins at once, because it watches the Lease instead of
-// looking at it now and then. A leader that cannot renew its Lease stops working before the Lease can be another's. Should clocks run at
-// different speeds for all that, two may work for a moment: what they write must carry the resourceVersion that it was decided on.
+// It keeps two promises that the library underneath leaves to its user. A leader that is told to stop gives up the
+// Lease only after its work has ended, so that the next one never works beside it; and the next one begins at once,
+// because it watches the Lease instead of looking at it now and then. A leader that cannot renew its Lease stops
+// working before the Lease can be another's. Should clocks run at different speeds for all that, two may work for a
+// moment: what they write must carry the resourceVersion that it was decided on.
 package leader
 
 import (
@@ -50,7 +51,8 @@ func (t Times) Check() error {
 	case t.Lease <= t.Renew:
 		return fmt.Errorf("the lease duration is %s: it must be more than the renew deadline, %s", t.Lease, t.Renew)
 	case float64(t.Renew) <= leaderelection.JitterFactor*float64(t.Retry):
-		return fmt.Errorf("the renew deadline is %s: it must be more than %v times the retry period, %s", t.Renew, leaderelection.JitterFactor, t.Retry)
+		return fmt.Errorf("the renew deadline is %s: it must be more than %v times the retry period, %s", t.Renew,
+			leaderelection.JitterFactor, t.Retry)
 	}
 	return nil
 }
@@ -68,8 +70,10 @@ type Candidate struct {
 }
 
 // New makes a candidate for a Lease. identity must be different from every other candidate's.
-func New(client kubernetes.Interface, lease types.NamespacedName, identity string, times Times, log *slog.Logger) *Candidate {
-	return &Candidate{client: client, lease: lease, identity: identity, times: times, log: log.With("lease", lease.String())}
+func New(client kubernetes.Interface, lease types.NamespacedName, identity string, times Times,
+	log *slog.Logger) *Candidate {
+	return &Candidate{client: client, lease: lease, identity: identity, times: times, log: log.With("lease",
+		lease.String())}
 }
 
 // Identity is a name for a candidate of this process that no other has: the host's, and a random part.
@@ -88,8 +92,9 @@ func (c *Candidate) Holder() (identity string, self bool) {
 	return c.holder, c.holder == c.identity
 }
 
-// Run calls work whenever this candidate holds the Lease, until ctx ends or work fails; then the Lease is given up. The context that
-// work gets ends when ctx does and when the Lease is lost; it must return then. After a loss it is called again at the next election.
+// Run calls work whenever this candidate holds the Lease, until ctx ends or work fails; then the Lease is given up. The
+// context that work gets ends when ctx does and when the Lease is lost; it must return then. After a loss it is called
+// again at the next election.
 func (c *Candidate) Run(ctx context.Context, work func(context.Context) error) error {
 	if err := c.times.Check(); err != nil {
 		return fmt.Errorf("electing a leader: %w", err)
@@ -109,8 +114,8 @@ func (c *Candidate) Run(ctx context.Context, work func(context.Context) error) e
 	return nil
 }
 
-// term waits for the Lease, works while it is held, and gives it up. It also ends, having done nothing, when the Lease becomes free: a
-// new term asks for it at once.
+// term waits for the Lease, works while it is held, and gives it up. It also ends, having done nothing, when the Lease
+// becomes free: a new term asks for it at once.
 func (c *Candidate) term(ctx context.Context, freed <-chan struct{}, work func(context.Context) error) error {
 	// The election outlives ctx until the work has ended, for so long the Lease is to be renewed.
 	election, end := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), logr.Discard()))
@@ -119,7 +124,8 @@ func (c *Candidate) term(ctx context.Context, freed <-chan struct{}, work func(c
 	defer context.AfterFunc(ctx, func() { t.stop(end) })()
 	lock := c.lock()
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: c.times.Lease, RenewDeadline: c.times.Renew, RetryPeriod: c.times.Retry, Name: c.lease.Name,
+		Lock: lock, LeaseDuration: c.times.Lease, RenewDeadline: c.times.Renew, RetryPeriod: c.times.Retry,
+		Name: c.lease.Name,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(held context.Context) { t.work(ctx, held, end, c.told(work)) },
 			OnStoppedLeading: func() {},

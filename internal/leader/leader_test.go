@@ -59,7 +59,8 @@ type worker struct {
 func candidate(t *testing.T, client kubernetes.Interface, name string, times Times, a *arena) *worker {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	w := &worker{log: &journal{}, leading: make(chan struct{}, 8), finish: make(chan struct{}), ended: make(chan error, 1), stop: stop}
+	w := &worker{log: &journal{}, leading: make(chan struct{}, 8), finish: make(chan struct{}), ended: make(chan error, 1),
+		stop: stop}
 	w.Candidate = New(client, lease(), name, times, slog.New(slog.NewTextHandler(w.log, nil)))
 	done := make(chan struct{})
 	go func() {
@@ -137,7 +138,8 @@ func awaitHolder(t *testing.T, w *worker, want string) {
 	}
 }
 
-// The next leader follows at once, though it would look again only in half an hour; and not before the work of the first has ended.
+// The next leader follows at once, though it would look again only in half an hour; and not before the work of the
+// first has ended.
 func TestHandOver(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	var a arena
@@ -229,11 +231,13 @@ func TestWorkFails(t *testing.T) {
 	}
 }
 
-// Without its namespace a Lease cannot be made, which only the log can tell: it is tried again, once and for all being told once.
+// Without its namespace a Lease cannot be made, which only the log can tell: it is tried again, once and for all being
+// told once.
 func TestNoNamespace(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	log := &journal{}
-	c := New(client, types.NamespacedName{Namespace: "nowhere", Name: "test"}, "c", slow(), slog.New(slog.NewTextHandler(log, nil)))
+	c := New(client, types.NamespacedName{Namespace: "nowhere", Name: "test"}, "c", slow(),
+		slog.New(slog.NewTextHandler(log, nil)))
 	l := c.lock()
 	for range 2 {
 		if err := l.Create(t.Context(), record("c")); err == nil {
@@ -250,11 +254,13 @@ func TestTimes(t *testing.T) {
 		times Times
 		want  string
 	}{
-		"upstream's":           {DefaultTimes(), ""},
-		"no retry":             {Times{Lease: 15 * time.Second, Renew: 10 * time.Second}, "the retry period is 0s"},
-		"a lease of nothing":   {Times{Lease: time.Millisecond, Renew: 1, Retry: 1}, "it must be at least 1s"},
-		"renewed too late":     {Times{Lease: 10 * time.Second, Renew: 10 * time.Second, Retry: time.Second}, "it must be more than the renew deadline, 10s"},
-		"retried too seldom":   {Times{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 9 * time.Second}, "it must be more than 1.2 times the retry period, 9s"},
+		"upstream's":         {DefaultTimes(), ""},
+		"no retry":           {Times{Lease: 15 * time.Second, Renew: 10 * time.Second}, "the retry period is 0s"},
+		"a lease of nothing": {Times{Lease: time.Millisecond, Renew: 1, Retry: 1}, "it must be at least 1s"},
+		"renewed too late": {Times{Lease: 10 * time.Second, Renew: 10 * time.Second, Retry: time.Second},
+			"it must be more than the renew deadline, 10s"},
+		"retried too seldom": {Times{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 9 * time.Second},
+			"it must be more than 1.2 times the retry period, 9s"},
 		"slow, but consistent": {slow(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -270,5 +276,6 @@ func TestTimes(t *testing.T) {
 }
 
 func record(holder string) resourcelock.LeaderElectionRecord {
-	return resourcelock.LeaderElectionRecord{HolderIdentity: holder, LeaseDurationSeconds: 1, AcquireTime: metav1.Now(), RenewTime: metav1.Now()}
+	return resourcelock.LeaderElectionRecord{HolderIdentity: holder, LeaseDurationSeconds: 1, AcquireTime: metav1.Now(),
+		RenewTime: metav1.Now()}
 }

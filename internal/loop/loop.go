@@ -1,6 +1,6 @@
 // Package loop runs a function when kicked: any number of kicks while it runs make one more run, runs keep a distance,
-// and a run that failed is repeated with growing pauses. It knows nothing of what the function does and keeps no queue of
-// what is to be done: the function looks for itself.
+// and a run that failed is repeated with growing pauses. It knows nothing of what the function does and keeps no queue
+// of what is to be done: the function looks for itself.
 package loop
 
 import (

@@ -60,13 +60,18 @@ func TestWhenItRuns(t *testing.T) {
 		{"not kicked", recorder{}, Options{}, nil, nil},
 		{"kicked before Run, many times", recorder{}, Options{}, []time.Duration{0, 0, 0}, []time.Duration{0}},
 		{"at once after quiet", recorder{}, Options{Interval: 5 * s}, []time.Duration{0, 20 * s}, []time.Duration{0, 20 * s}},
-		{"a crowd of kicks makes one more run", recorder{took: 10 * s}, Options{}, []time.Duration{0, 1 * s, 2 * s, 3 * s}, []time.Duration{0, 10 * s}},
-		{"distance from the end of a run", recorder{took: 2 * s}, Options{Interval: 5 * s}, []time.Duration{0, 1 * s}, []time.Duration{0, 7 * s}},
-		{"pauses double up to the longest", recorder{fails: 5}, Options{FirstRetry: 1 * s, LastRetry: 4 * s}, []time.Duration{0},
+		{"a crowd of kicks makes one more run", recorder{took: 10 * s}, Options{}, []time.Duration{0, 1 * s, 2 * s, 3 * s},
+			[]time.Duration{0, 10 * s}},
+		{"distance from the end of a run", recorder{took: 2 * s}, Options{Interval: 5 * s}, []time.Duration{0, 1 * s},
+			[]time.Duration{0, 7 * s}},
+		{"pauses double up to the longest", recorder{fails: 5}, Options{FirstRetry: 1 * s, LastRetry: 4 * s},
+			[]time.Duration{0},
 			[]time.Duration{0, 1 * s, 3 * s, 7 * s, 11 * s, 15 * s}},
-		{"a kick cuts the pause short and it goes on growing", recorder{fails: 3}, Options{FirstRetry: 10 * s}, []time.Duration{0, 1 * s},
+		{"a kick cuts the pause short and it goes on growing", recorder{fails: 3}, Options{FirstRetry: 10 * s},
+			[]time.Duration{0, 1 * s},
 			[]time.Duration{0, 1 * s, 21 * s, 51 * s}},
-		{"success forgets the pause", recorder{fails: 1}, Options{FirstRetry: 2 * s}, []time.Duration{0, 30 * s}, []time.Duration{0, 2 * s, 30 * s}},
+		{"success forgets the pause", recorder{fails: 1}, Options{FirstRetry: 2 * s}, []time.Duration{0, 30 * s},
+			[]time.Duration{0, 2 * s, 30 * s}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, &c.r, c.opts, c.kicks...)

@@ -24,8 +24,9 @@ type Standing struct {
 	Why     Reason
 }
 
-// Stand says what becomes of every address that is checked and that its author wants to have connections. If all of a family that are
-// wanted are down, all of them get connections (see AllDown), or, with refuse, none. allDown are the families of which that is so.
+// Stand says what becomes of every address that is checked and that its author wants to have connections. If all of a
+// family that are wanted are down, all of them get connections (see AllDown), or, with refuse, none. allDown are the
+// families of which that is so.
 func Stand(found map[netip.Addr]Health, refuse bool) (stand map[netip.Addr]Standing, allDown []v1.IPFamily) {
 	stand = make(map[netip.Addr]Standing, len(found))
 	for _, family := range []v1.IPFamily{v1.IPv4Protocol, v1.IPv6Protocol} {
@@ -72,8 +73,8 @@ func Checked(members []Member, stand map[netip.Addr]Standing) []Member {
 	return out
 }
 
-// KnownStates are the addresses that s says something of, and whether they answered when it was written: so a process that begins to check goes on
-// where another ended.
+// KnownStates are the addresses that s says something of, and whether they answered when it was written: so a process
+// that begins to check goes on where another ended.
 func KnownStates(s *discovery.EndpointSlice) map[netip.Addr]bool {
 	states := map[netip.Addr]bool{}
 	for i := range s.Endpoints {

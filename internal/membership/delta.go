@@ -6,7 +6,8 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// A Delta is what a Plan does to the endpoints of a Service. One that only goes from one slice to another counts as none of them.
+// A Delta is what a Plan does to the endpoints of a Service. One that only goes from one slice to another counts as
+// none of them.
 type Delta struct{ Added, Updated, Removed int }
 
 // place is where an endpoint stands: an address, and the ports at it.
@@ -57,7 +58,8 @@ func listPlaces(into map[place]*discovery.Endpoint, s *discovery.EndpointSlice) 
 	}
 }
 
-// FewestSlices is how many slices would do for the endpoints in have, were each filled: those of one family and of the same ports share one.
+// FewestSlices is how many slices would do for the endpoints in have, were each filled: those of one family and of the
+// same ports share one.
 func FewestSlices(have []*discovery.EndpointSlice) (n int) {
 	type group struct {
 		family discovery.AddressType

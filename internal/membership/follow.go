@@ -17,8 +17,9 @@ type Pods struct {
 	At    func(addr netip.Addr) []*v1.Pod // those that have the address, of any namespace
 }
 
-// PodOf is the name of the Pod of namespace that m was written for: by its targetRef, or because that Pod has the address, or by what was known
-// earlier (remembered: from an address to the Pod's name). "" if it is no Pod's, as far as is known.
+// PodOf is the name of the Pod of namespace that m was written for: by its targetRef, or because that Pod has the
+// address, or by what was known earlier (remembered: from an address to the Pod's name). "" if it is no Pod's, as far
+// as is known.
 func PodOf(m Member, namespace string, pods Pods, remembered map[netip.Addr]string) string {
 	if m.Target.Kind == "Pod" && (m.Target.Namespace == "" || m.Target.Namespace == namespace) && m.Target.Name != "" {
 		return m.Target.Name
@@ -34,8 +35,8 @@ func PodOf(m Member, namespace string, pods Pods, remembered map[netip.Addr]stri
 	return ""
 }
 
-// FollowPod is m at the address where the Pod called name is now; false if it is where it was written. An address that another Pod has by now,
-// while that of this name is no more, gets no connections.
+// FollowPod is m at the address where the Pod called name is now; false if it is where it was written. An address that
+// another Pod has by now, while that of this name is no more, gets no connections.
 func FollowPod(m Member, name string, pods Pods) (Member, bool) {
 	pod := pods.Named(name)
 	if pod == nil || !Holds(pod) {
@@ -54,8 +55,8 @@ func FollowPod(m Member, name string, pods Pods) (Member, bool) {
 	return m, true
 }
 
-// Holds says whether pod has addresses that are its own: one that has ended has given them back, and one on the network of its node never had
-// them.
+// Holds says whether pod has addresses that are its own: one that has ended has given them back, and one on the network
+// of its node never had them.
 func Holds(pod *v1.Pod) bool {
 	return !finished(pod) && !pod.Spec.HostNetwork && (pod.Status.PodIP != "" || len(pod.Status.PodIPs) > 0)
 }

@@ -17,7 +17,8 @@ func FuzzCanonical(f *testing.F) {
 	f.Add("fd00::1", "::ffff:10.0.0.1", "", int32(-1), "", int32(70000))
 	f.Fuzz(func(t *testing.T, ready, notReady, name string, port int32, other string, otherPort int32) {
 		subsets := []v1.EndpointSubset{
-			{Addresses: []v1.EndpointAddress{{IP: ready}, {IP: other}}, NotReadyAddresses: []v1.EndpointAddress{{IP: notReady}}, Ports: []v1.EndpointPort{{Name: name, Port: port}}},
+			{Addresses: []v1.EndpointAddress{{IP: ready}, {IP: other}}, NotReadyAddresses: []v1.EndpointAddress{{IP: notReady}},
+				Ports: []v1.EndpointPort{{Name: name, Port: port}}},
 			{Addresses: []v1.EndpointAddress{{IP: ready, Hostname: name}}, Ports: []v1.EndpointPort{{Port: otherPort}}},
 			{NotReadyAddresses: []v1.EndpointAddress{{IP: other}}},
 		}
@@ -64,7 +65,8 @@ func (w *bytesWorld) service() *v1.Service {
 	})
 }
 
-// pods reads three bytes for each Pod: what befell it, the end of its address, its port. Addresses may repeat, and may be none.
+// pods reads three bytes for each Pod: what befell it, the end of its address, its port. Addresses may repeat, and may
+// be none.
 func (w *bytesWorld) pods() []*v1.Pod {
 	var pods []*v1.Pod
 	for i := 0; len(w.data) >= 3 && i < 300; i++ {

@@ -14,17 +14,18 @@ import (
 // overload is how much more than its share a zone may get: 20 %, as upstream allows (KEP-2433).
 const overload = 1.2
 
-// A HintsChange says that a Service whose hints are given in proportion to the zones' CPU has come to have hints, or to have none.
+// A HintsChange says that a Service whose hints are given in proportion to the zones' CPU has come to have hints, or to
+// have none.
 type HintsChange struct {
 	Type    discovery.AddressType
 	Enabled bool
 	Why     string // in words; "" if they are enabled
 }
 
-// AddHints says of every ready one of members, which are those of svc, for which zone and node it is meant first. That is by
-// spec.trafficDistribution its own (KEP-3015), or, asked for by the older annotation, as many for each zone as it has of the CPU
-// (KEP-2433); as few as possible are then meant for another zone than have, the slices of svc, say. Members that are not ready, and those
-// of a Service that asks for neither, are for everybody.
+// AddHints says of every ready one of members, which are those of svc, for which zone and node it is meant first. That
+// is by spec.trafficDistribution its own (KEP-3015), or, asked for by the older annotation, as many for each zone as it
+// has of the CPU (KEP-2433); as few as possible are then meant for another zone than have, the slices of svc, say.
+// Members that are not ready, and those of a Service that asks for neither, are for everybody.
 func AddHints(svc *v1.Service, members []Member, topology *Topology, have []*discovery.EndpointSlice) []HintsChange {
 	if !Proportional(svc) {
 		closeBy(svc, members)
@@ -48,8 +49,8 @@ func AddHints(svc *v1.Service, members []Member, topology *Topology, have []*dis
 	return changes
 }
 
-// Proportional says whether an annotation asks for hints by CPU. It goes before spec.trafficDistribution; of the two, the deprecated one
-// goes first.
+// Proportional says whether an annotation asks for hints by CPU. It goes before spec.trafficDistribution; of the two,
+// the deprecated one goes first.
 func Proportional(svc *v1.Service) bool {
 	mode, ok := svc.Annotations[v1.DeprecatedAnnotationTopologyAwareHints]
 	if !ok {
@@ -120,7 +121,8 @@ func spread(ready []*Member, topology *Topology, before hinted) (why string) {
 		return fmt.Sprintf("there are fewer ready endpoints than zones: %d and %d", len(ready), len(shares))
 	}
 	if least(shares, len(ready)) > len(ready) {
-		return fmt.Sprintf("%d ready endpoints cannot be shared out without more than %.0f %% too many for some zone", len(ready), 100*(overload-1))
+		return fmt.Sprintf("%d ready endpoints cannot be shared out without more than %.0f %% too many for some zone",
+			len(ready), 100*(overload-1))
 	}
 	for _, m := range ready {
 		if m.Zone == "" {
@@ -144,8 +146,8 @@ func least(shares map[string]float64, n int) int {
 	return sum
 }
 
-// even moves hints, one at a time, from the zone that has the most too many to the one that has the most too few, as long as either is off
-// by a whole one and both by a half.
+// even moves hints, one at a time, from the zone that has the most too many to the one that has the most too few, as
+// long as either is off by a whole one and both by a half.
 func even(ready []*Member, shares map[string]float64) {
 	surplus := map[string]float64{}
 	for zone, share := range shares {

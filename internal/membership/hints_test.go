@@ -13,7 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// topologyOf has one ready node of each "name zone cpu"; a zone or cpu of - is none, and a fourth word says what is odd about the node.
+// topologyOf has one ready node of each "name zone cpu"; a zone or cpu of - is none, and a fourth word says what is odd
+// about the node.
 func topologyOf(nodes ...string) *Topology {
 	t := NewTopology()
 	for _, n := range nodes {
@@ -118,7 +119,8 @@ func TestHints(t *testing.T) {
 			prefer("PreferSameNode")(svc)
 		}, "x y z"},
 		"the deprecated annotation goes first": {even, "a b c", func(svc *v1.Service) {
-			svc.Annotations = map[string]string{v1.AnnotationTopologyMode: "Auto", v1.DeprecatedAnnotationTopologyAwareHints: "disabled"}
+			svc.Annotations = map[string]string{v1.AnnotationTopologyMode: "Auto",
+				v1.DeprecatedAnnotationTopologyAwareHints: "disabled"}
 		}, "- - -"},
 		"the deprecated annotation alone": {even, "a b c", func(svc *v1.Service) {
 			svc.Annotations = map[string]string{v1.DeprecatedAnnotationTopologyAwareHints: "auto"}
@@ -133,7 +135,8 @@ func TestHints(t *testing.T) {
 		"a node that is not ready counts not": {[]string{"a x 4", "b y 4", "d - - down"}, "a b", auto, "x y"},
 		"a control plane counts not":          {[]string{"a x 4", "b y 4", "d - - control"}, "a b", auto, "x y"},
 		"an endpoint without a zone":          {even, "a b gone", auto, "- - -"},
-		"an endpoint in a zone without CPU":   {[]string{"a x 4", "b y 4", "d z 4 control"}, "a a b b d d", auto, "x x y y x y"},
+		"an endpoint in a zone without CPU": {[]string{"a x 4", "b y 4", "d z 4 control"}, "a a b b d d", auto,
+			"x x y y x y"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			svc, topology := web(), topologyOf(c.nodes...)
@@ -229,7 +232,8 @@ func TestHintsStay(t *testing.T) {
 	}
 }
 
-// What upstream leaves behind: hints of endpoints that are no longer ready, and of a Service that no longer asks for any.
+// What upstream leaves behind: hints of endpoints that are no longer ready, and of a Service that no longer asks for
+// any.
 func TestHintsGo(t *testing.T) {
 	svc, topology := web(), topologyOf("a x 4", "b y 4")
 	prefer("PreferSameZone")(svc)
@@ -279,10 +283,12 @@ func TestHintsChangesAreTold(t *testing.T) {
 	}{
 		{"at first", func() {}, []HintsChange{{Type: discovery.AddressTypeIPv4, Enabled: true}}},
 		{"nothing new", func() {}, nil},
-		{"a node without a zone", func() { topology.Set(nodeOf("d - 4")) }, []HintsChange{{Type: discovery.AddressTypeIPv4, Why: "a ready node is in no zone"}}},
+		{"a node without a zone", func() { topology.Set(nodeOf("d - 4")) }, []HintsChange{{Type: discovery.AddressTypeIPv4,
+			Why: "a ready node is in no zone"}}},
 		{"still so", func() {}, nil},
 		{"that node is gone", func() { topology.Drop("d") }, []HintsChange{{Type: discovery.AddressTypeIPv4, Enabled: true}}},
-		{"nobody is left", func() { pods = nil }, []HintsChange{{Type: discovery.AddressTypeIPv4, Why: "there are fewer ready endpoints than zones: 0 and 2"}}},
+		{"nobody is left", func() { pods = nil }, []HintsChange{{Type: discovery.AddressTypeIPv4,
+			Why: "there are fewer ready endpoints than zones: 0 and 2"}}},
 		{"the Service asks no more", func() { svc.Annotations = nil }, nil},
 	} {
 		step.do()

@@ -8,11 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// An Index finds the Services that select a Pod, and the Pods that a Service selects, without looking at any other: work is in proportion
-// to the labels of the Pod, and to what is found.
+// An Index finds the Services that select a Pod, and the Pods that a Service selects, without looking at any other:
+// work is in proportion to the labels of the Pod, and to what is found.
 //
-// Each Service is filed under one label of its selector, the one that the fewest selectors ask for: a label that all have in common would
-// find them all for every Pod. The zero Index is not ready; it is for one goroutine at a time.
+// Each Service is filed under one label of its selector, the one that the fewest selectors ask for: a label that all
+// have in common would find them all for every Pod. The zero Index is not ready; it is for one goroutine at a time.
 type Index struct {
 	services map[types.NamespacedName]*selecting
 	pods     map[types.NamespacedName]*selected

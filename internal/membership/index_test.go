@@ -22,7 +22,8 @@ type scan struct {
 func (s *scan) selecting(pod *v1.Pod) []types.NamespacedName {
 	var keys []types.NamespacedName
 	for key, svc := range s.services {
-		if pod != nil && svc.Spec.Type != v1.ServiceTypeExternalName && HasSelector(svc) && key.Namespace == pod.Namespace && selects(svc.Spec.Selector, pod.Labels) {
+		if pod != nil && svc.Spec.Type != v1.ServiceTypeExternalName && HasSelector(svc) && key.Namespace == pod.Namespace &&
+			selects(svc.Spec.Selector, pod.Labels) {
 			keys = append(keys, key)
 		}
 	}

@@ -19,8 +19,8 @@ type Verdict struct {
 	Why         Reason // of In and Ready together
 }
 
-// Judge says whether pod is behind svc, and why. Every other function here asks it. (Whether the Pod has an address of the right
-// family and a port of the right name is asked a family and a port at a time, by OfPods.)
+// Judge says whether pod is behind svc, and why. Every other function here asks it. (Whether the Pod has an address of
+// the right family and a port of the right name is asked a family and a port at a time, by OfPods.)
 func Judge(svc *v1.Service, pod *v1.Pod) Verdict {
 	if why := keptOut(svc, pod); why != "" {
 		return Verdict{Why: why}
@@ -71,8 +71,8 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// NearlySelects says whether a person might think that svc selects pod: it does not, but pod has a label that the selector asks for, with
-// this value or another.
+// NearlySelects says whether a person might think that svc selects pod: it does not, but pod has a label that the
+// selector asks for, with this value or another.
 func NearlySelects(svc *v1.Service, pod *v1.Pod) bool {
 	if svc.Namespace != pod.Namespace || selects(svc.Spec.Selector, pod.Labels) {
 		return false
@@ -115,8 +115,8 @@ func finished(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports. What spells Members
-// shares memory with them: they are not to be changed any more then.
+// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports. What
+// spells Members shares memory with them: they are not to be changed any more then.
 type Member struct {
 	Addr     netip.Addr
 	Ports    []Port // what it offers of the Service's ports, sorted; numbers, for names are resolved here and nowhere else
@@ -167,7 +167,8 @@ func compareMembers(a, b *Member) int {
 // NodeZone tells the zone of a node, "" if it has none; false if there is no such node.
 type NodeZone func(node string) (zone string, ok bool)
 
-// OfPods are the Members of svc among pods, of all the families that svc has, sorted. nodes may be nil, if no zone is known.
+// OfPods are the Members of svc among pods, of all the families that svc has, sorted. nodes may be nil, if no zone is
+// known.
 func OfPods(svc *v1.Service, pods []*v1.Pod, nodes NodeZone) []Member {
 	families := Families(svc)
 	members := make([]Member, 0, len(pods)*len(families))
@@ -203,8 +204,8 @@ func ofPod(svc *v1.Service, pod *v1.Pod, v Verdict, addr netip.Addr, ports []Por
 	return m
 }
 
-// Families are the address families that svc has endpoints of, the primary first. A Service stored before the field existed has that of
-// its ClusterIP; a headless one, both.
+// Families are the address families that svc has endpoints of, the primary first. A Service stored before the field
+// existed has that of its ClusterIP; a headless one, both.
 func Families(svc *v1.Service) []v1.IPFamily {
 	if len(svc.Spec.IPFamilies) > 0 {
 		return svc.Spec.IPFamilies
@@ -243,8 +244,8 @@ func parse(ip string, family v1.IPFamily) (netip.Addr, bool) {
 	return addr.Unmap(), true
 }
 
-// WhyNot completes Judge for the question of a person: a Pod that Judge lets in may still be listed nowhere, for want of an address of
-// the right family, or of any port. It is "" if the Pod is listed.
+// WhyNot completes Judge for the question of a person: a Pod that Judge lets in may still be listed nowhere, for want
+// of an address of the right family, or of any port. It is "" if the Pod is listed.
 func WhyNot(svc *v1.Service, pod *v1.Pod) Reason {
 	if v := Judge(svc, pod); !v.In {
 		return v.Why

@@ -28,7 +28,8 @@ func web(change ...func(*v1.Service)) *v1.Service {
 // pod is a running, ready Pod with the label app=web at the given address.
 func pod(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
 	p := &v1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name + "-uid"), Labels: map[string]string{"app": "web"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name + "-uid"),
+			Labels: map[string]string{"app": "web"}},
 		Spec: v1.PodSpec{
 			NodeName: "node-1",
 			Containers: []v1.Container{{
@@ -70,22 +71,29 @@ func TestJudge(t *testing.T) {
 		{"pending but ready", web(), pod("a", "1.2.3.4", phase(v1.PodPending)), in(true, true, false, Ready)},
 		{"not ready", web(), pod("a", "1.2.3.4", notReady), in(false, false, false, NotReady)},
 		{"no ready condition yet", web(), pod("a", "1.2.3.4", noConditions), in(false, false, false, NotReady)},
-		{"not ready, published", web(publishNotReady), pod("a", "1.2.3.4", notReady), in(true, false, false, PublishedNotReady)},
+		{"not ready, published", web(publishNotReady), pod("a", "1.2.3.4", notReady), in(true, false, false,
+			PublishedNotReady)},
 		{"terminating and serving", web(), pod("a", "1.2.3.4", deleted), in(false, true, true, Terminating)},
 		{"terminating, not serving", web(), pod("a", "1.2.3.4", deleted, notReady), in(false, false, true, Terminating)},
-		{"terminating, published", web(publishNotReady), pod("a", "1.2.3.4", deleted), in(true, true, true, PublishedNotReady)},
+		{"terminating, published", web(publishNotReady), pod("a", "1.2.3.4", deleted),
+			in(true, true, true, PublishedNotReady)},
 		{"succeeded", web(), pod("a", "1.2.3.4", phase(v1.PodSucceeded)), out(Finished)},
 		{"failed, published", web(publishNotReady), pod("a", "1.2.3.4", phase(v1.PodFailed)), out(Finished)},
 		{"no address", web(), pod("a", "", func(p *v1.Pod) { p.Status.PodIPs = nil }), out(NoAddress)},
-		{"address only in podIPs", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Status.PodIP = "" }), in(true, true, false, Ready)},
+		{"address only in podIPs", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Status.PodIP = "" }),
+			in(true, true, false, Ready)},
 		{"other label value", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Labels["app"] = "Web" }), out(NotSelected)},
 		{"no labels", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Labels = nil }), out(NotSelected)},
-		{"more labels than asked", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Labels["x"] = "y" }), in(true, true, false, Ready)},
-		{"an empty value is asked for", web(func(s *v1.Service) { s.Spec.Selector = map[string]string{"x": ""} }), pod("a", "1.2.3.4"), out(NotSelected)},
+		{"more labels than asked", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Labels["x"] = "y" }),
+			in(true, true, false, Ready)},
+		{"an empty value is asked for", web(func(s *v1.Service) { s.Spec.Selector = map[string]string{"x": ""} }),
+			pod("a", "1.2.3.4"), out(NotSelected)},
 		{"other namespace", web(), pod("a", "1.2.3.4", func(p *v1.Pod) { p.Namespace = "other" }), out(OtherNamespace)},
 		{"no selector", web(func(s *v1.Service) { s.Spec.Selector = nil }), pod("a", "1.2.3.4"), out(NoSelector)},
-		{"empty selector", web(func(s *v1.Service) { s.Spec.Selector = map[string]string{} }), pod("a", "1.2.3.4"), out(NoSelector)},
-		{"external name", web(func(s *v1.Service) { s.Spec.Type = v1.ServiceTypeExternalName }), pod("a", "1.2.3.4"), out(External)},
+		{"empty selector", web(func(s *v1.Service) { s.Spec.Selector = map[string]string{} }), pod("a", "1.2.3.4"),
+			out(NoSelector)},
+		{"external name", web(func(s *v1.Service) { s.Spec.Type = v1.ServiceTypeExternalName }), pod("a", "1.2.3.4"),
+			out(External)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -178,7 +186,8 @@ func TestResolvePorts(t *testing.T) {
 	}
 	sidecar := func(policy *v1.ContainerRestartPolicy) func(*v1.Pod) {
 		return func(p *v1.Pod) {
-			p.Spec.InitContainers = []v1.Container{{RestartPolicy: policy, Ports: []v1.ContainerPort{{Name: "side", ContainerPort: 9}}}}
+			p.Spec.InitContainers = []v1.Container{{RestartPolicy: policy,
+				Ports: []v1.ContainerPort{{Name: "side", ContainerPort: 9}}}}
 		}
 	}
 	tests := []struct {
@@ -188,11 +197,14 @@ func TestResolvePorts(t *testing.T) {
 		want int32 // 0: not resolved
 	}{
 		{"number", web(), pod("a", "1.2.3.4"), 8080},
-		{"a number that no container has", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort.IntVal = 99 }), pod("a", "1.2.3.4"), 99},
-		{"zero is the service's own", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort = intstr.IntOrString{} }), pod("a", "1.2.3.4"), 80},
-		{"so is no name, though a container has a port without one", web(target("", v1.ProtocolTCP)), pod("a", "1.2.3.4", func(p *v1.Pod) {
-			p.Spec.Containers[0].Ports[0].Name = ""
-		}), 80},
+		{"a number that no container has", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort.IntVal = 99 }),
+			pod("a", "1.2.3.4"), 99},
+		{"zero is the service's own", web(func(s *v1.Service) { s.Spec.Ports[0].TargetPort = intstr.IntOrString{} }),
+			pod("a", "1.2.3.4"), 80},
+		{"so is no name, though a container has a port without one", web(target("", v1.ProtocolTCP)),
+			pod("a", "1.2.3.4", func(p *v1.Pod) {
+				p.Spec.Containers[0].Ports[0].Name = ""
+			}), 80},
 		{"name", web(target("http", v1.ProtocolTCP)), pod("a", "1.2.3.4"), 8080},
 		{"name, protocol left out", web(target("http", "")), pod("a", "1.2.3.4"), 8080},
 		{"name of another protocol", web(target("http", v1.ProtocolUDP)), pod("a", "1.2.3.4"), 0},
@@ -200,7 +212,8 @@ func TestResolvePorts(t *testing.T) {
 		{"port of a sidecar", web(target("side", v1.ProtocolTCP)), pod("a", "1.2.3.4", sidecar(&always)), 9},
 		{"port of an init container", web(target("side", v1.ProtocolTCP)), pod("a", "1.2.3.4", sidecar(nil)), 0},
 		{"the first container that has it", web(target("http", v1.ProtocolTCP)), pod("a", "1.2.3.4", func(p *v1.Pod) {
-			p.Spec.Containers = append(p.Spec.Containers, v1.Container{Ports: []v1.ContainerPort{{Name: "http", ContainerPort: 1}}})
+			p.Spec.Containers = append(p.Spec.Containers,
+				v1.Container{Ports: []v1.ContainerPort{{Name: "http", ContainerPort: 1}}})
 		}), 8080},
 	}
 	for _, tt := range tests {

@@ -9,7 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// What marks the objects that are kept here. The values are upstream's, so that a hand-over either way adopts what is there.
+// What marks the objects that are kept here. The values are upstream's, so that a hand-over either way adopts what is
+// there.
 const (
 	EndpointsManagedByLabel = "endpoints.kubernetes.io/managed-by"
 	EndpointsManagedBy      = "endpoint-controller"
@@ -51,7 +52,8 @@ func EndpointsLabels(svc *v1.Service) map[string]string {
 	return labels
 }
 
-// EndpointsAnnotations are the annotations of an Endpoints object that had those of have: somebody's are kept, ours are set or dropped.
+// EndpointsAnnotations are the annotations of an Endpoints object that had those of have: somebody's are kept, ours are
+// set or dropped.
 func EndpointsAnnotations(have map[string]string, truncated bool) map[string]string {
 	annotations := maps.Clone(have)
 	delete(annotations, v1.EndpointsOverCapacity)

@@ -21,12 +21,13 @@ const MaxMirrored = 1000
 type Amendments struct {
 	// Of says what has become of an address, as a Member; false: nothing that is known, it is as it was written.
 	Of func(written Member) (now Member, changed bool)
-	// Followed are the Pods that addresses without a targetRef were written for, by name; filled by Of. They are remembered in the mirror.
+	// Followed are the Pods that addresses without a targetRef were written for, by name; filled by Of. They are
+	// remembered in the mirror.
 	Followed map[netip.Addr]string
 }
 
-// Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person wrote it, for a
-// Service without a selector.
+// Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person
+// wrote it, for a Service without a selector.
 func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 	if ep == nil || svc == nil || HasSelector(svc) || ep.DeletionTimestamp != nil {
 		return false
@@ -35,9 +36,9 @@ func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 	return ep.Labels[skipMirrorLabel] != "true" && !election && !ManagesEndpoints(ep)
 }
 
-// PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports. skipped counts
-// the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP addresses. known, if not nil, is what
-// has become of addresses since they were written.
+// PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports.
+// skipped counts the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP
+// addresses. known, if not nil, is what has become of addresses since they were written.
 func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Amendments) (plan Plan, skipped int) {
 	want, skipped := mirrorGroups(ep, known)
 	held, plan := sortMirrors(want, have)
@@ -79,8 +80,8 @@ func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[g
 	return held, plan
 }
 
-// mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both families, and the
-// ready ones come first.
+// mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both
+// families, and the ready ones come first.
 func mirrorGroups(ep *v1.Endpoints, known *Amendments) (map[group]*wanted, int) {
 	want := map[group]*wanted{}
 	skipped := countUnreadable(ep.Subsets)

@@ -73,7 +73,8 @@ func TestMirrored(t *testing.T) {
 		{"skipped", label(discovery.LabelSkipMirror, "true"), selectorless(), false},
 		{"not skipped", label(discovery.LabelSkipMirror, "false"), selectorless(), true},
 		{"of a controller", label(EndpointsManagedByLabel, EndpointsManagedBy), selectorless(), false},
-		{"an election", with(func(ep *v1.Endpoints) { ep.Annotations = map[string]string{leaderAnnotation: ""} }), selectorless(), false},
+		{"an election", with(func(ep *v1.Endpoints) { ep.Annotations = map[string]string{leaderAnnotation: ""} }),
+			selectorless(), false},
 		{"ending", with(func(ep *v1.Endpoints) { ep.DeletionTimestamp = &metav1.Time{} }), selectorless(), false},
 	}
 	for _, tt := range tests {
@@ -91,11 +92,15 @@ func TestPlanMirror(t *testing.T) {
 	}{
 		{"nothing", nil, ""},
 		{"one", []v1.EndpointSubset{byHand(5432, []string{"10.0.0.1"})}, "IPv4 10.0.0.1:5432"},
-		{"ready and not", []v1.EndpointSubset{byHand(5432, []string{"10.0.0.2"}, "10.0.0.1")}, "IPv4 10.0.0.2 [10.0.0.1]:5432"},
-		{"families", []v1.EndpointSubset{byHand(5432, []string{"10.0.0.1", "fd00::1"})}, "IPv4 10.0.0.1:5432; IPv6 fd00::1:5432"},
-		{"ports", []v1.EndpointSubset{byHand(80, []string{"10.0.0.1"}), byHand(81, []string{"10.0.0.2"})}, "IPv4 10.0.0.1:80; IPv4 10.0.0.2:81"},
+		{"ready and not", []v1.EndpointSubset{byHand(5432, []string{"10.0.0.2"}, "10.0.0.1")},
+			"IPv4 10.0.0.2 [10.0.0.1]:5432"},
+		{"families", []v1.EndpointSubset{byHand(5432, []string{"10.0.0.1", "fd00::1"})},
+			"IPv4 10.0.0.1:5432; IPv6 fd00::1:5432"},
+		{"ports", []v1.EndpointSubset{byHand(80, []string{"10.0.0.1"}), byHand(81, []string{"10.0.0.2"})},
+			"IPv4 10.0.0.1:80; IPv4 10.0.0.2:81"},
 		{"without ports", []v1.EndpointSubset{{Addresses: []v1.EndpointAddress{{IP: "10.0.0.1"}}}}, "IPv4 10.0.0.1"},
-		{"spelled twice", []v1.EndpointSubset{byHand(80, []string{"10.0.0.1"}), byHand(80, []string{"10.0.0.1"})}, "IPv4 10.0.0.1:80"},
+		{"spelled twice", []v1.EndpointSubset{byHand(80, []string{"10.0.0.1"}), byHand(80, []string{"10.0.0.1"})},
+			"IPv4 10.0.0.1:80"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,11 +131,13 @@ func TestMirrorFollows(t *testing.T) {
 func TestMirrorMetadata(t *testing.T) {
 	ep := handWritten(byHand(80, []string{"10.0.0.1"}))
 	ep.Labels = map[string]string{"team": "x"}
-	ep.Annotations = map[string]string{"note": "y", v1.LastAppliedConfigAnnotation: "{}", v1.EndpointsLastChangeTriggerTime: "t"}
+	ep.Annotations = map[string]string{"note": "y", v1.LastAppliedConfigAnnotation: "{}",
+		v1.EndpointsLastChangeTriggerTime: "t"}
 	var c cluster
 	c.mirror(t, ep)
 	s := c.slices[0]
-	if want := map[string]string{"team": "x", discovery.LabelServiceName: "db", discovery.LabelManagedBy: MirrorManagedBy}; fmt.Sprint(s.Labels) != fmt.Sprint(want) {
+	if want := map[string]string{"team": "x", discovery.LabelServiceName: "db",
+		discovery.LabelManagedBy: MirrorManagedBy}; fmt.Sprint(s.Labels) != fmt.Sprint(want) {
 		t.Errorf("labels %v, want %v", s.Labels, want)
 	}
 	if want := map[string]string{"note": "y"}; fmt.Sprint(s.Annotations) != fmt.Sprint(want) {
@@ -163,7 +170,8 @@ func TestMirrorLimits(t *testing.T) {
 		}
 	}
 	if len(c.slices[0].Endpoints) != MaxMirrored || isReady != 700 || skipped != 400 {
-		t.Errorf("%d endpoints, %d of them ready, %d skipped; want %d, 700, 400", len(c.slices[0].Endpoints), isReady, skipped, MaxMirrored)
+		t.Errorf("%d endpoints, %d of them ready, %d skipped; want %d, 700, 400", len(c.slices[0].Endpoints), isReady,
+			skipped, MaxMirrored)
 	}
 	_, skipped = (&cluster{}).mirror(t, handWritten(byHand(80, []string{"10.0.0.1", "db.example.com"})))
 	if skipped != 1 {

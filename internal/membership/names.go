@@ -14,8 +14,9 @@ type Named struct {
 	Port uint16
 }
 
-// Unfit is the rule that an address breaks that a name stands for, "" if none: whoever answers for a name could else lead connections to what
-// only this host is to reach. Of a Service whose own address is a loopback address all stays on this host, so its backends may be such, too.
+// Unfit is the rule that an address breaks that a name stands for, "" if none: whoever answers for a name could else
+// lead connections to what only this host is to reach. Of a Service whose own address is a loopback address all stays
+// on this host, so its backends may be such, too.
 func Unfit(svc *v1.Service, a netip.Addr) string {
 	own, err := netip.ParseAddr(svc.Spec.ClusterIP)
 	local := err == nil && own.IsLoopback()
@@ -39,7 +40,8 @@ func OfNames(svc *v1.Service, addrs []Named) []Member {
 	families := Families(svc)
 	var members []Member
 	for _, a := range addrs {
-		if ports := portsAt(svc, a.Port); len(ports) > 0 && Unfit(svc, a.Addr) == "" && slices.Contains(families, familyOf(a.Addr)) {
+		if ports := portsAt(svc, a.Port); len(ports) > 0 && Unfit(svc, a.Addr) == "" && slices.Contains(families,
+			familyOf(a.Addr)) {
 			members = append(members, Member{Addr: a.Addr.Unmap(), Ports: ports, Ready: true, Serving: true, Why: ByName})
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// A second opinion on Subsets: for every Pod and port by itself, whether they are listed and as what. It knows nothing of Members, groups or
-// order, and is right for the few kinds of Pods that the tests draw.
+// A second opinion on Subsets: for every Pod and port by itself, whether they are listed and as what. It knows nothing
+// of Members, groups or order, and is right for the few kinds of Pods that the tests draw.
 
 // listing is one address of one port.
 type listing struct {
@@ -27,7 +27,8 @@ func expectedListings(svc *v1.Service, pods []*v1.Pod) map[listing]bool {
 		if p.Labels["app"] != "web" || p.Status.Phase == v1.PodSucceeded || ending && !svc.Spec.PublishNotReadyAddresses {
 			continue
 		}
-		ready := svc.Spec.PublishNotReadyAddresses || len(p.Status.Conditions) == 1 && p.Status.Conditions[0].Status == v1.ConditionTrue
+		ready := svc.Spec.PublishNotReadyAddresses || len(p.Status.Conditions) == 1 &&
+			p.Status.Conditions[0].Status == v1.ConditionTrue
 		for _, ip := range p.Status.PodIPs {
 			addr, err := netip.ParseAddr(ip.IP)
 			if err != nil || addr.Is4() != (svc.Spec.IPFamilies[0] == v1.IPv4Protocol) {
@@ -58,7 +59,8 @@ func expectedPorts(svc *v1.Service, p *v1.Pod) []string {
 	return ports
 }
 
-// checkSubsets compares subsets with the second opinion, and holds them to their form. There are to be less than MaxAddresses.
+// checkSubsets compares subsets with the second opinion, and holds them to their form. There are to be less than
+// MaxAddresses.
 func checkSubsets(t *testing.T, svc *v1.Service, pods []*v1.Pod, subsets []v1.EndpointSubset) {
 	t.Helper()
 	got := map[listing]bool{}
@@ -93,7 +95,10 @@ func note(t *testing.T, got map[listing]bool, port string, addresses []v1.Endpoi
 		}
 		got[l] = true
 	}
-	if !slices.IsSortedFunc(addresses, func(a, b v1.EndpointAddress) int { return mustAddr(t, a.IP).Compare(mustAddr(t, b.IP)) }) {
+	if !slices.IsSortedFunc(addresses, func(a, b v1.EndpointAddress) int {
+		return mustAddr(t, a.IP).Compare(mustAddr(t,
+			b.IP))
+	}) {
 		t.Errorf("the addresses of port %s are not sorted", port)
 	}
 }

@@ -34,7 +34,8 @@ type draft struct {
 func (d *draft) room() int { return MaxEndpointsPerSlice - len(d.endpoints) }
 
 // packGroup plans the slices of one group.
-func packGroup(svc *v1.Service, labels map[string]string, key group, want *wanted, have []*discovery.EndpointSlice) Plan {
+func packGroup(svc *v1.Service, labels map[string]string, key group, want *wanted,
+	have []*discovery.EndpointSlice) Plan {
 	drafts, homeless := keepInPlace(want.endpoints, have)
 	for _, d := range drafts {
 		d.changed = d.changed || !maps.Equal(d.was.Labels, labels)
@@ -50,7 +51,8 @@ func packGroup(svc *v1.Service, labels map[string]string, key group, want *wante
 	return plan
 }
 
-// keepInPlace drops from every slice what is not wanted, brings the rest up to date, and returns what is in no slice yet.
+// keepInPlace drops from every slice what is not wanted, brings the rest up to date, and returns what is in no slice
+// yet.
 func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]*draft, []*discovery.Endpoint) {
 	at := make(map[endpointKey]int, len(want))
 	for i := range want {
@@ -130,7 +132,8 @@ func fillOneUnchanged(drafts []*draft, homeless []*discovery.Endpoint) []*discov
 	return homeless[:len(homeless)-rest]
 }
 
-// settle turns drafts into writes. Of a group that is to have no endpoint, one slice stays, as the sign that there is none.
+// settle turns drafts into writes. Of a group that is to have no endpoint, one slice stays, as the sign that there is
+// none.
 func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
 	var plan Plan
 	for _, d := range drafts {
@@ -149,7 +152,8 @@ func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
 	return plan
 }
 
-func newSlice(svc *v1.Service, labels map[string]string, family discovery.AddressType, ports []Port, endpoints []*discovery.Endpoint) *discovery.EndpointSlice {
+func newSlice(svc *v1.Service, labels map[string]string, family discovery.AddressType, ports []Port,
+	endpoints []*discovery.Endpoint) *discovery.EndpointSlice {
 	return &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: generateName(svc.Name), Namespace: svc.Namespace,

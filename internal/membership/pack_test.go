@@ -84,12 +84,14 @@ func TestNewEndpointsGoWhereLeastRoomIsLeft(t *testing.T) {
 		}
 	}
 	pods := slices.DeleteFunc(somePods(0, 250), func(p *v1.Pod) bool { return !slices.Contains(names, p.Name) })
-	if n := c.reconcile(t, web(), append(pods, somePods(600, 8)...)...); n != 1 || !slices.Equal(c.sizes(), []int{50, 98, 100}) {
+	if n := c.reconcile(t, web(), append(pods, somePods(600, 8)...)...); n != 1 || !slices.Equal(c.sizes(),
+		[]int{50, 98, 100}) {
 		t.Errorf("%d writes, slices of %v; want one, and 50, 98, 100", n, c.sizes())
 	}
 }
 
-// TestNothingIsSplitOverSlicesThatWouldOtherwiseStay prefers one new slice to writing several old ones, as upstream does.
+// TestNothingIsSplitOverSlicesThatWouldOtherwiseStay prefers one new slice to writing several old ones, as upstream
+// does.
 func TestNothingIsSplitOverSlicesThatWouldOtherwiseStay(t *testing.T) {
 	var c cluster
 	c.reconcile(t, web(), somePods(0, 100)...)
@@ -98,7 +100,8 @@ func TestNothingIsSplitOverSlicesThatWouldOtherwiseStay(t *testing.T) {
 		c.slices[i].Endpoints = c.slices[i].Endpoints[:60]
 	}
 	pods := append(somePods(0, 60), somePods(100, 60)...)
-	created, updated, deleted := written(PlanSlices(web(), OfPods(web(), append(pods, somePods(300, 50)...), nil), c.slices))
+	created, updated, deleted := written(PlanSlices(web(), OfPods(web(), append(pods, somePods(300, 50)...), nil),
+		c.slices))
 	if created != 1 || updated != nil || deleted != nil {
 		t.Errorf("%d created, %v updated, %v deleted; want one created", created, updated, deleted)
 	}
@@ -157,7 +160,8 @@ func TestARecycledSliceKeepsItsIdentity(t *testing.T) {
 		t.Fatalf("%d created, %v updated, %v deleted; want one update", created, updated, deleted)
 	}
 	s := plan.Update[0]
-	if s.Name != was.Name || s.UID != was.UID || s.ResourceVersion != was.ResourceVersion || s.Annotations["somebody"] != "wrote" {
+	if s.Name != was.Name || s.UID != was.UID || s.ResourceVersion != was.ResourceVersion ||
+		s.Annotations["somebody"] != "wrote" {
 		t.Errorf("name %s, uid %s, version %s, annotations %v", s.Name, s.UID, s.ResourceVersion, s.Annotations)
 	}
 	if *s.Ports[0].Port != 9090 || *was.Ports[0].Port != 8080 {
@@ -170,7 +174,8 @@ func TestAForeignSliceIsNotRecycled(t *testing.T) {
 	c.reconcile(t, web(func(s *v1.Service) { s.UID = "earlier" }), pod("a", "10.0.0.1"))
 	created, updated, deleted := written(PlanSlices(web(), OfPods(web(), []*v1.Pod{pod("a", "10.0.0.1")}, nil), c.slices))
 	if created != 1 || updated != nil || !slices.Equal(deleted, []string{c.slices[0].Name}) {
-		t.Errorf("%d created, %v updated, %v deleted: the collector may be deleting that slice already", created, updated, deleted)
+		t.Errorf("%d created, %v updated, %v deleted: the collector may be deleting that slice already", created, updated,
+			deleted)
 	}
 }
 
@@ -184,7 +189,8 @@ func TestFamiliesArePackedApart(t *testing.T) {
 	pods := somePods(0, 120, both)
 	pods[0].Status.PodIPs = pods[0].Status.PodIPs[:1] // it loses its IPv6 address
 	plan := PlanSlices(web(dualStack), OfPods(web(dualStack), pods, nil), c.slices)
-	if len(plan.Update) != 1 || plan.Update[0].AddressType != discovery.AddressTypeIPv6 || len(plan.Create)+len(plan.Delete) != 0 {
+	if len(plan.Update) != 1 || plan.Update[0].AddressType != discovery.AddressTypeIPv6 ||
+		len(plan.Create)+len(plan.Delete) != 0 {
 		t.Errorf("plan %+v, want one IPv6 slice updated", plan)
 	}
 	c.reconcile(t, web(), somePods(0, 120, both)...)
@@ -198,12 +204,14 @@ func TestFamiliesArePackedApart(t *testing.T) {
 func TestWhatSomebodyElseWroteIntoAnEndpointIsMended(t *testing.T) {
 	yes, text := true, "x"
 	changes := map[string]func(*discovery.Endpoint){
-		"ready": func(e *discovery.Endpoint) { e.Conditions.Ready = nil }, "terminating": func(e *discovery.Endpoint) { e.Conditions.Terminating = &yes },
-		"zone": func(e *discovery.Endpoint) { e.Zone = &text }, "hints": func(e *discovery.Endpoint) {
+		"ready":       func(e *discovery.Endpoint) { e.Conditions.Ready = nil },
+		"terminating": func(e *discovery.Endpoint) { e.Conditions.Terminating = &yes },
+		"zone":        func(e *discovery.Endpoint) { e.Zone = &text }, "hints": func(e *discovery.Endpoint) {
 			e.Hints = &discovery.EndpointHints{ForZones: []discovery.ForZone{{Name: "z"}}}
 		},
 		"a second address": func(e *discovery.Endpoint) { e.Addresses = append(e.Addresses, "10.9.9.9") },
-		"target":           func(e *discovery.Endpoint) { e.TargetRef.UID = "x" }, "no target": func(e *discovery.Endpoint) { e.TargetRef = nil },
+		"target":           func(e *discovery.Endpoint) { e.TargetRef.UID = "x" },
+		"no target":        func(e *discovery.Endpoint) { e.TargetRef = nil },
 	}
 	for name, change := range changes {
 		var c cluster

@@ -17,7 +17,8 @@ type Port struct {
 }
 
 func comparePorts(a, b Port) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.AppProtocol, b.AppProtocol))
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Protocol, b.Protocol),
+		cmp.Compare(a.AppProtocol, b.AppProtocol))
 }
 
 // ResolvePorts gives the ports of svc as pod offers them, sorted, and the names of those that no container of pod has.
@@ -58,13 +59,14 @@ func (r *resolver) ports(pod *v1.Pod) []Port {
 
 // named says whether the ports may differ from Pod to Pod.
 func (r *resolver) named() bool {
-	return slices.ContainsFunc(r.svc.Spec.Ports, func(sp v1.ServicePort) bool { return sp.TargetPort.Type == intstr.String })
+	return slices.ContainsFunc(r.svc.Spec.Ports,
+		func(sp v1.ServicePort) bool { return sp.TargetPort.Type == intstr.String })
 }
 
 func protocolOf(p v1.Protocol) v1.Protocol { return cmp.Or(p, v1.ProtocolTCP) }
 
-// targetNumber resolves a targetPort: a number is itself, none is the Service's own; a name is looked for in the containers, and in those
-// init containers that go on running beside them.
+// targetNumber resolves a targetPort: a number is itself, none is the Service's own; a name is looked for in the
+// containers, and in those init containers that go on running beside them.
 func targetNumber(sp v1.ServicePort, pod *v1.Pod) (int32, bool) {
 	if sp.TargetPort == intstr.FromString("") {
 		return sp.Port, true // or it would be found at the first port without a name

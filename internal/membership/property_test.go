@@ -135,13 +135,15 @@ func TestOrderNeverMatters(t *testing.T) {
 			t.Fatal("the order of Pods changes the subsets")
 		}
 		members := OfPods(svc, pods, nil)
-		if !apiequality.Semantic.DeepEqual(PlanSlices(svc, members, c.slices), PlanSlices(svc, members, shuffled(w, c.slices))) {
+		if !apiequality.Semantic.DeepEqual(PlanSlices(svc, members, c.slices), PlanSlices(svc, members,
+			shuffled(w, c.slices))) {
 			t.Fatal("the order of slices changes the plan")
 		}
 	}
 }
 
-// TestPlansConverge changes a Service and its Pods at random; reconcile checks that a plan applied leaves nothing to plan.
+// TestPlansConverge changes a Service and its Pods at random; reconcile checks that a plan applied leaves nothing to
+// plan.
 func TestPlansConverge(t *testing.T) {
 	w := newWorld(t)
 	for range 20 {
@@ -154,8 +156,8 @@ func TestPlansConverge(t *testing.T) {
 	}
 }
 
-// checkSameMembers compares the two spellings: whoever is ready in the subsets is ready in the slices, with the same port, and the other
-// way round for the primary family.
+// checkSameMembers compares the two spellings: whoever is ready in the subsets is ready in the slices, with the same
+// port, and the other way round for the primary family.
 func checkSameMembers(t *testing.T, svc *v1.Service, pods []*v1.Pod, have []*discovery.EndpointSlice) {
 	t.Helper()
 	subsets, _ := Subsets(svc, OfPods(svc, pods, nil))

@@ -1,7 +1,7 @@
 package membership
 
-// A Reason says why a Pod or an address is a member, or is not, or is one that gets no connections. The list is closed; it is the help
-// text of everything that explains a Service.
+// A Reason says why a Pod or an address is a member, or is not, or is one that gets no connections. The list is closed;
+// it is the help text of everything that explains a Service.
 type Reason string
 
 const (
@@ -98,7 +98,8 @@ func (r Reason) Sentence() string {
 // Reasons lists them all.
 func Reasons() []Reason {
 	return []Reason{
-		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady, ByName, CheckPassed, CheckFailed, AllDown, Followed, PodGone,
+		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady, ByName, CheckPassed, CheckFailed, AllDown,
+		Followed, PodGone,
 		OtherNamespace, NoSelector, External, NotSelected, Finished, NoAddress, OtherFamily, NoSuchPort,
 	}
 }

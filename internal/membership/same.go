@@ -11,14 +11,14 @@ import (
 
 // Comparisons go field by field, because reflection made up most of the cost of a change.
 
-// SameSubsets says whether have spells what want does, whatever the order and the grouping; want is as Subsets made it. A target's
-// resourceVersion does not count.
+// SameSubsets says whether have spells what want does, whatever the order and the grouping; want is as Subsets made it.
+// A target's resourceVersion does not count.
 func SameSubsets(have, want []v1.EndpointSubset) bool {
 	return sumOf(have) == sumOf(want) && (equalSubsets(have, want) || equalSubsets(Canonical(have), want))
 }
 
-// sums count what subsets say: pairs of address and port. They cost nothing to compare, and nearly every change of membership alters
-// them.
+// sums count what subsets say: pairs of address and port. They cost nothing to compare, and nearly every change of
+// membership alters them.
 type sums struct{ ready, notReady int }
 
 func sumOf(subsets []v1.EndpointSubset) sums {
@@ -34,7 +34,8 @@ func sumOf(subsets []v1.EndpointSubset) sums {
 func equalSubsets(a, b []v1.EndpointSubset) bool {
 	return slices.EqualFunc(a, b, func(a, b v1.EndpointSubset) bool {
 		return slices.EqualFunc(a.Ports, b.Ports, equalPort) &&
-			slices.EqualFunc(a.Addresses, b.Addresses, equalAddress) && slices.EqualFunc(a.NotReadyAddresses, b.NotReadyAddresses, equalAddress)
+			slices.EqualFunc(a.Addresses, b.Addresses, equalAddress) && slices.EqualFunc(a.NotReadyAddresses,
+			b.NotReadyAddresses, equalAddress)
 	})
 }
 
@@ -46,8 +47,8 @@ func equalAddress(a, b v1.EndpointAddress) bool {
 	return a.IP == b.IP && a.Hostname == b.Hostname && same(a.NodeName, b.NodeName) && sameTarget(a.TargetRef, b.TargetRef)
 }
 
-// sameEndpoint compares all that is decided here; a target's resourceVersion is not. Fields are compared one by one because reflection made
-// up most of the cost of a plan.
+// sameEndpoint compares all that is decided here; a target's resourceVersion is not. Fields are compared one by one
+// because reflection made up most of the cost of a plan.
 func sameEndpoint(a, b *discovery.Endpoint) bool {
 	return slices.Equal(a.Addresses, b.Addresses) &&
 		same(a.Conditions.Ready, b.Conditions.Ready) &&

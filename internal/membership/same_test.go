@@ -11,7 +11,8 @@ func TestSameSubsets(t *testing.T) {
 	spelled := func(change func(*v1.EndpointSubset)) []v1.EndpointSubset {
 		s := v1.EndpointSubset{
 			Addresses: []v1.EndpointAddress{
-				{IP: "10.0.0.1", Hostname: "a", NodeName: ptr.To("n"), TargetRef: &v1.ObjectReference{Kind: "Pod", Name: "p", UID: "1", ResourceVersion: "7"}},
+				{IP: "10.0.0.1", Hostname: "a", NodeName: ptr.To("n"), TargetRef: &v1.ObjectReference{Kind: "Pod", Name: "p",
+					UID: "1", ResourceVersion: "7"}},
 				{IP: "10.0.0.2"},
 			},
 			NotReadyAddresses: []v1.EndpointAddress{{IP: "10.0.0.3"}},
@@ -26,12 +27,16 @@ func TestSameSubsets(t *testing.T) {
 		change func(*v1.EndpointSubset)
 		same   bool
 	}{
-		"nothing":                    {nil, true},
-		"the order of addresses":     {func(s *v1.EndpointSubset) { s.Addresses[0], s.Addresses[1] = s.Addresses[1], s.Addresses[0] }, true},
+		"nothing": {nil, true},
+		"the order of addresses": {func(s *v1.EndpointSubset) {
+			s.Addresses[0], s.Addresses[1] = s.Addresses[1],
+				s.Addresses[0]
+		}, true},
 		"a target's resourceVersion": {func(s *v1.EndpointSubset) { s.Addresses[0].TargetRef.ResourceVersion = "8" }, true},
-		"an address twice":           {func(s *v1.EndpointSubset) { s.Addresses = append(s.Addresses, s.Addresses[0]) }, false},
-		"one address less":           {func(s *v1.EndpointSubset) { s.Addresses = s.Addresses[:1] }, false},
-		"another address":            {func(s *v1.EndpointSubset) { s.Addresses[1].IP = "10.0.0.9" }, false},
+		"an address twice": {func(s *v1.EndpointSubset) { s.Addresses = append(s.Addresses, s.Addresses[0]) },
+			false},
+		"one address less": {func(s *v1.EndpointSubset) { s.Addresses = s.Addresses[:1] }, false},
+		"another address":  {func(s *v1.EndpointSubset) { s.Addresses[1].IP = "10.0.0.9" }, false},
 		"a ready one that is not": {func(s *v1.EndpointSubset) {
 			s.Addresses[1], s.NotReadyAddresses[0] = s.NotReadyAddresses[0], s.Addresses[1]
 		}, false},

@@ -13,8 +13,8 @@ import (
 // MaxEndpointsPerSlice is how many endpoints one slice is filled to; upstream's default.
 const MaxEndpointsPerSlice = 100
 
-// A Plan is what has to be written to make the EndpointSlices of one object what they should be. All of it is new: nothing that was
-// given is edited. An empty Plan says that all is well.
+// A Plan is what has to be written to make the EndpointSlices of one object what they should be. All of it is new:
+// nothing that was given is edited. An empty Plan says that all is well.
 type Plan struct {
 	Create, Update, Delete []*discovery.EndpointSlice
 }
@@ -22,9 +22,9 @@ type Plan struct {
 // Empty says whether there is nothing to write.
 func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// PlanSlices plans how have, the slices of svc that are kept here, become a spelling of members. Slices hold one family and one list of
-// ports each, and at most MaxEndpointsPerSlice endpoints. As few as possible are written: an endpoint stays in its slice, new ones
-// fill up slices that are written anyway.
+// PlanSlices plans how have, the slices of svc that are kept here, become a spelling of members. Slices hold one family
+// and one list of ports each, and at most MaxEndpointsPerSlice endpoints. As few as possible are written: an endpoint
+// stays in its slice, new ones fill up slices that are written anyway.
 func PlanSlices(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
 	return planSlices(svc, SliceLabels(svc), members, have)
 }
@@ -62,8 +62,8 @@ type wanted struct {
 	endpoints []discovery.Endpoint
 }
 
-// groupMembers makes the endpoints of every group that there is to be. A family without members has one group without ports: its
-// empty slice says that the Service was seen and has nobody.
+// groupMembers makes the endpoints of every group that there is to be. A family without members has one group without
+// ports: its empty slice says that the Service was seen and has nobody.
 func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	want := map[group]*wanted{}
 	var ports []Port
@@ -117,7 +117,8 @@ func hintsOf(m *Member) *discovery.EndpointHints {
 }
 
 // sortHeld sorts the slices that svc has into their groups, and plans the end of those that belong in none.
-func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.EndpointSlice) (map[group][]*discovery.EndpointSlice, Plan) {
+func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.EndpointSlice) (
+	map[group][]*discovery.EndpointSlice, Plan) {
 	var plan Plan
 	held := map[group][]*discovery.EndpointSlice{}
 	for _, s := range have {
@@ -152,14 +153,16 @@ func (p *Plan) add(more Plan) {
 	p.Delete = append(p.Delete, more.Delete...)
 }
 
-// recycle turns a create and a delete of the same family into one update: a watcher then sees one change, and no moment without.
+// recycle turns a create and a delete of the same family into one update: a watcher then sees one change, and no moment
+// without.
 func (p *Plan) recycle() {
 	var keep []*discovery.EndpointSlice
 	for _, gone := range p.Delete {
 		i := slices.IndexFunc(p.Create, func(c *discovery.EndpointSlice) bool {
-			return c.AddressType == gone.AddressType && slices.ContainsFunc(gone.OwnerReferences, func(r metav1.OwnerReference) bool {
-				return r.UID == c.OwnerReferences[0].UID
-			})
+			return c.AddressType == gone.AddressType && slices.ContainsFunc(gone.OwnerReferences,
+				func(r metav1.OwnerReference) bool {
+					return r.UID == c.OwnerReferences[0].UID
+				})
 		})
 		if i < 0 {
 			keep = append(keep, gone)
@@ -214,7 +217,8 @@ func portsOfSlice(s *discovery.EndpointSlice) []Port {
 func slicePorts(ports []Port) []discovery.EndpointPort {
 	var out []discovery.EndpointPort
 	for _, p := range ports {
-		out = append(out, discovery.EndpointPort{Name: &p.Name, Port: &p.Number, Protocol: &p.Protocol, AppProtocol: optional(p.AppProtocol)})
+		out = append(out, discovery.EndpointPort{Name: &p.Name, Port: &p.Number, Protocol: &p.Protocol,
+			AppProtocol: optional(p.AppProtocol)})
 	}
 	return out
 }

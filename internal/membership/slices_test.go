@@ -49,7 +49,8 @@ func (c *cluster) find(t testing.TB, s *discovery.EndpointSlice) int {
 		t.Fatalf("the plan writes slice %q, which does not exist", s.Name)
 	}
 	if c.slices[i].ResourceVersion != s.ResourceVersion {
-		t.Fatalf("the plan writes slice %s at version %s, it is at %s", s.Name, s.ResourceVersion, c.slices[i].ResourceVersion)
+		t.Fatalf("the plan writes slice %s at version %s, it is at %s", s.Name, s.ResourceVersion,
+			c.slices[i].ResourceVersion)
 	}
 	return i
 }
@@ -61,7 +62,8 @@ func (c *cluster) reconcile(t testing.TB, svc *v1.Service, pods ...*v1.Pod) int 
 	members := OfPods(svc, pods, nil)
 	c.apply(t, PlanSlices(svc, members, c.slices))
 	if again := PlanSlices(svc, members, c.slices); !again.Empty() {
-		t.Fatalf("planned again, there is more to write: %d creates, %d updates, %d deletes", len(again.Create), len(again.Update), len(again.Delete))
+		t.Fatalf("planned again, there is more to write: %d creates, %d updates, %d deletes", len(again.Create),
+			len(again.Update), len(again.Delete))
 	}
 	for _, s := range c.slices {
 		if len(s.Endpoints) > MaxEndpointsPerSlice {
@@ -245,9 +247,11 @@ func TestNothingGivenIsEdited(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	members := OfPods(web(), []*v1.Pod{pod("a", "10.0.0.1"), pod("b", "10.0.0.2", notReady), pod("c", "10.0.0.3", deleted), pod("d", "10.0.0.4", deleted, notReady)}, nil)
+	members := OfPods(web(), []*v1.Pod{pod("a", "10.0.0.1"), pod("b", "10.0.0.2", notReady), pod("c", "10.0.0.3", deleted),
+		pod("d", "10.0.0.4", deleted, notReady)}, nil)
 	want := map[string][3]bool{ // ready, serving, terminating
-		"10.0.0.1": {true, true, false}, "10.0.0.2": {false, false, false}, "10.0.0.3": {false, true, true}, "10.0.0.4": {false, false, true},
+		"10.0.0.1": {true, true, false}, "10.0.0.2": {false, false, false}, "10.0.0.3": {false, true, true},
+		"10.0.0.4": {false, false, true},
 	}
 	for _, e := range PlanSlices(web(), members, nil).Create[0].Endpoints {
 		c := e.Conditions

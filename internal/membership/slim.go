@@ -5,17 +5,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Slim is what of a Pod the functions of this package look at: about a quarter of its size, for whoever keeps every Pod in memory.
+// Slim is what of a Pod the functions of this package look at: about a quarter of its size, for whoever keeps every Pod
+// in memory.
 func Slim(pod *v1.Pod) *v1.Pod {
 	m := &pod.ObjectMeta
 	return &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, CreationTimestamp: m.CreationTimestamp,
+			Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion,
+			CreationTimestamp: m.CreationTimestamp,
 			DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGracePeriodSeconds, Labels: m.Labels,
 		},
 		Spec: v1.PodSpec{
-			NodeName: pod.Spec.NodeName, Hostname: pod.Spec.Hostname, Subdomain: pod.Spec.Subdomain, HostNetwork: pod.Spec.HostNetwork,
-			Containers: namingPorts(pod.Spec.Containers), InitContainers: namingPorts(pod.Spec.InitContainers),
+			NodeName: pod.Spec.NodeName, Hostname: pod.Spec.Hostname, Subdomain: pod.Spec.Subdomain,
+			HostNetwork: pod.Spec.HostNetwork,
+			Containers:  namingPorts(pod.Spec.Containers), InitContainers: namingPorts(pod.Spec.InitContainers),
 		},
 		Status: v1.PodStatus{
 			Phase: pod.Status.Phase, Conditions: readyCondition(pod), PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs,

@@ -11,7 +11,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// OfSlice are the Members that a person wrote into an EndpointSlice, in its order. What is no IP address of the slice's family is left out.
+// OfSlice are the Members that a person wrote into an EndpointSlice, in its order. What is no IP address of the slice's
+// family is left out.
 func OfSlice(s *discovery.EndpointSlice) []Member {
 	members := make([]Member, 0, len(s.Endpoints))
 	ports := portsOfSlice(s)
@@ -39,7 +40,8 @@ func writtenMember(s *discovery.EndpointSlice, e *discovery.Endpoint) (Member, b
 		}
 		return *c
 	}
-	m := Member{Addr: addr.Unmap(), Ready: said(e.Conditions.Ready, true), Terminating: said(e.Conditions.Terminating, false), Why: ByHand}
+	m := Member{Addr: addr.Unmap(), Ready: said(e.Conditions.Ready, true), Terminating: said(e.Conditions.Terminating,
+		false), Why: ByHand}
 	m.Serving = said(e.Conditions.Serving, m.Ready)
 	if !m.Ready {
 		m.Why = ByHandNotReady
@@ -50,8 +52,8 @@ func writtenMember(s *discovery.EndpointSlice, e *discovery.Endpoint) (Member, b
 	return m, true
 }
 
-// PlanStandIns plans the slices that stand for those that a person wrote (written), of which each repeats one with what is known. have are
-// those that there are. A slice of which nothing is known needs none.
+// PlanStandIns plans the slices that stand for those that a person wrote (written), of which each repeats one with what
+// is known. have are those that there are. A slice of which nothing is known needs none.
 func PlanStandIns(written, have []*discovery.EndpointSlice, known *Amendments) (plan Plan) {
 	held := map[string]*discovery.EndpointSlice{}
 	for _, s := range slices.SortedFunc(slices.Values(have), compareNames) {
@@ -94,7 +96,8 @@ func standIn(w *discovery.EndpointSlice, known *Amendments) (*discovery.Endpoint
 	next := &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: generateName(w.Name), Namespace: w.Namespace, Labels: labels, Annotations: notes,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w, discovery.SchemeGroupVersion.WithKind("EndpointSlice"))},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w,
+				discovery.SchemeGroupVersion.WithKind("EndpointSlice"))},
 		},
 		AddressType: w.AddressType, Ports: w.Ports,
 	}

@@ -13,8 +13,9 @@ import (
 // MaxAddresses is the most that one Endpoints object holds.
 const MaxAddresses = 1000
 
-// Subsets spells members as the subsets of an Endpoints object, in their one order. Endpoints are older than EndpointSlices, and say
-// less: one family (the primary), no member that is ending, none without a port; at most MaxAddresses, of which truncated tells.
+// Subsets spells members as the subsets of an Endpoints object, in their one order. Endpoints are older than
+// EndpointSlices, and say less: one family (the primary), no member that is ending, none without a port; at most
+// MaxAddresses, of which truncated tells.
 func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, truncated bool) {
 	family := Families(svc)[0]
 	portless := len(svc.Spec.Ports) == 0 && IsHeadless(svc)
@@ -36,7 +37,8 @@ func IsHeadless(svc *v1.Service) bool {
 	return svc.Spec.ClusterIP == "" || svc.Spec.ClusterIP == v1.ClusterIPNone
 }
 
-// Canonical rewrites subsets into the one form that Subsets would give them, so that two spellings of one thing compare equal.
+// Canonical rewrites subsets into the one form that Subsets would give them, so that two spellings of one thing compare
+// equal.
 func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
 	members := membersOf(subsets)
 	listed := make([]*Member, len(members))
@@ -46,12 +48,16 @@ func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
 	return pack(listed)
 }
 
-// pack groups members so that every port appears in exactly one subset, with all the addresses that offer it. The members are sorted.
+// pack groups members so that every port appears in exactly one subset, with all the addresses that offer it. The
+// members are sorted.
 func pack(members []*Member) []v1.EndpointSubset {
 	if len(members) == 0 {
 		return nil
 	}
-	if ports := members[0].Ports; !slices.ContainsFunc(members, func(m *Member) bool { return !slices.Equal(m.Ports, ports) }) {
+	if ports := members[0].Ports; !slices.ContainsFunc(members, func(m *Member) bool {
+		return !slices.Equal(m.Ports,
+			ports)
+	}) {
 		return []v1.EndpointSubset{subset(members, ports)} // as nearly always
 	}
 	offering := map[Port][]int{} // port → members, ascending
@@ -72,7 +78,10 @@ func pack(members []*Member) []v1.EndpointSubset {
 	for _, ports := range groups {
 		slices.SortFunc(ports, comparePorts)
 	}
-	for _, ports := range slices.SortedFunc(maps.Values(groups), func(a, b []Port) int { return slices.CompareFunc(a, b, comparePorts) }) {
+	for _, ports := range slices.SortedFunc(maps.Values(groups), func(a, b []Port) int {
+		return slices.CompareFunc(a, b,
+			comparePorts)
+	}) {
 		var who []*Member
 		for _, i := range offering[ports[0]] {
 			who = append(who, members[i])
@@ -97,7 +106,8 @@ func spell(indices []int) string {
 func subset(members []*Member, ports []Port) v1.EndpointSubset {
 	var s v1.EndpointSubset
 	for _, p := range ports {
-		s.Ports = append(s.Ports, v1.EndpointPort{Name: p.Name, Port: p.Number, Protocol: p.Protocol, AppProtocol: optional(p.AppProtocol)})
+		s.Ports = append(s.Ports, v1.EndpointPort{Name: p.Name, Port: p.Number, Protocol: p.Protocol,
+			AppProtocol: optional(p.AppProtocol)})
 	}
 	addresses := make([]v1.EndpointAddress, 0, len(members))
 	for _, ready := range []bool{true, false} {
@@ -136,8 +146,8 @@ func unlessEmpty(s *string) *string {
 
 func optional(s string) *string { return unlessEmpty(&s) }
 
-// truncate keeps MaxAddresses, each subset its share, the ready ones first. A subset that is left with none is dropped: the API would
-// refuse the whole object for it.
+// truncate keeps MaxAddresses, each subset its share, the ready ones first. A subset that is left with none is dropped:
+// the API would refuse the whole object for it.
 func truncate(subsets []v1.EndpointSubset) ([]v1.EndpointSubset, bool) {
 	var ready, notReady int
 	for _, s := range subsets {
@@ -155,7 +165,8 @@ func truncate(subsets []v1.EndpointSubset) ([]v1.EndpointSubset, bool) {
 		s.Addresses = share(s.Addresses, ready, roomReady, &leftReady)
 		s.NotReadyAddresses = share(s.NotReadyAddresses, notReady, roomNotReady, &leftNotReady)
 	}
-	return slices.DeleteFunc(subsets, func(s v1.EndpointSubset) bool { return len(s.Addresses)+len(s.NotReadyAddresses) == 0 }), true
+	return slices.DeleteFunc(subsets,
+		func(s v1.EndpointSubset) bool { return len(s.Addresses)+len(s.NotReadyAddresses) == 0 }), true
 }
 
 // share cuts addresses to their part of room, rounded up, and never more than what is left of it.
@@ -171,8 +182,8 @@ func share(addresses []v1.EndpointAddress, total, room int, left *int) []v1.Endp
 	return addresses[:keep]
 }
 
-// OfEndpoints are the Members that a person wrote into subsets, sorted. An address that is no IP address is left out. An address
-// that is listed as ready and as not ready for the same port is not ready.
+// OfEndpoints are the Members that a person wrote into subsets, sorted. An address that is no IP address is left out.
+// An address that is listed as ready and as not ready for the same port is not ready.
 func OfEndpoints(subsets []v1.EndpointSubset) []Member { return membersOf(subsets) }
 
 func membersOf(subsets []v1.EndpointSubset) []Member {
@@ -202,7 +213,8 @@ type readyPort struct {
 	portless bool
 }
 
-func collect(found map[identity]map[readyPort]bool, first map[identity]Member, s v1.EndpointSubset, addresses []v1.EndpointAddress, ready bool) {
+func collect(found map[identity]map[readyPort]bool, first map[identity]Member, s v1.EndpointSubset,
+	addresses []v1.EndpointAddress, ready bool) {
 	for _, a := range addresses {
 		addr, err := netip.ParseAddr(a.IP)
 		if err != nil {
@@ -242,7 +254,8 @@ func portsOf(s v1.EndpointSubset) []readyPort {
 	return ports
 }
 
-// split makes of one address up to three Members: for the ports on which it is ready, those on which it is not, and none.
+// split makes of one address up to three Members: for the ports on which it is ready, those on which it is not, and
+// none.
 func split(m Member, ports map[readyPort]bool) []Member {
 	var members []Member
 	for _, ready := range []bool{true, false} {

@@ -4,8 +4,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// A Topology is what of the nodes has to do with who is meant for whom: their zones, and how much of the CPU each zone has. It is for one
-// goroutine at a time.
+// A Topology is what of the nodes has to do with who is meant for whom: their zones, and how much of the CPU each zone
+// has. It is for one goroutine at a time.
 type Topology struct {
 	nodes map[string]node
 }
@@ -20,7 +20,8 @@ type node struct {
 // NewTopology makes one without nodes.
 func NewTopology() *Topology { return &Topology{nodes: map[string]node{}} }
 
-// Set adds a node, or brings it up to date; it says whether the zone of its Pods has changed, and whether the zones' shares have.
+// Set adds a node, or brings it up to date; it says whether the zone of its Pods has changed, and whether the zones'
+// shares have.
 func (t *Topology) Set(n *v1.Node) (zone, shares bool) {
 	was, known := t.nodes[n.Name]
 	is := node{zone: n.Labels[v1.LabelTopologyZone], milli: n.Status.Allocatable.Cpu().MilliValue(), works: works(n)}
@@ -61,7 +62,8 @@ func works(n *v1.Node) bool {
 	return false
 }
 
-// shares are the parts of all CPU that the zones have, which add up to 1. why says in words what is missing to tell; then there are none.
+// shares are the parts of all CPU that the zones have, which add up to 1. why says in words what is missing to tell;
+// then there are none.
 func (t *Topology) shares() (shares map[string]float64, why string) {
 	cpu, total := map[string]int64{}, int64(0)
 	for _, n := range t.nodes {

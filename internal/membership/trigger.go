@@ -7,17 +7,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PodTrigger is when what changed a Pod happened, as far as the Pod tells: its Ready condition. It is zero if that did not change. before
-// is nil for a new Pod.
+// PodTrigger is when what changed a Pod happened, as far as the Pod tells: its Ready condition. It is zero if that did
+// not change. before is nil for a new Pod.
 //
-// Upstream remembers a time for every Pod instead, and after a restart takes everything for new. A change of state between two versions of a
-// Pod needs no memory, and what was there at the start is no change.
+// Upstream remembers a time for every Pod instead, and after a restart takes everything for new. A change of state
+// between two versions of a Pod needs no memory, and what was there at the start is no change.
 func PodTrigger(before, after *v1.Pod) time.Time {
 	if after == nil {
 		return time.Time{}
 	}
 	now := readySince(after)
-	if before != nil && isReady(before) == isReady(after) && now.Equal(readySince(before)) { // its time is in whole seconds
+	// its time is in whole seconds
+	if before != nil && isReady(before) == isReady(after) && now.Equal(readySince(before)) {
 		return time.Time{}
 	}
 	return now
@@ -40,8 +41,8 @@ func ServiceTrigger(before, after *v1.Service) time.Time {
 	return after.CreationTimestamp.Time
 }
 
-// Stamp writes onto an object that is about to be written the time of the first change that it tells of; zero: it is not known. It is how
-// the time until a proxy follows is measured. It is never itself a reason to write.
+// Stamp writes onto an object that is about to be written the time of the first change that it tells of; zero: it is
+// not known. It is how the time until a proxy follows is measured. It is never itself a reason to write.
 func Stamp(obj metav1.Object, trigger time.Time) {
 	annotations := obj.GetAnnotations()
 	if trigger.IsZero() {

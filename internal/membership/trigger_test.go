@@ -12,7 +12,8 @@ import (
 func readyAt(second int64, conditions ...v1.PodConditionType) *v1.Pod {
 	pod := &v1.Pod{}
 	for _, c := range conditions {
-		pod.Status.Conditions = append(pod.Status.Conditions, v1.PodCondition{Type: c, LastTransitionTime: metav1.Unix(second, 0)})
+		pod.Status.Conditions = append(pod.Status.Conditions, v1.PodCondition{Type: c, LastTransitionTime: metav1.Unix(second,
+			0)})
 	}
 	return pod
 }
@@ -27,10 +28,11 @@ func TestPodTrigger(t *testing.T) {
 		before, after *v1.Pod
 		want          int64 // 0: none
 	}{
-		"new and ready":             {nil, readyAt(7, v1.PodReady), 7},
-		"new, without a condition":  {nil, readyAt(0), 0},
-		"became ready or unready":   {readyAt(5, v1.PodReady), readyAt(7, v1.PodReady), 7},
-		"within a second":           {withStatus(readyAt(7, v1.PodReady), v1.ConditionTrue), withStatus(readyAt(7, v1.PodReady), v1.ConditionFalse), 7},
+		"new and ready":            {nil, readyAt(7, v1.PodReady), 7},
+		"new, without a condition": {nil, readyAt(0), 0},
+		"became ready or unready":  {readyAt(5, v1.PodReady), readyAt(7, v1.PodReady), 7},
+		"within a second": {withStatus(readyAt(7, v1.PodReady), v1.ConditionTrue),
+			withStatus(readyAt(7, v1.PodReady), v1.ConditionFalse), 7},
 		"got its condition":         {readyAt(0), readyAt(7, v1.PodReady), 7},
 		"another change":            {readyAt(5, v1.PodReady), readyAt(5, v1.PodReady), 0},
 		"another condition changed": {readyAt(5, v1.PodScheduled), readyAt(7, v1.PodScheduled), 0},

@@ -52,7 +52,8 @@ func newUpstream(t *testing.T, have []*discovery.EndpointSlice) *upstream {
 func (u *upstream) reconcile(t *testing.T, svc *v1.Service, pods []*v1.Pod) int {
 	t.Helper()
 	u.client.ClearActions()
-	r := endpointslice.NewReconciler(u.client, u.nodes, MaxEndpointsPerSlice, endpointsliceutil.NewEndpointSliceTracker(), nil,
+	r := endpointslice.NewReconciler(u.client, u.nodes, MaxEndpointsPerSlice, endpointsliceutil.NewEndpointSliceTracker(),
+		nil,
 		record.NewFakeRecorder(100), SliceManagedBy)
 	// Upstream is given only the Pods that the selector chooses.
 	pods = slices.DeleteFunc(slices.Clone(pods), func(p *v1.Pod) bool { return !selects(svc.Spec.Selector, p.Labels) })
@@ -76,7 +77,8 @@ func (u *upstream) reconcile(t *testing.T, svc *v1.Service, pods []*v1.Pod) int 
 	return writes
 }
 
-// TestUpstreamAgrees hands the slices of random Services to and fro: what one made, the other has nothing to write about.
+// TestUpstreamAgrees hands the slices of random Services to and fro: what one made, the other has nothing to write
+// about.
 func TestUpstreamAgrees(t *testing.T) {
 	w := newWorld(t)
 	for range 40 {
@@ -89,7 +91,8 @@ func TestUpstreamAgrees(t *testing.T) {
 		theirs := newUpstream(t, nil)
 		theirs.reconcile(t, svc, pods)
 		if plan := PlanSlices(svc, OfPods(svc, pods, nil), theirs.slices); !plan.Empty() {
-			t.Fatalf("of what upstream made, %d creates, %d updates, %d deletes are wanted", len(plan.Create), len(plan.Update), len(plan.Delete))
+			t.Fatalf("of what upstream made, %d creates, %d updates, %d deletes are wanted", len(plan.Create), len(plan.Update),
+				len(plan.Delete))
 		}
 		if !slices.Equal(ours.sizes(), theirs.sizes()) {
 			t.Fatalf("slices of %v, upstream's of %v", ours.sizes(), theirs.sizes())
@@ -97,8 +100,8 @@ func TestUpstreamAgrees(t *testing.T) {
 	}
 }
 
-// TestChangesCostNoMoreThanUpstream changes Services at random, mostly a little, from the same slices: as many writes or fewer, and upstream is
-// content with what they leave.
+// TestChangesCostNoMoreThanUpstream changes Services at random, mostly a little, from the same slices: as many writes
+// or fewer, and upstream is content with what they leave.
 func TestChangesCostNoMoreThanUpstream(t *testing.T) {
 	w := newWorld(t)
 	for range 15 {

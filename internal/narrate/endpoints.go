@@ -13,7 +13,8 @@ import (
 // maxNamed is how many addresses one line names; of more it tells the number.
 const maxNamed = 4
 
-// Endpoints says how the addresses behind a Service changed. before is nil when the object is new, after when it is gone.
+// Endpoints says how the addresses behind a Service changed. before is nil when the object is new, after when it is
+// gone.
 func Endpoints(before, after *v1.Endpoints) string {
 	switch {
 	case before == nil && after == nil:
@@ -50,8 +51,8 @@ func readyIn(ep *v1.Endpoints) []endpoint {
 	return slices.Compact(all)
 }
 
-// expand spells an address once for each port; without ports (a headless Service may have none) once with port 0. What is no
-// address is left out: the API server refuses it, so it cannot be ready.
+// expand spells an address once for each port; without ports (a headless Service may have none) once with port 0. What
+// is no address is left out: the API server refuses it, so it cannot be ready.
 func expand(a v1.EndpointAddress, ports []v1.EndpointPort) []endpoint {
 	ip, err := netip.ParseAddr(a.IP)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Event says what a Warning is about; other events repeat what the objects themselves tell. One that goes on is told again only
-// when it has happened twice as often as last time. before is nil when it is new; after is never nil.
+// Event says what a Warning is about; other events repeat what the objects themselves tell. One that goes on is told
+// again only when it has happened twice as often as last time. before is nil when it is new; after is never nil.
 func Event(before, after *v1.Event) string {
 	if after.Type != v1.EventTypeWarning || !worthTelling(before, after) {
 		return ""
@@ -19,7 +19,8 @@ func Event(before, after *v1.Event) string {
 	if about.Namespace != "" {
 		name = about.Namespace + "/" + about.Name
 	}
-	line := fmt.Sprintf("warning: %s %s: %s: %s", strings.ToLower(about.Kind), name, after.Reason, strings.TrimSpace(after.Message))
+	line := fmt.Sprintf("warning: %s %s: %s: %s", strings.ToLower(about.Kind), name, after.Reason,
+		strings.TrimSpace(after.Message))
 	if n := count(after); n > 1 {
 		line += fmt.Sprintf(" (%d times)", n)
 	}

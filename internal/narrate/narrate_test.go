@@ -40,9 +40,12 @@ func TestGolden(t *testing.T) {
 }
 
 func serviceCases() []told {
-	web := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080), Protocol: v1.ProtocolTCP})
-	moved := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 81, TargetPort: intstr.FromInt32(8080), Protocol: v1.ProtocolTCP})
-	dns := service("10.0.0.9", v1.ServicePort{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP, TargetPort: intstr.FromInt32(53)}, v1.ServicePort{Name: "dns-tcp", Port: 53, TargetPort: intstr.FromString("dns")})
+	web := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080),
+		Protocol: v1.ProtocolTCP})
+	moved := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 81, TargetPort: intstr.FromInt32(8080),
+		Protocol: v1.ProtocolTCP})
+	dns := service("10.0.0.9", v1.ServicePort{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP,
+		TargetPort: intstr.FromInt32(53)}, v1.ServicePort{Name: "dns-tcp", Port: 53, TargetPort: intstr.FromString("dns")})
 	external := service("")
 	external.Spec.Type, external.Spec.ExternalName = v1.ServiceTypeExternalName, "db.example.com"
 	return []told{
@@ -64,7 +67,8 @@ func endpointsCases() []told {
 	hand := endpoints(v1.EndpointAddress{IP: "192.0.2.1"}, v1.EndpointAddress{IP: "2001:db8::1"})
 	many := endpoints()
 	for i := range 7 {
-		many.Subsets[0].Addresses = append(many.Subsets[0].Addresses, pod(fmt.Sprintf("10.1.1.%d", i), fmt.Sprintf("m-%d", i)))
+		many.Subsets[0].Addresses = append(many.Subsets[0].Addresses, pod(fmt.Sprintf("10.1.1.%d", i),
+			fmt.Sprintf("m-%d", i)))
 	}
 	noPorts := endpoints(pod("10.1.0.2", "web-1"))
 	noPorts.Subsets[0].Ports = nil
@@ -78,7 +82,8 @@ func endpointsCases() []told {
 		{"written by hand, two families", Endpoints(nil, hand)},
 		{"many at once", Endpoints(nil, many)},
 		{"no ports", Endpoints(nil, noPorts)},
-		{"only an order changes", Endpoints(three, endpoints(pod("10.1.0.2", "web-1"), pod("10.1.0.3", "web-2"), pod("10.1.0.5", "web-3")))},
+		{"only an order changes", Endpoints(three, endpoints(pod("10.1.0.2", "web-1"), pod("10.1.0.3", "web-2"),
+			pod("10.1.0.5", "web-3")))},
 		{"created empty", Endpoints(nil, endpoints())},
 		{"what is no address is not told", Endpoints(nil, endpoints(v1.EndpointAddress{IP: "nonsense"}))},
 		{"deleted", Endpoints(two, nil)},
@@ -98,16 +103,19 @@ func podCases() []told {
 	})
 	crashed := aPod(func(p *v1.Pod) {
 		run(p)
-		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: 3, Reason: "Error", ContainerID: "a"}}}}
+		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web",
+			State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: 3, Reason: "Error", ContainerID: "a"}}}}
 	})
 	waiting := aPod(func(p *v1.Pod) {
 		run(p)
-		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web", State: v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web",
+			State:                v1.ContainerState{Waiting: &v1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
 			LastTerminationState: crashed.Status.ContainerStatuses[0].State}}
 	})
 	again := aPod(func(p *v1.Pod) {
 		run(p)
-		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web", RestartCount: 1, State: v1.ContainerState{Running: &v1.ContainerStateRunning{}},
+		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "web", RestartCount: 1,
+			State:                v1.ContainerState{Running: &v1.ContainerStateRunning{}},
 			LastTerminationState: crashed.Status.ContainerStatuses[0].State}}
 	})
 	failed := aPod(func(p *v1.Pod) { run(p); p.Status.Phase, p.Status.Reason = v1.PodFailed, "Evicted" })
@@ -134,14 +142,16 @@ func podCases() []told {
 
 func otherCases() []told {
 	event := func(kind string, count int32) *v1.Event {
-		return &v1.Event{Type: kind, Reason: "BackOff", Message: "cannot start\n", Count: count, InvolvedObject: v1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "web-1"}}
+		return &v1.Event{Type: kind, Reason: "BackOff", Message: "cannot start\n", Count: count,
+			InvolvedObject: v1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "web-1"}}
 	}
 	series := event(v1.EventTypeWarning, 0)
 	series.Series = &v1.EventSeries{Count: 9}
 	clusterWide := event(v1.EventTypeWarning, 1)
 	clusterWide.InvolvedObject = v1.ObjectReference{Kind: "Node", Name: "host-1"}
 	node := func(s v1.ConditionStatus) *v1.Node {
-		return &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "host-1"}, Status: v1.NodeStatus{Conditions: []v1.NodeCondition{{Type: v1.NodeReady, Status: s}}}}
+		return &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "host-1"},
+			Status: v1.NodeStatus{Conditions: []v1.NodeCondition{{Type: v1.NodeReady, Status: s}}}}
 	}
 	return []told{
 		{"a warning", Event(nil, event(v1.EventTypeWarning, 1))},
@@ -159,7 +169,8 @@ func otherCases() []told {
 }
 
 func service(clusterIP string, ports ...v1.ServicePort) *v1.Service {
-	return &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: v1.ServiceSpec{ClusterIP: clusterIP, Ports: ports}}
+	return &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+		Spec: v1.ServiceSpec{ClusterIP: clusterIP, Ports: ports}}
 }
 
 func endpoints(ready ...v1.EndpointAddress) *v1.Endpoints {

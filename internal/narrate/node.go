@@ -6,7 +6,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Node says when a node joins, becomes ready, stops being ready, or leaves. before is nil when it is new, after when it is gone.
+// Node says when a node joins, becomes ready, stops being ready, or leaves. before is nil when it is new, after when it
+// is gone.
 func Node(before, after *v1.Node) string {
 	switch {
 	case before == nil && after == nil:

@@ -7,8 +7,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Pod says what became of a Pod: scheduled, running, ready, unready, ended, deleted. Several at once make one line. before is
-// nil when it is new, after when it is gone.
+// Pod says what became of a Pod: scheduled, running, ready, unready, ended, deleted. Several at once make one line.
+// before is nil when it is new, after when it is gone.
 func Pod(before, after *v1.Pod) string {
 	switch {
 	case before == nil && after == nil:
@@ -97,13 +97,16 @@ func containers(before, after *v1.Pod) []string {
 
 func container(before, after v1.ContainerStatus) []string {
 	var facts []string
-	if end := ended(after); end != nil && (ended(before) == nil || ended(before).ContainerID != end.ContainerID || ended(before).FinishedAt != end.FinishedAt) {
-		facts = append(facts, fmt.Sprintf("container %s ended with code %d%s", after.Name, end.ExitCode, because(end.Reason, end.Message)))
+	if end := ended(after); end != nil && (ended(before) == nil || ended(before).ContainerID != end.ContainerID ||
+		ended(before).FinishedAt != end.FinishedAt) {
+		facts = append(facts, fmt.Sprintf("container %s ended with code %d%s", after.Name, end.ExitCode,
+			because(end.Reason, end.Message)))
 	}
 	if after.RestartCount > before.RestartCount && after.State.Running != nil {
 		facts = append(facts, fmt.Sprintf("container %s started again (%d)", after.Name, after.RestartCount))
 	}
-	if w := after.State.Waiting; w != nil && len(facts) == 0 && w.Reason != "ContainerCreating" && w.Reason != "" && (before.State.Waiting == nil || before.State.Waiting.Reason != w.Reason) {
+	if w := after.State.Waiting; w != nil && len(facts) == 0 && w.Reason != "ContainerCreating" && w.Reason != "" &&
+		(before.State.Waiting == nil || before.State.Waiting.Reason != w.Reason) {
 		facts = append(facts, fmt.Sprintf("container %s waits: %s", after.Name, w.Reason))
 	}
 	return facts

@@ -77,7 +77,8 @@ func (n *Narrator) say(line string) {
 }
 
 // handler tells changes by change, and objects of the first list by found, if there is one.
-func handler[T any](say func(string), change func(before, after *T) string, found func(*T) string) cache.ResourceEventHandler {
+func handler[T any](say func(string), change func(before, after *T) string,
+	found func(*T) string) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, first bool) {
 			switch now := obj.(*T); {

@@ -41,7 +41,8 @@ func TestRun(t *testing.T) {
 }
 
 func TestTrim(t *testing.T) {
-	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"a": "b"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}}}
+	p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"a": "b"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}}}
 	if _, err := trim(p); err != nil || len(p.Annotations) != 0 || len(p.ManagedFields) != 0 {
 		t.Errorf("trim: %v, left %v %v", err, p.Annotations, p.ManagedFields)
 	}

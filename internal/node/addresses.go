@@ -20,8 +20,8 @@ func newAddresses(cidr netip.Prefix) *addresses {
 	return &addresses{cidr: cidr.Masked(), owner: map[netip.Addr]types.UID{}}
 }
 
-// claim gives uid an address: had (what its status says, or the zero Addr), if that is of the range and nobody else's, or
-// one that is free. Whoever already holds one gets it again.
+// claim gives uid an address: had (what its status says, or the zero Addr), if that is of the range and nobody else's,
+// or one that is free. Whoever already holds one gets it again.
 func (a *addresses) claim(uid types.UID, had netip.Addr) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

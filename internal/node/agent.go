@@ -58,9 +58,9 @@ func New(client kubernetes.Interface, opts Options) (*Agent, error) {
 	}, nil
 }
 
-// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace, leaves
-// them in the API as Pods that the next agent starts again, and says that the Node is not ready. The error is of what made
-// it impossible to begin.
+// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace,
+// leaves them in the API as Pods that the next agent starts again, and says that the Node is not ready. The error is of
+// what made it impossible to begin.
 func (a *Agent) Run(ctx context.Context) error {
 	// What has to be done while ctx is over, and no later than Run returns.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -142,8 +142,8 @@ func (a *Agent) follow(ctx, life context.Context, informer cache.SharedIndexInfo
 	return workers
 }
 
-// replaced tells whether after is another Pod than before, of the same name: a watch that was broken off shows a deletion
-// and a creation as one update.
+// replaced tells whether after is another Pod than before, of the same name: a watch that was broken off shows a
+// deletion and a creation as one update.
 func replaced(before, after any) bool {
 	a, ok := before.(*v1.Pod)
 	b, both := after.(*v1.Pod)

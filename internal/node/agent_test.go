@@ -21,8 +21,10 @@ func TestRegistersAndSaysGoodbye(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if node.Labels[v1.LabelHostname] != "n1" || node.Spec.PodCIDR != b.opts.PodCIDR.String() || node.Status.Capacity.Cpu().IsZero() ||
-		node.Status.Allocatable.Memory().IsZero() || node.Status.NodeInfo.KubeletVersion != "viaduct" || len(node.Status.Addresses) != 2 {
+	if node.Labels[v1.LabelHostname] != "n1" || node.Spec.PodCIDR != b.opts.PodCIDR.String() ||
+		node.Status.Capacity.Cpu().IsZero() ||
+		node.Status.Allocatable.Memory().IsZero() || node.Status.NodeInfo.KubeletVersion != "viaduct" ||
+		len(node.Status.Addresses) != 2 {
 		t.Errorf("node is %+v", node)
 	}
 	if c := node.Status.Conditions[0]; c.Type != v1.NodeReady || c.Status != v1.ConditionTrue {
@@ -56,7 +58,8 @@ func TestRunsAPod(t *testing.T) {
 		status.ContainerID != "process://uid-web/main/0" || status.Started == nil || !*status.Started {
 		t.Errorf("pod is %s", describePod(got))
 	}
-	if !strings.HasPrefix(got.Status.PodIP, strings.TrimSuffix(b.opts.PodCIDR.Addr().String(), "0")) || got.Status.HostIP != "127.0.0.1" {
+	if !strings.HasPrefix(got.Status.PodIP, strings.TrimSuffix(b.opts.PodCIDR.Addr().String(), "0")) ||
+		got.Status.HostIP != "127.0.0.1" {
 		t.Errorf("podIP %s, hostIP %s", got.Status.PodIP, got.Status.HostIP)
 	}
 	b.mark("web", 1)
@@ -70,10 +73,12 @@ func TestRunsAPod(t *testing.T) {
 func TestEnvironmentEndToEnd(t *testing.T) {
 	pipe, read := fifo(t)
 	client := fake.NewClientset(service("default", "db", "127.96.0.7", v1.ServicePort{Port: 5432}),
-		&v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "conf"}, Data: map[string]string{"mode": "fast"}})
+		&v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "conf"},
+			Data: map[string]string{"mode": "fast"}})
 	t.Setenv("SECRET_OF_THE_AGENT", "x")
 	b := startAgent(t, client, nil)
-	pod := testPod("web", "/bin/sh", "-c", `echo "$POD_IP|$DB_SERVICE_HOST|$1|$mode|$HOSTNAME|$PWD|$LATE_SERVICE_HOST|$SECRET_OF_THE_AGENT" > `+pipe+`; exec sleep 1000`)
+	pod := testPod("web", "/bin/sh", "-c",
+		`echo "$POD_IP|$DB_SERVICE_HOST|$1|$mode|$HOSTNAME|$PWD|$LATE_SERVICE_HOST|$SECRET_OF_THE_AGENT" > `+pipe+`; exec sleep 1000`)
 	pod.Spec.Containers[0].Args = []string{"sh", "$(DB_PORT)"}
 	pod.Spec.Containers[0].Env = []v1.EnvVar{field("POD_IP", "status.podIP")}
 	pod.Spec.Containers[0].EnvFrom = []v1.EnvFromSource{allOfMap("", "conf", nil)}
@@ -82,7 +87,8 @@ func TestEnvironmentEndToEnd(t *testing.T) {
 	if said, want := read(), got.Status.PodIP+"|127.96.0.7|tcp://127.96.0.7:5432|fast|web|/||"; said != want {
 		t.Errorf("the process saw %q, want %q", said, want)
 	}
-	if _, err := client.CoreV1().Services("default").Create(t.Context(), service("default", "late", "127.96.0.8"), metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Services("default").Create(t.Context(), service("default", "late", "127.96.0.8"),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	late := testPod("later", pod.Spec.Containers[0].Command...)
@@ -125,7 +131,8 @@ func TestRestartPolicies(t *testing.T) {
 		{"never-bad", "exit 7", v1.RestartPolicyNever, v1.PodFailed, 7, reasonError},
 		{"never-killed", "kill -9 $$$$", v1.RestartPolicyNever, v1.PodFailed, 137, reasonError},
 		{"onfailure-good", "exit 0", v1.RestartPolicyOnFailure, v1.PodSucceeded, 0, reasonCompleted},
-		{"onfailure-later", `[ -e "$FLAG" ] && exit 0; touch "$FLAG"; exit 1`, v1.RestartPolicyOnFailure, v1.PodSucceeded, 0, reasonCompleted},
+		{"onfailure-later", `[ -e "$FLAG" ] && exit 0; touch "$FLAG"; exit 1`, v1.RestartPolicyOnFailure, v1.PodSucceeded, 0,
+			reasonCompleted},
 	}
 	flags := t.TempDir()
 	for _, tt := range tests {
@@ -137,7 +144,8 @@ func TestRestartPolicies(t *testing.T) {
 	for _, tt := range tests {
 		got := b.await(tt.name, "finish", func(p *v1.Pod) bool { return p != nil && finished(p.Status.Phase) })
 		end := main0(got).State.Terminated
-		if got.Status.Phase != tt.phase || end == nil || end.ExitCode != tt.code || end.Reason != tt.reason || end.FinishedAt.IsZero() {
+		if got.Status.Phase != tt.phase || end == nil || end.ExitCode != tt.code || end.Reason != tt.reason ||
+			end.FinishedAt.IsZero() {
 			t.Errorf("%s: %s", tt.name, describePod(got))
 		}
 	}
@@ -149,9 +157,11 @@ func TestRestartPolicies(t *testing.T) {
 func TestCommandThatCannotRun(t *testing.T) {
 	b := startAgent(t, fake.NewClientset(), nil)
 	b.create(testPod("missing", "/no/such/program"))
-	got := b.await("missing", "fail to start", func(p *v1.Pod) bool { return main0(p).LastTerminationState.Terminated != nil })
+	got := b.await("missing", "fail to start",
+		func(p *v1.Pod) bool { return main0(p).LastTerminationState.Terminated != nil })
 	status := main0(got)
-	if end := status.LastTerminationState.Terminated; end.Reason != reasonStartError || end.ExitCode != 128 || status.State.Waiting == nil ||
+	if end := status.LastTerminationState.Terminated; end.Reason != reasonStartError || end.ExitCode != 128 ||
+		status.State.Waiting == nil ||
 		!strings.Contains(status.State.Waiting.Message, "/no/such/program") {
 		t.Errorf("pod is %s", describePod(got))
 	}
@@ -179,7 +189,8 @@ func TestConfigErrorsHeal(t *testing.T) {
 	b := startAgent(t, client, nil)
 	b.create(testPod("bare"))
 	got := b.await("bare", "be refused", func(p *v1.Pod) bool { return main0(p).State.Waiting != nil })
-	if w := main0(got).State.Waiting; w.Reason != reasonConfigError || !strings.Contains(w.Message, "images") || got.Status.Phase != v1.PodPending {
+	if w := main0(got).State.Waiting; w.Reason != reasonConfigError || !strings.Contains(w.Message, "images") ||
+		got.Status.Phase != v1.PodPending {
 		t.Errorf("pod is %s", describePod(got))
 	}
 	b.mark("bare", 3600)
@@ -191,7 +202,8 @@ func TestConfigErrorsHeal(t *testing.T) {
 		w := main0(p).State.Waiting
 		return w != nil && w.Reason == reasonConfigError && strings.Contains(w.Message, `"conf" not found`)
 	})
-	conf := &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "conf"}, Data: map[string]string{"a": "1"}}
+	conf := &v1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "conf"},
+		Data: map[string]string{"a": "1"}}
 	if _, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), conf, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +259,8 @@ func TestNewRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*Options){
 		"no name": func(o *Options) { o.NodeName = "" }, "no range": func(o *Options) { o.PodCIDR = Options{}.PodCIDR },
 		"no directory": func(o *Options) { o.DataDir = "" }, "runtime": func(o *Options) { o.Runtime = "docker" },
-		"user": func(o *Options) { o.RunAs = "nobody-of-that-name" }, "group": func(o *Options) { o.RunAs = "0:no-such-group" },
+		"user":  func(o *Options) { o.RunAs = "nobody-of-that-name" },
+		"group": func(o *Options) { o.RunAs = "0:no-such-group" },
 	} {
 		opts := good
 		spoil(&opts)
@@ -262,7 +275,8 @@ func TestRunAsUser(t *testing.T) {
 	pod := shell("other", "id -u; id -g; exec sleep 1000")
 	uid := int64(os.Getuid() + 65534)
 	pod.Spec.Containers[0].SecurityContext = &v1.SecurityContext{RunAsUser: &uid, RunAsGroup: &uid}
-	pod.Spec.Containers[0].StartupProbe = &v1.Probe{PeriodSeconds: 1, ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"true"}}}}
+	pod.Spec.Containers[0].StartupProbe = &v1.Probe{PeriodSeconds: 1,
+		ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"true"}}}}
 	b.create(pod)
 	if os.Getuid() != 0 {
 		got := b.await("other", "be refused", func(p *v1.Pod) bool { return main0(p).State.Waiting != nil })

@@ -148,8 +148,8 @@ func userOfID(uid uint32) *credential {
 	return c
 }
 
-// credentialFor decides whom container c runs as: its own securityContext, the Pod's, then the agent's default. me is the
-// agent's own user: only root can run a process as somebody else.
+// credentialFor decides whom container c runs as: its own securityContext, the Pod's, then the agent's default. me is
+// the agent's own user: only root can run a process as somebody else.
 func credentialFor(pod *v1.Pod, c *v1.Container, fallback *credential, me uint32) (*credential, error) {
 	var uid, gid *int64
 	var nonRoot *bool
@@ -176,7 +176,8 @@ func credentialFor(pod *v1.Pod, c *v1.Container, fallback *credential, me uint32
 	case asItself:
 		return nil, nil // with all the agent's groups
 	case me != 0:
-		return nil, fmt.Errorf("to run as user %d, group %d the agent must be root, but it is user %d", chosen.uid, chosen.gid, me)
+		return nil, fmt.Errorf("to run as user %d, group %d the agent must be root, but it is user %d", chosen.uid,
+			chosen.gid, me)
 	}
 	if chosen.home == "" {
 		chosen.home = "/"

@@ -13,7 +13,8 @@ func TestParseStat(t *testing.T) {
 	if want := (procStat{PID: 42, Group: 40, Session: 39, Start: 777}); err != nil || got != want {
 		t.Errorf("parsed %+v, %v; want %+v", got, err, want)
 	}
-	for _, bad := range []string{"", "42", "42 (a) S", "x (a) S 7 40 39 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 777", "42 (a) S 7 x 39 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 777"} {
+	for _, bad := range []string{"", "42", "42 (a) S", "x (a) S 7 40 39 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 777",
+		"42 (a) S 7 x 39 0 -1 0 1 0 0 0 0 0 0 0 20 0 1 0 777"} {
 		if got, err := parseStat(bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, got)
 		}
@@ -60,17 +61,23 @@ func TestCredentialFor(t *testing.T) {
 		fails    bool
 	}{
 		{name: "nothing said", pod: &v1.Pod{}, c: &v1.Container{}},
-		{name: "the default", pod: &v1.Pod{}, c: &v1.Container{}, fallback: &credential{uid: 7001, gid: 7002}, want: &credential{uid: 7001, gid: 7002}},
-		{name: "the pod's", pod: pod(id(7003), id(7004)), c: &v1.Container{}, fallback: &credential{uid: 7001}, want: &credential{uid: 7003, gid: 7004}},
-		{name: "the container's over the pod's", pod: pod(id(7003), id(7004)), c: own(id(7005), nil), want: &credential{uid: 7005, gid: 7004}},
-		{name: "a user without a group", pod: pod(id(7003), nil), c: &v1.Container{}, want: &credential{uid: 7003, gid: 7003}},
+		{name: "the default", pod: &v1.Pod{}, c: &v1.Container{}, fallback: &credential{uid: 7001, gid: 7002},
+			want: &credential{uid: 7001, gid: 7002}},
+		{name: "the pod's", pod: pod(id(7003), id(7004)), c: &v1.Container{}, fallback: &credential{uid: 7001},
+			want: &credential{uid: 7003, gid: 7004}},
+		{name: "the container's over the pod's", pod: pod(id(7003), id(7004)), c: own(id(7005), nil),
+			want: &credential{uid: 7005, gid: 7004}},
+		{name: "a user without a group", pod: pod(id(7003), nil), c: &v1.Container{}, want: &credential{uid: 7003,
+			gid: 7003}},
 		{name: "only a group", pod: pod(nil, id(7004)), c: &v1.Container{}, want: &credential{uid: 0, gid: 7004}},
 		{name: "not root: another user", pod: pod(id(7003), nil), c: &v1.Container{}, me: 7009, fails: true},
 		{name: "not root: oneself", pod: pod(id(7009), id(int64(os.Getgid()))), c: &v1.Container{}, me: 7009},
-		{name: "runAsNonRoot", pod: &v1.Pod{}, c: &v1.Container{SecurityContext: &v1.SecurityContext{RunAsNonRoot: &yes}}, fails: true},
+		{name: "runAsNonRoot", pod: &v1.Pod{}, c: &v1.Container{SecurityContext: &v1.SecurityContext{RunAsNonRoot: &yes}},
+			fails: true},
 	} {
 		got, err := credentialFor(tt.pod, tt.c, tt.fallback, tt.me)
-		if (err != nil) != tt.fails || (got == nil) != (tt.want == nil) || got != nil && (got.uid != tt.want.uid || got.gid != tt.want.gid) {
+		if (err != nil) != tt.fails || (got == nil) != (tt.want == nil) || got != nil && (got.uid != tt.want.uid ||
+			got.gid != tt.want.gid) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.name, got, err, tt.want)
 		}
 	}

@@ -90,7 +90,8 @@ func (c *container) start(ctx context.Context) {
 func (c *container) prepare(ctx context.Context) (commandSpec, string, error) {
 	opts := c.w.agent.opts
 	if len(c.spec.Command) == 0 {
-		return commandSpec{}, "", fmt.Errorf("container %s has no command: viaduct does not fetch images (%q), it runs a command of this host", c.Name, c.Image)
+		return commandSpec{}, "", fmt.Errorf("container %s has no command: viaduct does not fetch images (%q), it runs a "+
+			"command of this host", c.Name, c.Image)
 	}
 	dir, err := containerDir(opts.DataDir, string(c.w.uid), c.Name)
 	if err != nil {
@@ -131,7 +132,8 @@ func (c *container) commandSpec(own environment, user *credential) commandSpec {
 	if workingDir == "" {
 		workingDir = "/"
 	}
-	return commandSpec{Argv: commandLine(c.spec, own), Env: env.list(), Dir: workingDir, Path: env["PATH"], Self: opts.Self, User: user}
+	return commandSpec{Argv: commandLine(c.spec, own), Env: env.list(), Dir: workingDir, Path: env["PATH"],
+		Self: opts.Self, User: user}
 }
 
 func (c *container) marker(attempt int32) string {
@@ -217,7 +219,8 @@ func (c *container) exited(proc *process, dir string) {
 	c.w.log.Info("container ended", "container", c.Name, "code", proc.code, "signal", proc.sig)
 	if c.w.leaving && (c.Kind == sidecar || c.w.pod.Spec.RestartPolicy != v1.RestartPolicyNever) {
 		c.Interrupted = true
-		c.Waiting = &v1.ContainerStateWaiting{Reason: reasonAgentStopped, Message: "the node's agent ended; the next one starts this again"}
+		c.Waiting = &v1.ContainerStateWaiting{Reason: reasonAgentStopped,
+			Message: "the node's agent ended; the next one starts this again"}
 	}
 	c.remember(dir, runRecord{Attempt: c.attempt})
 }
@@ -227,9 +230,11 @@ func (c *container) backingOff() {
 	if c.Waiting != nil || c.Ended == nil {
 		return
 	}
-	message := fmt.Sprintf("back-off %s restarting failed container=%s", time.Until(c.NotBefore).Round(time.Millisecond), c.Name)
+	message := fmt.Sprintf("back-off %s restarting failed container=%s", time.Until(c.NotBefore).Round(time.Millisecond),
+		c.Name)
 	c.Waiting = &v1.ContainerStateWaiting{Reason: reasonCrashLoop, Message: message}
-	c.w.event(c, v1.EventTypeWarning, "BackOff", "Back-off restarting container "+c.Name+", which ended with code "+strconv.Itoa(int(c.Ended.ExitCode)))
+	c.w.event(c, v1.EventTypeWarning, "BackOff",
+		"Back-off restarting container "+c.Name+", which ended with code "+strconv.Itoa(int(c.Ended.ExitCode)))
 }
 
 // stop has the container's process end by the deadline. Asked again, it can only bring the deadline forward.

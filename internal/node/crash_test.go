@@ -29,7 +29,8 @@ func playAgent(args []string) int {
 		return 1
 	}
 	client := fake.NewClientset(&pod)
-	agent, err := New(client, Options{NodeName: "n1", PodCIDR: netip.MustParsePrefix(args[1]), DataDir: args[0], Log: quiet()})
+	agent, err := New(client, Options{NodeName: "n1", PodCIDR: netip.MustParsePrefix(args[1]), DataDir: args[0],
+		Log: quiet()})
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -46,7 +47,8 @@ func playAgent(args []string) int {
 	return 1
 }
 
-// killedAgent runs the Pod under an agent of its own process, kills that agent when the Pod is ready, and gives the Pod.
+// killedAgent runs the Pod under an agent of its own process, kills that agent when the Pod is ready, and gives the
+// Pod.
 func killedAgent(t *testing.T, dataDir string, cidr netip.Prefix, pod *v1.Pod) *v1.Pod {
 	t.Helper()
 	raw, err := json.Marshal(pod)
@@ -164,7 +166,8 @@ func TestKillGroupSparesOthers(t *testing.T) {
 	older, elsewhere := mine, mine
 	older.Start--
 	elsewhere.Boot = "another"
-	for name, r := range map[string]runRecord{"of another start": older, "of another boot": elsewhere, "of no process": {Boot: mine.Boot}, "init": {PID: 1, Boot: mine.Boot}} {
+	for name, r := range map[string]runRecord{"of another start": older, "of another boot": elsewhere,
+		"of no process": {Boot: mine.Boot}, "init": {PID: 1, Boot: mine.Boot}} {
 		killGroup(r, mine.Boot)
 		if s, err := readStat(cmd.Process.Pid); err != nil || s.Zombie {
 			t.Fatalf("a record %s killed a stranger", name)

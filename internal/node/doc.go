@@ -1,8 +1,8 @@
 // Package node is the agent of one host: it registers a Node, keeps its Lease, and runs the Pods bound to it as
 // processes, with the variables of the Services that exist at that moment, probes, restarts and status.
 //
-// It talks to the rest only by API objects. It must not know which server answers, decide who is in a Service, or
-// fetch images: a container is its command, run on the host.
+// It talks to the rest only by API objects. It must not know which server answers, decide who is in a Service, or fetch
+// images: a container is its command, run on the host.
 //
 // # What a process sees
 //
@@ -20,6 +20,6 @@
 // before it starts anything: by its process group, or by VIADUCT_CONTAINER. A process that has left the group and has
 // cleared its environment too is not found.
 //
-// The files env.go, envfields.go, servicevars.go, expand.go, ip.go, status.go, conditions.go, next.go and backoff.go are
-// pure: values in, values out, no clock.
+// The files env.go, envfields.go, servicevars.go, expand.go, ip.go, status.go, conditions.go, next.go and backoff.go
+// are pure: values in, values out, no clock.
 package node

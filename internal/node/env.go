@@ -23,8 +23,8 @@ type envInputs struct {
 // environment is a container's variables by name.
 type environment map[string]string
 
-// list gives the variables as NAME=value, sorted, so that the same inputs give the same bytes. (Kubernetes itself leaves
-// the order to chance.)
+// list gives the variables as NAME=value, sorted, so that the same inputs give the same bytes. (Kubernetes itself
+// leaves the order to chance.)
 func (e environment) list() []string {
 	list := make([]string, 0, len(e))
 	for name, value := range e {

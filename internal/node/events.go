@@ -28,7 +28,8 @@ func (a *Agent) record() (end func()) {
 // event tells people what happened to the Pod, or to one container of it (nil: the Pod itself).
 func (w *worker) event(c *container, kind, reason, message string) {
 	ref := &v1.ObjectReference{
-		Kind: "Pod", APIVersion: "v1", Namespace: w.pod.Namespace, Name: w.pod.Name, UID: w.uid, ResourceVersion: w.pod.ResourceVersion,
+		Kind: "Pod", APIVersion: "v1", Namespace: w.pod.Namespace, Name: w.pod.Name, UID: w.uid,
+		ResourceVersion: w.pod.ResourceVersion,
 	}
 	if c != nil {
 		list := "spec.containers"

@@ -67,7 +67,8 @@ func BenchmarkBuildEnvironment(b *testing.B) {
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			in := inputs()
 			for i := range n {
-				in.Services = append(in.Services, service("shop", fmt.Sprintf("svc-%d", i), "10.0.0.9", v1.ServicePort{Name: "http", Port: 80}))
+				in.Services = append(in.Services, service("shop", fmt.Sprintf("svc-%d", i), "10.0.0.9", v1.ServicePort{Name: "http",
+					Port: 80}))
 			}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -71,7 +71,8 @@ func openLog(dir string, attempt int32) (*os.File, error) {
 	if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("removing an old log: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(int(attempt))+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(int(attempt))+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND,
+		0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}

@@ -13,9 +13,9 @@ import (
 // requestTimeout bounds one request to the API that a Pod waits for.
 const requestTimeout = 5 * time.Second
 
-// fetchInputs reads what the environment of c is made from, as it is at this moment: the Services are listed and not taken
-// from a cache, because a container must see a Service that was acknowledged before its Pod was, and two watches do not
-// keep that order. An object that does not exist is left out; that is not an error here.
+// fetchInputs reads what the environment of c is made from, as it is at this moment: the Services are listed and not
+// taken from a cache, because a container must see a Service that was acknowledged before its Pod was, and two watches
+// do not keep that order. An object that does not exist is left out; that is not an error here.
 func (w *worker) fetchInputs(ctx context.Context, c *v1.Container) (envInputs, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -11,9 +11,9 @@ import (
 // maxHostBits bounds how much of a prefix is used: 2^24 Pods are enough for one node.
 const maxHostBits = 24
 
-// pickAddress gives a free address of cidr for a Pod. The search starts where the hash of uid says, so that a Pod tends to
-// get the same address wherever it is asked, and two that come at once tend to get different ones. The first and the last
-// address of an IPv4 prefix are never given. ok is false if all are used.
+// pickAddress gives a free address of cidr for a Pod. The search starts where the hash of uid says, so that a Pod tends
+// to get the same address wherever it is asked, and two that come at once tend to get different ones. The first and the
+// last address of an IPv4 prefix are never given. ok is false if all are used.
 func pickAddress(cidr netip.Prefix, uid types.UID, used func(netip.Addr) bool) (addr netip.Addr, ok bool) {
 	bits := min(cidr.Addr().BitLen()-cidr.Bits(), maxHostBits)
 	size, first := uint64(1)<<bits, uint64(0)

@@ -22,7 +22,8 @@ func TestPickAddress(t *testing.T) {
 		t.Errorf("a full range gave %s", addr)
 	}
 	none := func(netip.Addr) bool { return false }
-	for _, text := range []string{"127.128.0.0/16", "127.0.0.0/8", "127.1.2.3/32", "127.1.2.2/31", "fd00::/64", "10.0.0.77/24"} {
+	for _, text := range []string{"127.128.0.0/16", "127.0.0.0/8", "127.1.2.3/32", "127.1.2.2/31", "fd00::/64",
+		"10.0.0.77/24"} {
 		p := netip.MustParsePrefix(text)
 		one, ok := pickAddress(p, "a", none)
 		again, _ := pickAddress(p, "a", none)

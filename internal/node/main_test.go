@@ -78,7 +78,8 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // startAgent starts an agent that is stopped with the test.
 func startAgent(t *testing.T, client *fake.Clientset, set func(*Options)) *bench {
 	t.Helper()
-	opts := Options{NodeName: "n1", PodCIDR: testCIDR(), Log: quiet(), Backoff: 20 * time.Millisecond, ShutdownGrace: 2 * time.Second}
+	opts := Options{NodeName: "n1", PodCIDR: testCIDR(), Log: quiet(), Backoff: 20 * time.Millisecond,
+		ShutdownGrace: 2 * time.Second}
 	if set != nil {
 		set(&opts)
 	}
@@ -119,8 +120,9 @@ func testPod(name string, command ...string) *v1.Pod {
 	return &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID("uid-" + name)},
 		Spec: v1.PodSpec{
-			NodeName: "n1", EnableServiceLinks: &links, RestartPolicy: v1.RestartPolicyAlways, TerminationGracePeriodSeconds: &grace,
-			Containers: []v1.Container{{Name: "main", Image: "example.org/x", Command: command}},
+			NodeName: "n1", EnableServiceLinks: &links, RestartPolicy: v1.RestartPolicyAlways,
+			TerminationGracePeriodSeconds: &grace,
+			Containers:                    []v1.Container{{Name: "main", Image: "example.org/x", Command: command}},
 		},
 	}
 }

@@ -27,14 +27,20 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		pods:       gauge("kubelet_running_pods", "Pods of which a container runs", nil),
-		containers: gauge("kubelet_running_containers", "Containers that run", prometheus.Labels{"container_state": "running"}),
-		started:    counter("kubelet_started_containers_total", "Containers that were to be started, also those that could not be", "container_type"),
-		cannot:     counter("kubelet_started_containers_errors_total", "Containers that could not be started, by the reason in their status", "container_type", "code"),
+		pods: gauge("kubelet_running_pods", "Pods of which a container runs", nil),
+		containers: gauge("kubelet_running_containers", "Containers that run",
+			prometheus.Labels{"container_state": "running"}),
+		started: counter("kubelet_started_containers_total", "Containers that were to be started, also those that "+
+			"could not be", "container_type"),
+		cannot: counter("kubelet_started_containers_errors_total", "Containers that could not be started, by the "+
+			"reason in their status", "container_type", "code"),
 		podStart: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kubelet_pod_start_duration_seconds",
-			Help: "Time from the first sight of a Pod until all of its main containers ran", Buckets: prometheus.ExponentialBuckets(0.005, 2, 15)}),
-		probes: counter("prober_probe_total", "Answers to the probes of containers", "probe_type", "result", "container", "pod", "namespace", "pod_uid"),
-		probeTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "prober_probe_duration_seconds", Help: "Time from a probe's question to a good answer",
+			Help:    "Time from the first sight of a Pod until all of its main containers ran",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 15)}),
+		probes: counter("prober_probe_total", "Answers to the probes of containers", "probe_type", "result", "container",
+			"pod", "namespace", "pod_uid"),
+		probeTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "prober_probe_duration_seconds",
+			Help:    "Time from a probe's question to a good answer",
 			Buckets: prometheus.DefBuckets}, []string{"probe_type", "container", "pod", "namespace"}),
 	}
 }

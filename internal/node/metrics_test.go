@@ -48,12 +48,14 @@ kubelet_started_containers_errors_total{code="RunContainerError",container_type=
 # TYPE kubelet_started_containers_total counter
 kubelet_started_containers_total{container_type="container"} 2
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "kubelet_running_containers", "kubelet_running_pods",
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "kubelet_running_containers",
+		"kubelet_running_pods",
 		"kubelet_started_containers_total", "kubelet_started_containers_errors_total"); err != nil {
 		t.Error(err)
 	}
 	all := counted(t, registry)
-	for _, name := range []string{"prober_probe_total successful", "prober_probe_total failed", "prober_probe_duration_seconds "} {
+	for _, name := range []string{"prober_probe_total successful", "prober_probe_total failed",
+		"prober_probe_duration_seconds "} {
 		if all[name] == 0 {
 			t.Errorf("%s is nothing", name)
 		}
@@ -65,7 +67,8 @@ kubelet_started_containers_total{container_type="container"} 2
 	b.await("web", "be gone", func(p *v1.Pod) bool { return p == nil })
 	b.stop()
 	left := counted(t, registry)
-	if n := left["prober_probe_total successful"] + left["prober_probe_total failed"] + left["prober_probe_duration_seconds "] + left["kubelet_running_pods "] + left["kubelet_running_containers "]; n != 0 {
+	if n := left["prober_probe_total successful"] + left["prober_probe_total failed"] +
+		left["prober_probe_duration_seconds "] + left["kubelet_running_pods "] + left["kubelet_running_containers "]; n != 0 {
 		t.Errorf("of what is gone is left: %v", left)
 	}
 }
@@ -86,7 +89,8 @@ func counted(t *testing.T, registry prometheus.Gatherer) map[string]uint64 {
 					result = l.GetValue()
 				}
 			}
-			all[f.GetName()+" "+result] += uint64(m.GetCounter().GetValue()) + uint64(m.GetGauge().GetValue()) + m.GetHistogram().GetSampleCount()
+			all[f.GetName()+" "+result] += uint64(m.GetCounter().GetValue()) + uint64(m.GetGauge().GetValue()) +
+				m.GetHistogram().GetSampleCount()
 		}
 	}
 	return all

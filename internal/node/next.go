@@ -75,8 +75,8 @@ func next(policy v1.RestartPolicy, units []*unit, initialized bool, now time.Tim
 	return p
 }
 
-// allOver tells whether nothing of the Pod will run again: every main container has ended for good, or an init container
-// has failed for good.
+// allOver tells whether nothing of the Pod will run again: every main container has ended for good, or an init
+// container has failed for good.
 func allOver(policy v1.RestartPolicy, units []*unit) bool {
 	over := true
 	for _, u := range units {

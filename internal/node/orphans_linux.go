@@ -13,8 +13,8 @@ import (
 // markerName is the variable by which the processes of a Pod are known, whatever they were forked or moved to.
 const markerName = "VIADUCT_CONTAINER"
 
-// marker is the value of that variable for what runs out of a data directory: it begins with a hash of the directory, so
-// that two agents on one host leave each other's alone.
+// marker is the value of that variable for what runs out of a data directory: it begins with a hash of the directory,
+// so that two agents on one host leave each other's alone.
 func marker(dataDir string, parts ...string) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(dataDir)) // a hash takes all that is written
@@ -45,8 +45,8 @@ func killMarkedOnce(text string) (found int) {
 	return found
 }
 
-// killIf kills pid if it is still what sure says. The process is held by a file descriptor meanwhile, so its number cannot
-// come to mean another one in between.
+// killIf kills pid if it is still what sure says. The process is held by a file descriptor meanwhile, so its number
+// cannot come to mean another one in between.
 func killIf(pid int, sure func() bool) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -59,9 +59,9 @@ func killIf(pid int, sure func() bool) bool {
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
 }
 
-// killGroup kills what is left of a process group that an earlier agent made. The group is that one if its leader is the
-// process that was recorded; or if the leader is gone and every member is of the session it was of and younger, which a
-// group that only came by the same number is not.
+// killGroup kills what is left of a process group that an earlier agent made. The group is that one if its leader is
+// the process that was recorded; or if the leader is gone and every member is of the session it was of and younger,
+// which a group that only came by the same number is not.
 func killGroup(r runRecord, boot string) {
 	if r.PID <= 1 || r.Boot != boot {
 		return

@@ -41,8 +41,8 @@ func hostsFile(pod *v1.Pod, ips []netip.Addr) string {
 	return b.String()
 }
 
-// resolvConf is the Pod's /etc/resolv.conf: the host's, without name servers that only the host itself can reach, and what
-// spec.dnsConfig adds. With dnsPolicy None there is only the latter.
+// resolvConf is the Pod's /etc/resolv.conf: the host's, without name servers that only the host itself can reach, and
+// what spec.dnsConfig adds. With dnsPolicy None there is only the latter.
 func resolvConf(pod *v1.Pod, host string) string {
 	r := resolver{}
 	if pod.Spec.DNSPolicy != v1.DNSNone {

@@ -10,8 +10,8 @@ import (
 	"viaduct/internal/prober"
 )
 
-// earlyReadiness is when a readiness probe is put a second time if its first answer was bad. It doubles up to the probe's
-// own period. Bad answers change nothing while a container has never been ready, and a person is waiting.
+// earlyReadiness is when a readiness probe is put a second time if its first answer was bad. It doubles up to the
+// probe's own period. Bad answers change nothing while a container has never been ready, and a person is waiting.
 const earlyReadiness = 100 * time.Millisecond
 
 // startProbes starts what the container's spec says of probes. What they find is told to the worker.
@@ -29,23 +29,26 @@ func (c *container) startProbes(ctx context.Context) {
 		})
 	}
 	if probe := c.spec.LivenessProbe; probe != nil {
-		c.probe(ctx, "Liveness", probe, func(o *prober.Options) { o.Up, o.Gate = true, c.passed }, func(r prober.Report) (more bool) {
-			if r.Exhausted {
-				c.giveUp(ctx, "liveness", probe)
-			}
-			return !r.Exhausted
-		})
+		c.probe(ctx, "Liveness", probe, func(o *prober.Options) { o.Up, o.Gate = true, c.passed },
+			func(r prober.Report) (more bool) {
+				if r.Exhausted {
+					c.giveUp(ctx, "liveness", probe)
+				}
+				return !r.Exhausted
+			})
 	}
 	if probe := c.spec.ReadinessProbe; probe != nil {
-		c.probe(ctx, "Readiness", probe, func(o *prober.Options) { o.Gate, o.Early = c.passed, earlyReadiness }, func(r prober.Report) (more bool) {
-			c.Ready = r.Up
-			return true
-		})
+		c.probe(ctx, "Readiness", probe, func(o *prober.Options) { o.Gate, o.Early = c.passed, earlyReadiness },
+			func(r prober.Report) (more bool) {
+				c.Ready = r.Up
+				return true
+			})
 	}
 }
 
 // probe runs one probe of the present run. heard is called in the worker's goroutine, as long as the run lasts.
-func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*prober.Options), heard func(prober.Report) bool) {
+func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*prober.Options),
+	heard func(prober.Report) bool) {
 	check, err := prober.NewCheck(p.ProbeHandler, prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()})
 	if err != nil {
 		c.w.event(c, v1.EventTypeWarning, "Unhealthy", name+" probe cannot be put: "+err.Error())
@@ -83,8 +86,8 @@ func (c *container) hear(name string, r prober.Report, heard func(prober.Report)
 	return heard(r)
 }
 
-// giveUp ends a run that its liveness or startup probe calls dead, unless it is ending already: then it may be dead, and has the time
-// that it was given. The restart policy decides what follows.
+// giveUp ends a run that its liveness or startup probe calls dead, unless it is ending already: then it may be dead,
+// and has the time that it was given. The restart policy decides what follows.
 func (c *container) giveUp(ctx context.Context, name string, p *v1.Probe) {
 	if !c.stopping.IsZero() {
 		return
@@ -154,7 +157,8 @@ func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) err
 		}
 	}
 	// A hook asks for the same things as a probe, and takes the same answers for good.
-	check, err := prober.NewCheck(v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet, TCPSocket: handler.TCPSocket}, target)
+	check, err := prober.NewCheck(v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet,
+		TCPSocket: handler.TCPSocket}, target)
 	return func(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errHook, err)

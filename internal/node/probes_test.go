@@ -37,7 +37,8 @@ func TestReadiness(t *testing.T) {
 	if main0(got).State.Running == nil || main0(got).RestartCount != 0 {
 		t.Errorf("an unready pod is %s", describePod(got))
 	}
-	if message := b.event("Unhealthy"); !strings.Contains(message, "Readiness probe failed") || !strings.Contains(message, "503") {
+	if message := b.event("Unhealthy"); !strings.Contains(message, "Readiness probe failed") || !strings.Contains(message,
+		"503") {
 		t.Errorf("event says %q", message)
 	}
 }
@@ -48,7 +49,8 @@ func TestReadinessGate(t *testing.T) {
 	pod.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "example.org/go"}}
 	b.create(pod)
 	got := b.await("gated", "run", func(p *v1.Pod) bool { return main0(p).Ready })
-	if c := find(got.Status.Conditions, v1.PodReady); c.Status != v1.ConditionFalse || c.Reason != "ReadinessGatesNotReady" {
+	if c := find(got.Status.Conditions, v1.PodReady); c.Status != v1.ConditionFalse ||
+		c.Reason != "ReadinessGatesNotReady" {
 		t.Errorf("Ready is %+v", c)
 	}
 	b.change("gated", func(p *v1.Pod) {
@@ -67,7 +69,8 @@ func TestLivenessAndStartup(t *testing.T) {
 		ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"/bin/sh", "-c", "echo broken; exit 1"}}}}
 	b.create(pod)
 	late := shell("late", "exec sleep 1000")
-	late.Spec.Containers[0].StartupProbe = &v1.Probe{PeriodSeconds: 1, ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"true"}}}}
+	late.Spec.Containers[0].StartupProbe = &v1.Probe{PeriodSeconds: 1,
+		ProbeHandler: v1.ProbeHandler{Exec: &v1.ExecAction{Command: []string{"true"}}}}
 	b.create(late)
 	b.await("late", "be ready after its startup probe", ready)
 	got := b.await("sick", "restart", func(p *v1.Pod) bool { return main0(p).RestartCount >= 1 })
@@ -85,7 +88,8 @@ func TestLivenessAndStartup(t *testing.T) {
 func TestGraceAndKill(t *testing.T) {
 	b := startAgent(t, fake.NewClientset(), nil)
 	pipe, read := fifo(t)
-	pod := shell("deaf", fmt.Sprintf(`trap 'echo asked > %[1]s' TERM; sleep 1000 & echo $! > %[1]s; while :; do wait; done`, pipe))
+	pod := shell("deaf", fmt.Sprintf(
+		`trap 'echo asked > %[1]s' TERM; sleep 1000 & echo $! > %[1]s; while :; do wait; done`, pipe))
 	b.create(pod)
 	b.await("deaf", "become ready", ready)
 	child := number(t, read())
@@ -145,7 +149,8 @@ func TestInitContainersAndSidecar(t *testing.T) {
 func TestLivenessLeavesWhatIsEndingAlone(t *testing.T) {
 	pod, soon, until := shell("web", ""), int64(1), time.Now().Add(time.Hour)
 	w := &worker{pod: pod, agent: &Agent{metrics: newMetrics()}, done: make(chan struct{})}
-	c := &container{w: w, spec: &pod.Spec.Containers[0], present: present{proc: &process{exited: make(chan struct{}), reaped: true}, stopping: until}}
+	c := &container{w: w, spec: &pod.Spec.Containers[0], present: present{proc: &process{exited: make(chan struct{}),
+		reaped: true}, stopping: until}}
 	defer close(c.proc.exited)
 	c.giveUp(t.Context(), "liveness", &v1.Probe{TerminationGracePeriodSeconds: &soon})
 	if !c.stopping.Equal(until) {

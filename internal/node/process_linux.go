@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A spawner starts processes from one thread that lives as long as the spawner: the kernel ties a parent-death signal to
-// the thread that forked, not to the process, and Go ends threads as it likes.
+// A spawner starts processes from one thread that lives as long as the spawner: the kernel ties a parent-death signal
+// to the thread that forked, not to the process, and Go ends threads as it likes.
 type spawner struct {
 	enter func() error // what the thread does first: it may move itself into namespaces; nil: nothing
 	jobs  chan func()
@@ -25,8 +25,8 @@ func newSpawner(enter func() error) *spawner {
 	return &spawner{enter: enter, jobs: make(chan func()), gone: make(chan struct{})}
 }
 
-// run serves until ctx ends. Its thread then ends too, and the kernel kills whatever was started and still runs. entered hears
-// once how enter went; after an error nothing is served.
+// run serves until ctx ends. Its thread then ends too, and the kernel kills whatever was started and still runs.
+// entered hears once how enter went; after an error nothing is served.
 func (s *spawner) run(ctx context.Context, entered chan<- error) {
 	runtime.LockOSThread() // never unlocked, so the thread ends with this goroutine
 	defer close(s.gone)
@@ -76,8 +76,8 @@ type process struct {
 	reaped bool // guarded by mu: the pid is no longer ours
 }
 
-// watchProcess makes a process of a started command, and reaps it when it ends; then the rest of its group is killed, and
-// sweep is called.
+// watchProcess makes a process of a started command, and reaps it when it ends; then the rest of its group is killed,
+// and sweep is called.
 func watchProcess(cmd *exec.Cmd, sweep func()) *process {
 	p := &process{pid: cmd.Process.Pid, started: time.Now(), exited: make(chan struct{})}
 	go func() {
@@ -89,8 +89,8 @@ func watchProcess(cmd *exec.Cmd, sweep func()) *process {
 	return p
 }
 
-// awaitExit blocks until pid has ended, and leaves it a zombie: as long as it is one, its group's number is not given to
-// anybody else.
+// awaitExit blocks until pid has ended, and leaves it a zombie: as long as it is one, its group's number is not given
+// to anybody else.
 func awaitExit(pid int) {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -146,8 +146,8 @@ func (p *process) killAfter(ctx context.Context) {
 	<-p.exited
 }
 
-// runCommand runs a command to its end beside a container (a probe, a hook) and gives its output. ctx bounds it: then the
-// whole group is killed. err means that it could not be started or did not end in time.
+// runCommand runs a command to its end beside a container (a probe, a hook) and gives its output. ctx bounds it: then
+// the whole group is killed. err means that it could not be started or did not end in time.
 func (s *spawner) runCommand(ctx context.Context, spec commandSpec) (output string, code int, err error) {
 	cmd, err := spec.command()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
 
-// publish makes the Pod's status in the API what it is, if it differs. It is called after every change, from the goroutine
-// that made it, so that a Pod becoming ready is one request away from being known.
+// publish makes the Pod's status in the API what it is, if it differs. It is called after every change, from the
+// goroutine that made it, so that a Pod becoming ready is one request away from being known.
 func (w *worker) publish(ctx context.Context) {
 	if w.isGone() {
 		return
@@ -50,8 +50,8 @@ func (w *worker) status() v1.PodStatus {
 	})
 }
 
-// writeStatus sends the patch. If the server would not have it (somebody wrote in between, or another Pod has the name),
-// the Pod is read again, and the next publish starts from there.
+// writeStatus sends the patch. If the server would not have it (somebody wrote in between, or another Pod has the
+// name), the Pod is read again, and the next publish starts from there.
 func (w *worker) writeStatus(ctx context.Context, patch []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -94,8 +94,8 @@ func statusPatch(pod *v1.Pod, want v1.PodStatus) ([]byte, error) {
 	return fmt.Appendf(nil, `{"metadata":{"uid":%q},%s`, pod.UID, patch[1:]), nil
 }
 
-// older tells whether a is an older version of the object than b. Where the versions are not numbers nobody knows, and a
-// counts as newer: at worst the status is written once more.
+// older tells whether a is an older version of the object than b. Where the versions are not numbers nobody knows, and
+// a counts as newer: at worst the status is written once more.
 func older(a, b *v1.Pod) bool {
 	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
 	return err == nil && order < 0

@@ -81,7 +81,8 @@ func (a *Agent) register(ctx context.Context, ready v1.ConditionStatus, reason, 
 		if err != nil {
 			return err
 		}
-		node.Status = a.nodeStatus(node.Status, v1.NodeCondition{Type: v1.NodeReady, Status: ready, Reason: reason, Message: message})
+		node.Status = a.nodeStatus(node.Status, v1.NodeCondition{Type: v1.NodeReady, Status: ready, Reason: reason,
+			Message: message})
 		_, err = nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		if err == nil {
 			return nil
@@ -162,7 +163,8 @@ func nodeInfo() v1.NodeSystemInfo {
 	id := strings.TrimSpace(string(machine))
 	return v1.NodeSystemInfo{
 		MachineID: id, SystemUUID: id, BootID: bootID(), KernelVersion: strings.TrimSpace(string(kernel)), OSImage: osImage(),
-		OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH, ContainerRuntimeVersion: "process://viaduct", KubeletVersion: "viaduct",
+		OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH, ContainerRuntimeVersion: "process://viaduct",
+		KubeletVersion: "viaduct",
 	}
 }
 

@@ -40,8 +40,8 @@ func (a *Agent) hadAddresses(pod *v1.Pod) []netip.Addr {
 	return had
 }
 
-// hasNetwork sees to it that the Pod has its addresses, and namespaces if it gets any. If that cannot be it says so, and is to
-// be asked again later.
+// hasNetwork sees to it that the Pod has its addresses, and namespaces if it gets any. If that cannot be it says so,
+// and is to be asked again later.
 func (w *worker) hasNetwork(ctx context.Context) bool {
 	if w.spawner != nil {
 		return true
@@ -124,9 +124,11 @@ func (w *worker) sandbox(ips []netip.Addr) (network.Sandbox, error) {
 		host = nil // none: what the Pod says is all there is
 	}
 	box := network.Sandbox{
-		UID: string(w.uid), Addrs: ips, Hostname: hostnameOf(w.pod), Hosts: filepath.Join(dir, "hosts"), Resolv: filepath.Join(dir, "resolv.conf"),
+		UID: string(w.uid), Addrs: ips, Hostname: hostnameOf(w.pod), Hosts: filepath.Join(dir, "hosts"),
+		Resolv: filepath.Join(dir, "resolv.conf"),
 	}
-	for path, text := range map[string]string{box.Hosts: hostsFile(w.pod, ips), box.Resolv: resolvConf(w.pod, string(host))} {
+	for path, text := range map[string]string{box.Hosts: hostsFile(w.pod, ips), box.Resolv: resolvConf(w.pod,
+		string(host))} {
 		// Readable for everybody: the Pod's processes may be anybody. The directory keeps others out.
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return box, fmt.Errorf("writing the pod's files: %w", err)
@@ -142,7 +144,8 @@ func hostPortsOf(pod *v1.Pod, ips []netip.Addr) (list []network.HostPort) {
 			if p.HostPort < 1 || p.HostPort > 65535 || p.ContainerPort < 1 || p.ContainerPort > 65535 {
 				continue
 			}
-			list = append(list, network.HostPort{Proto: protoNumber(p.Protocol), Host: uint16(p.HostPort), Pod: uint16(p.ContainerPort), PodAddrs: ips})
+			list = append(list, network.HostPort{Proto: protoNumber(p.Protocol), Host: uint16(p.HostPort),
+				Pod: uint16(p.ContainerPort), PodAddrs: ips})
 		}
 	}
 	return list

@@ -11,7 +11,8 @@ import (
 
 // errNoServiceLinks is what a Pod gets whose enableServiceLinks was never defaulted: to guess would give a program
 // variables it was promised not to have, or the reverse.
-var errNoServiceLinks = errors.New("spec.enableServiceLinks is not set, so it is not known which Services the container should see")
+var errNoServiceLinks = errors.New("spec.enableServiceLinks is not set, so it is not known which Services the " +
+	"container should see")
 
 // serviceVariables gives the variables that tell a container of a Pod where its Services are. Headless Services and
 // those without an address give none. default/kubernetes is always there; the Services of the Pod's own namespace only

@@ -12,7 +12,10 @@ import (
 // A finalizer keeps the object of a Pod whose processes have ended.
 func TestPodThatOutlivesItsProcessesSaysSo(t *testing.T) {
 	client := fake.NewClientset()
-	client.PrependReactor("delete", "pods", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, nil })
+	client.PrependReactor("delete", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil,
+			nil
+	})
 	b := startAgent(t, client, nil)
 	pod := shell("web", "exec sleep 1000")
 	pod.Finalizers = []string{"example.com/keep"}

@@ -29,7 +29,8 @@ type worker struct {
 	initialized bool
 	leaving     bool         // the agent is ending
 	ips         []netip.Addr // the primary first; empty: none yet
-	spawner     *spawner     // starts the Pod's processes: the agent's own, or one in namespaces of the Pod; nil until there are ips
+	// starts the Pod's processes: the agent's own, or one in namespaces of the Pod; nil until there are ips
+	spawner *spawner
 	// leaveNetwork gives up the Pod's namespaces, if it has any; it may be called again.
 	leaveNetwork func()
 	begun        metav1.Time
@@ -132,7 +133,8 @@ func (w *worker) adopt() {
 		w.containers = append(w.containers, newContainer(w, part, spec, w.pod.Status.InitContainerStatuses))
 	}
 	for i := range w.pod.Spec.Containers {
-		w.containers = append(w.containers, newContainer(w, mainContainer, &w.pod.Spec.Containers[i], w.pod.Status.ContainerStatuses))
+		w.containers = append(w.containers, newContainer(w, mainContainer, &w.pod.Spec.Containers[i],
+			w.pod.Status.ContainerStatuses))
 	}
 	if slices.ContainsFunc(w.containers, func(c *container) bool { return c.attempt >= 0 }) {
 		w.seen = time.Time{}

@@ -79,7 +79,8 @@ func findPort(port intstr.IntOrString, ports []v1.ContainerPort) (int, error) {
 		}
 	}
 	if number < 1 || number > 65535 {
-		return 0, fmt.Errorf("port %q is neither a number from 1 to 65535 nor the name of a port of the container", port.String())
+		return 0, fmt.Errorf("port %q is neither a number from 1 to 65535 nor the name of a port of the container",
+			port.String())
 	}
 	return number, nil
 }

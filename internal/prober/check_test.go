@@ -37,7 +37,8 @@ func targetOf(t *testing.T, address string) (Target, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Target{Addr: ap.Addr(), Ports: []v1.ContainerPort{{Name: "web", ContainerPort: int32(ap.Port())}}}, int(ap.Port())
+	return Target{Addr: ap.Addr(), Ports: []v1.ContainerPort{{Name: "web", ContainerPort: int32(ap.Port())}}},
+		int(ap.Port())
 }
 
 func probed(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +54,8 @@ func probed(w http.ResponseWriter, r *http.Request) {
 	case "/round":
 		http.Redirect(w, r, "/round", http.StatusFound)
 	case "/headers":
-		_, _ = w.Write([]byte(r.Host + "|" + r.Header.Get("User-Agent") + "|" + strings.Join(r.Header.Values("X-A"), ",") + "|" + r.Header.Get("Accept")))
+		_, _ = w.Write([]byte(r.Host + "|" + r.Header.Get("User-Agent") + "|" + strings.Join(r.Header.Values("X-A"), ",") +
+			"|" + r.Header.Get("Accept")))
 	case "/":
 		_, _ = w.Write([]byte("root"))
 	default:
@@ -80,12 +82,15 @@ func TestHTTP(t *testing.T) {
 		for _, p := range []intstr.IntOrString{intstr.FromInt32(int32(port)), intstr.FromString("web")} {
 			answer := put(t, v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Path: tt.path, Port: p}}, target)
 			if answer.Verdict != tt.want || !strings.Contains(answer.Output, tt.says) || len(answer.Output) > maxOutput {
-				t.Errorf("%s at %s: verdict %v, %d bytes: %.80q; want %v, %q", tt.path, p.String(), answer.Verdict, len(answer.Output), answer.Output, tt.want, tt.says)
+				t.Errorf("%s at %s: verdict %v, %d bytes: %.80q; want %v, %q", tt.path, p.String(), answer.Verdict,
+					len(answer.Output), answer.Output, tt.want, tt.says)
 			}
 		}
 	}
-	headers := []v1.HTTPHeader{{Name: "host", Value: "shop"}, {Name: "x-a", Value: "1"}, {Name: "X-A", Value: "2"}, {Name: "user-agent", Value: "me"}, {Name: "accept", Value: ""}}
-	answer := put(t, v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Path: "/headers", Port: intstr.FromInt32(int32(port)), HTTPHeaders: headers}}, target)
+	headers := []v1.HTTPHeader{{Name: "host", Value: "shop"}, {Name: "x-a", Value: "1"}, {Name: "X-A", Value: "2"},
+		{Name: "user-agent", Value: "me"}, {Name: "accept", Value: ""}}
+	answer := put(t, v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{Path: "/headers", Port: intstr.FromInt32(int32(port)),
+		HTTPHeaders: headers}}, target)
 	if answer.Output != "shop|me|1,2|" {
 		t.Errorf("headers arrived as %q", answer.Output)
 	}
@@ -158,7 +163,8 @@ func TestGRPC(t *testing.T) {
 	}
 	go func() { _ = bare.Serve(other) }()
 	target, port = targetOf(t, other.Addr().String())
-	if answer := put(t, v1.ProbeHandler{GRPC: &v1.GRPCAction{Port: int32(port)}}, target); answer.Verdict != Bad || !strings.Contains(answer.Output, "does not offer") {
+	if answer := put(t, v1.ProbeHandler{GRPC: &v1.GRPCAction{Port: int32(port)}}, target); answer.Verdict != Bad ||
+		!strings.Contains(answer.Output, "does not offer") {
 		t.Errorf("a server without the protocol: %v", answer)
 	}
 }

@@ -19,8 +19,8 @@ import (
 // maxRedirects is how many redirects on the same host are followed.
 const maxRedirects = 10
 
-// httpCheck asks by GET. 200 to 399 is good. A redirect to another host is good as it stands: what the other host says is
-// not this container's health, and a probe must not be led about the network.
+// httpCheck asks by GET. 200 to 399 is good. A redirect to another host is good as it stands: what the other host says
+// is not this container's health, and a probe must not be led about the network.
 func httpCheck(action *v1.HTTPGetAction, target Target) (Check, error) {
 	port, err := findPort(action.Port, target.Ports)
 	if err != nil {

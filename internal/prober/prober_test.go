@@ -56,14 +56,18 @@ func TestProber(t *testing.T) {
 		want    []string
 	}{
 		{"every period", Options{Period: 2 * time.Second}, "++", []string{"0s flip", "2s"}},
-		{"after the delay", Options{InitialDelay: 5 * time.Second, Period: time.Second, Threshold: Threshold{Failure: 2}, Up: true},
+		{"after the delay", Options{InitialDelay: 5 * time.Second, Period: time.Second, Threshold: Threshold{Failure: 2},
+			Up: true},
 			"+--", []string{"5s", "6s", "7s flip exhausted"}},
-		{"a question that could not be put is not counted", Options{Period: time.Second, Threshold: Threshold{Failure: 2}, Up: true},
+		{"a question that could not be put is not counted", Options{Period: time.Second, Threshold: Threshold{Failure: 2},
+			Up: true},
 			"-?-", []string{"0s", "1s", "2s flip exhausted"}},
 		{"early answers", Options{Period: 10 * time.Second, Early: 2 * time.Second}, "----+-",
-			[]string{"0s exhausted early", "2s exhausted early", "6s exhausted early", "14s exhausted", "24s flip", "34s flip exhausted"}},
+			[]string{"0s exhausted early", "2s exhausted early", "6s exhausted early", "14s exhausted", "24s flip",
+				"34s flip exhausted"}},
 		{"defaults", Options{}, "++", []string{"0s flip", "10s"}},
-		{"behind a gate, the delay counts from the start", Options{Period: time.Second, InitialDelay: 4 * time.Second, Gate: gate}, "+", []string{"7s flip"}},
+		{"behind a gate, the delay counts from the start", Options{Period: time.Second, InitialDelay: 4 * time.Second,
+			Gate: gate}, "+", []string{"7s flip"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,11 +124,14 @@ func TestProberEndsWithItsContext(t *testing.T) {
 
 func TestFromProbe(t *testing.T) {
 	got := FromProbe(&v1.Probe{})
-	if got.Period != 10*time.Second || got.Timeout != time.Second || got.InitialDelay != 0 || got.Threshold != (Threshold{1, 3}) {
+	if got.Period != 10*time.Second || got.Timeout != time.Second || got.InitialDelay != 0 ||
+		got.Threshold != (Threshold{1, 3}) {
 		t.Errorf("defaults: %+v", got)
 	}
-	got = FromProbe(&v1.Probe{PeriodSeconds: 1, TimeoutSeconds: 2, InitialDelaySeconds: 3, SuccessThreshold: 4, FailureThreshold: 5})
-	if got.Period != time.Second || got.Timeout != 2*time.Second || got.InitialDelay != 3*time.Second || got.Threshold != (Threshold{4, 5}) {
+	got = FromProbe(&v1.Probe{PeriodSeconds: 1, TimeoutSeconds: 2, InitialDelaySeconds: 3, SuccessThreshold: 4,
+		FailureThreshold: 5})
+	if got.Period != time.Second || got.Timeout != 2*time.Second || got.InitialDelay != 3*time.Second ||
+		got.Threshold != (Threshold{4, 5}) {
 		t.Errorf("as set: %+v", got)
 	}
 }

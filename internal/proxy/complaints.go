@@ -13,7 +13,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// complaints writes Warning Events for what is not served: one when a problem appears, and another when its cause changes.
+// complaints writes Warning Events for what is not served: one when a problem appears, and another when its cause
+// changes.
 type complaints struct {
 	client kubernetes.Interface
 	host   string

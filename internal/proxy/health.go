@@ -91,7 +91,10 @@ func (p *Proxy) HealthHandler() http.Handler {
 		eligible := p.nodeEligible()
 		p.answerHealth(w, &eligible)
 	}))
-	mux.Handle("GET /livez", counted(p.metrics.livez, func(w http.ResponseWriter, _ *http.Request) { p.answerHealth(w, nil) }))
+	mux.Handle("GET /livez", counted(p.metrics.livez, func(w http.ResponseWriter, _ *http.Request) {
+		p.answerHealth(w,
+			nil)
+	}))
 	return mux
 }
 

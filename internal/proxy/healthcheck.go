@@ -16,8 +16,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// healthChecks are the servers that load balancers ask, one for each Service that has a health check. They belong to the loop's
-// goroutine.
+// healthChecks are the servers that load balancers ask, one for each Service that has a health check. They belong to
+// the loop's goroutine.
 type healthChecks struct {
 	healthy func() bool // whether this proxy does its work
 	servers map[routing.Name]*checkServer
@@ -34,8 +34,8 @@ func newHealthChecks(healthy func() bool) *healthChecks {
 	return &healthChecks{healthy: healthy, servers: map[routing.Name]*checkServer{}}
 }
 
-// apply makes the server of a Service what it is to be: want says nothing if there is to be none. The error says that a port could
-// not be had; the call is to be repeated then.
+// apply makes the server of a Service what it is to be: want says nothing if there is to be none. The error says that a
+// port could not be had; the call is to be repeated then.
 func (h *healthChecks) apply(name routing.Name, want *routing.HealthCheck, on []netip.Addr) error {
 	var at []netip.AddrPort
 	if want != nil {

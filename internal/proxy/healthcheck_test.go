@@ -36,9 +36,12 @@ func TestHealthCheckServer(t *testing.T) {
 		code      int
 		body      string
 	}{
-		{2, true, 200, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"web\"\n\t},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": true\n}"},
-		{2, false, 503, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"web\"\n\t},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": false\n}"},
-		{0, true, 503, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"web\"\n\t},\n\t\"localEndpoints\": 0,\n\t\"serviceProxyHealthy\": true\n}"},
+		{2, true, 200, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": " +
+			"\"web\"\n\t},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": true\n}"},
+		{2, false, 503, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": " +
+			"\"web\"\n\t},\n\t\"localEndpoints\": 2,\n\t\"serviceProxyHealthy\": false\n}"},
+		{0, true, 503, "{\n\t\"service\": {\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": " +
+			"\"web\"\n\t},\n\t\"localEndpoints\": 0,\n\t\"serviceProxyHealthy\": true\n}"},
 	} {
 		healthy = c.healthy
 		if err := h.apply(name, check(c.endpoints), local); err != nil {
@@ -49,7 +52,8 @@ func TestHealthCheckServer(t *testing.T) {
 			t.Errorf("%d endpoints: %d %q, %v; want %d %q", c.endpoints, code, body, err, c.code, c.body)
 		}
 		weight := string('0' + byte(c.endpoints))
-		if header.Get("Content-Type") != "application/json" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("X-Load-Balancing-Endpoint-Weight") != weight {
+		if header.Get("Content-Type") != "application/json" || header.Get("X-Content-Type-Options") != "nosniff" ||
+			header.Get("X-Load-Balancing-Endpoint-Weight") != weight {
 			t.Errorf("headers: %v", header)
 		}
 	}
@@ -81,7 +85,8 @@ func freePort(t *testing.T) uint16 {
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
-// A change that waits for a minute makes the proxy unhealthy, whether nobody took it up or its application failed; applied, it is well.
+// A change that waits for a minute makes the proxy unhealthy, whether nobody took it up or its application failed;
+// applied, it is well.
 func TestHealth(t *testing.T) {
 	var h health
 	state := func(after time.Duration) bool { healthy, _ := h.state(time.Now().Add(after)); return healthy }

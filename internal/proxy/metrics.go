@@ -8,8 +8,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address families, so
-// nothing has a label for one.
+// metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address
+// families, so nothing has a label for one.
 type metrics struct {
 	all, full, partial prometheus.Histogram
 	applied, queued    prometheus.Gauge
@@ -24,7 +24,8 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	duration := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18)})
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18)})
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "kubeproxy", Name: name, Help: help})
@@ -33,7 +34,8 @@ func newMetrics() *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: help})
 	}
 	answers := func(name, path string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: "Answers at " + path}, []string{"code"})
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "kubeproxy", Name: name, Help: "Answers at " +
+			path}, []string{"code"})
 	}
 	return &metrics{
 		healthz:  answers("proxy_healthz_total", "/healthz"),
@@ -46,9 +48,12 @@ func newMetrics() *metrics {
 		services: counter("sync_proxy_rules_service_changes_total", "Services whose traffic changed"),
 		pending:  gauge("sync_proxy_rules_service_changes_pending", "Services whose change is not applied"),
 		failures: counter("sync_proxy_rules_nftables_sync_failures_total", "Applications that ended with an error"),
-		programming: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: "network_programming_duration_seconds",
-			Help: "Time from the first change of a Service or of its Pods to its application, for changes since this process began", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
-		noLocal: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "kubeproxy", Name: "sync_proxy_rules_no_local_endpoints_total",
+		programming: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy",
+			Name: "network_programming_duration_seconds",
+			Help: "Time from the first change of a Service or of its Pods to its application, for changes since this process " +
+				"began", Buckets: prometheus.ExponentialBuckets(0.001, 2, 18)}),
+		noLocal: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "kubeproxy",
+			Name: "sync_proxy_rules_no_local_endpoints_total",
 			Help: "Services with a Local traffic policy and endpoints, but none on this node"}, []string{"traffic_policy"}),
 		without: map[string]map[routing.Name]bool{"internal": {}, "external": {}},
 	}
@@ -57,7 +62,8 @@ func newMetrics() *metrics {
 // Collectors are the Proxy's metrics, for a registry.
 func (p *Proxy) Collectors() []prometheus.Collector {
 	m := p.metrics
-	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending, m.programming, m.noLocal, m.healthz, m.livez}
+	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending,
+		m.programming, m.noLocal, m.healthz, m.livez}
 }
 
 // synced notes one call of the Backend.

@@ -24,7 +24,8 @@ func TestMetrics(t *testing.T) {
 	s.next()
 	receive(t, s.applied)
 	fresh := slice("web-1", "web", "10.0.0.1")
-	fresh.Annotations = map[string]string{v1.EndpointsLastChangeTriggerTime: time.Now().Add(time.Millisecond).Format(time.RFC3339Nano)}
+	fresh.Annotations = map[string]string{v1.EndpointsLastChangeTriggerTime: time.Now().Add(time.Millisecond).Format(
+		time.RFC3339Nano)}
 	s.createSlice(fresh)
 	s.next()
 	receive(t, s.applied)
@@ -43,7 +44,8 @@ func TestMetrics(t *testing.T) {
 	if asked["/livez"] != "200" {
 		t.Errorf("what works answers %s at /livez", asked["/livez"])
 	}
-	for path, counter := range map[string]*prometheus.CounterVec{"/healthz": s.proxy.metrics.healthz, "/livez": s.proxy.metrics.livez} {
+	for path, counter := range map[string]*prometheus.CounterVec{"/healthz": s.proxy.metrics.healthz,
+		"/livez": s.proxy.metrics.livez} {
 		if n := testutil.ToFloat64(counter.WithLabelValues(asked[path])); n != 1 {
 			t.Errorf("%v answers %s are counted at %s", n, asked[path], path)
 		}
@@ -70,7 +72,8 @@ func TestMetrics(t *testing.T) {
 kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy="external"} 0
 kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy="internal"} 1
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "kubeproxy_sync_proxy_rules_no_local_endpoints_total"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
+		"kubeproxy_sync_proxy_rules_no_local_endpoints_total"); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// NodeOf is what a Proxy makes of its Node: who it is, with the addresses on which ports are served, and where its Pods have theirs.
+// NodeOf is what a Proxy makes of its Node: who it is, with the addresses on which ports are served, and where its Pods
+// have theirs.
 func NodeOf(obj *v1.Node, ports NodePorts) (n routing.Node, pods []netip.Prefix) {
 	n.Name, n.Zone = obj.Name, obj.Labels[v1.LabelTopologyZone]
 	var internal []netip.Addr
@@ -32,7 +33,8 @@ func NodeOf(obj *v1.Node, ports NodePorts) (n routing.Node, pods []netip.Prefix)
 	return n, pods
 }
 
-// Outside says whether from is the address of neither node nor one of its Pods. An invalid one is the node's, as is a loopback address.
+// Outside says whether from is the address of neither node nor one of its Pods. An invalid one is the node's, as is a
+// loopback address.
 func Outside(from netip.Addr, node routing.Node, pods []netip.Prefix) bool {
 	from = from.Unmap()
 	return from.IsValid() && !from.IsLoopback() && !slices.Contains(node.Addrs, from) &&

@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// NodePorts says on which of the host's addresses node ports are served. The zero value means the Node's internal address of
-// each family, and 127.0.0.1 while it has none but that.
+// NodePorts says on which of the host's addresses node ports are served. The zero value means the Node's internal
+// address of each family, and 127.0.0.1 while it has none but that.
 type NodePorts struct {
-	Within []netip.Prefix // every address of the host that is in one of these, except for loopback addresses; empty: see above
+	// every address of the host that is in one of these, except for loopback addresses; empty: see above
+	Within []netip.Prefix
 }
 
 // addrs are the addresses meant, sorted; internal are those of the Node. The host's own are looked up anew each time.

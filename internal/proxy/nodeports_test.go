@@ -22,8 +22,10 @@ func TestNodePortAddrs(t *testing.T) {
 	}{
 		{"no Node yet", NodePorts{}, nil, loopback},
 		{"a Node on loopback", NodePorts{}, loopback, loopback},
-		{"the first of each family", NodePorts{}, parse("192.0.2.1", "192.0.2.2", "2001:db8::1"), parse("192.0.2.1", "2001:db8::1")},
-		{"ranges that no address of this host is in", NodePorts{Within: []netip.Prefix{netip.MustParsePrefix("2001:db8:ffff::/48")}}, parse("192.0.2.1"), nil},
+		{"the first of each family", NodePorts{}, parse("192.0.2.1", "192.0.2.2", "2001:db8::1"),
+			parse("192.0.2.1", "2001:db8::1")},
+		{"ranges that no address of this host is in",
+			NodePorts{Within: []netip.Prefix{netip.MustParsePrefix("2001:db8:ffff::/48")}}, parse("192.0.2.1"), nil},
 		{"never loopback by a range", NodePorts{Within: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil, nil},
 	} {
 		if got := c.ports.addrs(c.internal); !slices.Equal(got, c.want) {

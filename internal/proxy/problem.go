@@ -23,7 +23,8 @@ type problem struct {
 }
 
 func lostProblem(l routing.Lost) problem {
-	return problem{AddressConflict, fmt.Sprintf("%s also belongs to Service %s, which is older and gets the connections; give one of them another address or port",
+	return problem{AddressConflict, fmt.Sprintf("%s also belongs to Service %s, which is older and gets the "+
+		"connections; give one of them another address or port",
 		l.Frontend.Key, l.To)}
 }
 
@@ -47,7 +48,8 @@ func advice(f *routing.FrontendError) string {
 		return fmt.Sprintf("another process has %s, or has the port on all addresses: find it with `ss -%snp 'sport = :%d'` and stop it, "+
 			"or give the Service another port", f.Key.Dest(), listing(f.Key.Proto), f.Key.Port)
 	case errors.Is(f.Err, syscall.EADDRNOTAVAIL):
-		return fmt.Sprintf("%s is not an address of this host: cluster IPs must come from a service CIDR inside 127.0.0.0/8 for the "+
+		return fmt.Sprintf("%s is not an address of this host: cluster IPs must come from a service CIDR inside "+
+			"127.0.0.0/8 for the "+
 			"userspace proxy, and other addresses must be set on an interface", f.Key.Addr)
 	case errors.Is(f.Err, syscall.EMFILE), errors.Is(f.Err, syscall.ENFILE):
 		return "the limit of open files is reached: raise it with `ulimit -n`"

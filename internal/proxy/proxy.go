@@ -19,21 +19,21 @@ import (
 // A Backend makes the host do what a Table says.
 type Backend interface {
 	// Sync applies t. changed names the Services (without ports) that may differ from the last Sync; nil means that all
-	// may. An error of routing.FrontendErrors only means that everything else is applied; the Services they name will be in
-	// changed next time. After any other error changed is nil next time. It is never called twice at once.
+	// may. An error of routing.FrontendErrors only means that everything else is applied; the Services they name will be
+	// in changed next time. After any other error changed is nil next time. It is never called twice at once.
 	Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error
 	// Close removes everything Sync made.
 	Close() error
 }
 
-// A Watcher is a Backend that notices when somebody else changes what it made. Watch calls doubt then, until ctx ends, and the
-// Proxy has the Backend look at everything.
+// A Watcher is a Backend that notices when somebody else changes what it made. Watch calls doubt then, until ctx ends,
+// and the Proxy has the Backend look at everything.
 type Watcher interface {
 	Watch(ctx context.Context, doubt func()) error
 }
 
-// A PodAware Backend treats what Pods of this node send like what the node itself sends. SetPods says where they have their
-// addresses; it is called before a Sync with nil for changed.
+// A PodAware Backend treats what Pods of this node send like what the node itself sends. SetPods says where they have
+// their addresses; it is called before a Sync with nil for changed.
 type PodAware interface {
 	SetPods([]netip.Prefix)
 }
@@ -54,8 +54,9 @@ type Options struct {
 	Loop loop.Options
 }
 
-// longestRetry is short: a retry asks for no more than the few addresses that could not be had, nothing tells when another process
-// frees one, and without privilege there is always one (port 443 of the Service kubernetes) that keeps the retries going.
+// longestRetry is short: a retry asks for no more than the few addresses that could not be had, nothing tells when
+// another process frees one, and without privilege there is always one (port 443 of the Service kubernetes) that keeps
+// the retries going.
 const longestRetry = 2 * time.Second
 
 // A Proxy keeps a Backend equal to the API. Make it with New.
@@ -98,7 +99,8 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]standing{}, review: map[routing.Name]bool{}, doubt: true,
+	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]standing{}, review: map[routing.Name]bool{},
+		doubt:   true,
 		unheard: map[routing.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
 	p.node = routing.Node{Name: opts.NodeName}
 	p.applied.Store(p.want)

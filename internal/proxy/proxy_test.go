@@ -46,7 +46,8 @@ func TestFirstEverythingThenWhatChanged(t *testing.T) {
 
 	s.must(s.client.CoreV1().Services("shop").Delete(t.Context(), "a", metav1.DeleteOptions{}))
 	c = s.next()
-	if got := backendsOf(c.table, "10.0.0.1"); got[0] != "nothing there" || !slices.Equal(c.changed, []routing.Name{name("a")}) {
+	if got := backendsOf(c.table, "10.0.0.1"); got[0] != "nothing there" || !slices.Equal(c.changed,
+		[]routing.Name{name("a")}) {
 		t.Errorf("after its deletion a has %v; changed: %v", got, c.changed)
 	}
 }
@@ -73,7 +74,8 @@ func TestASliceThatChangesItsService(t *testing.T) {
 	s.createSlice(slice("x", "a", "10.1.0.1"))
 	s.run()
 	s.next()
-	_, err := s.client.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), slice("x", "b", "10.1.0.1"), metav1.UpdateOptions{})
+	_, err := s.client.DiscoveryV1().EndpointSlices("shop").Update(t.Context(), slice("x", "b", "10.1.0.1"),
+		metav1.UpdateOptions{})
 	s.must(err)
 	s.until(func(c call) bool {
 		return len(backendsOf(c.table, "10.0.0.1")) == 0 && len(backendsOf(c.table, "10.0.0.2")) == 1
@@ -114,7 +116,8 @@ func TestAfterAnErrorEverythingIsApplied(t *testing.T) {
 func TestAFrontendThatFailsIsToldOnceAndTriedAgain(t *testing.T) {
 	s := newStage(t, service("a", "10.0.0.1", 0), service("b", "10.0.0.2", 0))
 	fail := func(cause error) error {
-		return errors.Join(&routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Proto: routing.TCP},
+		return errors.Join(&routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP,
+			Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Proto: routing.TCP},
 			Service: routing.Name{Namespace: "shop", Name: "a", Port: "http"}, Err: cause})
 	}
 	for range 4 {
@@ -172,7 +175,8 @@ func TestNothingBeforeEverythingIsKnown(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	f := func(err error, p routing.Proto) *routing.FrontendError {
-		return &routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("127.96.0.1"), Port: 53, Proto: p}, Err: fmt.Errorf("bind: %w", err)}
+		return &routing.FrontendError{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("127.96.0.1"),
+			Port: 53, Proto: p}, Err: fmt.Errorf("bind: %w", err)}
 	}
 	for _, c := range []struct {
 		err  *routing.FrontendError
@@ -186,7 +190,8 @@ func TestAdvice(t *testing.T) {
 		{f(errors.ErrUnsupported, routing.SCTP), "cannot do that"},
 		{f(errors.New("odd"), routing.TCP), "tried again"},
 	} {
-		if p := bindProblem(c.err); p.reason != PortNotBound || !strings.Contains(p.text, c.want) || !strings.Contains(p.text, c.err.Err.Error()) {
+		if p := bindProblem(c.err); p.reason != PortNotBound || !strings.Contains(p.text, c.want) || !strings.Contains(p.text,
+			c.err.Err.Error()) {
 			t.Errorf("%v: %q lacks %q", c.err.Err, p.text, c.want)
 		}
 	}

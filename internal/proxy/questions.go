@@ -112,8 +112,8 @@ func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto routing.Proto) T
 	return t
 }
 
-// QuestionHandler answers under /debug/: services/{namespace}/{name} with a State, trace?from=&to=&proto= with a Trace, as JSON. mode is how
-// connections are carried.
+// QuestionHandler answers under /debug/: services/{namespace}/{name} with a State, trace?from=&to=&proto= with a Trace,
+// as JSON. mode is how connections are carried.
 func (p *Proxy) QuestionHandler(mode func() string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/services/{namespace}/{name}", func(w http.ResponseWriter, r *http.Request) {

@@ -27,14 +27,17 @@ func TestQuestions(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	var state State
-	if code, body := ask("/debug/services/shop/web", &state); code != http.StatusOK || state.Mode != "nft" || state.Applied.IsZero() || state.Node.Name != "here" {
+	if code, body := ask("/debug/services/shop/web", &state); code != http.StatusOK || state.Mode != "nft" ||
+		state.Applied.IsZero() || state.Node.Name != "here" {
 		t.Errorf("web: %d %s", code, body)
 	}
-	if code, body := ask("/debug/services/shop/none", nil); code != http.StatusNotFound || body != "this proxy serves no Service shop/none\n" {
+	if code, body := ask("/debug/services/shop/none", nil); code != http.StatusNotFound ||
+		body != "this proxy serves no Service shop/none\n" {
 		t.Errorf("none: %d %s", code, body)
 	}
 	var trace Trace
-	if code, body := ask("/debug/trace?from=10.0.0.9&to=10.96.0.1:80", &trace); code != http.StatusOK || !trace.Found || !trace.Outside || trace.Frontend.Dest().Proto != routing.TCP {
+	if code, body := ask("/debug/trace?from=10.0.0.9&to=10.96.0.1:80", &trace); code != http.StatusOK || !trace.Found ||
+		!trace.Outside || trace.Frontend.Dest().Proto != routing.TCP {
 		t.Errorf("trace: %d %s", code, body)
 	}
 	if _, body := ask("/debug/trace?to=10.96.0.1:80&proto=UDP", &trace); trace.Found || trace.Outside {

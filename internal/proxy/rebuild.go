@@ -7,8 +7,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// rebuild makes p.want equal to what is watched. It adds the Services whose traffic differs to p.pending, and those whose
-// only news may be an address they do not get to p.review.
+// rebuild makes p.want equal to what is watched. It adds the Services whose traffic differs to p.pending, and those
+// whose only news may be an address they do not get to p.review.
 func (p *Proxy) rebuild() {
 	dirty, all := p.watch.take()
 	if all {
@@ -43,7 +43,8 @@ func (p *Proxy) checkHealth(name routing.Name) {
 		delete(p.unheard, name)
 		return
 	}
-	p.unheard[name] = problem{HealthCheckNotServed, err.Error() + "; load balancers will send this node no connections; it is tried again"}
+	p.unheard[name] = problem{HealthCheckNotServed, err.Error() + "; load balancers will send this node no " +
+		"connections; it is tried again"}
 	p.review[name] = true
 }
 

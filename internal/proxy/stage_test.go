@@ -137,7 +137,10 @@ func (s *stage) event(svc, reason string) string {
 		s.must(err)
 		list, err := s.client.CoreV1().Events("shop").List(s.Context(), metav1.ListOptions{})
 		s.must(err)
-		at := slices.IndexFunc(list.Items, func(e v1.Event) bool { return e.Reason == reason && e.InvolvedObject.Name == svc })
+		at := slices.IndexFunc(list.Items, func(e v1.Event) bool {
+			return e.Reason == reason &&
+				e.InvolvedObject.Name == svc
+		})
 		if at >= 0 {
 			w.Stop()
 			return list.Items[at].Message
@@ -165,15 +168,18 @@ func receive[T any](t *testing.T, from <-chan T) T {
 
 func service(name, ip string, age time.Duration) *v1.Service {
 	return &v1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(2e9, 0).Add(-age))},
-		Spec:       v1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}, Ports: []v1.ServicePort{{Name: "http", Port: 80, Protocol: v1.ProtocolTCP}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(2e9,
+			0).Add(-age))},
+		Spec: v1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}, Ports: []v1.ServicePort{{Name: "http", Port: 80,
+			Protocol: v1.ProtocolTCP}}},
 	}
 }
 
 func slice(name, svc string, addrs ...string) *discovery.EndpointSlice {
 	port, portName := int32(8080), "http"
 	s := &discovery.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{discovery.LabelServiceName: svc}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name,
+			Labels: map[string]string{discovery.LabelServiceName: svc}},
 		AddressType: discovery.AddressTypeIPv4,
 		Ports:       []discovery.EndpointPort{{Name: &portName, Port: &port}},
 	}

@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// triggers are when what the slices tell happened: the difference to when it is applied is the network programming latency
-// (https://github.com/kubernetes/community/blob/master/sig-scalability/slos/network_programming_latency.md).
+// triggers are when what the slices tell happened: the difference to when it is applied is the network programming
+// latency (https://github.com/kubernetes/community/blob/master/sig-scalability/slos/network_programming_latency.md).
 type triggers struct {
 	began time.Time // what happened before is not counted: it waited for this process to start
 	first map[routing.Name]time.Time

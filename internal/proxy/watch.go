@@ -42,12 +42,19 @@ type watch struct {
 	triggers
 }
 
-// newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an address,
-// and the Node called node. kick is called when there is something to look at.
+// newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an
+// address, and the Node called node. kick is called when there is something to look at.
 func newWatch(client kubernetes.Interface, node string, h *health, kick func()) *watch {
-	w := &watch{kick: kick, health: h, dirty: map[routing.Name]bool{}, triggers: triggers{first: map[routing.Name]time.Time{}, began: time.Now()}}
-	services := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + serviceProxyName }).Core().V1().Services()
-	slices := w.factory(client, func(o *metav1.ListOptions) { o.LabelSelector = "!" + v1.IsHeadlessService }).Discovery().V1().EndpointSlices()
+	w := &watch{kick: kick, health: h, dirty: map[routing.Name]bool{},
+		triggers: triggers{first: map[routing.Name]time.Time{}, began: time.Now()}}
+	services := w.factory(client, func(o *metav1.ListOptions) {
+		o.LabelSelector = "!" +
+			serviceProxyName
+	}).Core().V1().Services()
+	slices := w.factory(client, func(o *metav1.ListOptions) {
+		o.LabelSelector = "!" +
+			v1.IsHeadlessService
+	}).Discovery().V1().EndpointSlices()
 	nodes := w.factory(client, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
 	}).Core().V1().Nodes()
@@ -67,7 +74,8 @@ const serviceProxyName = "service.kubernetes.io/service-proxy-name"
 
 // factory makes informers of one selection. There is no periodic resync: a watch loses nothing.
 func (w *watch) factory(client kubernetes.Interface, tweak func(*metav1.ListOptions)) informers.SharedInformerFactory {
-	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(tweak), informers.WithTransform(slim))
+	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(tweak),
+		informers.WithTransform(slim))
 	w.factories = append(w.factories, f)
 	return f
 }
@@ -175,7 +183,8 @@ func (w *watch) entry(node routing.Node, name routing.Name) routing.Entry {
 	if err != nil {
 		return routing.Entry{Service: name} // the cache knows one error: not there
 	}
-	return routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc, w.slicesOf(name))}
+	return routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc,
+		w.slicesOf(name))}
 }
 
 // refused lists the Service's endpoints that no connection is sent to.

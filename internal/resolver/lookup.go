@@ -190,7 +190,8 @@ func (l *lookup) addresses(ctx context.Context, name string, kind uint16) ([]net
 	return nil, 0, fmt.Errorf("more than %d aliases in a row", maxAliases)
 }
 
-// read finds the addresses of name in reply, by its aliases, and the name at their end. Records about any other name are nobody's answer.
+// read finds the addresses of name in reply, by its aliases, and the name at their end. Records about any other name
+// are nobody's answer.
 func read(reply *dns.Msg, name string, kind uint16) (addrs []netip.Addr, end string, ttl time.Duration) {
 	ttl = time.Duration(math.MaxInt64)
 	for range maxAliases {

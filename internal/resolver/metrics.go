@@ -14,10 +14,13 @@ type metrics struct {
 
 func newMetrics(r *Resolver) *metrics {
 	return &metrics{
-		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "viaduct_names_lookups_total", Help: "Attempts to resolve the name of a backend, by result"}, []string{"result"}),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "viaduct_names_lookup_duration_seconds", Help: "Time of one attempt to resolve a name",
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "viaduct_names_lookups_total",
+			Help: "Attempts to resolve the name of a backend, by result"}, []string{"result"}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "viaduct_names_lookup_duration_seconds",
+			Help:    "Time of one attempt to resolve a name",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8)}),
-		oldest: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "viaduct_names_oldest_answer_seconds", Help: "Age of the answer that was confirmed longest ago, of all names"},
+		oldest: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "viaduct_names_oldest_answer_seconds",
+			Help: "Age of the answer that was confirmed longest ago, of all names"},
 			func() float64 { return r.oldest().Seconds() }),
 	}
 }

@@ -1,5 +1,5 @@
-// Package resolver keeps what names in DNS stand for: asked again when an answer expires, kept while nobody answers. It must not know what a
-// Service is, nor decide which of the addresses connections may go to.
+// Package resolver keeps what names in DNS stand for: asked again when an answer expires, kept while nobody answers. It
+// must not know what a Service is, nor decide which of the addresses connections may go to.
 package resolver
 
 import (
@@ -16,7 +16,9 @@ import (
 type Name struct {
 	Host string // in lower case, without a final dot
 	Port uint16 // that of the addresses; of SRV: 0, the records say it
-	SRV  bool   // Host is _service._protocol.name, and stands for the targets of its SRV records (RFC 2782); their weights are not used
+	// Host is _service._protocol.name, and stands for the targets of its SRV records (RFC 2782); their weights are not
+	// used
+	SRV bool
 }
 
 // An Answer is what a Name stands for, as far as is known.
@@ -92,7 +94,8 @@ type entry struct {
 
 // New makes a Resolver; Run starts it.
 func New(opts Options) *Resolver {
-	r := &Resolver{opts: opts.withDefaults(), wake: make(chan struct{}, 1), entries: map[Name]*entry{}, wants: map[string]map[Name]bool{}}
+	r := &Resolver{opts: opts.withDefaults(), wake: make(chan struct{}, 1), entries: map[Name]*entry{},
+		wants: map[string]map[Name]bool{}}
 	r.metrics = newMetrics(r)
 	return r
 }

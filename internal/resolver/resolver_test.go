@@ -82,25 +82,28 @@ func spell(addrs []netip.AddrPort) string {
 
 func TestLookup(t *testing.T) {
 	hosts := filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(hosts, []byte("# mine\n10.9.0.1 Here.example alias # and\nfd00::9 here.example\nbroken line\n"), 0o600); err != nil {
+	if err := os.WriteFile(hosts, []byte("# mine\n10.9.0.1 Here.example alias # and\nfd00::9 here.example\nbroken line\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	at := serve(t, zone{
-		"both.example A":          {"both.example. 30 A 10.0.0.2", "both.example. 60 A 10.0.0.1"},
-		"both.example AAAA":       {"both.example. 20 AAAA fd00::1"},
-		"four.example A":          {"four.example. 30 A 10.0.0.4"},
-		"four.example AAAA":       {},
-		"empty.example A":         {},
-		"empty.example AAAA":      {},
-		"alias.example A":         {"alias.example. 5 CNAME both.example.", "both.example. 60 A 10.0.0.1"},
-		"alias.example AAAA":      {"alias.example. 5 CNAME both.example."},
-		"round.example A":         {"round.example. 5 CNAME trip.example."},
-		"trip.example A":          {"trip.example. 5 CNAME round.example."},
-		"liar.example A":          {"bank.example. 60 A 10.6.6.6", "both.example. 60 A 10.6.6.6"},
-		"case.example A":          {"CASE.example. 60 A 10.0.0.5"},
-		"_pg._tcp.example SRV":    {"_pg._tcp.example. 7 SRV 0 0 5432 both.example.", "_pg._tcp.example. 9 SRV 0 0 5433 four.example."},
-		"_none._tcp.example SRV":  {"_none._tcp.example. 7 SRV 0 0 0 ."},
-		"_half._tcp.example SRV":  {"_half._tcp.example. 7 SRV 0 0 1 both.example.", "_half._tcp.example. 7 SRV 0 0 1 gone.example."},
+		"both.example A":     {"both.example. 30 A 10.0.0.2", "both.example. 60 A 10.0.0.1"},
+		"both.example AAAA":  {"both.example. 20 AAAA fd00::1"},
+		"four.example A":     {"four.example. 30 A 10.0.0.4"},
+		"four.example AAAA":  {},
+		"empty.example A":    {},
+		"empty.example AAAA": {},
+		"alias.example A":    {"alias.example. 5 CNAME both.example.", "both.example. 60 A 10.0.0.1"},
+		"alias.example AAAA": {"alias.example. 5 CNAME both.example."},
+		"round.example A":    {"round.example. 5 CNAME trip.example."},
+		"trip.example A":     {"trip.example. 5 CNAME round.example."},
+		"liar.example A":     {"bank.example. 60 A 10.6.6.6", "both.example. 60 A 10.6.6.6"},
+		"case.example A":     {"CASE.example. 60 A 10.0.0.5"},
+		"_pg._tcp.example SRV": {"_pg._tcp.example. 7 SRV 0 0 5432 both.example.",
+			"_pg._tcp.example. 9 SRV 0 0 5433 four.example."},
+		"_none._tcp.example SRV": {"_none._tcp.example. 7 SRV 0 0 0 ."},
+		"_half._tcp.example SRV": {"_half._tcp.example. 7 SRV 0 0 1 both.example.",
+			"_half._tcp.example. 7 SRV 0 0 1 gone.example."},
 		"_other._tcp.example SRV": {"_pg._tcp.example. 7 SRV 0 0 1 both.example."},
 	})
 	for _, tt := range []struct {
@@ -119,7 +122,8 @@ func TestLookup(t *testing.T) {
 		{Name{Host: "empty.example"}, "", 0, "there is no such name"},
 		{Name{Host: "round.example"}, "", 0, "aliases in a row"},
 		{Name{Host: "liar.example"}, "", 0, "there is no such name"},
-		{Name{Host: "_pg._tcp.example", SRV: true}, "10.0.0.1:5432 10.0.0.2:5432 10.0.0.4:5433 [fd00::1]:5432", 7 * time.Second, ""},
+		{Name{Host: "_pg._tcp.example", SRV: true}, "10.0.0.1:5432 10.0.0.2:5432 10.0.0.4:5433 [fd00::1]:5432",
+			7 * time.Second, ""},
 		{Name{Host: "_none._tcp.example", SRV: true}, "", 0, "no such SRV record"},
 		{Name{Host: "_half._tcp.example", SRV: true}, "", 0, "gone.example."},
 		{Name{Host: "_other._tcp.example", SRV: true}, "", 0, "no such SRV record"},
@@ -134,7 +138,8 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// A thousand records fit in no datagram: they come by TCP, and no more of them are used than is allowed, the same ones each time.
+// A thousand records fit in no datagram: they come by TCP, and no more of them are used than is allowed, the same ones
+// each time.
 func TestManyRecords(t *testing.T) {
 	var records []string
 	for i := range 1000 {
@@ -142,9 +147,11 @@ func TestManyRecords(t *testing.T) {
 	}
 	at := serve(t, zone{"many.example A": records, "many.example AAAA": {}})
 	for limit, want := range map[int]int{0: 1000, 300: 300} {
-		answer := await(t, resolver(t, Options{Limit: limit}, at), Name{Host: "many.example"}, func(a Answer) bool { return a.Err == "" })
+		answer := await(t, resolver(t, Options{Limit: limit}, at), Name{Host: "many.example"},
+			func(a Answer) bool { return a.Err == "" })
 		if len(answer.Addrs) != want || answer.Dropped != 1000-want || answer.Addrs[0].String() != "10.1.0.0:0" {
-			t.Errorf("limit %d: %d addresses, the first %v, %d dropped", limit, len(answer.Addrs), answer.Addrs[0], answer.Dropped)
+			t.Errorf("limit %d: %d addresses, the first %v, %d dropped", limit, len(answer.Addrs), answer.Addrs[0],
+				answer.Dropped)
 		}
 	}
 }
@@ -195,7 +202,10 @@ func TestLastGoodAnswer(t *testing.T) {
 			reply.SetReply(other)
 			_ = w.WriteMsg(reply)
 		},
-		"asking the name server": func(w dns.ResponseWriter, _ *dns.Msg) { _, _ = w.Write([]byte("rubbish that is no message at all")) },
+		"asking the name server": func(w dns.ResponseWriter, _ *dns.Msg) {
+			_,
+				_ = w.Write([]byte("rubbish that is no message at all"))
+		},
 	} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()

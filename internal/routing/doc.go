@@ -5,6 +5,6 @@
 // Services and settles which of two Services owns an address that both claim. Lookup is the specification every proxy
 // backend is tested against.
 //
-// The package is pure: it reads no clock, draws no random number, logs nothing and touches no host. The same input gives
-// the same value, whatever the order in which the input came.
+// The package is pure: it reads no clock, draws no random number, logs nothing and touches no host. The same input
+// gives the same value, whatever the order in which the input came.
 package routing

@@ -49,8 +49,8 @@ func addressType(v6 bool) discovery.AddressType {
 	return discovery.AddressTypeIPv4
 }
 
-// portNumbers are the numbers of the slice's ports that stand for port: joined by name and protocol, never by targetPort,
-// which was resolved when the slice was written. A port without name or number stands for none.
+// portNumbers are the numbers of the slice's ports that stand for port: joined by name and protocol, never by
+// targetPort, which was resolved when the slice was written. A port without name or number stands for none.
 func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
 	var numbers []uint16
 	for _, p := range have {
@@ -64,8 +64,8 @@ func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
 	return numbers
 }
 
-// readEndpoint converts e; false when its address is none of the family, or refused. Only the first address counts, as the API says
-// of more than one.
+// readEndpoint converts e; false when its address is none of the family, or refused. Only the first address counts, as
+// the API says of more than one.
 func readEndpoint(node Node, r rules, e *discovery.Endpoint, port uint16, v6 bool) (endpoint, bool) {
 	if len(e.Addresses) == 0 {
 		return endpoint{}, false
@@ -101,8 +101,8 @@ func hintsOf(h *discovery.EndpointHints) (nodes, zones []string) {
 }
 
 // compareEndpoints orders by address; of one address named twice (a Pod that moves from slice to slice, two slices of
-// different writers) the first is the one to believe: it does not terminate, it is ready, it serves, it is here. The rest
-// only makes the order total, so that the order of the slices never shows.
+// different writers) the first is the one to believe: it does not terminate, it is ready, it serves, it is here. The
+// rest only makes the order total, so that the order of the slices never shows.
 func compareEndpoints(a, b endpoint) int {
 	return cmp.Or(
 		a.addr.Compare(b.addr),
@@ -146,8 +146,8 @@ func protoOf(p v1.Protocol) Proto {
 	return 0
 }
 
-// parseAddr reads an address as packets show it: 4-in-6 becomes IPv4, and one with a zone is refused, because a zone means
-// something only on the machine that wrote it.
+// parseAddr reads an address as packets show it: 4-in-6 becomes IPv4, and one with a zone is refused, because a zone
+// means something only on the machine that wrote it.
 func parseAddr(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {

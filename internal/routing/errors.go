@@ -18,8 +18,8 @@ func (e *FrontendError) Error() string {
 // Unwrap gives the cause.
 func (e *FrontendError) Unwrap() error { return e.Err }
 
-// Split separates the FrontendErrors of err, in order, from the rest of it. rest is nil when there is nothing else, which
-// means that all the other Frontends are served.
+// Split separates the FrontendErrors of err, in order, from the rest of it. rest is nil when there is nothing else,
+// which means that all the other Frontends are served.
 func Split(err error) (frontends []*FrontendError, rest []error) {
 	switch e := err.(type) {
 	case nil:

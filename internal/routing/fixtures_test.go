@@ -40,8 +40,8 @@ func slice(eps ...discovery.Endpoint) *discovery.EndpointSlice {
 	}
 }
 
-// ep is an endpoint in a state spelled by letters: r ready, s serving, t terminating, l on this node. Without letters the
-// conditions are all nil.
+// ep is an endpoint in a state spelled by letters: r ready, s serving, t terminating, l on this node. Without letters
+// the conditions are all nil.
 func ep(addr, state string) discovery.Endpoint {
 	e := discovery.Endpoint{Addresses: []string{addr}, NodeName: ptr("elsewhere")}
 	if state == "" {

@@ -14,8 +14,8 @@ import (
 const affinityDefault = 3 * time.Hour
 
 // Frontends says what node does with the traffic of one Service: sorted by Key, distinct in Dest, complete, comparable.
-// from are the Service's EndpointSlices (those labelled with its name), in any order. A headless or ExternalName Service
-// has no Frontends. Nothing that was passed in is kept or changed.
+// from are the Service's EndpointSlices (those labelled with its name), in any order. A headless or ExternalName
+// Service has no Frontends. Nothing that was passed in is kept or changed.
 func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Frontend {
 	var out []Frontend
 	from = Effective(from)

@@ -21,31 +21,45 @@ func TestWhoServesAClusterIP(t *testing.T) {
 		then Action
 	}{
 		{"nobody", service(), nil, nil, None, Reject},
-		{"conditions that say nothing mean ready", service(), []discovery.Endpoint{ep("10.1.0.1", "")}, []string{"10.1.0.1:8080"}, All, Reject},
-		{"sorted, ready ones only", service(), []discovery.Endpoint{ep("10.1.0.10", "rs"), ep("10.1.0.9", "rs"), ep("10.1.0.8", "s")},
+		{"conditions that say nothing mean ready", service(), []discovery.Endpoint{ep("10.1.0.1", "")},
+			[]string{"10.1.0.1:8080"}, All, Reject},
+		{"sorted, ready ones only", service(), []discovery.Endpoint{ep("10.1.0.10", "rs"), ep("10.1.0.9", "rs"),
+			ep("10.1.0.8", "s")},
 			[]string{"10.1.0.9:8080", "10.1.0.10:8080"}, All, Reject},
-		{"ready although terminating (publishNotReadyAddresses)", service(), []discovery.Endpoint{ep("10.1.0.1", "rst")}, []string{"10.1.0.1:8080"}, All, Reject},
-		{"terminating ones only when none is ready", service(), []discovery.Endpoint{ep("10.1.0.1", "st"), ep("10.1.0.2", "rs")}, []string{"10.1.0.2:8080"}, All, Reject},
-		{"the last that still serve", service(), []discovery.Endpoint{ep("10.1.0.1", "st"), ep("10.1.0.2", "t"), ep("10.1.0.3", "s")}, []string{"10.1.0.1:8080"}, OnlyTerminating, Reject},
+		{"ready although terminating (publishNotReadyAddresses)", service(), []discovery.Endpoint{ep("10.1.0.1", "rst")},
+			[]string{"10.1.0.1:8080"}, All, Reject},
+		{"terminating ones only when none is ready", service(), []discovery.Endpoint{ep("10.1.0.1", "st"),
+			ep("10.1.0.2", "rs")}, []string{"10.1.0.2:8080"}, All, Reject},
+		{"the last that still serve", service(), []discovery.Endpoint{ep("10.1.0.1", "st"), ep("10.1.0.2", "t"),
+			ep("10.1.0.3", "s")}, []string{"10.1.0.1:8080"}, OnlyTerminating, Reject},
 		{"none ready", service(), []discovery.Endpoint{ep("10.1.0.1", "s"), ep("10.1.0.2", "t")}, nil, NoneReady, Reject},
-		{"local policy", service(local), []discovery.Endpoint{ep("10.1.0.1", "rs"), ep("10.1.0.2", "rsl")}, []string{"10.1.0.2:8080"}, LocalOnly, Drop},
-		{"local policy, last resort here", service(local), []discovery.Endpoint{ep("10.1.0.1", "rs"), ep("10.1.0.2", "stl")}, []string{"10.1.0.2:8080"}, LocalTerminating, Drop},
+		{"local policy", service(local), []discovery.Endpoint{ep("10.1.0.1", "rs"), ep("10.1.0.2", "rsl")},
+			[]string{"10.1.0.2:8080"}, LocalOnly, Drop},
+		{"local policy, last resort here", service(local), []discovery.Endpoint{ep("10.1.0.1", "rs"), ep("10.1.0.2", "stl")},
+			[]string{"10.1.0.2:8080"}, LocalTerminating, Drop},
 		{"local policy, all elsewhere", service(local), []discovery.Endpoint{ep("10.1.0.1", "rs")}, nil, NoneLocal, Drop},
-		{"local policy, a terminating one elsewhere", service(local), []discovery.Endpoint{ep("10.1.0.1", "st")}, nil, NoneLocal, Drop},
+		{"local policy, a terminating one elsewhere", service(local), []discovery.Endpoint{ep("10.1.0.1", "st")}, nil,
+			NoneLocal, Drop},
 		{"local policy, none anywhere", service(local), []discovery.Endpoint{ep("10.1.0.1", "s")}, nil, NoneReady, Reject},
 		{"hints for the node before hints for the zone", service(),
-			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "here", "z1"), hint(ep("10.1.0.2", "rs"), "other", "z1")}, []string{"10.1.0.1:8080"}, SameNode, Reject},
+			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "here", "z1"), hint(ep("10.1.0.2", "rs"), "other", "z1")},
+			[]string{"10.1.0.1:8080"}, SameNode, Reject},
 		{"hints for the zone", service(),
-			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "", "z1"), hint(ep("10.1.0.2", "rs"), "", "z2")}, []string{"10.1.0.1:8080"}, SameZone, Reject},
+			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "", "z1"), hint(ep("10.1.0.2", "rs"), "", "z2")},
+			[]string{"10.1.0.1:8080"}, SameZone, Reject},
 		{"one without hints", service(),
-			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "here", "z1"), ep("10.1.0.2", "rs")}, []string{"10.1.0.1:8080", "10.1.0.2:8080"}, All, Reject},
+			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "here", "z1"), ep("10.1.0.2", "rs")}, []string{"10.1.0.1:8080",
+				"10.1.0.2:8080"}, All, Reject},
 		{"hints that leave nobody", service(),
 			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "other", "z2")}, []string{"10.1.0.1:8080"}, All, Reject},
 		{"hints of the not ready do not count", service(),
-			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "", "z1"), hint(ep("10.1.0.2", "rs"), "", "z2"), ep("10.1.0.3", "s")}, []string{"10.1.0.1:8080"}, SameZone, Reject},
+			[]discovery.Endpoint{hint(ep("10.1.0.1", "rs"), "", "z1"), hint(ep("10.1.0.2", "rs"), "", "z2"),
+				ep("10.1.0.3", "s")}, []string{"10.1.0.1:8080"}, SameZone, Reject},
 		{"topology never applies to the local list", service(local),
-			[]discovery.Endpoint{hint(ep("10.1.0.1", "rsl"), "other", "z2"), hint(ep("10.1.0.2", "rs"), "here", "z1")}, []string{"10.1.0.1:8080"}, LocalOnly, Drop},
-		{"addresses that are none", service(), []discovery.Endpoint{ep("nonsense", "rs"), ep("2001:db8::1", "rs"), ep("fe80::1%eth0", "rs"), {}}, nil, None, Reject},
+			[]discovery.Endpoint{hint(ep("10.1.0.1", "rsl"), "other", "z2"), hint(ep("10.1.0.2", "rs"), "here", "z1")},
+			[]string{"10.1.0.1:8080"}, LocalOnly, Drop},
+		{"addresses that are none", service(), []discovery.Endpoint{ep("nonsense", "rs"), ep("2001:db8::1", "rs"),
+			ep("fe80::1%eth0", "rs"), {}}, nil, None, Reject},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Frontends(here, c.svc, []*discovery.EndpointSlice{slice(c.eps...)})
@@ -79,7 +93,8 @@ func TestOneAddressTwice(t *testing.T) {
 		{"the same", ep("10.1.0.1", "rs"), ep("10.1.0.1", "rs"), 1, All},
 		{"4-in-6 is IPv4", ep("::ffff:10.1.0.1", "rs"), ep("10.1.0.1", "rs"), 1, All},
 	} {
-		for _, order := range [][]*discovery.EndpointSlice{{slice(c.a), slice(c.b)}, {slice(c.b), slice(c.a)}, {slice(c.a, c.b)}} {
+		for _, order := range [][]*discovery.EndpointSlice{{slice(c.a), slice(c.b)}, {slice(c.b), slice(c.a)},
+			{slice(c.a, c.b)}} {
 			in := Frontends(here, service(), order)[0].Inside
 			if len(in.Backends) != c.want || in.Why != c.why {
 				t.Errorf("%s: %v, %s", c.name, in.Backends, in.Why)
@@ -91,7 +106,8 @@ func TestOneAddressTwice(t *testing.T) {
 func TestPortsJoinByNameAndProtocol(t *testing.T) {
 	svc := service(func(s *v1.Service) {
 		s.Spec.Ports = []v1.ServicePort{
-			{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP}, {Name: "dns-tcp", Port: 53, Protocol: v1.ProtocolTCP}, {Name: "odd", Port: 9, Protocol: "QUIC"},
+			{Name: "dns", Port: 53, Protocol: v1.ProtocolUDP}, {Name: "dns-tcp", Port: 53, Protocol: v1.ProtocolTCP},
+			{Name: "odd", Port: 9, Protocol: "QUIC"},
 		}
 	})
 	s := slice(ep("10.1.0.1", "rs"))
@@ -99,7 +115,8 @@ func TestPortsJoinByNameAndProtocol(t *testing.T) {
 		{Name: ptr("dns"), Port: ptr(int32(5353)), Protocol: ptr(v1.ProtocolUDP)},
 		{Name: ptr("dns"), Port: ptr(int32(1)), Protocol: ptr(v1.ProtocolTCP)},
 		{Name: ptr("dns-tcp"), Port: ptr(int32(5354))},
-		{Name: nil, Port: ptr(int32(2))}, {Name: ptr("dns-tcp"), Port: nil}, {Name: ptr("dns-tcp"), Port: ptr(int32(0))}, {Name: ptr("dns-tcp"), Port: ptr(int32(70000))},
+		{Name: nil, Port: ptr(int32(2))}, {Name: ptr("dns-tcp"), Port: nil}, {Name: ptr("dns-tcp"), Port: ptr(int32(0))},
+		{Name: ptr("dns-tcp"), Port: ptr(int32(70000))},
 	}
 	got := map[string][]string{}
 	for _, f := range Frontends(here, svc, []*discovery.EndpointSlice{s}) {
@@ -123,7 +140,8 @@ func TestEveryPlaceOfAService(t *testing.T) {
 		s.Spec.Ports[0].NodePort = 30080
 		s.Spec.LoadBalancerSourceRanges = []string{" 192.0.2.0/24 ", "2001:db8::/32", "bad"}
 		s.Status.LoadBalancer.Ingress = []v1.LoadBalancerIngress{
-			{IP: "203.0.113.7"}, {IP: "203.0.113.8"}, {IP: "203.0.113.9", IPMode: ptr(v1.LoadBalancerIPModeProxy)}, {Hostname: "lb.example"},
+			{IP: "203.0.113.7"}, {IP: "203.0.113.8"}, {IP: "203.0.113.9", IPMode: ptr(v1.LoadBalancerIPModeProxy)},
+			{Hostname: "lb.example"},
 		}
 	})
 	six := slice(ep("2001:db8:1::1", "rsl"))
@@ -231,7 +249,8 @@ func TestEveryReasonHasASentence(t *testing.T) {
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		Name{"a", "b", ""}.String(): "a/b", Name{"a", "b", "c"}.String(): "a/b:c",
-		UDP.String(): "UDP", Proto(9).String(): "unknown(9)", Kind(0).String(): "unknown(0)", Drop.String(): "Drop", Random.String(): "Random",
+		UDP.String(): "UDP", Proto(9).String(): "unknown(9)", Kind(0).String(): "unknown(0)", Drop.String(): "Drop",
+		Random.String(): "Random",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

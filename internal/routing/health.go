@@ -7,19 +7,20 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// A HealthCheck is what a load balancer asks a node about one Service: whether it has endpoints of it, and how many. Only Services of
-// type LoadBalancer with externalTrafficPolicy Local have one.
+// A HealthCheck is what a load balancer asks a node about one Service: whether it has endpoints of it, and how many.
+// Only Services of type LoadBalancer with externalTrafficPolicy Local have one.
 type HealthCheck struct {
 	Service Name
 	Port    uint16 // spec.healthCheckNodePort
 	Local   int    // endpoints on this node that are ready: those that terminate do not count, whatever they still serve
 }
 
-// HealthCheckOf is the health check of svc, if it has one. from are its EndpointSlices, in any order. A Pod with an address of each
-// family counts once.
+// HealthCheckOf is the health check of svc, if it has one. from are its EndpointSlices, in any order. A Pod with an
+// address of each family counts once.
 func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (HealthCheck, bool) {
 	port := svc.Spec.HealthCheckNodePort
-	if svc.Spec.Type != v1.ServiceTypeLoadBalancer || svc.Spec.ExternalTrafficPolicy != v1.ServiceExternalTrafficPolicyLocal || port < 1 || port > 65535 {
+	if svc.Spec.Type != v1.ServiceTypeLoadBalancer ||
+		svc.Spec.ExternalTrafficPolicy != v1.ServiceExternalTrafficPolicyLocal || port < 1 || port > 65535 {
 		return HealthCheck{}, false
 	}
 	ready := map[bool]map[netip.Addr]bool{false: {}, true: {}} // by family: IPv6
@@ -35,5 +36,6 @@ func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) 
 			}
 		}
 	}
-	return HealthCheck{Name{Namespace: svc.Namespace, Name: svc.Name}, uint16(port), max(len(ready[false]), len(ready[true]))}, true
+	return HealthCheck{Name{Namespace: svc.Namespace, Name: svc.Name}, uint16(port), max(len(ready[false]),
+		len(ready[true]))}, true
 }

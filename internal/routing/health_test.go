@@ -11,10 +11,12 @@ import (
 func TestHealthCheckOf(t *testing.T) {
 	me, other, yes, no := "me", "other", true, false
 	endpoint := func(node *string, ready *bool, addr string) discovery.Endpoint {
-		return discovery.Endpoint{Addresses: []string{addr}, NodeName: node, Conditions: discovery.EndpointConditions{Ready: ready}}
+		return discovery.Endpoint{Addresses: []string{addr}, NodeName: node,
+			Conditions: discovery.EndpointConditions{Ready: ready}}
 	}
 	svc := func(kind v1.ServiceType, policy v1.ServiceExternalTrafficPolicy, port int32) *v1.Service {
-		return &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "web"}, Spec: v1.ServiceSpec{Type: kind, ExternalTrafficPolicy: policy, HealthCheckNodePort: port}}
+		return &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "web"}, Spec: v1.ServiceSpec{Type: kind,
+			ExternalTrafficPolicy: policy, HealthCheckNodePort: port}}
 	}
 	local := svc(v1.ServiceTypeLoadBalancer, v1.ServiceExternalTrafficPolicyLocal, 32000)
 	for _, c := range []struct {
@@ -24,9 +26,13 @@ func TestHealthCheckOf(t *testing.T) {
 		want int
 		has  bool
 	}{
-		{"local ones that are ready", local, []discovery.Endpoint{endpoint(&me, nil, "10.0.0.1"), endpoint(&me, &yes, "10.0.0.2"), endpoint(&me, &no, "10.0.0.3"), endpoint(&other, &yes, "10.0.1.1"), endpoint(nil, &yes, "10.0.1.2")}, 2, true},
-		{"once for both families", local, []discovery.Endpoint{endpoint(&me, &yes, "10.0.0.1"), endpoint(&me, &yes, "fd00::1")}, 1, true},
-		{"once for two ports", local, []discovery.Endpoint{endpoint(&me, &yes, "10.0.0.1"), endpoint(&me, &yes, "10.0.0.1")}, 1, true},
+		{"local ones that are ready", local, []discovery.Endpoint{endpoint(&me, nil, "10.0.0.1"),
+			endpoint(&me, &yes, "10.0.0.2"), endpoint(&me, &no, "10.0.0.3"), endpoint(&other, &yes, "10.0.1.1"),
+			endpoint(nil, &yes, "10.0.1.2")}, 2, true},
+		{"once for both families", local, []discovery.Endpoint{endpoint(&me, &yes, "10.0.0.1"),
+			endpoint(&me, &yes, "fd00::1")}, 1, true},
+		{"once for two ports", local, []discovery.Endpoint{endpoint(&me, &yes, "10.0.0.1"), endpoint(&me, &yes, "10.0.0.1")},
+			1, true},
 		{"none", local, nil, 0, true},
 		{"policy Cluster", svc(v1.ServiceTypeLoadBalancer, v1.ServiceExternalTrafficPolicyCluster, 32000), nil, 0, false},
 		{"another type", svc(v1.ServiceTypeNodePort, v1.ServiceExternalTrafficPolicyLocal, 32000), nil, 0, false},

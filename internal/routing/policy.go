@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Picker picks backends of one Pool by its Policy. It is made once a change of the pool, so that a pick costs the same
-// for three backends and for ten thousand.
+// A Picker picks backends of one Pool by its Policy. It is made once a change of the pool, so that a pick costs the
+// same for three backends and for ten thousand.
 type Picker struct {
 	backends []Backend
 	sums     []uint64 // sums[i] is the weight of backends[0..i]; nil when all weigh the same

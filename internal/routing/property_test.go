@@ -135,9 +135,12 @@ func FuzzFrontends(f *testing.F) {
 	f.Add("None", "fe80::1%x", "a", "", int32(65535), int32(1), "/", uint8(0))
 	f.Fuzz(func(t *testing.T, ip, addr, port, proto string, number, target int32, ranges string, bits uint8) {
 		svc := service(func(s *v1.Service) {
-			s.Spec.Type = []v1.ServiceType{v1.ServiceTypeClusterIP, v1.ServiceTypeLoadBalancer, v1.ServiceTypeNodePort, v1.ServiceTypeExternalName}[bits%4]
-			s.Spec.ClusterIPs, s.Spec.ExternalIPs, s.Spec.LoadBalancerSourceRanges = []string{ip}, []string{addr, ip}, []string{ranges}
-			s.Spec.Ports = []v1.ServicePort{{Name: port, Protocol: v1.Protocol(proto), Port: number, NodePort: target}, {Name: "http", Port: 80}}
+			s.Spec.Type = []v1.ServiceType{v1.ServiceTypeClusterIP, v1.ServiceTypeLoadBalancer, v1.ServiceTypeNodePort,
+				v1.ServiceTypeExternalName}[bits%4]
+			s.Spec.ClusterIPs, s.Spec.ExternalIPs, s.Spec.LoadBalancerSourceRanges = []string{ip}, []string{addr, ip},
+				[]string{ranges}
+			s.Spec.Ports = []v1.ServicePort{{Name: port, Protocol: v1.Protocol(proto), Port: number, NodePort: target},
+				{Name: "http", Port: 80}}
 			s.Status.LoadBalancer.Ingress = []v1.LoadBalancerIngress{{IP: addr}}
 		})
 		e := discovery.Endpoint{Addresses: []string{addr}}

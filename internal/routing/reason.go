@@ -19,7 +19,8 @@ const (
 
 // Reasons is the closed list, in the order of the help text.
 func Reasons() []Reason {
-	return []Reason{All, SameNode, SameZone, LocalOnly, OnlyTerminating, LocalTerminating, None, NoneReady, NoneLocal, NotAllowed}
+	return []Reason{All, SameNode, SameZone, LocalOnly, OnlyTerminating, LocalTerminating, None, NoneReady, NoneLocal,
+		NotAllowed}
 }
 
 // Sentence tells r in words, for explain and its help. It is empty for a Reason that is not in the list.
@@ -36,7 +37,8 @@ func (r Reason) Sentence() string {
 	case OnlyTerminating:
 		return "no endpoint is ready, so those that terminate but still serve are used"
 	case LocalTerminating:
-		return "the traffic policy is Local and no endpoint on this node is ready, so those here that terminate but still serve are used"
+		return "the traffic policy is Local and no endpoint on this node is ready, so those here that terminate but still " +
+			"serve are used"
 	case None:
 		return "the Service port has no endpoint at all"
 	case NoneReady:

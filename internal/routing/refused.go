@@ -8,15 +8,15 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// A Refused is an endpoint that no connection is sent to, whatever the API let through: who may write EndpointSlices could else reach,
-// by way of every node, what only the node itself is to reach (CVE-2021-25740 and its kin).
+// A Refused is an endpoint that no connection is sent to, whatever the API let through: who may write EndpointSlices
+// could else reach, by way of every node, what only the node itself is to reach (CVE-2021-25740 and its kin).
 type Refused struct {
 	Address string // as the slice has it
 	Rule    string // what it must not be, or must be
 }
 
-// RefusedOf lists the endpoints of svc that are refused, each once, sorted. Addresses of the other family than their slice are
-// not among them: the API does not know such.
+// RefusedOf lists the endpoints of svc that are refused, each once, sorted. Addresses of the other family than their
+// slice are not among them: the API does not know such.
 func RefusedOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (list []Refused) {
 	r := rulesFor(node, svc)
 	for _, slice := range Effective(from) {
@@ -66,7 +66,8 @@ func (r rules) broken(a netip.Addr, e *discovery.Endpoint) string {
 	case a.IsLinkLocalUnicast():
 		return "must not be a link-local address"
 	case slices.Contains(r.own, a) && (e.TargetRef == nil || e.TargetRef.Kind != "Pod"):
-		return "must not be the node's own address, unless a Pod is there (targetRef), or the Service is in the namespace default or kube-system"
+		return "must not be the node's own address, unless a Pod is there (targetRef), or the Service is in the namespace " +
+			"default or kube-system"
 	}
 	return ""
 }

@@ -32,12 +32,15 @@ func TestRefused(t *testing.T) {
 		{"the node's own, of the cluster's Services", "kube-system", "10.96.0.1", "192.0.2.7", nil, false},
 	} {
 		svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "web"}, Spec: v1.ServiceSpec{
-			ClusterIP: c.clusterIP, ClusterIPs: []string{c.clusterIP}, Ports: []v1.ServicePort{{Port: 80, Protocol: v1.ProtocolTCP}}}}
+			ClusterIP: c.clusterIP, ClusterIPs: []string{c.clusterIP},
+			Ports: []v1.ServicePort{{Port: 80, Protocol: v1.ProtocolTCP}}}}
 		port, name := int32(80), ""
-		slice := &discovery.EndpointSlice{AddressType: discovery.AddressTypeIPv4, Ports: []discovery.EndpointPort{{Name: &name, Port: &port}},
+		slice := &discovery.EndpointSlice{AddressType: discovery.AddressTypeIPv4,
+			Ports:     []discovery.EndpointPort{{Name: &name, Port: &port}},
 			Endpoints: []discovery.Endpoint{{Addresses: []string{c.addr}, TargetRef: c.ref}}}
 		got := RefusedOf(node, svc, []*discovery.EndpointSlice{slice, slice})
-		served := slices.ContainsFunc(Frontends(node, svc, []*discovery.EndpointSlice{slice}), func(f Frontend) bool { return len(f.Inside.Backends) > 0 })
+		served := slices.ContainsFunc(Frontends(node, svc, []*discovery.EndpointSlice{slice}),
+			func(f Frontend) bool { return len(f.Inside.Backends) > 0 })
 		if (len(got) == 1) != c.refused || served == c.refused {
 			t.Errorf("%s: refused %v, served %v", c.name, got, served)
 		}

@@ -6,7 +6,8 @@ import "maps"
 // lookup (none). With 10,000 Services a shard holds 40.
 const shardCount = 256
 
-// shards is a map that costs little to change without disturbing its readers: an edit copies only the shards it touches.
+// shards is a map that costs little to change without disturbing its readers: an edit copies only the shards it
+// touches.
 type shards[K comparable, V any] struct {
 	hash  func(K) uint32
 	parts [shardCount]map[K]V

@@ -6,8 +6,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Effective are the slices that count: a slice that a person wrote does not where another stands for it, which says besides what checks found
-// (see annotations.StandsFor). Nothing that was passed in is changed.
+// Effective are the slices that count: a slice that a person wrote does not where another stands for it, which says
+// besides what checks found (see annotations.StandsFor). Nothing that was passed in is changed.
 func Effective(from []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 	stoodFor := map[string]bool{}
 	for _, s := range from {

@@ -21,7 +21,8 @@ func TestEffective(t *testing.T) {
 	now := metav1.Now()
 	ending.DeletionTimestamp = &now
 	got := ""
-	for _, s := range Effective([]*discovery.EndpointSlice{slice("a", ""), slice("b", ""), slice("x", "a"), slice("c", ""), ending, slice("y", "gone")}) {
+	for _, s := range Effective([]*discovery.EndpointSlice{slice("a", ""), slice("b", ""), slice("x", "a"), slice("c", ""),
+		ending, slice("y", "gone")}) {
 		got += s.Name + " "
 	}
 	if got != "b x c ending y " {

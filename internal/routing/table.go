@@ -16,12 +16,13 @@ type Entry struct {
 
 // Equal reports whether e and o ask for the same.
 func (e Entry) Equal(o Entry) bool {
-	return e.Service == o.Service && e.Created.Equal(o.Created) && slices.EqualFunc(e.Frontends, o.Frontends, Frontend.Equal)
+	return e.Service == o.Service && e.Created.Equal(o.Created) && slices.EqualFunc(e.Frontends, o.Frontends,
+		Frontend.Equal)
 }
 
 // A Table holds the Frontends of every Service, and settles which Service owns a Dest that two claim: the older one, by
-// name when both are of one age. It never changes: With makes another. The zero Table is empty and ready for use, by any
-// number of goroutines.
+// name when both are of one age. It never changes: With makes another. The zero Table is empty and ready for use, by
+// any number of goroutines.
 type Table struct {
 	services *shards[Name, Entry]
 	claims   *shards[Dest, []claim] // best first; hardly ever more than one
@@ -37,9 +38,9 @@ func (c claim) compare(o claim) int {
 	return cmp.Or(c.created.Compare(o.created), c.frontend.Service.Compare(o.frontend.Service))
 }
 
-// With is t with the Services of entries replaced, each as a whole, and the names (sorted, without ports) of all Services
-// whose Frontends differ for it: those of entries and those that won or lost an address thereby. Entries that change
-// nothing cost a comparison. t stays as it was.
+// With is t with the Services of entries replaced, each as a whole, and the names (sorted, without ports) of all
+// Services whose Frontends differ for it: those of entries and those that won or lost an address thereby. Entries that
+// change nothing cost a comparison. t stays as it was.
 func (t *Table) With(entries ...Entry) (next *Table, changed []Name) {
 	c := newChange(t)
 	for _, e := range entries {

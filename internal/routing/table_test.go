@@ -22,7 +22,8 @@ func entry(name string, age int, to string, at ...string) Entry {
 			pool = Pool{Backends: []Backend{{Addr: netip.MustParseAddrPort(to), Weight: 1}}, Empty: Reject, Why: All}
 		}
 		e.Frontends = append(e.Frontends, Frontend{
-			Key: Key{ClusterIP, ap.Addr(), ap.Port(), TCP}, Service: Name{"shop", name, "http"}, Inside: pool, Outside: pool, Policy: Random,
+			Key: Key{ClusterIP, ap.Addr(), ap.Port(), TCP}, Service: Name{"shop", name, "http"}, Inside: pool, Outside: pool,
+			Policy: Random,
 		})
 	}
 	return e
@@ -46,19 +47,27 @@ func TestWithNamesWhatChanged(t *testing.T) {
 		owner string // of at, after
 	}{
 		{"first", nil, []Entry{entry("a", 1, "10.1.0.1:1", at)}, []string{"a"}, "a"},
-		{"the same again", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 1, "10.1.0.1:1", at)}, []string{}, "a"},
-		{"another backend", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 1, "10.1.0.2:1", at)}, []string{"a"}, "a"},
+		{"the same again", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 1, "10.1.0.1:1", at)}, []string{},
+			"a"},
+		{"another backend", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 1, "10.1.0.2:1", at)}, []string{"a"},
+			"a"},
 		{"removed", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 1, "")}, []string{"a"}, ""},
 		{"removed, was not there", nil, []Entry{entry("a", 1, "")}, []string{}, ""},
-		{"only the age changed", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 2, "10.1.0.1:1", at)}, []string{}, "a"},
+		{"only the age changed", []Entry{entry("a", 1, "10.1.0.1:1", at)}, []Entry{entry("a", 2, "10.1.0.1:1", at)},
+			[]string{}, "a"},
 		{"a younger one claims it", []Entry{entry("a", 2, "", at)}, []Entry{entry("b", 1, "", at)}, []string{}, "a"},
-		{"a younger one with an address of its own", []Entry{entry("a", 2, "", at)}, []Entry{entry("b", 1, "", at, other)}, []string{"b"}, "a"},
+		{"a younger one with an address of its own", []Entry{entry("a", 2, "", at)}, []Entry{entry("b", 1, "", at, other)},
+			[]string{"b"}, "a"},
 		{"an older one takes it", []Entry{entry("a", 2, "", at)}, []Entry{entry("b", 3, "", at)}, []string{"a", "b"}, "b"},
 		{"of one age, by name", []Entry{entry("b", 1, "", at)}, []Entry{entry("a", 1, "", at)}, []string{"a", "b"}, "a"},
-		{"the winner goes", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("a", 2, "")}, []string{"a", "b"}, "b"},
-		{"the winner moves", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("a", 2, "", other)}, []string{"a", "b"}, "b"},
-		{"the loser goes", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("b", 1, "")}, []string{}, "a"},
-		{"two swap in one step", []Entry{entry("a", 2, "", at), entry("b", 1, "", other)}, []Entry{entry("a", 2, "", other), entry("b", 1, "", at)}, []string{"a", "b"}, "b"},
+		{"the winner goes", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("a", 2, "")},
+			[]string{"a", "b"}, "b"},
+		{"the winner moves", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("a", 2, "", other)},
+			[]string{"a", "b"}, "b"},
+		{"the loser goes", []Entry{entry("a", 2, "", at), entry("b", 1, "", at)}, []Entry{entry("b", 1, "")}, []string{},
+			"a"},
+		{"two swap in one step", []Entry{entry("a", 2, "", at), entry("b", 1, "", other)}, []Entry{entry("a", 2, "", other),
+			entry("b", 1, "", at)}, []string{"a", "b"}, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, _ := (&Table{}).With(c.have...)
@@ -86,7 +95,8 @@ func TestTheLoserIsVisible(t *testing.T) {
 	if len(lost) != 1 || lost[0].To.String() != "shop/old:http" || lost[0].Frontend.Dest().String() != "10.0.0.1:80/TCP" {
 		t.Errorf("lost: %v", lost)
 	}
-	if got := tab.Of(Name{Namespace: "shop", Name: "new", Port: "any"}); len(got) != 1 || got[0].Port != 80 || got[0].Addr.String() != "10.0.0.2" {
+	if got := tab.Of(Name{Namespace: "shop", Name: "new", Port: "any"}); len(got) != 1 || got[0].Port != 80 ||
+		got[0].Addr.String() != "10.0.0.2" {
 		t.Errorf("of new: %v", got)
 	}
 	if got := tab.LostBy(Name{Namespace: "shop", Name: "old"}); got != nil {
@@ -136,7 +146,8 @@ func TestLookupKnowsWhereAConnectionComesFrom(t *testing.T) {
 func TestArrivalOrderLeavesNoTrace(t *testing.T) {
 	var all []Entry
 	for i := range 40 {
-		all = append(all, entry(fmt.Sprint("s", i), i%5, "", fmt.Sprintf("10.0.0.%d:80", i%7), fmt.Sprintf("10.0.1.%d:80", i)))
+		all = append(all, entry(fmt.Sprint("s", i), i%5, "", fmt.Sprintf("10.0.0.%d:80", i%7), fmt.Sprintf("10.0.1.%d:80",
+			i)))
 	}
 	atOnce, _ := (&Table{}).With(all...)
 	oneByOne := &Table{}
@@ -156,7 +167,8 @@ func TestArrivalOrderLeavesNoTrace(t *testing.T) {
 }
 
 func TestHides(t *testing.T) {
-	client, here, there := netip.MustParseAddr("192.0.2.7"), Backend{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Local: true}, Backend{Addr: netip.MustParseAddrPort("10.0.1.1:80")}
+	client, here, there := netip.MustParseAddr("192.0.2.7"), Backend{Addr: netip.MustParseAddrPort("10.0.0.1:80"),
+		Local: true}, Backend{Addr: netip.MustParseAddrPort("10.0.1.1:80")}
 	for _, c := range []struct {
 		name string
 		snat bool

@@ -2,7 +2,8 @@ package routing
 
 import "fmt"
 
-// The spellings of Kind, Proto, Action and Policy in JSON and the like are those of String. The zero of each, which is none of them, is "".
+// The spellings of Kind, Proto, Action and Policy in JSON and the like are those of String. The zero of each, which is
+// none of them, is "".
 
 // MarshalText implements encoding.TextMarshaler.
 func (k Kind) MarshalText() ([]byte, error) { return marshal(k) }

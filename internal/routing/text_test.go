@@ -10,7 +10,8 @@ func TestFrontendsInJSON(t *testing.T) {
 	f := Frontend{
 		Key:     Key{Kind: LoadBalancer, Addr: netip.MustParseAddr("fd00::1"), Port: 53, Proto: UDP},
 		Service: Name{"default", "dns", "udp"}, Policy: Random,
-		Inside:  Pool{Backends: []Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:53"), Weight: 1, Local: true}}, Empty: Reject, Why: All},
+		Inside: Pool{Backends: []Backend{{Addr: netip.MustParseAddrPort("10.0.0.1:53"), Weight: 1, Local: true}},
+			Empty: Reject, Why: All},
 		Outside: Pool{Empty: Drop, Why: NoneLocal},
 		Allow:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}

@@ -120,26 +120,30 @@ func (k Key) String() string { return k.Kind.String() + " " + k.Dest().String() 
 
 // Compare orders Keys by kind, address, port and protocol.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(cmp.Compare(k.Kind, o.Kind), k.Addr.Compare(o.Addr), cmp.Compare(k.Port, o.Port), cmp.Compare(k.Proto, o.Proto))
+	return cmp.Or(cmp.Compare(k.Kind, o.Kind), k.Addr.Compare(o.Addr), cmp.Compare(k.Port, o.Port),
+		cmp.Compare(k.Proto, o.Proto))
 }
 
 // A Frontend is a place clients connect to. All policy has been applied: a backend never looks at a Service.
 type Frontend struct {
 	Key
-	Service  Name           // the port this Frontend stands for
-	Inside   Pool           // for connections that start on this node
-	Outside  Pool           // for connections that arrive from elsewhere
-	Allow    []netip.Prefix // who may connect, sorted; empty means everyone
-	Affinity time.Duration  // how long a client address stays with its backend after its last new connection; 0: not at all
-	Policy   Policy         // how one of the pool is picked
-	// Serving are endpoints of neither pool that serve all the same, sorted: they get no new connections, and keep what they have.
+	Service Name           // the port this Frontend stands for
+	Inside  Pool           // for connections that start on this node
+	Outside Pool           // for connections that arrive from elsewhere
+	Allow   []netip.Prefix // who may connect, sorted; empty means everyone
+	// how long a client address stays with its backend after its last new connection; 0: not at all
+	Affinity time.Duration
+	Policy   Policy // how one of the pool is picked
+	// Serving are endpoints of neither pool that serve all the same, sorted: they get no new connections, and keep what
+	// they have.
 	Serving []netip.AddrPort
 }
 
 // Equal reports whether f and o ask for the same.
 func (f Frontend) Equal(o Frontend) bool {
 	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy &&
-		slices.Equal(f.Allow, o.Allow) && slices.Equal(f.Serving, o.Serving) && f.Inside.Equal(o.Inside) && f.Outside.Equal(o.Outside)
+		slices.Equal(f.Allow, o.Allow) && slices.Equal(f.Serving, o.Serving) && f.Inside.Equal(o.Inside) &&
+		f.Outside.Equal(o.Outside)
 }
 
 // Serves reports whether a connection may be at a: it is in one of the pools, or serves what it has.
@@ -150,7 +154,8 @@ func (f Frontend) Serves(a netip.AddrPort) bool {
 	return inside || outside || still
 }
 
-// Allows reports whether a client of address a may connect. An invalid a is a client whose address is not known, and may.
+// Allows reports whether a client of address a may connect. An invalid a is a client whose address is not known, and
+// may.
 func (f Frontend) Allows(a netip.Addr) bool {
 	if len(f.Allow) == 0 || !a.IsValid() {
 		return true
@@ -176,10 +181,10 @@ func (p Pool) Find(a netip.AddrPort) (int, bool) {
 	return slices.BinarySearchFunc(p.Backends, a, func(b Backend, a netip.AddrPort) int { return b.Addr.Compare(a) })
 }
 
-// Hides reports whether backend b of p must see an address of this node in place of the client's, because its answer would
-// not come back through this node otherwise: a client that is the backend itself would answer itself, and a backend
-// elsewhere would answer a client elsewhere directly. A backend on this node answers through it, so it sees who asks, with
-// every traffic policy. A connection from the node itself has an address of the node either way.
+// Hides reports whether backend b of p must see an address of this node in place of the client's, because its answer
+// would not come back through this node otherwise: a client that is the backend itself would answer itself, and a
+// backend elsewhere would answer a client elsewhere directly. A backend on this node answers through it, so it sees who
+// asks, with every traffic policy. A connection from the node itself has an address of the node either way.
 func (p Pool) Hides(from Origin, b Backend) bool {
 	return from.Addr.IsValid() && from.Addr.Unmap() == b.Addr.Addr() || p.SNAT && !b.Local
 }

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Choose picks the node for pod: of those that can take it the one with the fewest Pods, by name where several have as few. If there is
-// none, why says so in the words of kube-scheduler.
+// Choose picks the node for pod: of those that can take it the one with the fewest Pods, by name where several have as
+// few. If there is none, why says so in the words of kube-scheduler.
 func Choose(pod *v1.Pod, nodes []*v1.Node, podsOn map[string]int) (node, why string) {
 	refused := map[string]int{} // reason → nodes
 	for _, n := range nodes {
@@ -68,7 +68,8 @@ func isReady(n *v1.Node) bool {
 // waits says whether pod is to be put on a node here.
 func waits(pod *v1.Pod) bool {
 	name := pod.Spec.SchedulerName
-	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && len(pod.Spec.SchedulingGates) == 0 && !finished(pod) &&
+	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && len(pod.Spec.SchedulingGates) == 0 &&
+		!finished(pod) &&
 		(name == "" || name == v1.DefaultSchedulerName)
 }
 
@@ -76,7 +77,8 @@ func finished(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// begins says whether a changed Pod is to be looked at: it waits now, and did not before, or is another one of the same name.
+// begins says whether a changed Pod is to be looked at: it waits now, and did not before, or is another one of the same
+// name.
 func begins(before, after *v1.Pod) bool {
 	return waits(after) && (!waits(before) || before.UID != after.UID)
 }
@@ -90,8 +92,8 @@ func alters(before, after *v1.Node) bool {
 		!maps.Equal(before.Labels, after.Labels)
 }
 
-// count gives the number of Pods on each node. placed are the nodes of Pods that were bound here (by UID), some of which pods does not show
-// yet; still are those of them.
+// count gives the number of Pods on each node. placed are the nodes of Pods that were bound here (by UID), some of
+// which pods does not show yet; still are those of them.
 func count(pods []*v1.Pod, placed map[types.UID]string) (on map[string]int, still map[types.UID]string) {
 	on, still = map[string]int{}, map[types.UID]string{}
 	for _, pod := range pods {
@@ -110,6 +112,7 @@ func count(pods []*v1.Pod, placed map[types.UID]string) (on map[string]int, stil
 // isTold says whether pod carries the reason why it waits.
 func isTold(pod *v1.Pod, why string) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool {
-		return c.Type == v1.PodScheduled && c.Status == v1.ConditionFalse && c.Reason == v1.PodReasonUnschedulable && c.Message == why
+		return c.Type == v1.PodScheduled && c.Status == v1.ConditionFalse && c.Reason == v1.PodReasonUnschedulable &&
+			c.Message == why
 	})
 }

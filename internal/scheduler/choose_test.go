@@ -37,12 +37,16 @@ func TestChoose(t *testing.T) {
 		{"the only one", wants(nil), []*v1.Node{node("a")}, nil, "a", ""},
 		{"the emptiest", wants(nil), []*v1.Node{node("a"), node("b")}, map[string]int{"a": 2, "b": 1}, "b", ""},
 		{"by name", wants(nil), []*v1.Node{node("b"), node("a")}, map[string]int{"": 9}, "a", ""},
-		{"the one with the label", wants(map[string]string{"disk": "ssd"}), []*v1.Node{node("a", func(n *v1.Node) { n.Labels = nil }), node("b")}, nil, "b", ""},
+		{"the one with the label", wants(map[string]string{"disk": "ssd"}),
+			[]*v1.Node{node("a", func(n *v1.Node) { n.Labels = nil }), node("b")}, nil, "b", ""},
 		{"none", wants(nil), nil, nil, "", "0/0 nodes are available: no node has registered yet."},
 		{"not ready", wants(nil), []*v1.Node{node("a", down)}, nil, "", "0/1 nodes are available: 1 node(s) were not ready."},
-		{"no status yet", wants(nil), []*v1.Node{node("a", func(n *v1.Node) { n.Status.Conditions = nil })}, nil, "", "0/1 nodes are available: 1 node(s) were not ready."},
-		{"each its reason", wants(map[string]string{"disk": "hdd"}), []*v1.Node{node("a", down), node("b", cordoned), node("c", ending), node("d"), node("e")}, nil, "",
-			"0/5 nodes are available: 1 node(s) were being deleted, 1 node(s) were not ready, 1 node(s) were unschedulable, 2 node(s) didn't match Pod's node selector."},
+		{"no status yet", wants(nil), []*v1.Node{node("a", func(n *v1.Node) { n.Status.Conditions = nil })}, nil, "",
+			"0/1 nodes are available: 1 node(s) were not ready."},
+		{"each its reason", wants(map[string]string{"disk": "hdd"}), []*v1.Node{node("a", down), node("b", cordoned),
+			node("c", ending), node("d"), node("e")}, nil, "",
+			"0/5 nodes are available: 1 node(s) were being deleted, 1 node(s) were not ready, 1 node(s) were unschedulable, " +
+				"2 node(s) didn't match Pod's node selector."},
 	}
 	for _, tt := range tests {
 		node, why := Choose(tt.pod, tt.nodes, tt.podsOn)
@@ -74,7 +78,8 @@ func TestWaits(t *testing.T) {
 }
 
 func TestBegins(t *testing.T) {
-	gated := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}, Spec: v1.PodSpec{SchedulingGates: []v1.PodSchedulingGate{{Name: "g"}}}}
+	gated := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"},
+		Spec: v1.PodSpec{SchedulingGates: []v1.PodSchedulingGate{{Name: "g"}}}}
 	waiting := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}}
 	another := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "2"}}
 	bound := v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}, Spec: v1.PodSpec{NodeName: "a"}}
@@ -102,7 +107,8 @@ func TestAlters(t *testing.T) {
 		change func(*v1.Node)
 		want   bool
 	}{
-		{"heartbeat", func(n *v1.Node) { n.ResourceVersion = "2"; n.Status.Conditions[0].LastHeartbeatTime = metav1.Now() }, false},
+		{"heartbeat", func(n *v1.Node) { n.ResourceVersion = "2"; n.Status.Conditions[0].LastHeartbeatTime = metav1.Now() },
+			false},
 		{"not ready", down, true},
 		{"cordoned", cordoned, true},
 		{"being deleted", ending, true},
@@ -119,9 +125,11 @@ func TestAlters(t *testing.T) {
 // TestCount has bindings counted from when they are made, and forgotten when the Pod shows them or is gone.
 func TestCount(t *testing.T) {
 	on := func(uid types.UID, node string, phase v1.PodPhase) *v1.Pod {
-		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}, Spec: v1.PodSpec{NodeName: node}, Status: v1.PodStatus{Phase: phase}}
+		return &v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}, Spec: v1.PodSpec{NodeName: node},
+			Status: v1.PodStatus{Phase: phase}}
 	}
-	pods := []*v1.Pod{on("shown", "a", ""), on("behind", "", ""), on("waits", "", ""), on("old", "a", v1.PodRunning), on("done", "b", v1.PodSucceeded)}
+	pods := []*v1.Pod{on("shown", "a", ""), on("behind", "", ""), on("waits", "", ""), on("old", "a", v1.PodRunning),
+		on("done", "b", v1.PodSucceeded)}
 	placed := map[types.UID]string{"shown": "a", "behind": "b", "gone": "a"}
 	counts, still := count(pods, placed)
 	if want := map[string]int{"a": 2, "b": 1}; !maps.Equal(counts, want) {

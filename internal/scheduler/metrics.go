@@ -24,11 +24,13 @@ func newMetrics() *metrics {
 	profile := prometheus.Labels{"profile": v1.DefaultSchedulerName}
 	return &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "scheduler_schedule_attempts_total", Help: "Attempts to find a node for a Pod, by result", ConstLabels: profile,
+			Name: "scheduler_schedule_attempts_total", Help: "Attempts to find a node for a Pod, by result",
+			ConstLabels: profile,
 		}, []string{"result"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "scheduler_scheduling_attempt_duration_seconds", Help: "Time of an attempt, with the write that it ends with", ConstLabels: profile,
-			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+			Name: "scheduler_scheduling_attempt_duration_seconds", Help: "Time of an attempt, with the write that it ends with",
+			ConstLabels: profile,
+			Buckets:     prometheus.ExponentialBuckets(0.001, 2, 15),
 		}, []string{"result"}),
 	}
 }

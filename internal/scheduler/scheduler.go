@@ -1,5 +1,6 @@
-// Package scheduler puts Pods on nodes, as far as `viaduct up` needs it: any ready node, the emptiest first. It weighs no resources, no
-// affinity and no taints. On a cluster that has a kube-scheduler it is not to be run: that does this work, and more of it.
+// Package scheduler puts Pods on nodes, as far as `viaduct up` needs it: any ready node, the emptiest first. It weighs
+// no resources, no affinity and no taints. On a cluster that has a kube-scheduler it is not to be run: that does this
+// work, and more of it.
 package scheduler
 
 import (
@@ -132,7 +133,8 @@ func (b *binder) bind(ctx context.Context, pod *v1.Pod, node string) error {
 		return fmt.Errorf("binding to %s: %w", node, err)
 	}
 	b.placed[pod.UID] = node
-	b.recorder.Eventf(pod, v1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node)
+	b.recorder.Eventf(pod, v1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name,
+		node)
 	return nil
 }
 
@@ -144,13 +146,15 @@ func (b *binder) tellWhy(ctx context.Context, pod *v1.Pod, why string) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID}, // of this Pod, and not of another that came in its place
 		"status": v1.PodStatus{Conditions: []v1.PodCondition{{
-			Type: v1.PodScheduled, Status: v1.ConditionFalse, Reason: v1.PodReasonUnschedulable, Message: why, LastTransitionTime: metav1.Now(),
+			Type: v1.PodScheduled, Status: v1.ConditionFalse, Reason: v1.PodReasonUnschedulable, Message: why,
+			LastTransitionTime: metav1.Now(),
 		}}},
 	})
 	if err != nil {
 		return fmt.Errorf("spelling the condition: %w", err)
 	}
-	_, err = b.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = b.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch,
+		metav1.PatchOptions{}, "status")
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // deleted or replaced meanwhile: the cache will tell
 	}

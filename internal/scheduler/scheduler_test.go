@@ -35,7 +35,8 @@ func TestAgainstTheAPI(t *testing.T) {
 		return len(pod.Status.Conditions) == 1 && pod.Status.Conditions[0].Reason == v1.PodReasonUnschedulable
 	})
 
-	node, err := client.CoreV1().Nodes().Create(t.Context(), &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}, metav1.CreateOptions{})
+	node, err := client.CoreV1().Nodes().Create(t.Context(), &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,8 @@ func createNode(t *testing.T, client kubernetes.Interface, name string, ready bo
 
 func createPod(t *testing.T, client kubernetes.Interface, name string, change func(*v1.Pod)) {
 	t.Helper()
-	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c", Image: "i"}}}}
+	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c", Image: "i"}}}}
 	if change != nil {
 		change(pod)
 	}
@@ -54,13 +55,15 @@ func TestABurstIsSpread(t *testing.T) {
 	}
 	run(t, server)
 	on := map[string]int{}
-	awaitEach(t, client, burst, func(pod *v1.Pod) bool { return pod.Spec.NodeName != "" }, func(pod *v1.Pod) { on[pod.Spec.NodeName]++ })
+	awaitEach(t, client, burst, func(pod *v1.Pod) bool { return pod.Spec.NodeName != "" },
+		func(pod *v1.Pod) { on[pod.Spec.NodeName]++ })
 	if on["n1"] != burst/2 || on["n2"] != burst/2 {
 		t.Errorf("Pods on nodes: %v, want %d on each", on, burst/2)
 	}
 }
 
-// TestAPodIsBoundInTime measures from the request to the watch's answer; it logs the time, and fails only if a Pod waits for a timer.
+// TestAPodIsBoundInTime measures from the request to the watch's answer; it logs the time, and fails only if a Pod
+// waits for a timer.
 func TestAPodIsBoundInTime(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
@@ -91,10 +94,12 @@ func TestWhatChangesANodeIsLookedAt(t *testing.T) {
 		why    string
 		change func(*v1.Node)
 	}{
-		{"uncordoned", func(n *v1.Node) { n.Spec.Unschedulable = true }, nil, "0/1 nodes are available: 1 node(s) were unschedulable.",
+		{"uncordoned", func(n *v1.Node) { n.Spec.Unschedulable = true }, nil,
+			"0/1 nodes are available: 1 node(s) were unschedulable.",
 			func(n *v1.Node) { n.Spec.Unschedulable = false }},
 		{"labelled", nil, func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "ssd"} },
-			"0/1 nodes are available: 1 node(s) didn't match Pod's node selector.", func(n *v1.Node) { n.Labels = map[string]string{"disk": "ssd"} }},
+			"0/1 nodes are available: 1 node(s) didn't match Pod's node selector.",
+			func(n *v1.Node) { n.Labels = map[string]string{"disk": "ssd"} }},
 	}
 	server := apitest.Start(t)
 	client := server.Client(t)
@@ -104,7 +109,10 @@ func TestWhatChangesANodeIsLookedAt(t *testing.T) {
 			node, name := fmt.Sprintf("n%d", i), fmt.Sprintf("p%d", i)
 			createNode(t, client, node, true, tt.before)
 			createPod(t, client, name, tt.pod)
-			awaitPod(t, client, name, func(p *v1.Pod) bool { return len(p.Status.Conditions) == 1 && p.Status.Conditions[0].Message == tt.why })
+			awaitPod(t, client, name, func(p *v1.Pod) bool {
+				return len(p.Status.Conditions) == 1 &&
+					p.Status.Conditions[0].Message == tt.why
+			})
 			n, err := client.CoreV1().Nodes().Get(t.Context(), node, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +129,8 @@ func TestWhatChangesANodeIsLookedAt(t *testing.T) {
 	}
 }
 
-// TestOthersPodsAreLeftAlone has a Pod of another scheduler come before one of ours; once ours is bound, the other would have been.
+// TestOthersPodsAreLeftAlone has a Pod of another scheduler come before one of ours; once ours is bound, the other
+// would have been.
 func TestOthersPodsAreLeftAlone(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)

@@ -55,9 +55,10 @@ func slim(obj any) (any, error) {
 	m.SetManagedFields(nil)
 	if pod, ok := obj.(*v1.Pod); ok && pod.Spec.NodeName != "" {
 		return &v1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion},
-			Spec:       v1.PodSpec{NodeName: pod.Spec.NodeName},
-			Status:     v1.PodStatus{Phase: pod.Status.Phase},
+			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID,
+				ResourceVersion: pod.ResourceVersion},
+			Spec:   v1.PodSpec{NodeName: pod.Spec.NodeName},
+			Status: v1.PodStatus{Phase: pod.Status.Phase},
 		}, nil
 	}
 	return obj, nil
@@ -95,7 +96,8 @@ func (w *watch) onPods() cache.ResourceEventHandler {
 	}
 }
 
-// onNodes looks again at every Pod that waits when what is said of nodes may have changed. A heartbeat does not make it look.
+// onNodes looks again at every Pod that waits when what is said of nodes may have changed. A heartbeat does not make it
+// look.
 func (w *watch) onNodes() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { w.lookAtAll() },

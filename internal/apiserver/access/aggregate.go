@@ -10,8 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Aggregate returns the roles whose rules are not those of the roles they gather, with the rules that they should have: the work of
-// upstream's clusterrole-aggregation controller. A role that gathers one of them is seen to when it is asked for again.
+// Aggregate returns the roles whose rules are not those of the roles they gather, with the rules that they should have:
+// the work of upstream's clusterrole-aggregation controller. A role that gathers one of them is seen to when it is
+// asked for again.
 func Aggregate(roles []rbacv1.ClusterRole) []rbacv1.ClusterRole {
 	var changed []rbacv1.ClusterRole
 	for i := range roles {
@@ -38,7 +39,10 @@ func gather(one *rbacv1.ClusterRole, roles []rbacv1.ClusterRole) []rbacv1.Policy
 				continue
 			}
 			for _, rule := range r.Rules {
-				known := slices.ContainsFunc(rules, func(k rbacv1.PolicyRule) bool { return apiequality.Semantic.DeepEqual(k, rule) })
+				known := slices.ContainsFunc(rules, func(k rbacv1.PolicyRule) bool {
+					return apiequality.Semantic.DeepEqual(k,
+						rule)
+				})
 				if !known {
 					rules = append(rules, rule)
 				}
@@ -63,14 +67,17 @@ func selected(by *metav1.LabelSelector, roles []rbacv1.ClusterRole) []*rbacv1.Cl
 	return out
 }
 
-// gatherNew gives those of fresh that are about to be created and gather others their rules at once, for what is created complete need
-// not be written twice. have is what is there already.
+// gatherNew gives those of fresh that are about to be created and gather others their rules at once, for what is
+// created complete need not be written twice. have is what is there already.
 func gatherNew(fresh, have []rbacv1.ClusterRole) {
 	for range len(fresh) { // view goes into edit, and edit into admin: once more for each step
 		all := slices.Concat(fresh, have)
 		settled := true
 		for _, better := range Aggregate(all) {
-			i := slices.IndexFunc(fresh, func(r rbacv1.ClusterRole) bool { return r.Name == better.Name && r.ResourceVersion == "" })
+			i := slices.IndexFunc(fresh, func(r rbacv1.ClusterRole) bool {
+				return r.Name == better.Name &&
+					r.ResourceVersion == ""
+			})
 			if i >= 0 {
 				fresh[i].Rules, settled = better.Rules, false
 			}

@@ -52,12 +52,13 @@ func create(group string, resources ...string) rbacv1.PolicyRule {
 // recordEvents lets a part report events.
 func recordEvents() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{
-		Verbs: []string{"create", "patch", "update"}, APIGroups: []string{groupCore, groupEvents}, Resources: []string{"events"},
+		Verbs: []string{"create", "patch", "update"}, APIGroups: []string{groupCore, groupEvents},
+		Resources: []string{"events"},
 	}
 }
 
-// builtinRoles are the cluster roles that every cluster has: those of Kubernetes v1.36 that have to do with the kinds served here.
-// The rules of admin, edit and view are gathered from the roles that carry their labels.
+// builtinRoles are the cluster roles that every cluster has: those of Kubernetes v1.36 that have to do with the kinds
+// served here. The rules of admin, edit and view are gathered from the roles that carry their labels.
 func builtinRoles() []rbacv1.ClusterRole {
 	roles := slices.Concat(roleForPeople(), rolesForAll(), rolesForParts())
 	for i := range roles {
@@ -91,15 +92,17 @@ func into(to string, r rbacv1.ClusterRole) rbacv1.ClusterRole {
 // gathered is the role of this name that has the rules of those that are into it.
 func gathered(name string) rbacv1.ClusterRole {
 	r := role(name)
-	r.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: aggregateLabel(name)}}}
+	r.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: aggregateLabel(
+		name)}}}
 	return r
 }
 
-// roleForPeople are the roles that an administrator gives to people, in one namespace or everywhere. Who may edit cannot write
-// Endpoints: by them, traffic could be led to what the writer cannot reach (CVE-2021-25740).
+// roleForPeople are the roles that an administrator gives to people, in one namespace or everywhere. Who may edit
+// cannot write Endpoints: by them, traffic could be led to what the writer cannot reach (CVE-2021-25740).
 func roleForPeople() []rbacv1.ClusterRole {
 	return []rbacv1.ClusterRole{
-		role("cluster-admin", on([]string{"*"}, "*", "*"), rbacv1.PolicyRule{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}}),
+		role("cluster-admin", on([]string{"*"}, "*", "*"), rbacv1.PolicyRule{Verbs: []string{"*"},
+			NonResourceURLs: []string{"*"}}),
 		gathered("admin"),
 		into("admin", gathered("edit")),
 		into("edit", gathered("view")),

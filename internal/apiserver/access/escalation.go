@@ -11,8 +11,9 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
-// ConfirmHeld returns nil if who may do in namespace, empty for everywhere, all that rules allow: only then may they be granted to
-// somebody, be it oneself. Otherwise the error lists what is missing, in upstream's words, by which tools know it.
+// ConfirmHeld returns nil if who may do in namespace, empty for everywhere, all that rules allow: only then may they be
+// granted to somebody, be it oneself. Otherwise the error lists what is missing, in upstream's words, by which tools
+// know it.
 func (r *RBAC) ConfirmHeld(ctx context.Context, who user.Info, namespace string, rules []rbacv1.PolicyRule) error {
 	held, notFound := r.Rules(ctx, who, namespace)
 	covered, missing := validation.Covers(held, rules)
@@ -37,7 +38,8 @@ func compact(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, rule := range rules {
 		i := slices.IndexFunc(out, func(o rbacv1.PolicyRule) bool {
-			return len(rule.Resources) > 0 && slices.Equal(o.APIGroups, rule.APIGroups) && slices.Equal(o.Resources, rule.Resources) &&
+			return len(rule.Resources) > 0 && slices.Equal(o.APIGroups, rule.APIGroups) && slices.Equal(o.Resources,
+				rule.Resources) &&
 				slices.Equal(o.ResourceNames, rule.ResourceNames)
 		})
 		if i < 0 {

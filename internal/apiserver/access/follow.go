@@ -33,7 +33,8 @@ type Sources struct {
 	Log                                                    *slog.Logger
 }
 
-// follower keeps the index up to date. An event says only that a kind has to be read again, so no event can be lost or misread.
+// follower keeps the index up to date. An event says only that a kind has to be read again, so no event can be lost or
+// misread.
 type follower struct {
 	kinds   []*kind
 	objects Objects // owned by the goroutine of Run
@@ -47,7 +48,8 @@ type kind struct {
 	take    func(list runtime.Object) error
 }
 
-// Run reads the roles and bindings, and again after each change, until ctx ends. It fails only if they cannot be read the first time.
+// Run reads the roles and bindings, and again after each change, until ctx ends. It fails only if they cannot be read
+// the first time.
 func (r *RBAC) Run(ctx context.Context, sources Sources) error {
 	f, err := newFollower(ctx, sources)
 	if err != nil {
@@ -75,10 +77,13 @@ func newFollower(ctx context.Context, s Sources) (*follower, error) {
 	o := &f.objects
 	return f, errors.Join(
 		add("roles", s.Roles, taker(&o.Roles, func(l *rbacv1.RoleList) []rbacv1.Role { return l.Items })),
-		add("rolebindings", s.RoleBindings, taker(&o.RoleBindings, func(l *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return l.Items })),
-		add("clusterroles", s.ClusterRoles, taker(&o.ClusterRoles, func(l *rbacv1.ClusterRoleList) []rbacv1.ClusterRole { return l.Items })),
+		add("rolebindings", s.RoleBindings, taker(&o.RoleBindings,
+			func(l *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return l.Items })),
+		add("clusterroles", s.ClusterRoles, taker(&o.ClusterRoles,
+			func(l *rbacv1.ClusterRoleList) []rbacv1.ClusterRole { return l.Items })),
 		add("clusterrolebindings", s.ClusterRoleBindings,
-			taker(&o.ClusterRoleBindings, func(l *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return l.Items })),
+			taker(&o.ClusterRoleBindings,
+				func(l *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return l.Items })),
 	)
 }
 
@@ -95,8 +100,8 @@ func taker[L runtime.Object, T any](to *[]T, items func(L) []T) func(runtime.Obj
 	}
 }
 
-// next waits for a change, reads what changed and publishes the result; it returns false when ctx ends. Under many changes it leaves
-// three quarters of the time to others.
+// next waits for a change, reads what changed and publishes the result; it returns false when ctx ends. Under many
+// changes it leaves three quarters of the time to others.
 func (f *follower) next(ctx context.Context, log *slog.Logger, publish func(*index)) bool {
 	var k *kind
 	select {
@@ -119,7 +124,8 @@ func (f *follower) next(ctx context.Context, log *slog.Logger, publish func(*ind
 	return pause(ctx, 3*time.Since(began))
 }
 
-// readAgain reads k until it can be read, or until ctx ends. The cache has seen what its watchers were told of: any version will do.
+// readAgain reads k until it can be read, or until ctx ends. The cache has seen what its watchers were told of: any
+// version will do.
 func (k *kind) readAgain(ctx context.Context, log *slog.Logger) bool {
 	for {
 		err := k.read(ctx, "0")
@@ -144,7 +150,8 @@ func (k *kind) read(ctx context.Context, since string) error {
 // retryAfter is the pause after an error or a lost watch.
 const retryAfter = 100 * time.Millisecond
 
-// watch marks k as changed after each event, and after each watch that ended: whatever happened meanwhile was not heard.
+// watch marks k as changed after each event, and after each watch that ended: whatever happened meanwhile was not
+// heard.
 func (k *kind) watch(ctx context.Context, log *slog.Logger) {
 	for {
 		if err := k.watchOnce(ctx); err != nil && ctx.Err() == nil {

@@ -54,7 +54,8 @@ func TestFollowsThroughLostWatches(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		done <- r.Run(ctx, Sources{
-			Roles: Source{Storage: newShelf(&rbacv1.RoleList{})}, RoleBindings: Source{Storage: newShelf(&rbacv1.RoleBindingList{})},
+			Roles:        Source{Storage: newShelf(&rbacv1.RoleList{})},
+			RoleBindings: Source{Storage: newShelf(&rbacv1.RoleBindingList{})},
 			ClusterRoles: Source{Storage: newShelf(&rbacv1.ClusterRoleList{})}, ClusterRoleBindings: Source{Storage: bindings},
 			Log: slog.New(slog.DiscardHandler),
 		})

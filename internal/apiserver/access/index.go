@@ -17,7 +17,8 @@ type Objects struct {
 	ClusterRoleBindings []rbacv1.ClusterRoleBinding
 }
 
-// index answers which rules apply to a user, without looking at the bindings of others. It does not change once it is made.
+// index answers which rules apply to a user, without looking at the bindings of others. It does not change once it is
+// made.
 type index struct {
 	objects Objects
 	given   map[subject]*given
@@ -136,8 +137,8 @@ func describe(s rbacv1.Subject, namespace string) string {
 	return fmt.Sprintf("%s %q", s.Kind, s.Name+"/"+namespace)
 }
 
-// visit calls each with what who has been given in namespace, empty for what belongs to none, until it returns false. A binding that
-// names who more than once, as a user and by group, comes as often.
+// visit calls each with what who has been given in namespace, empty for what belongs to none, until it returns false. A
+// binding that names who more than once, as a user and by group, comes as often.
 func (x *index) visit(who user.Info, namespace string, each func(grant) bool) {
 	if !x.visitSubject(subject{name: who.GetName()}, namespace, each) {
 		return

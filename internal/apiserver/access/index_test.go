@@ -15,7 +15,8 @@ import (
 
 func resource(verb, group, path, name string) authorizer.AttributesRecord {
 	resource, sub, _ := strings.Cut(path, "/")
-	return authorizer.AttributesRecord{Verb: verb, APIGroup: group, Resource: resource, Subresource: sub, Name: name, ResourceRequest: true}
+	return authorizer.AttributesRecord{Verb: verb, APIGroup: group, Resource: resource, Subresource: sub, Name: name,
+		ResourceRequest: true}
 }
 
 func path(verb, url string) authorizer.AttributesRecord {
@@ -86,13 +87,16 @@ func TestSubjects(t *testing.T) {
 	}{
 		{"a user", rbacv1.Subject{Kind: "User", Name: "ann"}, "", user.DefaultInfo{Name: "ann"}, true},
 		{"a user is no group", rbacv1.Subject{Kind: "Group", Name: "ann"}, "", user.DefaultInfo{Name: "ann"}, false},
-		{"a group", rbacv1.Subject{Kind: "Group", Name: "dev"}, "", user.DefaultInfo{Name: "ann", Groups: []string{"a", "dev"}}, true},
-		{"a group is no user", rbacv1.Subject{Kind: "User", Name: "dev"}, "", user.DefaultInfo{Name: "ann", Groups: []string{"dev"}}, false},
+		{"a group", rbacv1.Subject{Kind: "Group", Name: "dev"}, "", user.DefaultInfo{Name: "ann",
+			Groups: []string{"a", "dev"}}, true},
+		{"a group is no user", rbacv1.Subject{Kind: "User", Name: "dev"}, "", user.DefaultInfo{Name: "ann",
+			Groups: []string{"dev"}}, false},
 		{"a service account", rbacv1.Subject{Kind: "ServiceAccount", Name: "ci", Namespace: "build"}, "",
 			user.DefaultInfo{Name: "system:serviceaccount:build:ci"}, true},
 		{"of the binding's namespace", rbacv1.Subject{Kind: "ServiceAccount", Name: "ci"}, "ns",
 			user.DefaultInfo{Name: "system:serviceaccount:ns:ci"}, true},
-		{"of no namespace", rbacv1.Subject{Kind: "ServiceAccount", Name: "ci"}, "", user.DefaultInfo{Name: "system:serviceaccount::ci"}, false},
+		{"of no namespace", rbacv1.Subject{Kind: "ServiceAccount", Name: "ci"}, "",
+			user.DefaultInfo{Name: "system:serviceaccount::ci"}, false},
 		{"of another namespace", rbacv1.Subject{Kind: "ServiceAccount", Name: "ci", Namespace: "build"}, "ns",
 			user.DefaultInfo{Name: "system:serviceaccount:ns:ci"}, false},
 		{"of an unknown kind", rbacv1.Subject{Kind: "Robot", Name: "ann"}, "", user.DefaultInfo{Name: "ann"}, false},
@@ -114,12 +118,14 @@ func TestReasons(t *testing.T) {
 	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}
 	subjects := []rbacv1.Subject{{Kind: "User", Name: "ann"}}
 	objects := Objects{
-		ClusterRoles:        []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: []rbacv1.PolicyRule{on(read(), "", "pods")}}},
+		ClusterRoles: []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"},
+			Rules: []rbacv1.PolicyRule{on(read(), "", "pods")}}},
 		ClusterRoleBindings: []rbacv1.ClusterRoleBinding{{ObjectMeta: meta, RoleRef: ref, Subjects: subjects}},
 	}
 	asks := resource("get", "", "pods", "x")
 	asks.User = &user.DefaultInfo{Name: "ann"}
-	if ok, why := compile(objects).decide(asks); !ok || why != `RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to User "ann"` {
+	if ok, why := compile(objects).decide(asks); !ok ||
+		why != `RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to User "ann"` {
 		t.Errorf("%t: %s", ok, why)
 	}
 	objects.ClusterRoles = nil
@@ -181,7 +187,8 @@ func (w world) namespace() string { return w.pick("ns1", "ns2") }
 func (w world) rules() []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
 	for range w.IntN(3) {
-		r := on([]string{w.pick("get", "list", "*")}, w.pick("", "apps", "*"), w.pick("pods", "pods/status", "*/status", "nodes", "*"))
+		r := on([]string{w.pick("get", "list", "*")}, w.pick("", "apps", "*"), w.pick("pods", "pods/status", "*/status",
+			"nodes", "*"))
 		if w.IntN(4) == 0 {
 			r.ResourceNames = []string{w.pick("a", "b")}
 		}
@@ -194,7 +201,8 @@ func (w world) subjects() []rbacv1.Subject {
 	var list []rbacv1.Subject
 	for range w.IntN(4) {
 		list = append(list, rbacv1.Subject{
-			Kind: w.pick("User", "Group", "ServiceAccount"), Name: w.pick("ann", "bob", "ci"), Namespace: w.pick("", "ns1", "ns2"),
+			Kind: w.pick("User", "Group", "ServiceAccount"), Name: w.pick("ann", "bob", "ci"), Namespace: w.pick("", "ns1",
+				"ns2"),
 		})
 	}
 	return list
@@ -204,14 +212,17 @@ func (w world) objects() Objects {
 	var o Objects
 	for i := range 6 {
 		role := w.pick("r1", "r2", "r3")
-		o.Roles = append(o.Roles, rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace(), Name: fmt.Sprintf("r%d", i)}, Rules: w.rules()})
-		o.ClusterRoles = append(o.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("r%d", i)}, Rules: w.rules()})
+		o.Roles = append(o.Roles, rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace(), Name: fmt.Sprintf("r%d",
+			i)}, Rules: w.rules()})
+		o.ClusterRoles = append(o.ClusterRoles, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("r%d", i)},
+			Rules: w.rules()})
 		o.RoleBindings = append(o.RoleBindings, rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace(), Name: fmt.Sprint(i)},
 			RoleRef:    rbacv1.RoleRef{Kind: w.pick("Role", "ClusterRole"), Name: role}, Subjects: w.subjects(),
 		})
 		o.ClusterRoleBindings = append(o.ClusterRoleBindings, rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}, Subjects: w.subjects(),
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role},
+			Subjects: w.subjects(),
 		})
 	}
 	return o
@@ -225,9 +236,11 @@ func TestIndexAnswersAsAllBindingsDo(t *testing.T) {
 		objects := w.objects()
 		x := compile(objects)
 		for range 60 {
-			a := resource(w.pick("get", "list"), w.pick("", "apps"), w.pick("pods", "pods/status", "nodes"), w.pick("", "a", "c"))
+			a := resource(w.pick("get", "list"), w.pick("", "apps"), w.pick("pods", "pods/status", "nodes"),
+				w.pick("", "a", "c"))
 			a.Namespace = w.pick("", "ns1", "ns2")
-			a.User = &user.DefaultInfo{Name: w.pick("ann", "bob", "system:serviceaccount:ns1:ci"), Groups: []string{w.pick("ci", "ann", "none")}}
+			a.User = &user.DefaultInfo{Name: w.pick("ann", "bob", "system:serviceaccount:ns1:ci"),
+				Groups: []string{w.pick("ci", "ann", "none")}}
 			want := naive(objects, a.User, a)
 			if got, why := x.decide(a); got != want {
 				t.Fatalf("seed %d: %+v of %+v: %t (%s), want %t\n%+v", seed, a, a.User, got, why, want, objects)

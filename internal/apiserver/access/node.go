@@ -18,7 +18,8 @@ import (
 // NodeUserPrefix is what the user name of a node's agent begins with; the name of the node follows.
 const NodeUserPrefix = "system:node:"
 
-// NodeOf returns the name of the node whose agent who is. The group makes somebody an agent; the name is empty if it says no node.
+// NodeOf returns the name of the node whose agent who is. The group makes somebody an agent; the name is empty if it
+// says no node.
 func NodeOf(who user.Info) (name string, isNode bool) {
 	if who == nil || !slices.Contains(who.GetGroups(), user.NodesGroup) {
 		return "", false
@@ -29,14 +30,15 @@ func NodeOf(who user.Info) (name string, isNode bool) {
 
 // Pods is where the Pods of a node are looked up.
 type Pods interface {
-	// OnNode returns the Pods of a namespace that are bound to a node: those that a cache has or, if fresh, those that are stored. They
-	// must not be changed.
+	// OnNode returns the Pods of a namespace that are bound to a node: those that a cache has or, if fresh, those that are
+	// stored. They must not be changed.
 	OnNode(ctx context.Context, namespace, node string, fresh bool) ([]corev1.Pod, error)
 }
 
-// Nodes lets the agents of nodes do what their own node and its Pods need, as https://kubernetes.io/docs/reference/access-authn-authz/node
-// describes: what an agent may read of Secrets and ConfigMaps follows from the Pods bound to its node at that moment. What cannot be
-// seen from a request's path (which Node a created object is, whose Pod's status is written) is left to the admission step of nodes.
+// Nodes lets the agents of nodes do what their own node and its Pods need, as
+// https://kubernetes.io/docs/reference/access-authn-authz/node describes: what an agent may read of Secrets and
+// ConfigMaps follows from the Pods bound to its node at that moment. What cannot be seen from a request's path (which
+// Node a created object is, whose Pod's status is written) is left to the admission step of nodes.
 type Nodes struct{ pods Pods }
 
 var (
@@ -67,17 +69,20 @@ func (n *Nodes) Authorize(ctx context.Context, a authorizer.Attributes) (authori
 }
 
 // ConditionsAwareAuthorize implements authorizer.Authorizer.
-func (n *Nodes) ConditionsAwareAuthorize(ctx context.Context, a authorizer.Attributes) authorizer.ConditionsAwareDecision {
+func (n *Nodes) ConditionsAwareAuthorize(ctx context.Context,
+	a authorizer.Attributes) authorizer.ConditionsAwareDecision {
 	return authorizer.ConditionsAwareDecisionFromParts(n.Authorize(ctx, a))
 }
 
 // EvaluateConditions implements authorizer.Authorizer: there are none.
-func (*Nodes) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision, authorizer.ConditionsData) (authorizer.Decision, string, error) {
+func (*Nodes) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision,
+	authorizer.ConditionsData) (authorizer.Decision, string, error) {
 	return authorizer.DecisionDeny, "", authorizer.ErrorConditionEvaluationNotSupported
 }
 
 // RulesFor implements authorizer.RuleResolver: what an agent may do cannot be listed, for it follows from its Pods.
-func (*Nodes) RulesFor(_ context.Context, who user.Info, _ string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+func (*Nodes) RulesFor(_ context.Context, who user.Info, _ string) ([]authorizer.ResourceRuleInfo,
+	[]authorizer.NonResourceRuleInfo, bool, error) {
 	if _, isNode := NodeOf(who); isNode {
 		return nil, nil, true, fmt.Errorf("node authorizer does not support user rule resolution")
 	}
@@ -101,7 +106,8 @@ func (n *Nodes) refuse(ctx context.Context, node string, a authorizer.Attributes
 		if a.GetVerb() != "create" || a.GetSubresource() != "token" || a.GetName() == "" {
 			return "can only create tokens for individual service accounts", nil
 		}
-		return n.refuseUnrelated(ctx, node, a, func(pod *corev1.Pod, name string) bool { return pod.Spec.ServiceAccountName == name })
+		return n.refuseUnrelated(ctx, node, a,
+			func(pod *corev1.Pod, name string) bool { return pod.Spec.ServiceAccountName == name })
 	}
 	for _, rule := range nodeRules() {
 		if allows(&rule, a) {
@@ -165,7 +171,8 @@ func selectsNode(a authorizer.Attributes, node string) bool {
 		return false
 	}
 	for _, r := range selector {
-		if r.Field == "spec.nodeName" && r.Value == node && (r.Operator == selection.Equals || r.Operator == selection.DoubleEquals) {
+		if r.Field == "spec.nodeName" && r.Value == node && (r.Operator == selection.Equals ||
+			r.Operator == selection.DoubleEquals) {
 			return true
 		}
 	}
@@ -173,16 +180,18 @@ func selectsNode(a authorizer.Attributes, node string) bool {
 }
 
 // refuseRead refuses all but to read one object that a Pod of the node uses.
-func (n *Nodes) refuseRead(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod, string) bool) (string, error) {
+func (n *Nodes) refuseRead(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod,
+	string) bool) (string, error) {
 	if !does(a, "", read()...) || a.GetName() == "" || a.GetNamespace() == "" {
 		return "can only read individual resources of this type", nil
 	}
 	return n.refuseUnrelated(ctx, node, a, uses)
 }
 
-// refuseUnrelated refuses what no Pod of the node uses. The cache is asked first; a Pod that was bound a moment ago may be in the store
-// alone.
-func (n *Nodes) refuseUnrelated(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod, string) bool) (string, error) {
+// refuseUnrelated refuses what no Pod of the node uses. The cache is asked first; a Pod that was bound a moment ago may
+// be in the store alone.
+func (n *Nodes) refuseUnrelated(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod,
+	string) bool) (string, error) {
 	for _, fresh := range []bool{false, true} {
 		pods, err := n.pods.OnNode(ctx, a.GetNamespace(), node, fresh)
 		if err != nil {

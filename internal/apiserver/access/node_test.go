@@ -42,7 +42,8 @@ func TestNodeReadsWhatItsPodsName(t *testing.T) {
 	}{
 		{"pull secret", "secrets", secretIn(func(s *spec, r ref) { s.ImagePullSecrets = []ref{r} })},
 		{"variable", "secrets", secretIn(func(s *spec, r ref) {
-			s.Containers = []corev1.Container{{Env: env(corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: r}})}}
+			s.Containers = []corev1.Container{{Env: env(
+				corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: r}})}}
 		})},
 		{"variables", "secrets", secretIn(func(s *spec, r ref) {
 			s.InitContainers = []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: r}}}}}
@@ -55,7 +56,8 @@ func TestNodeReadsWhatItsPodsName(t *testing.T) {
 			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: from}}}}
 		})},
 		{"variable", "configmaps", secretIn(func(s *spec, r ref) {
-			s.Containers = []corev1.Container{{Env: env(corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: r}})}}
+			s.Containers = []corev1.Container{{Env: env(
+				corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: r}})}}
 		})},
 		{"variables", "configmaps", secretIn(func(s *spec, r ref) {
 			c := corev1.EphemeralContainer{}

@@ -15,7 +15,8 @@ func usesSecret(pod *corev1.Pod, name string) bool {
 		}
 	}
 	return anyEnv(pod, func(from *corev1.EnvFromSource, value *corev1.EnvVarSource) bool {
-		return from.SecretRef != nil && from.SecretRef.Name == name || value.SecretKeyRef != nil && value.SecretKeyRef.Name == name
+		return from.SecretRef != nil && from.SecretRef.Name == name || value.SecretKeyRef != nil &&
+			value.SecretKeyRef.Name == name
 	})
 }
 
@@ -39,7 +40,8 @@ func usesConfigMap(pod *corev1.Pod, name string) bool {
 		}
 	}
 	return anyEnv(pod, func(from *corev1.EnvFromSource, value *corev1.EnvVarSource) bool {
-		return from.ConfigMapRef != nil && from.ConfigMapRef.Name == name || value.ConfigMapKeyRef != nil && value.ConfigMapKeyRef.Name == name
+		return from.ConfigMapRef != nil && from.ConfigMapRef.Name == name || value.ConfigMapKeyRef != nil &&
+			value.ConfigMapKeyRef.Name == name
 	})
 }
 

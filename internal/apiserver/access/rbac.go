@@ -12,9 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// RBAC answers by the roles and bindings in the API, as https://kubernetes.io/docs/reference/access-authn-authz/rbac describes. An
-// answer costs a few map look-ups and the rules of the user's own roles; no list is copied. Until Run has read the roles once, whoever
-// asks waits.
+// RBAC answers by the roles and bindings in the API, as https://kubernetes.io/docs/reference/access-authn-authz/rbac
+// describes. An answer costs a few map look-ups and the rules of the user's own roles; no list is copied. Until Run has
+// read the roles once, whoever asks waits.
 type RBAC struct {
 	index   atomic.Pointer[index]
 	loaded  chan struct{} // closed when index is set for the first time
@@ -38,8 +38,8 @@ func (r *RBAC) Loaded() <-chan struct{} { return r.loaded }
 // Changed receives after a change of any role or binding; several changes may come as one.
 func (r *RBAC) Changed() <-chan struct{} { return r.changed }
 
-// Objects returns the roles and bindings by which r answers. They must not be changed. It waits until they have been read once, and
-// fails only if ctx ends before.
+// Objects returns the roles and bindings by which r answers. They must not be changed. It waits until they have been
+// read once, and fails only if ctx ends before.
 func (r *RBAC) Objects(ctx context.Context) (Objects, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -69,8 +69,8 @@ func (r *RBAC) current(ctx context.Context) (*index, error) {
 	}
 }
 
-// Authorize implements authorizer.Authorizer. It allows or has no opinion; the reason of the latter names the roles that were bound to
-// the user and do not exist.
+// Authorize implements authorizer.Authorizer. It allows or has no opinion; the reason of the latter names the roles
+// that were bound to the user and do not exist.
 func (r *RBAC) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -109,17 +109,19 @@ func (x *index) decide(a authorizer.Attributes) (allowed bool, reason string) {
 }
 
 // ConditionsAwareAuthorize implements authorizer.Authorizer.
-func (r *RBAC) ConditionsAwareAuthorize(ctx context.Context, a authorizer.Attributes) authorizer.ConditionsAwareDecision {
+func (r *RBAC) ConditionsAwareAuthorize(ctx context.Context,
+	a authorizer.Attributes) authorizer.ConditionsAwareDecision {
 	return authorizer.ConditionsAwareDecisionFromParts(r.Authorize(ctx, a))
 }
 
 // EvaluateConditions implements authorizer.Authorizer: there are none.
-func (*RBAC) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision, authorizer.ConditionsData) (authorizer.Decision, string, error) {
+func (*RBAC) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision,
+	authorizer.ConditionsData) (authorizer.Decision, string, error) {
 	return authorizer.DecisionDeny, "", authorizer.ErrorConditionEvaluationNotSupported
 }
 
-// Rules returns all that who may do in namespace, empty for what belongs to none. An error beside the rules is of roles that are bound
-// to who and do not exist: the rules are those of the rest.
+// Rules returns all that who may do in namespace, empty for what belongs to none. An error beside the rules is of roles
+// that are bound to who and do not exist: the rules are those of the rest.
 func (r *RBAC) Rules(ctx context.Context, who user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -147,7 +149,8 @@ func (x *index) rules(who user.Info, namespace string) ([]rbacv1.PolicyRule, err
 }
 
 // RulesFor implements authorizer.RuleResolver: what `kubectl auth can-i --list` shows.
-func (r *RBAC) RulesFor(ctx context.Context, who user.Info, namespace string) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo, bool, error) {
+func (r *RBAC) RulesFor(ctx context.Context, who user.Info, namespace string) ([]authorizer.ResourceRuleInfo,
+	[]authorizer.NonResourceRuleInfo, bool, error) {
 	rules, err := r.Rules(ctx, who, namespace)
 	resources, paths := RuleInfos(rules)
 	return resources, paths, false, err
@@ -164,7 +167,8 @@ func RuleInfos(rules []rbacv1.PolicyRule) ([]authorizer.ResourceRuleInfo, []auth
 			})
 		}
 		if len(rule.NonResourceURLs) > 0 {
-			paths = append(paths, &authorizer.DefaultNonResourceRuleInfo{Verbs: rule.Verbs, NonResourceURLs: rule.NonResourceURLs})
+			paths = append(paths, &authorizer.DefaultNonResourceRuleInfo{Verbs: rule.Verbs,
+				NonResourceURLs: rule.NonResourceURLs})
 		}
 	}
 	return resources, paths

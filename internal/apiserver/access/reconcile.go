@@ -34,9 +34,9 @@ func Absent(have Objects) Changes {
 	return absent
 }
 
-// Reconcile returns what the start of a server should write, as upstream's does: built-in roles and bindings that are not there, and
-// permissions and subjects that one of them lacks. What somebody added to one stays, and nothing of one changes whose annotation
-// rbac.authorization.kubernetes.io/autoupdate is "false".
+// Reconcile returns what the start of a server should write, as upstream's does: built-in roles and bindings that are
+// not there, and permissions and subjects that one of them lacks. What somebody added to one stays, and nothing of one
+// changes whose annotation rbac.authorization.kubernetes.io/autoupdate is "false".
 func Reconcile(have Objects) Changes {
 	var c Changes
 	for _, want := range builtinRoles() {
@@ -97,8 +97,8 @@ func completeAggregation(role *rbacv1.ClusterRole, want *rbacv1.AggregationRule)
 	}
 }
 
-// completeBinding returns have with the subjects it lacks of want, or nil if it lacks none or is not to be changed. If have is of another
-// role, it returns a new binding instead.
+// completeBinding returns have with the subjects it lacks of want, or nil if it lacks none or is not to be changed. If
+// have is of another role, it returns a new binding instead.
 func completeBinding(have, want *rbacv1.ClusterRoleBinding) (better *rbacv1.ClusterRoleBinding, ofOther bool) {
 	better = have.DeepCopy()
 	if !completeMeta(&better.ObjectMeta, &want.ObjectMeta) {

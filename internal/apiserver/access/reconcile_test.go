@@ -57,7 +57,8 @@ func TestWhatIsThereNeedsNothing(t *testing.T) {
 func TestGatheredAtOnce(t *testing.T) {
 	admin := roleIn(t, stored().ClusterRoles, "admin")
 	for _, want := range []rbacv1.PolicyRule{
-		on(both(), rbacv1.GroupName, "rolebindings", "roles"), on(both(), groupCoordination, "leases"), on(read(), groupDiscovery, "endpointslices"),
+		on(both(), rbacv1.GroupName, "rolebindings", "roles"), on(both(), groupCoordination, "leases"),
+		on(read(), groupDiscovery, "endpointslices"),
 	} {
 		if !slices.ContainsFunc(admin.Rules, func(r rbacv1.PolicyRule) bool { return brief(r) == brief(want) }) {
 			t.Errorf("admin lacks %s", brief(want))
@@ -113,12 +114,14 @@ func TestReconcile(t *testing.T) {
 			bindingIn(t, o.ClusterRoleBindings, "cluster-admin").RoleRef.Name = "view"
 		}, func(t *testing.T, c Changes) {
 			b := bindingIn(t, c.Bindings, "cluster-admin")
-			if !slices.Equal(c.Unbind, []string{"cluster-admin"}) || b.ResourceVersion != "" || b.RoleRef.Name != "cluster-admin" {
+			if !slices.Equal(c.Unbind, []string{"cluster-admin"}) || b.ResourceVersion != "" ||
+				b.RoleRef.Name != "cluster-admin" {
 				t.Errorf("deletes %v, writes %+v", c.Unbind, b)
 			}
 		}},
 		{"a selector was removed", func(t *testing.T, o *Objects) {
-			roleIn(t, o.ClusterRoles, "view").AggregationRule.ClusterRoleSelectors = []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}
+			roleIn(t, o.ClusterRoles,
+				"view").AggregationRule.ClusterRoleSelectors = []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}
 		}, func(t *testing.T, c Changes) {
 			if s := roleIn(t, c.Roles, "view").AggregationRule.ClusterRoleSelectors; len(s) != 2 {
 				t.Errorf("selectors %v", s)
@@ -149,7 +152,8 @@ func TestAbsent(t *testing.T) {
 	have.ClusterRoles = slices.DeleteFunc(have.ClusterRoles, func(r rbacv1.ClusterRole) bool { return r.Name == "view" })
 	have.ClusterRoleBindings = have.ClusterRoleBindings[1:]
 	c := Absent(have)
-	if len(c.Roles) != 1 || c.Roles[0].Name != "view" || len(c.Roles[0].Rules) == 0 || len(c.Bindings) != 1 || c.Bindings[0].Name != "cluster-admin" {
+	if len(c.Roles) != 1 || c.Roles[0].Name != "view" || len(c.Roles[0].Rules) == 0 || len(c.Bindings) != 1 ||
+		c.Bindings[0].Name != "cluster-admin" {
 		t.Errorf("%+v", c)
 	}
 }
@@ -175,7 +179,8 @@ func TestAggregate(t *testing.T) {
 func TestConfirmHeld(t *testing.T) {
 	r := NewRBAC()
 	r.publish(compile(Objects{
-		ClusterRoles:        []rbacv1.ClusterRole{role("r", on([]string{"get", "list"}, "", "pods", "*/status"), paths("/healthz/*"))},
+		ClusterRoles: []rbacv1.ClusterRole{role("r", on([]string{"get", "list"}, "", "pods", "*/status"),
+			paths("/healthz/*"))},
 		ClusterRoleBindings: []rbacv1.ClusterRoleBinding{bindUser("r", "ann"), bindUser("gone", "ann")},
 	}))
 	ann := &user.DefaultInfo{Name: "ann", Groups: []string{"dev"}}
@@ -186,9 +191,11 @@ func TestConfirmHeld(t *testing.T) {
 	}{
 		{"less", on([]string{"get"}, "", "pods"), ""},
 		{"a subresource of any", on([]string{"get"}, "", "nodes/status"), ""},
-		{"one name", rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"}, ResourceNames: []string{"a"}}, ""},
+		{"one name", rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"},
+			ResourceNames: []string{"a"}}, ""},
 		{"a path below", paths("/healthz/etcd"), ""},
-		{"more verbs", on([]string{"get", "watch", "create"}, "", "pods"), `{APIGroups:[""], Resources:["pods"], Verbs:["watch" "create"]}`},
+		{"more verbs", on([]string{"get", "watch", "create"}, "", "pods"),
+			`{APIGroups:[""], Resources:["pods"], Verbs:["watch" "create"]}`},
 		{"another path", paths("/metrics"), `{NonResourceURLs:["/metrics"], Verbs:["get"]}`},
 		{"everything", on([]string{"*"}, "*", "*"), `{APIGroups:["*"], Resources:["*"], Verbs:["*"]}`},
 	}
@@ -200,7 +207,8 @@ func TestConfirmHeld(t *testing.T) {
 			}
 			continue
 		}
-		want := `user "ann" (groups=["dev"]) is attempting to grant RBAC permissions not currently held:` + "\n" + tt.missing +
+		want := `user "ann" (groups=["dev"]) is attempting to grant RBAC permissions not currently held:` + "\n" +
+			tt.missing +
 			`; resolution errors: [clusterrole.rbac.authorization.k8s.io "gone" not found]`
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: %v\nwant %s", tt.name, err, want)

@@ -8,13 +8,17 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// allows says whether one rule alone allows what is asked. Rules only ever add: nothing takes away what another rule allows.
+// allows says whether one rule alone allows what is asked. Rules only ever add: nothing takes away what another rule
+// allows.
 func allows(rule *rbacv1.PolicyRule, a authorizer.Attributes) bool {
 	if !holds(rule.Verbs, a.GetVerb(), rbacv1.VerbAll) {
 		return false
 	}
 	if !a.IsResourceRequest() {
-		return slices.ContainsFunc(rule.NonResourceURLs, func(pattern string) bool { return matchesPath(pattern, a.GetPath()) })
+		return slices.ContainsFunc(rule.NonResourceURLs, func(pattern string) bool {
+			return matchesPath(pattern,
+				a.GetPath())
+		})
 	}
 	return holds(rule.APIGroups, a.GetAPIGroup(), rbacv1.APIGroupAll) &&
 		holdsResource(rule.Resources, a.GetResource(), a.GetSubresource()) &&
@@ -25,7 +29,8 @@ func holds(list []string, value, all string) bool {
 	return slices.Contains(list, value) || slices.Contains(list, all)
 }
 
-// holdsResource looks for a resource, by its name, or for a subresource, as resource/subresource or */subresource; "*" is any of both.
+// holdsResource looks for a resource, by its name, or for a subresource, as resource/subresource or */subresource; "*"
+// is any of both.
 func holdsResource(list []string, resource, subresource string) bool {
 	return slices.ContainsFunc(list, func(entry string) bool {
 		if entry == rbacv1.ResourceAll || subresource == "" {

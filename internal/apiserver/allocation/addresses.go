@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Reader reads one resource of the API. The resourceVersion says how old the answer may be, as in the API itself: empty for the
-// latest, "0" for whatever is at hand. Errors are those of the API.
+// Reader reads one resource of the API. The resourceVersion says how old the answer may be, as in the API itself: empty
+// for the latest, "0" for whatever is at hand. Errors are those of the API.
 type Reader[T any] interface {
 	Get(ctx context.Context, namespace, name, resourceVersion string) (T, error)
 	List(ctx context.Context, resourceVersion string) ([]T, error)
@@ -36,11 +36,12 @@ const (
 // ManagedBy is the value by which IPAddress objects of Services say whose they are; upstream's.
 const ManagedBy = "ipallocator.k8s.io"
 
-// ownerUID is the annotation of an IPAddress that tells its Service from earlier and later ones of the same name. (Upstream's objects
-// have none, and are told by name.)
+// ownerUID is the annotation of an IPAddress that tells its Service from earlier and later ones of the same name.
+// (Upstream's objects have none, and are told by name.)
 const ownerUID = "viaduct/service-uid"
 
-// addresses records the holders of addresses as IPAddress objects: the name is the address, so the store refuses a second one.
+// addresses records the holders of addresses as IPAddress objects: the name is the address, so the store refuses a
+// second one.
 type addresses struct {
 	store Store[*networkingv1.IPAddress]
 }
@@ -68,7 +69,8 @@ func (a addresses) holder(ctx context.Context, addr netip.Addr) (*record, error)
 }
 
 func (a addresses) release(ctx context.Context, addr netip.Addr, v version) error {
-	err := a.store.Delete(ctx, &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: addr.String(), UID: types.UID(v)}})
+	err := a.store.Delete(ctx, &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: addr.String(),
+		UID: types.UID(v)}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("removing the record of address %s: %w", addr, err)
 	}

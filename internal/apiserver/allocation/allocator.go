@@ -18,8 +18,8 @@ import (
 
 // Config is what an Allocator works with.
 type Config struct {
-	// Families are those that Services may have, the primary first. They come from the server's own ranges, not from the ServiceCIDR
-	// objects, as upstream's do.
+	// Families are those that Services may have, the primary first. They come from the server's own ranges, not from the
+	// ServiceCIDR objects, as upstream's do.
 	Families  []corev1.IPFamily
 	NodePorts PortRange // the zero value: DefaultNodePorts
 
@@ -29,8 +29,8 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Allocator gives Services what they need. It holds no state: any number of them may work over one store, and all methods may be
-// called at once.
+// Allocator gives Services what they need. It holds no state: any number of them may work over one store, and all
+// methods may be called at once.
 type Allocator struct {
 	families  []corev1.IPFamily
 	nodePorts PortRange
@@ -47,7 +47,8 @@ func New(c Config) *Allocator {
 		c.NodePorts = DefaultNodePorts()
 	}
 	return &Allocator{
-		families: c.Families, nodePorts: c.NodePorts, addresses: addresses{c.Addresses}, ports: ports{c.KV}, ranges: c.Ranges, log: c.Log, metrics: newMetrics(),
+		families: c.Families, nodePorts: c.NodePorts, addresses: addresses{c.Addresses}, ports: ports{c.KV}, ranges: c.Ranges,
+		log: c.Log, metrics: newMetrics(),
 	}
 }
 
@@ -93,12 +94,12 @@ func (a *Allocator) takeAddress(ctx context.Context, b *book[netip.Addr], addr n
 	return fmt.Errorf("%w. The range of valid IPs is %s", errOutOfRange, strings.Join(names, ", "))
 }
 
-// guesses is how many random addresses of a range are looked at before all that are held are listed. Up to a range that is nine tenths
-// full, fewer than one allocation in thirty has to.
+// guesses is how many random addresses of a range are looked at before all that are held are listed. Up to a range that
+// is nine tenths full, fewer than one allocation in thirty has to.
 const guesses = 32
 
-// nextAddress gives the owner of b a free address of a family. Its cost depends on how full the ranges are, not on how large: while
-// they are not nearly full it reads a few keys of a cache.
+// nextAddress gives the owner of b a free address of a family. Its cost depends on how full the ranges are, not on how
+// large: while they are not nearly full it reads a few keys of a cache.
 func (a *Allocator) nextAddress(ctx context.Context, b *book[netip.Addr], family corev1.IPFamily) (netip.Addr, error) {
 	began := time.Now()
 	ranges, err := a.ready(ctx, family)
@@ -117,7 +118,8 @@ func (a *Allocator) anyAddress(ctx context.Context, b *book[netip.Addr], ranges 
 			return addr, err
 		}
 	}
-	// A list that is a moment old may show as held what was just freed. So only the latest one is believed when it says "full".
+	// A list that is a moment old may show as held what was just freed. So only the latest one is believed when it says
+	// "full".
 	for _, age := range []string{anyVersion, latest} {
 		addr, err := a.findAddress(ctx, b, ranges, age)
 		if !errors.Is(err, errFull) {
@@ -145,8 +147,10 @@ func (a *Allocator) guessAddress(ctx context.Context, b *book[netip.Addr], r Ran
 	return netip.Addr{}, errFull
 }
 
-// findAddress takes an address that a list of all held ones does not show: of the dynamic bands if there is any, else of the static ones.
-func (a *Allocator) findAddress(ctx context.Context, b *book[netip.Addr], ranges []Range, age string) (netip.Addr, error) {
+// findAddress takes an address that a list of all held ones does not show: of the dynamic bands if there is any, else
+// of the static ones.
+func (a *Allocator) findAddress(ctx context.Context, b *book[netip.Addr], ranges []Range, age string) (netip.Addr,
+	error) {
 	all, err := a.addresses.store.List(ctx, age)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("reading the addresses held: %w", err)
@@ -184,7 +188,8 @@ func (a *Allocator) takePort(ctx context.Context, b *book[int32], port int32) er
 	return err
 }
 
-// portGuesses is how many random ports are tried before all that are held are listed: a list is at most as long as the range.
+// portGuesses is how many random ports are tried before all that are held are listed: a list is at most as long as the
+// range.
 const portGuesses = 3
 
 // nextPort gives the owner of b a free port.
@@ -223,8 +228,8 @@ func (a *Allocator) anyPort(ctx context.Context, b *book[int32]) (int32, error) 
 	return 0, errFull
 }
 
-// endTimeout bounds the release of what a request gives up. It does not end with the request: what is not released is held for nobody
-// until the repair pass finds it.
+// endTimeout bounds the release of what a request gives up. It does not end with the request: what is not released is
+// held for nobody until the repair pass finds it.
 const endTimeout = 10 * time.Second
 
 func (a *Allocator) finish(ctx context.Context, owner Owner, ends ...func(context.Context) error) {
@@ -237,8 +242,10 @@ func (a *Allocator) finish(ctx context.Context, owner Owner, ends ...func(contex
 	}
 }
 
-// ReleaseAll gives up all that svc held; it is for a Service that is gone. What cannot be released now is left to the repair pass.
+// ReleaseAll gives up all that svc held; it is for a Service that is gone. What cannot be released now is left to the
+// repair pass.
 func (a *Allocator) ReleaseAll(ctx context.Context, svc *corev1.Service) {
 	t := a.begin(svc, svc, false)
-	a.finish(ctx, t.addrs.owner, func(ctx context.Context) error { return t.leave(ctx, t.before) }, t.addrs.keep, t.ports.keep)
+	a.finish(ctx, t.addrs.owner, func(ctx context.Context) error { return t.leave(ctx, t.before) }, t.addrs.keep,
+		t.ports.keep)
 }

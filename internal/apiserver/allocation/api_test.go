@@ -18,7 +18,8 @@ import (
 
 func patch(t *testing.T, client kubernetes.Interface, name, body string) *corev1.Service {
 	t.Helper()
-	svc, err := client.CoreV1().Services("default").Patch(t.Context(), name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+	svc, err := client.CoreV1().Services("default").Patch(t.Context(), name, types.MergePatchType, []byte(body),
+		metav1.PatchOptions{})
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
@@ -93,7 +94,8 @@ func TestFamilies(t *testing.T) {
 	c.checkRecords(t)
 }
 
-// An update may change the type to any other. What the new type cannot have is free at once, and what it keeps is the same.
+// An update may change the type to any other. What the new type cannot have is free at once, and what it keeps is the
+// same.
 func TestTransitions(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
@@ -117,8 +119,10 @@ func TestTransitions(t *testing.T) {
 		svc := patch(t, client, "a", step.body)
 		c.checkRecords(t)
 		spec := &svc.Spec
-		if step.address != (spec.ClusterIP == made.Spec.ClusterIP) || step.port != (spec.Ports[0].NodePort == port) || step.health != (spec.HealthCheckNodePort == health) {
-			t.Errorf("%s: address %s, node port %d, health check node port %d", step.body, spec.ClusterIP, spec.Ports[0].NodePort, spec.HealthCheckNodePort)
+		if step.address != (spec.ClusterIP == made.Spec.ClusterIP) || step.port != (spec.Ports[0].NodePort == port) ||
+			step.health != (spec.HealthCheckNodePort == health) {
+			t.Errorf("%s: address %s, node port %d, health check node port %d", step.body, spec.ClusterIP,
+				spec.Ports[0].NodePort, spec.HealthCheckNodePort)
 		}
 	}
 	back := patch(t, client, "a", `{"spec":{"type":"NodePort","externalName":null}}`)
@@ -140,11 +144,13 @@ func TestProtocolsShareANodePort(t *testing.T) {
 	if p := made.Spec.Ports; p[0].NodePort == 0 || p[0].NodePort != p[1].NodePort {
 		t.Errorf("created together: %v", p)
 	}
-	one := mustCreate(t, client, service("b", ofType(corev1.ServiceTypeNodePort), func(svc *corev1.Service) { svc.Spec.Ports[0].Name = "tcp" }))
+	one := mustCreate(t, client, service("b", ofType(corev1.ServiceTypeNodePort),
+		func(svc *corev1.Service) { svc.Spec.Ports[0].Name = "tcp" }))
 	two := one.DeepCopy()
 	two.Spec.Ports = append(two.Spec.Ports, udp)
 	two, err := client.CoreV1().Services("default").Update(t.Context(), two, metav1.UpdateOptions{})
-	if err != nil || two.Spec.Ports[0].NodePort != one.Spec.Ports[0].NodePort || two.Spec.Ports[1].NodePort != one.Spec.Ports[0].NodePort {
+	if err != nil || two.Spec.Ports[0].NodePort != one.Spec.Ports[0].NodePort ||
+		two.Spec.Ports[1].NodePort != one.Spec.Ports[0].NodePort {
 		t.Errorf("one after the other: %v, %v", two.Spec.Ports, err)
 	}
 	c.checkRecords(t)
@@ -156,7 +162,8 @@ func TestRefusals(t *testing.T) {
 	mustCreate(t, client, service("a", withIPs("10.96.0.9"), onNodePort(30009)))
 	balancer := func(port int32) func(*corev1.Service) {
 		return func(svc *corev1.Service) {
-			svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal
+			svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer,
+				corev1.ServiceExternalTrafficPolicyLocal
 			svc.Spec.HealthCheckNodePort = port
 		}
 	}
@@ -167,10 +174,12 @@ func TestRefusals(t *testing.T) {
 			field, text string
 		}{
 			{withIPs("10.96.0.9"), "spec.clusterIPs", "provided IP is already allocated"},
-			{withIPs("10.97.0.9"), "spec.clusterIPs", "provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/27"},
+			{withIPs("10.97.0.9"), "spec.clusterIPs", "provided IP is not in the valid range. The range of valid IPs is " +
+				"10.96.0.0/27"},
 			{withIPs("10.96.0.31"), "spec.clusterIPs", "not in the valid range"}, // the broadcast address
 			{onNodePort(30009), "spec.ports[0].nodePort", "provided port is already allocated"},
-			{onNodePort(30040), "spec.ports[0].nodePort", "provided port is not in the valid range. The range of valid ports is 30000-30039"},
+			{onNodePort(30040), "spec.ports[0].nodePort", "provided port is not in the valid range. The range of valid ports " +
+				"is 30000-30039"},
 			// The second address of two is taken: the first is given back.
 			{func(svc *corev1.Service) {
 				withIPs("fd00::9", "10.96.0.9")(svc)
@@ -181,17 +190,20 @@ func TestRefusals(t *testing.T) {
 				svc.Spec.Ports[0].Name = "a"
 				svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "b", Port: 90, NodePort: 30009})
 			}, "spec.ports[1].nodePort", "already allocated"},
-			{func(svc *corev1.Service) { svc.Spec.SessionAffinity = "Never" }, "spec.sessionAffinity", ""}, // refused after the allocation
+			// refused after the allocation
+			{func(svc *corev1.Service) { svc.Spec.SessionAffinity = "Never" }, "spec.sessionAffinity", ""},
 		} {
 			_, err := create(t.Context(), client, service("refused", tt.change), dryRun...)
 			wantInvalid(t, err, tt.field, tt.text)
 		}
 		for _, port := range []int32{30009, 29999} {
-			if _, err := create(t.Context(), client, service("refused", balancer(port)), dryRun...); !apierrors.IsInternalError(err) {
+			if _, err := create(t.Context(), client, service("refused", balancer(port)), dryRun...); !apierrors.IsInternalError(
+				err) {
 				t.Errorf("health check node port %d: %v", port, err)
 			}
 		}
-		if _, err := create(t.Context(), client, service("a", withIPs("10.96.0.9")), dryRun...); !apierrors.IsAlreadyExists(err) {
+		if _, err := create(t.Context(), client, service("a", withIPs("10.96.0.9")), dryRun...); !apierrors.IsAlreadyExists(
+			err) {
 			t.Errorf("the same again: %v", err)
 		}
 	}
@@ -206,7 +218,8 @@ func TestDryRun(t *testing.T) {
 	client := c.clients[0]
 	before := c.recorded(t)
 	for i := range 20 {
-		shown, err := create(t.Context(), client, service("shown", ofType(corev1.ServiceTypeNodePort), withPolicy(corev1.IPFamilyPolicyRequireDualStack)), metav1.DryRunAll)
+		shown, err := create(t.Context(), client, service("shown", ofType(corev1.ServiceTypeNodePort),
+			withPolicy(corev1.IPFamilyPolicyRequireDualStack)), metav1.DryRunAll)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +234,8 @@ func TestDryRun(t *testing.T) {
 		if after := c.recorded(t); !slices.Equal(before, after) {
 			t.Fatalf("taken for show: %v", without(after, before))
 		}
-		mustCreate(t, client, service(fmt.Sprint("s", i), ofType(corev1.ServiceTypeNodePort), withPolicy(corev1.IPFamilyPolicyRequireDualStack)))
+		mustCreate(t, client, service(fmt.Sprint("s", i), ofType(corev1.ServiceTypeNodePort),
+			withPolicy(corev1.IPFamilyPolicyRequireDualStack)))
 		before = c.recorded(t)
 	}
 }

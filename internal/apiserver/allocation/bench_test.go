@@ -11,14 +11,15 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// BenchmarkAllocation measures the life of a Service with an address, or with a node port too, by eight clients at once, beside so many
-// others: the figures are to be the same for few and for many.
+// BenchmarkAllocation measures the life of a Service with an address, or with a node port too, by eight clients at
+// once, beside so many others: the figures are to be the same for few and for many.
 func BenchmarkAllocation(b *testing.B) {
 	for _, beside := range []int{0, 2000} {
 		server := apitest.Start(b)
 		client := server.Client(b)
 		fill(b, server, beside)
-		for _, kind := range []corev1.ServiceType{corev1.ServiceTypeExternalName, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort} {
+		for _, kind := range []corev1.ServiceType{corev1.ServiceTypeExternalName, corev1.ServiceTypeClusterIP,
+			corev1.ServiceTypeNodePort} {
 			b.Run(fmt.Sprintf("%s/beside=%d", kind, beside), func(b *testing.B) {
 				var next atomic.Int64
 				b.SetParallelism(4)

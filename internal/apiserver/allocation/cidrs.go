@@ -13,7 +13,8 @@ const DefaultServiceCIDR = "kubernetes"
 
 // isReady says that addresses may be taken from a ServiceCIDR. One that nobody has judged yet counts as ready.
 func isReady(cidr *networkingv1.ServiceCIDR) bool {
-	return cidr.DeletionTimestamp == nil && !meta.IsStatusConditionFalse(cidr.Status.Conditions, networkingv1.ServiceCIDRConditionReady)
+	return cidr.DeletionTimestamp == nil && !meta.IsStatusConditionFalse(cidr.Status.Conditions,
+		networkingv1.ServiceCIDRConditionReady)
 }
 
 // rangesOf leaves out what nothing can be allocated from: upstream accepts such objects too.

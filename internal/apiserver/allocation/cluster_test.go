@@ -132,7 +132,8 @@ func (c *cluster) checkRecords(t testing.TB) {
 	t.Helper()
 	recorded, needed := c.recorded(t), c.needed(t)
 	if !slices.Equal(recorded, needed) {
-		t.Fatalf("recorded and not needed: %v\nneeded and not recorded: %v", without(recorded, needed), without(needed, recorded))
+		t.Fatalf("recorded and not needed: %v\nneeded and not recorded: %v", without(recorded, needed),
+			without(needed, recorded))
 	}
 	seen := map[string]string{}
 	for _, line := range needed {
@@ -178,7 +179,8 @@ func onNodePort(port int32) func(*corev1.Service) {
 	}
 }
 
-func create(ctx context.Context, client kubernetes.Interface, svc *corev1.Service, dryRun ...string) (*corev1.Service, error) {
+func create(ctx context.Context, client kubernetes.Interface, svc *corev1.Service, dryRun ...string) (*corev1.Service,
+	error) {
 	return client.CoreV1().Services(metav1.NamespaceDefault).Create(ctx, svc, metav1.CreateOptions{DryRun: dryRun})
 }
 
@@ -193,5 +195,6 @@ func mustCreate(t testing.TB, client kubernetes.Interface, svc *corev1.Service) 
 
 // Two small ranges, so that a few Services fill them.
 func smallRanges() apiserver.Options {
-	return apiserver.Options{ServiceCIDRs: ranges("10.96.0.0/27", "fd00::/123"), NodePorts: allocation.PortRange{First: 30000, Last: 30039}}
+	return apiserver.Options{ServiceCIDRs: ranges("10.96.0.0/27", "fd00::/123"),
+		NodePorts: allocation.PortRange{First: 30000, Last: 30039}}
 }

@@ -41,7 +41,8 @@ func (r *register) remove(svc *corev1.Service) {
 	}
 }
 
-// Sixty-four clients of two servers want more than there is, half of them by name. Nothing is given twice, and at the end nothing is held.
+// Sixty-four clients of two servers want more than there is, half of them by name. Nothing is given twice, and at the
+// end nothing is held.
 func TestNeverTwiceAndNothingLeaks(t *testing.T) {
 	const clients, rounds = 64, 6
 	c := startCluster(t, 2, apiserver.Options{
@@ -154,7 +155,8 @@ func TestRangeIsFilledToTheLast(t *testing.T) {
 			t.Errorf("of a full range: %v", err)
 		}
 	}
-	if err := c.clients[1].CoreV1().Services("default").Delete(context.WithoutCancel(t.Context()), "s7", metav1.DeleteOptions{}); err != nil {
+	if err := c.clients[1].CoreV1().Services("default").Delete(context.WithoutCancel(t.Context()), "s7",
+		metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	mustCreate(t, c.clients[0], service("late")) // gets the one that was freed, by the other server

@@ -30,7 +30,8 @@ func cureAll[K comparable](ctx context.Context, p *pass, r records[K], found []f
 	return errors.Join(errs...)
 }
 
-// cureOne does what the finding calls for, and tells of it if it was done. The snapshot is old by now: each step asks the store again.
+// cureOne does what the finding calls for, and tells of it if it was done. The snapshot is old by now: each step asks
+// the store again.
 func cureOne[K comparable](ctx context.Context, p *pass, r records[K], f finding[K]) error {
 	what := fmt.Sprint(f.key)
 	if f.cure != report && f.cure != claim && !p.isSure(what, f.version) {
@@ -60,8 +61,9 @@ func cureOne[K comparable](ctx context.Context, p *pass, r records[K], f finding
 	return err
 }
 
-// makeRecord records that the Service holds the key. The Service may be deleted meanwhile. If it was before the record was made, its
-// deletion has not released it, so that is looked for afterwards; if it is later, the deletion finds the record.
+// makeRecord records that the Service holds the key. The Service may be deleted meanwhile. If it was before the record
+// was made, its deletion has not released it, so that is looked for afterwards; if it is later, the deletion finds the
+// record.
 func makeRecord[K comparable](ctx context.Context, p *pass, r records[K], f finding[K]) (bool, error) {
 	if ok, err := needs(ctx, p, f.service, f.key); !ok || err != nil {
 		return false, err

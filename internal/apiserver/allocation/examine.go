@@ -102,7 +102,8 @@ type examination[K comparable] struct {
 
 func (e *examination[K]) read(services []*corev1.Service, part func(holding) sets.Set[K]) {
 	oldest := slices.SortedFunc(slices.Values(services), func(a, b *corev1.Service) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(OwnerOf(a).String(), OwnerOf(b).String()))
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(OwnerOf(a).String(),
+			OwnerOf(b).String()))
 	})
 	for _, svc := range oldest {
 		owner := OwnerOf(svc)
@@ -146,7 +147,8 @@ func (e *examination[K]) ofHeld(key K, holders []Owner) []finding[K] {
 		found = append(found, finding[K]{key: key, reason: e.reasons.missing, cure: claim, service: holders[0]})
 	case r.foreign, r.unmanaged, right < 0:
 		right = max(right, 0)
-		found = append(found, finding[K]{key: key, reason: e.reasons.missing, cure: replace, service: holders[right], version: r.version})
+		found = append(found, finding[K]{key: key, reason: e.reasons.missing, cure: replace, service: holders[right],
+			version: r.version})
 	}
 	for i, h := range holders {
 		if i != right {

@@ -16,7 +16,8 @@ import (
 // stored is a Service in namespace ns, created so many minutes after the others began.
 func stored(name string, minute int, change ...func(*corev1.ServiceSpec)) *corev1.Service {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "ns", Name: name, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(time.Unix(int64(60*minute), 0)),
+		Namespace: "ns", Name: name, UID: types.UID("uid-" + name),
+		CreationTimestamp: metav1.NewTime(time.Unix(int64(60*minute), 0)),
 	}}
 	for _, f := range change {
 		f(&svc.Spec)
@@ -73,21 +74,27 @@ func TestExamineAddresses(t *testing.T) {
 			map[netip.Addr]*record{ip("10.0.0.1"): recorded("a"), ip("fd00::1"): recorded("a")}, ""},
 		{"upstream's records are told by name", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): {owner: Owner{Namespace: "ns", Name: "a"}}}, ""},
-		{"headless, and a mere name", []*corev1.Service{stored("a", 0, at(corev1.ClusterIPNone)), stored("b", 0, at("10.0.0.1"), func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeExternalName })}, nil, ""},
+		{"headless, and a mere name", []*corev1.Service{stored("a", 0, at(corev1.ClusterIPNone)),
+			stored("b", 0, at("10.0.0.1"), func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeExternalName })}, nil, ""},
 		{"missing", []*corev1.Service{stored("a", 0, at("10.0.0.1", "fd00::1"))},
 			map[netip.Addr]*record{ip("fd00::1"): recorded("a")}, "10.0.0.1 ClusterIPNotAllocated claim a"},
-		{"a Service stored before clusterIPs", []*corev1.Service{stored("a", 0, at("10.0.0.1"), func(s *corev1.ServiceSpec) { s.ClusterIPs = nil })}, nil,
+		{"a Service stored before clusterIPs", []*corev1.Service{stored("a", 0, at("10.0.0.1"),
+			func(s *corev1.ServiceSpec) { s.ClusterIPs = nil })}, nil,
 			"10.0.0.1 ClusterIPNotAllocated claim a"},
 		{"twice, the record tells", []*corev1.Service{stored("a", 0, at("10.0.0.1")), stored("b", 1, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): recorded("b")}, "10.0.0.1 ClusterIPAlreadyAllocated report a"},
-		{"twice, the older is in the right", []*corev1.Service{stored("b", 1, at("10.0.0.1")), stored("a", 2, at("10.0.0.1"))}, nil,
+		{"twice, the older is in the right", []*corev1.Service{stored("b", 1, at("10.0.0.1")),
+			stored("a", 2, at("10.0.0.1"))}, nil,
 			"10.0.0.1 ClusterIPNotAllocated claim b; 10.0.0.1 ClusterIPAlreadyAllocated report a"},
 		{"out of range", []*corev1.Service{stored("a", 0, at("10.1.0.1"))}, nil, "10.1.0.1 ClusterIPOutOfRange report a"},
-		{"of a Service that is gone", nil, map[netip.Addr]*record{ip("10.0.0.9"): recorded("gone")}, "10.0.0.9 IPAddressNotAllocated remove gone"},
+		{"of a Service that is gone", nil, map[netip.Addr]*record{ip("10.0.0.9"): recorded("gone")},
+			"10.0.0.9 IPAddressNotAllocated remove gone"},
 		{"of a Service that has another", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
-			map[netip.Addr]*record{ip("10.0.0.1"): recorded("a"), ip("10.0.0.9"): recorded("a")}, "10.0.0.9 IPAddressWrongReference remove a"},
+			map[netip.Addr]*record{ip("10.0.0.1"): recorded("a"), ip("10.0.0.9"): recorded("a")},
+			"10.0.0.9 IPAddressWrongReference remove a"},
 		{"of an earlier Service of the name", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
-			map[netip.Addr]*record{ip("10.0.0.1"): {owner: Owner{Namespace: "ns", Name: "a", UID: "earlier"}}}, "10.0.0.1 ClusterIPNotAllocated replace a"},
+			map[netip.Addr]*record{ip("10.0.0.1"): {owner: Owner{Namespace: "ns", Name: "a", UID: "earlier"}}},
+			"10.0.0.1 ClusterIPNotAllocated replace a"},
 		{"of another", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): recorded("gone")}, "10.0.0.1 ClusterIPNotAllocated replace a"},
 		{"of no Service", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
@@ -95,11 +102,13 @@ func TestExamineAddresses(t *testing.T) {
 			"10.0.0.1 ClusterIPNotAllocated replace a; 10.0.0.2 IPAddressNotAllocated remove "},
 		{"somebody else's", nil, map[netip.Addr]*record{ip("10.0.0.2"): {foreign: true, unmanaged: true}}, ""},
 		{"without its labels", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
-			map[netip.Addr]*record{ip("10.0.0.1"): {owner: OwnerOf(stored("a", 0)), unmanaged: true}}, "10.0.0.1 ClusterIPNotAllocated replace a"},
+			map[netip.Addr]*record{ip("10.0.0.1"): {owner: OwnerOf(stored("a", 0)), unmanaged: true}},
+			"10.0.0.1 ClusterIPNotAllocated replace a"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := snapshot{services: tt.services, addresses: tt.records, ranges: []Range{mustRange(t, "10.0.0.0/24"), mustRange(t, "fd00::/112")}}
+			s := snapshot{services: tt.services, addresses: tt.records, ranges: []Range{mustRange(t, "10.0.0.0/24"),
+				mustRange(t, "fd00::/112")}}
 			if got := describe(examineAddresses(s)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
@@ -109,7 +118,8 @@ func TestExamineAddresses(t *testing.T) {
 
 func TestExaminePorts(t *testing.T) {
 	balancer := func(s *corev1.ServiceSpec) {
-		s.Type, s.ExternalTrafficPolicy, s.HealthCheckNodePort = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal, 30002
+		s.Type, s.ExternalTrafficPolicy, s.HealthCheckNodePort = corev1.ServiceTypeLoadBalancer,
+			corev1.ServiceExternalTrafficPolicyLocal, 30002
 	}
 	tests := []struct {
 		name     string
@@ -117,20 +127,24 @@ func TestExaminePorts(t *testing.T) {
 		records  map[int32]*record
 		want     string
 	}{
-		{"all is well", []*corev1.Service{stored("a", 0, onPorts(30001, 30001), balancer)}, map[int32]*record{30001: recorded("a"), 30002: recorded("a")}, ""},
+		{"all is well", []*corev1.Service{stored("a", 0, onPorts(30001, 30001), balancer)},
+			map[int32]*record{30001: recorded("a"), 30002: recorded("a")}, ""},
 		{"of a type without", []*corev1.Service{stored("a", 0, onPorts(30001), at("10.0.0.1"))}, nil, ""},
 		{"missing", []*corev1.Service{stored("a", 0, onPorts(30001), balancer)}, nil,
 			"30001 PortNotAllocated claim a; 30002 PortNotAllocated claim a"},
-		{"twice", []*corev1.Service{stored("a", 0, onPorts(30001)), stored("b", 1, onPorts(30001))}, map[int32]*record{30001: recorded("a")},
+		{"twice", []*corev1.Service{stored("a", 0, onPorts(30001)), stored("b", 1, onPorts(30001))},
+			map[int32]*record{30001: recorded("a")},
 			"30001 PortAlreadyAllocated report b"},
 		{"out of range", []*corev1.Service{stored("a", 0, onPorts(29999))}, nil, "29999 PortOutOfRange report a"},
-		{"leaked", []*corev1.Service{stored("a", 0, onPorts(30001))}, map[int32]*record{30001: recorded("a"), 30005: recorded("a"), 30006: recorded("gone")},
+		{"leaked", []*corev1.Service{stored("a", 0, onPorts(30001))}, map[int32]*record{30001: recorded("a"),
+			30005: recorded("a"), 30006: recorded("gone")},
 			"30005 PortLeaked remove a; 30006 PortLeaked remove gone"},
 		{"unreadable", nil, map[int32]*record{30001: portRecord([]byte("{"), 7)}, "30001 PortLeaked remove "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := describe(examinePorts(snapshot{services: tt.services, ports: tt.records, nodePorts: DefaultNodePorts()})); got != tt.want {
+			if got := describe(examinePorts(snapshot{services: tt.services, ports: tt.records,
+				nodePorts: DefaultNodePorts()})); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -138,7 +152,8 @@ func TestExaminePorts(t *testing.T) {
 }
 
 func TestNotValid(t *testing.T) {
-	found := notValid([]*corev1.Service{stored("a", 0, at("10.0.0.1", "nonsense")), stored("b", 0, at(corev1.ClusterIPNone))})
+	found := notValid([]*corev1.Service{stored("a", 0, at("10.0.0.1", "nonsense")),
+		stored("b", 0, at(corev1.ClusterIPNone))})
 	if got := found[OwnerOf(stored("a", 0))]; len(found) != 1 || !slices.Equal(got, []string{"nonsense"}) {
 		t.Errorf("%v", found)
 	}

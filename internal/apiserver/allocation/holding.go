@@ -93,5 +93,6 @@ func needsNodePorts(spec *corev1.ServiceSpec) bool {
 
 // needsHealthPort says that load balancers must ask each node whether it has endpoints of its own.
 func needsHealthPort(spec *corev1.ServiceSpec) bool {
-	return spec.Type == corev1.ServiceTypeLoadBalancer && spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	return spec.Type == corev1.ServiceTypeLoadBalancer &&
+		spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 }

@@ -34,13 +34,14 @@ const protection = "networking.k8s.io/service-cidr-finalizer"
 const (
 	// lookAgain is how often the ServiceCIDRs are looked at whatever happens; upstream's interval.
 	lookAgain = 10 * time.Second
-	// settle is how long a ServiceCIDR is kept after its deletion was asked for: by then every server has heard of it, and takes no more
-	// addresses from it. Upstream's.
+	// settle is how long a ServiceCIDR is kept after its deletion was asked for: by then every server has heard of it, and
+	// takes no more addresses from it. Upstream's.
 	settle = 10 * time.Second
 )
 
-// RangeKeeper sees to the ServiceCIDR objects: it makes that of the server's own ranges, says of each whether it can be used, and ends
-// those that are deleted once no address needs them. Any number may work over one store: they do the same.
+// RangeKeeper sees to the ServiceCIDR objects: it makes that of the server's own ranges, says of each whether it can be
+// used, and ends those that are deleted once no address needs them. Any number may work over one store: they do the
+// same.
 type RangeKeeper struct {
 	own       []netip.Prefix // the primary first
 	ranges    RangeStore
@@ -51,12 +52,13 @@ type RangeKeeper struct {
 }
 
 // NewRangeKeeper returns a keeper; own are the server's own ranges, one of each family at most, the primary first.
-func NewRangeKeeper(own []netip.Prefix, ranges RangeStore, addresses Reader[*networkingv1.IPAddress], events *Events, log *slog.Logger) *RangeKeeper {
+func NewRangeKeeper(own []netip.Prefix, ranges RangeStore, addresses Reader[*networkingv1.IPAddress], events *Events,
+	log *slog.Logger) *RangeKeeper {
 	return &RangeKeeper{own: own, ranges: ranges, addresses: addresses, events: events, log: log}
 }
 
-// Ensure makes the ServiceCIDR of the server's own ranges, if it is not there, and gives it the second family, if it has only the first.
-// When it returns, the store's cache shows it. It must not run beside Run.
+// Ensure makes the ServiceCIDR of the server's own ranges, if it is not there, and gives it the second family, if it
+// has only the first. When it returns, the store's cache shows it. It must not run beside Run.
 func (k *RangeKeeper) Ensure(ctx context.Context) error {
 	stored, err := k.ranges.Get(ctx, "", DefaultServiceCIDR, latest)
 	if apierrors.IsNotFound(err) {
@@ -91,8 +93,8 @@ func (k *RangeKeeper) wanted() []string {
 	return cidrs
 }
 
-// agree makes the stored ranges the server's own where that is possible, and tells once where it is not: a range that addresses came
-// from cannot be exchanged.
+// agree makes the stored ranges the server's own where that is possible, and tells once where it is not: a range that
+// addresses came from cannot be exchanged.
 func (k *RangeKeeper) agree(ctx context.Context, stored *networkingv1.ServiceCIDR) error {
 	want := k.wanted()
 	switch {
@@ -197,7 +199,8 @@ func (k *RangeKeeper) open(ctx context.Context, cidr *networkingv1.ServiceCIDR) 
 		}
 	}
 	return k.say(ctx, cidr, metav1.Condition{
-		Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, Message: "Kubernetes Service CIDR is ready",
+		Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue,
+		Message: "Kubernetes Service CIDR is ready",
 	})
 }
 
@@ -212,7 +215,8 @@ func (k *RangeKeeper) end(ctx context.Context, cidr *networkingv1.ServiceCIDR, a
 	}
 	if orphan, found := orphanOf(cidr, all, held); found {
 		return k.say(ctx, cidr, metav1.Condition{
-			Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse, Reason: networkingv1.ServiceCIDRReasonTerminating,
+			Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse,
+			Reason:  networkingv1.ServiceCIDRReasonTerminating,
 			Message: fmt.Sprintf("addresses are held that are in no other ServiceCIDR, %s among them", orphan),
 		})
 	}
@@ -243,8 +247,10 @@ func (k *RangeKeeper) say(ctx context.Context, cidr *networkingv1.ServiceCIDR, c
 	return nil
 }
 
-// orphanOf returns an address of a Service that would be in no ServiceCIDR without cidr. One that is being deleted, too, does not count.
-func orphanOf(cidr *networkingv1.ServiceCIDR, all []*networkingv1.ServiceCIDR, held []*networkingv1.IPAddress) (netip.Addr, bool) {
+// orphanOf returns an address of a Service that would be in no ServiceCIDR without cidr. One that is being deleted,
+// too, does not count.
+func orphanOf(cidr *networkingv1.ServiceCIDR, all []*networkingv1.ServiceCIDR, held []*networkingv1.IPAddress) (
+	netip.Addr, bool) {
 	var others []Range
 	for _, other := range all {
 		if other.Name != cidr.Name && other.DeletionTimestamp == nil {
@@ -268,6 +274,7 @@ func within(ranges []Range, addr netip.Addr) bool {
 // reference says which object an event is about.
 func reference(kind, apiVersion string, obj metav1.Object) corev1.ObjectReference {
 	return corev1.ObjectReference{
-		Kind: kind, APIVersion: apiVersion, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),
+		Kind: kind, APIVersion: apiVersion, Namespace: obj.GetNamespace(), Name: obj.GetName(), UID: obj.GetUID(),
+		ResourceVersion: obj.GetResourceVersion(),
 	}
 }

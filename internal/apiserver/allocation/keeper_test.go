@@ -25,7 +25,8 @@ func awaitCIDR(t *testing.T, client kubernetes.Interface, name string, wanted fu
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	events, err := client.NetworkingV1().ServiceCIDRs().Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name, ResourceVersion: "0"})
+	events, err := client.NetworkingV1().ServiceCIDRs().Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" +
+		name, ResourceVersion: "0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,15 +46,18 @@ func awaitCIDR(t *testing.T, client kubernetes.Interface, name string, wanted fu
 
 func isReady(status metav1.ConditionStatus) func(*networkingv1.ServiceCIDR) bool {
 	return func(c *networkingv1.ServiceCIDR) bool {
-		return c != nil && slices.Contains(c.Finalizers, finalizer) && meta.IsStatusConditionPresentAndEqual(c.Status.Conditions, "Ready", status)
+		return c != nil && slices.Contains(c.Finalizers, finalizer) &&
+			meta.IsStatusConditionPresentAndEqual(c.Status.Conditions, "Ready", status)
 	}
 }
 
 func newCIDR(name string, cidrs ...string) *networkingv1.ServiceCIDR {
-	return &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}
+	return &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}
 }
 
-// The server's own ranges are an object too, which gains a second family with the flag, and else stays what it was at first.
+// The server's own ranges are an object too, which gains a second family with the flag, and else stays what it was at
+// first.
 func TestOwnRanges(t *testing.T) {
 	dir := t.TempDir()
 	start := func(cidrs ...string) *apitest.Server {
@@ -74,7 +78,8 @@ func TestOwnRanges(t *testing.T) {
 			t.Errorf("%s: stored %v, %v; want %s", tt.flag, own.Spec.CIDRs, err, tt.stored)
 		}
 		awaitCIDR(t, client, "kubernetes", isReady(metav1.ConditionTrue))
-		events, err := client.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "reason=KubernetesDefaultServiceCIDRInconsistent"})
+		events, err := client.CoreV1().Events("default").List(t.Context(),
+			metav1.ListOptions{FieldSelector: "reason=KubernetesDefaultServiceCIDRInconsistent"})
 		if err != nil || (len(events.Items) > 0) != tt.warned {
 			t.Errorf("%s: events %v, %v", tt.flag, events.Items, err)
 		}
@@ -131,17 +136,20 @@ func TestNetworkingAPI(t *testing.T) {
 	cidrs, ips := client.NetworkingV1().ServiceCIDRs(), client.NetworkingV1().IPAddresses()
 	_, err := cidrs.Create(t.Context(), newCIDR("bad", "10.97.0.1/24"), metav1.CreateOptions{})
 	wantInvalid(t, err, "spec.cidrs[0]", "")
-	_, err = ips.Create(t.Context(), &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "fd00:0::1"}}, metav1.CreateOptions{})
+	_, err = ips.Create(t.Context(), &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "fd00:0::1"}},
+		metav1.CreateOptions{})
 	wantInvalid(t, err, "metadata.name", "")
 	wantInvalid(t, err, "spec.parentRef", "")
 	of, err := ips.Get(t.Context(), "127.96.0.1", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ref := of.Spec.ParentRef; ref == nil || ref.Group != "" || ref.Resource != "services" || ref.Namespace != "default" || ref.Name != "kubernetes" {
+	if ref := of.Spec.ParentRef; ref == nil || ref.Group != "" || ref.Resource != "services" ||
+		ref.Namespace != "default" || ref.Name != "kubernetes" {
 		t.Errorf("the address of the Service kubernetes refers to %v", ref)
 	}
-	if of.Labels["ipaddress.kubernetes.io/ip-family"] != string(corev1.IPv4Protocol) || of.Labels["ipaddress.kubernetes.io/managed-by"] != "ipallocator.k8s.io" {
+	if of.Labels["ipaddress.kubernetes.io/ip-family"] != string(corev1.IPv4Protocol) ||
+		of.Labels["ipaddress.kubernetes.io/managed-by"] != "ipallocator.k8s.io" {
 		t.Errorf("its labels are %v", of.Labels)
 	}
 	of.Spec.ParentRef.Name = "another"
@@ -155,7 +163,8 @@ func TestNetworkingAPI(t *testing.T) {
 	for _, r := range resources.APIResources {
 		names = append(names, fmt.Sprint(r.Name, " ", r.ShortNames, " ", r.Namespaced))
 	}
-	if got := strings.Join(names, "; "); got != "ipaddresses [ip] false; servicecidrs [] false; servicecidrs/status [] false" {
+	if got := strings.Join(names, "; "); got != "ipaddresses [ip] false; servicecidrs [] false; servicecidrs/status [] "+
+		"false" {
 		t.Errorf("served: %s", got)
 	}
 }

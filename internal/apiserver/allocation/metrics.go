@@ -15,7 +15,8 @@ const (
 	scopeDynamic = "dynamic"
 )
 
-// metrics are what an Allocator counts, under kube-apiserver's names. What a dry run claims is nobody's and is not counted.
+// metrics are what an Allocator counts, under kube-apiserver's names. What a dry run claims is nobody's and is not
+// counted.
 type metrics struct {
 	addresses, addressErrors *prometheus.CounterVec
 	took                     *prometheus.HistogramVec
@@ -32,17 +33,20 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		addresses:     counter(ofAddresses, "allocation_total", "Addresses given to Services", "cidr", "scope"),
-		addressErrors: counter(ofAddresses, "allocation_errors_total", "Addresses that could not be given to Services", "cidr", "scope"),
+		addresses: counter(ofAddresses, "allocation_total", "Addresses given to Services", "cidr", "scope"),
+		addressErrors: counter(ofAddresses, "allocation_errors_total", "Addresses that could not be given to Services",
+			"cidr", "scope"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Subsystem: ofAddresses, Name: "allocation_duration_seconds",
-			Help: "Time to give an address to a Service", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"cidr"}),
+			Help: "Time to give an address to a Service", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
+			[]string{"cidr"}),
 		ports:      counter(ofPorts, "allocation_total", "Node ports given to Services", "scope"),
 		portErrors: counter(ofPorts, "allocation_errors_total", "Node ports that could not be given to Services", "scope"),
 	}
 }
 
 // address counts the attempt to give away an address of one of ranges; of those, invalid is none.
-func (m *metrics) address(b *book[netip.Addr], ranges []Range, scope string, began time.Time, addr netip.Addr, err error) {
+func (m *metrics) address(b *book[netip.Addr], ranges []Range, scope string, began time.Time, addr netip.Addr,
+	err error) {
 	if b.dryRun {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// portPrefix is where the holders of node ports are recorded, a key a port. (Upstream keeps one bitmap of all ports in one key, which
-// every change writes.)
+// portPrefix is where the holders of node ports are recorded, a key a port. (Upstream keeps one bitmap of all ports in
+// one key, which every change writes.)
 const portPrefix = "/registry/viaduct/nodeports/"
 
 // ports records the holders of node ports and health check node ports.

@@ -30,8 +30,9 @@ func TestRecordsAreWhatServicesHold(t *testing.T) {
 		now: map[string]*corev1.Service{}, done: map[string]int{},
 	}
 	steps := map[string]func(*testing.T, string) error{
-		"create": s.create, "create by PUT": s.put, "create for show": s.dryRun, "update": s.update, "update for show": s.updateForShow,
-		"stale update": s.stale, "delete": s.delete, "delete later": s.deleteLater,
+		"create": s.create, "create by PUT": s.put, "create for show": s.dryRun, "update": s.update,
+		"update for show": s.updateForShow,
+		"stale update":    s.stale, "delete": s.delete, "delete later": s.deleteLater,
 	}
 	names := slices.Sorted(maps.Keys(steps))
 	var last string
@@ -48,7 +49,8 @@ func TestRecordsAreWhatServicesHold(t *testing.T) {
 		last = fmt.Sprintf("step %d was: %s %s, which ended with: %v; there was %v", i, step, service, err, was)
 		s.checkRecords(t)
 	}
-	for _, outcome := range []string{"create, true", "create, false", "update, true", "update, false", "delete, true", "stale update, false", "delete later, true"} {
+	for _, outcome := range []string{"create, true", "create, false", "update, true", "update, false", "delete, true",
+		"stale update, false", "delete later, true"} {
 		if s.done[outcome] == 0 {
 			t.Errorf("never: %s; the test lost its purpose: %v", outcome, s.done)
 		}
@@ -114,7 +116,8 @@ func (s *sequence) updateForShow(t *testing.T, name string) error {
 
 // stale fails after whatever was to be allocated has been.
 func (s *sequence) stale(t *testing.T, name string) error {
-	return s.change(t, name, metav1.UpdateOptions{}, func(svc *corev1.Service) { svc.Labels = map[string]string{"not a label": ""} })
+	return s.change(t, name, metav1.UpdateOptions{},
+		func(svc *corev1.Service) { svc.Labels = map[string]string{"not a label": ""} })
 }
 
 func (s *sequence) change(t *testing.T, name string, options metav1.UpdateOptions, more func(*corev1.Service)) error {
@@ -176,7 +179,8 @@ func (s *sequence) any(name string) *corev1.Service {
 	r := s.random
 	switch r.IntN(8) {
 	case 0:
-		svc.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com", Ports: svc.Spec.Ports}
+		svc.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com",
+			Ports: svc.Spec.Ports}
 	case 1:
 		svc.Spec.ClusterIP = corev1.ClusterIPNone
 	case 2:
@@ -191,7 +195,8 @@ func (s *sequence) any(name string) *corev1.Service {
 		allocate := false
 		svc.Spec.Type, svc.Spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeLoadBalancer, &allocate
 	case 6:
-		svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal
+		svc.Spec.Type, svc.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer,
+			corev1.ServiceExternalTrafficPolicyLocal
 		svc.Spec.HealthCheckNodePort = int32(29999 + r.IntN(8))
 	case 7:
 		svc.Spec.Selector = map[string]string{"not a label": ""} // refused when everything has been allocated

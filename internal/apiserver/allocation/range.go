@@ -11,14 +11,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// bands are the numbers 0 … count-1. The first ones, the static band, are left to those who ask for a number by name: dynamic ones
-// come from above it while there are any (KEP-3070).
+// bands are the numbers 0 … count-1. The first ones, the static band, are left to those who ask for a number by name:
+// dynamic ones come from above it while there are any (KEP-3070).
 type bands struct {
 	count  uint64
 	static uint64 // how many of count
 }
 
-// staticBand is how much of a range of this size is left to static numbers: a part of it within bounds, nothing of a small one.
+// staticBand is how much of a range of this size is left to static numbers: a part of it within bounds, nothing of a
+// small one.
 func staticBand(size, divisor, most uint64) uint64 {
 	if size <= 16 {
 		return 0
@@ -26,7 +27,8 @@ func staticBand(size, divisor, most uint64) uint64 {
 	return min(max(size/divisor, 16), most)
 }
 
-// dynamic returns a number of the dynamic band, chosen by random, which returns a number below its argument. It is false if there are none.
+// dynamic returns a number of the dynamic band, chosen by random, which returns a number below its argument. It is
+// false if there are none.
 func (b bands) dynamic(random func(uint64) uint64) (uint64, bool) {
 	if b.static >= b.count {
 		return 0, false
@@ -41,7 +43,8 @@ func (b bands) upper(random func(uint64) uint64) iter.Seq[uint64] {
 
 func (b bands) lower(random func(uint64) uint64) iter.Seq[uint64] { return ring(0, b.static, random) }
 
-// ring goes once through the numbers from … to-1, starting at a random one: what was freed a moment ago is not handed to the next in line.
+// ring goes once through the numbers from … to-1, starting at a random one: what was freed a moment ago is not handed
+// to the next in line.
 func ring(from, to uint64, random func(uint64) uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		if from >= to {
@@ -67,7 +70,8 @@ const shortestIPv6 = 64
 
 var errTooLarge = errors.New("an IPv6 range must be a /64 or smaller")
 
-// Range is the addresses of a CIDR that can be ClusterIPs: all but the network's own and, for IPv4, the broadcast address.
+// Range is the addresses of a CIDR that can be ClusterIPs: all but the network's own and, for IPv4, the broadcast
+// address.
 type Range struct {
 	prefix netip.Prefix
 	bands
@@ -95,7 +99,8 @@ func NewRange(prefix netip.Prefix) (Range, error) {
 	return Range{prefix: prefix, bands: bands{count: usable, static: min(usable, staticBand(size, 16, 256))}}, nil
 }
 
-// First is the lowest address of the range, which the Service kubernetes has. It is the network's own if the range is empty.
+// First is the lowest address of the range, which the Service kubernetes has. It is the network's own if the range is
+// empty.
 func (r Range) First() netip.Addr { return r.at(0) }
 
 func (r Range) family() corev1.IPFamily { return FamilyOf(r.prefix.Addr()) }

@@ -14,8 +14,8 @@ var (
 
 // records is where the holders of one sort of number are written down: addresses, or ports.
 type records[K comparable] interface {
-	// claim records that owner holds key; errTaken if anybody does, owner included: two requests about one Service may be under way,
-	// and the one that fails must not give back what the other was given.
+	// claim records that owner holds key; errTaken if anybody does, owner included: two requests about one Service may be
+	// under way, and the one that fails must not give back what the other was given.
 	claim(ctx context.Context, key K, owner Owner) (version, error)
 	// holder reads the latest record of key; nil if there is none.
 	holder(ctx context.Context, key K) (*record, error)
@@ -70,8 +70,8 @@ func (b *book[K]) take(ctx context.Context, key K) error {
 	return err
 }
 
-// leave looks up which record of key is to go when the request has succeeded. It must be called before the Service is written: later
-// the record may be that of another request about the same Service.
+// leave looks up which record of key is to go when the request has succeeded. It must be called before the Service is
+// written: later the record may be that of another request about the same Service.
 func (b *book[K]) leave(ctx context.Context, key K) error {
 	if b.dryRun {
 		return nil

@@ -16,16 +16,16 @@ import (
 const (
 	// repairEvery is how often the records are examined; upstream's interval.
 	repairEvery = 3 * time.Minute
-	// Grace is how long a record that nobody needs is left alone: a request that is under way on some server may be about to. It is longer
-	// than a request may take, a minute.
+	// Grace is how long a record that nobody needs is left alone: a request that is under way on some server may be about
+	// to. It is longer than a request may take, a minute.
 	Grace = 90 * time.Second
 	// curesAtOnce bounds the writes in flight.
 	curesAtOnce = 16
 )
 
-// Repairer compares what Services hold with what is recorded, and makes the records right: those that are missing, wrong, or leaked.
-// What only people can put right, two Services with one address, it tells them, as an Event and in the log, once. Any number may work
-// over one store.
+// Repairer compares what Services hold with what is recorded, and makes the records right: those that are missing,
+// wrong, or leaked. What only people can put right, two Services with one address, it tells them, as an Event and in
+// the log, once. Any number may work over one store.
 type Repairer struct {
 	a        *Allocator
 	services Reader[*corev1.Service]
@@ -44,7 +44,8 @@ type sighting struct {
 
 // NewRepairer returns a repairer of what a records.
 func NewRepairer(a *Allocator, services Reader[*corev1.Service], events *Events) *Repairer {
-	return &Repairer{a: a, services: services, events: events, again: make(chan struct{}, 1), seen: map[string]sighting{}, told: map[string]bool{}}
+	return &Repairer{a: a, services: services, events: events, again: make(chan struct{}, 1), seen: map[string]sighting{},
+		told: map[string]bool{}}
 }
 
 // Kick makes Run examine the records now.
@@ -55,8 +56,8 @@ func (r *Repairer) Kick() {
 	}
 }
 
-// Deleted is told of every IPAddress that is deleted. Mostly the Service does not need it any more. If it does, because somebody deleted
-// the record of an address that is in use, it is made again at once.
+// Deleted is told of every IPAddress that is deleted. Mostly the Service does not need it any more. If it does, because
+// somebody deleted the record of an address that is in use, it is made again at once.
 func (r *Repairer) Deleted(ctx context.Context, ip *networkingv1.IPAddress) {
 	addr, err := netip.ParseAddr(ip.Name)
 	was := recordOf(ip)
@@ -86,8 +87,8 @@ func (r *Repairer) Run(ctx context.Context) error {
 	}
 }
 
-// Pass examines all records once. One that seems wrong is touched only when it has been seen unchanged for as long as grace; a grace of
-// 0 is right where nobody else can be writing, as before the only server of a store serves.
+// Pass examines all records once. One that seems wrong is touched only when it has been seen unchanged for as long as
+// grace; a grace of 0 is right where nobody else can be writing, as before the only server of a store serves.
 func (r *Repairer) Pass(ctx context.Context, grace time.Duration) error {
 	s, err := r.snapshot(ctx, grace == 0)
 	if err != nil {
@@ -140,8 +141,8 @@ func (r *Repairer) snapshot(ctx context.Context, alone bool) (snapshot, error) {
 	return s, nil
 }
 
-// adopt makes the records for a store that has none: its Services were written by a version that kept them in memory. That is nothing
-// to be alarmed about, so it is logged in one line.
+// adopt makes the records for a store that has none: its Services were written by a version that kept them in memory.
+// That is nothing to be alarmed about, so it is logged in one line.
 func (r *Repairer) adopt(ctx context.Context, s snapshot) error {
 	r.a.log.Info("recording what the stored services hold", "services", len(s.services))
 	quiet := &pass{r: r, quiet: true, seen: map[string]sighting{}, told: map[string]bool{}}
@@ -185,20 +186,23 @@ func (p *pass) tell(ctx context.Context, reason, what string, about Owner, messa
 	if known || p.quiet && reason != addressAlreadyAllocated && reason != portAlreadyAllocated {
 		return
 	}
-	p.r.a.log.Warn("records of cluster addresses and node ports", "finding", reason, "what", what, "service", about.String(), "detail", message)
+	p.r.a.log.Warn("records of cluster addresses and node ports", "finding", reason, "what", what, "service",
+		about.String(), "detail", message)
 	switch reason {
 	case portLeaked:
 		return // there is no object to tell it of
 	case addressLeaked, addressMisplaced:
 		ref := corev1.ObjectReference{Kind: "IPAddress", APIVersion: networkingv1.SchemeGroupVersion.String(), Name: what}
-		p.r.events.warn(ctx, addressController, ref, reason, fmt.Sprintf("IPAddress: %s for Service %s %s", what, about, message))
+		p.r.events.warn(ctx, addressController, ref, reason, fmt.Sprintf("IPAddress: %s for Service %s %s", what, about,
+			message))
 		return
 	}
 	controller, noun := addressController, "Cluster IP"
 	if reason == portNotAllocated || reason == portAlreadyAllocated || reason == portOutOfRange {
 		controller, noun = portController, "Port"
 	}
-	ref := corev1.ObjectReference{Kind: "Service", APIVersion: "v1", Namespace: about.Namespace, Name: about.Name, UID: about.UID}
+	ref := corev1.ObjectReference{Kind: "Service", APIVersion: "v1", Namespace: about.Namespace, Name: about.Name,
+		UID: about.UID}
 	p.r.events.warn(ctx, controller, ref, reason, fmt.Sprintf("%s %s %s", noun, what, message))
 }
 

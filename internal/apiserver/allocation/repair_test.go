@@ -21,7 +21,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// remote is a resource reached through the API, as a part of another process would. The pass of a Repairer needs no more.
+// remote is a resource reached through the API, as a part of another process would. The pass of a Repairer needs no
+// more.
 type remote[T any] struct {
 	get    func(context.Context, string, string, metav1.GetOptions) (T, error)
 	list   func(context.Context, metav1.ListOptions) ([]T, error)
@@ -67,7 +68,8 @@ func (c *cluster) newRepairer() (*allocation.Repairer, func() []string) {
 			return ips.Delete(ctx, ip.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &ip.UID}})
 		},
 	}
-	cidrs := remote[*networkingv1.ServiceCIDR]{list: func(ctx context.Context, o metav1.ListOptions) ([]*networkingv1.ServiceCIDR, error) {
+	cidrs := remote[*networkingv1.ServiceCIDR]{list: func(ctx context.Context,
+		o metav1.ListOptions) ([]*networkingv1.ServiceCIDR, error) {
 		all, err := client.NetworkingV1().ServiceCIDRs().List(ctx, o)
 		return pointers(all.Items), err
 	}}
@@ -91,7 +93,8 @@ func (c *cluster) newRepairer() (*allocation.Repairer, func() []string) {
 		reasons = append(reasons, e.Reason+" "+e.InvolvedObject.Name)
 		return nil
 	}, log)
-	a := allocation.New(allocation.Config{NodePorts: c.options.NodePorts, Addresses: addresses, Ranges: cidrs, KV: c.etcd.KV, Log: log})
+	a := allocation.New(allocation.Config{NodePorts: c.options.NodePorts, Addresses: addresses, Ranges: cidrs,
+		KV: c.etcd.KV, Log: log})
 	return allocation.NewRepairer(a, services, events), func() []string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -157,7 +160,8 @@ func TestDeletedRecordComesBack(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
 	mustCreate(t, client, service("a", withIPs("10.96.0.9")))
-	made, err := client.NetworkingV1().IPAddresses().Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=10.96.0.9"})
+	made, err := client.NetworkingV1().IPAddresses().Watch(t.Context(),
+		metav1.ListOptions{FieldSelector: "metadata.name=10.96.0.9"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,15 +217,17 @@ func (c *cluster) leak(t *testing.T, ip, name string) {
 		ObjectMeta: metav1.ObjectMeta{Name: ip, Labels: map[string]string{
 			networkingv1.LabelIPAddressFamily: "IPv4", networkingv1.LabelManagedBy: allocation.ManagedBy,
 		}},
-		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services", Namespace: "default", Name: name}},
+		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services", Namespace: "default",
+			Name: name}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A repairer without patience, beside servers at work, takes nothing away from anybody as long as it does not touch what it has not
-// seen unchanged for its grace. (That grace is a minute and a half; here it only has to be longer than a request takes.)
+// A repairer without patience, beside servers at work, takes nothing away from anybody as long as it does not touch
+// what it has not seen unchanged for its grace. (That grace is a minute and a half; here it only has to be longer than
+// a request takes.)
 func TestRepairBesideRequests(t *testing.T) {
 	c := startCluster(t, 2, smallRanges())
 	repairer, _ := c.newRepairer()
@@ -231,7 +237,8 @@ func TestRepairBesideRequests(t *testing.T) {
 		all.Go(func() {
 			for round := range 12 {
 				name := fmt.Sprintf("s%d-%d", i, round)
-				if _, err := create(t.Context(), c.clients[i%2], service(name, ofType(corev1.ServiceTypeNodePort))); err != nil && !apierrors.IsInternalError(err) {
+				if _, err := create(t.Context(), c.clients[i%2], service(name, ofType(corev1.ServiceTypeNodePort))); err != nil &&
+					!apierrors.IsInternalError(err) {
 					t.Error(err)
 				}
 				if round%2 == 0 {
@@ -257,7 +264,8 @@ func TestRepairBesideRequests(t *testing.T) {
 // A store written before there were records gets them at the start, before anybody could be given what is held.
 func TestStoreWithoutRecords(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
-	made := mustCreate(t, c.clients[0], service("a", ofType(corev1.ServiceTypeNodePort), withPolicy(corev1.IPFamilyPolicyRequireDualStack)))
+	made := mustCreate(t, c.clients[0], service("a", ofType(corev1.ServiceTypeNodePort),
+		withPolicy(corev1.IPFamilyPolicyRequireDualStack)))
 	before := c.recorded(t)
 	ctx := t.Context()
 	c.lose(t, "")
@@ -278,10 +286,12 @@ func TestLeakIsGoneAfterARestart(t *testing.T) {
 	c.leak(t, "10.96.0.20", "gone")
 	server.Stop()
 	client := apitest.StartWith(t, options).Client(t)
-	if _, err := client.NetworkingV1().IPAddresses().Get(t.Context(), "10.96.0.20", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := client.NetworkingV1().IPAddresses().Get(t.Context(), "10.96.0.20",
+		metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the leaked address: %v", err)
 	}
-	events, err := client.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "reason=IPAddressNotAllocated"})
+	events, err := client.CoreV1().Events("default").List(t.Context(),
+		metav1.ListOptions{FieldSelector: "reason=IPAddressNotAllocated"})
 	if err != nil || len(events.Items) != 1 || events.Items[0].InvolvedObject.Name != "10.96.0.20" {
 		t.Errorf("events: %v, %v", events.Items, err)
 	}

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Transaction is what one create or update of a Service claims and gives up. The caller must end it once, with Commit after the Service
-// was written or Revert if it was not.
+// Transaction is what one create or update of a Service claims and gives up. The caller must end it once, with Commit
+// after the Service was written or Revert if it was not.
 type Transaction struct {
 	a      *Allocator
 	svc    *corev1.Service
@@ -32,12 +32,14 @@ func (a *Allocator) begin(svc, old *corev1.Service, dryRun bool) *Transaction {
 	}
 }
 
-// Allocate fills in the addresses and ports that svc needs, where old, nil at creation, does not have them, and claims them. Its
-// families must have been settled. The list is what the client asked for and cannot have, for an answer of Invalid; the error is any
-// other, in the form of the API. After either, nothing is claimed and there is no transaction.
+// Allocate fills in the addresses and ports that svc needs, where old, nil at creation, does not have them, and claims
+// them. Its families must have been settled. The list is what the client asked for and cannot have, for an answer of
+// Invalid; the error is any other, in the form of the API. After either, nothing is claimed and there is no
+// transaction.
 //
 // With dryRun nothing is claimed, and the answer is what it would be: what is filled in is free at this moment.
-func (a *Allocator) Allocate(ctx context.Context, svc, old *corev1.Service, dryRun bool) (*Transaction, field.ErrorList, error) {
+func (a *Allocator) Allocate(ctx context.Context, svc, old *corev1.Service, dryRun bool) (*Transaction, field.ErrorList,
+	error) {
 	t := a.begin(svc, old, dryRun)
 	errs, err := t.allocate(ctx)
 	if len(errs) > 0 || err != nil {
@@ -95,7 +97,8 @@ func (t *Transaction) allocateAddresses(ctx context.Context) (field.ErrorList, e
 		}
 		addr, err := t.a.nextAddress(ctx, t.addrs, family)
 		if err != nil {
-			return nil, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: allocating an %s address: %w", family, err))
+			return nil, apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: allocating an %s address: %w",
+				family, err))
 		}
 		spec.ClusterIPs = append(spec.ClusterIPs, addr.String())
 	}
@@ -132,7 +135,8 @@ func (t *Transaction) allocatePorts(ctx context.Context) (field.ErrorList, error
 	spec := &t.svc.Spec
 	if mayHaveNodePorts(spec) {
 		for i, p := range spec.Ports {
-			if errs, err := t.takePort(ctx, p.NodePort, field.NewPath("spec", "ports").Index(i).Child("nodePort")); err != nil || len(errs) > 0 {
+			if errs, err := t.takePort(ctx, p.NodePort, field.NewPath("spec", "ports").Index(i).Child("nodePort")); err != nil ||
+				len(errs) > 0 {
 				return errs, err
 			}
 		}
@@ -147,7 +151,8 @@ func (t *Transaction) allocatePorts(ctx context.Context) (field.ErrorList, error
 	return nil, t.allocateHealthPort(ctx)
 }
 
-// takePort takes the port that the client named, unless it named none or the Service has it. One port may serve several protocols.
+// takePort takes the port that the client named, unless it named none or the Service has it. One port may serve several
+// protocols.
 func (t *Transaction) takePort(ctx context.Context, port int32, path *field.Path) (field.ErrorList, error) {
 	if _, taken := t.ports.taken[port]; port == 0 || taken || t.before.ports.Has(port) {
 		return nil, nil
@@ -217,7 +222,8 @@ func (t *Transaction) allocateHealthPort(ctx context.Context) error {
 		err = t.a.takePort(ctx, t.ports, port)
 	}
 	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("failed to allocate HealthCheck NodePort %d: provided port is %w", port, err))
+		return apierrors.NewInternalError(fmt.Errorf("failed to allocate HealthCheck NodePort %d: provided port is %w", port,
+			err))
 	}
 	return nil
 }

@@ -1,4 +1,5 @@
-// Package apitest gives a test the real API server: real etcd on a disk of its own, real TLS on a loopback port, nothing simulated.
+// Package apitest gives a test the real API server: real etcd on a disk of its own, real TLS on a loopback port,
+// nothing simulated.
 package apitest
 
 import (

@@ -154,7 +154,8 @@ func TestRestoreRefuses(t *testing.T) {
 		"another key":          {changed(t, whole, func(_ []*tar.Header, c [][]byte) { c[2][0] ^= 1 }), "SHA-256"},
 		"one bit of the store": {changed(t, whole, func(_ []*tar.Header, c [][]byte) { c[0][len(c[0])/2] ^= 1 }), "SHA-256"},
 		"renamed key":          {rename("pki/other.crt"), "SHA-256"},
-		"a name twice":         {changed(t, whole, func(h []*tar.Header, _ [][]byte) { h[2].Name = h[1].Name }), "file exists"},
+		"a name twice": {changed(t, whole, func(h []*tar.Header, _ [][]byte) { h[2].Name = h[1].Name }),
+			"file exists"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to, _, err := restore(t, tt.text)

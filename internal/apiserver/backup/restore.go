@@ -33,8 +33,8 @@ type Restored struct {
 // ErrNotEmpty says that there is something where a backup was to be restored.
 var ErrNotEmpty = errors.New("is not empty")
 
-// Restore brings back what the backup file at path holds. The whole file is verified, and everything made ready beside the target, before
-// anything in it is touched. No server may be using the target.
+// Restore brings back what the backup file at path holds. The whole file is verified, and everything made ready beside
+// the target, before anything in it is touched. No server may be using the target.
 func Restore(ctx context.Context, path string, to Target) (r Restored, err error) {
 	if err := to.check(); err != nil {
 		return Restored{}, err
@@ -117,8 +117,8 @@ func copyFiles(from, to string) error {
 	return syncDir(to)
 }
 
-// unpack writes what a backup holds to dir, and refuses what Write would not have written, a sum that is wrong, and a file without sums: it
-// was cut short.
+// unpack writes what a backup holds to dir, and refuses what Write would not have written, a sum that is wrong, and a
+// file without sums: it was cut short.
 func unpack(path, dir string) (pkiFiles int, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,11 +1,13 @@
-// Package backup writes and restores the one file that brings a server back: its store as of one moment, and its certificate authority,
-// without which no client would be let in again. The file is a tar archive that ordinary tools can look into:
+// Package backup writes and restores the one file that brings a server back: its store as of one moment, and its
+// certificate authority, without which no client would be let in again. The file is a tar archive that ordinary tools
+// can look into:
 //
 //	etcd.db      the store, as `etcdctl snapshot save` writes it
 //	pki/…        certificates, keys and tokens
 //	SHA256SUMS   of all of them, as sha256sum writes it
 //
-// It holds every secret of the server, so it is made for its owner alone. This package must not know how a server is reached or run.
+// It holds every secret of the server, so it is made for its owner alone. This package must not know how a server is
+// reached or run.
 package backup
 
 import (
@@ -36,8 +38,8 @@ type Written struct {
 	PKIFiles int
 }
 
-// Write makes a backup in the file at path, of size bytes of a snapshot of the store and of the files in pkiDir. The file is there whole or
-// not at all; one that was there before is replaced.
+// Write makes a backup in the file at path, of size bytes of a snapshot of the store and of the files in pkiDir. The
+// file is there whole or not at all; one that was there before is replaced.
 func Write(path string, snapshot io.Reader, size int64, pkiDir string) (w Written, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made with mode 0600
 	if err != nil {
@@ -79,7 +81,8 @@ type archive struct {
 }
 
 func (a *archive) add(name string, size int64, from io.Reader) error {
-	if err := a.tar.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o600, ModTime: a.made, Format: tar.FormatPAX}); err != nil {
+	if err := a.tar.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o600, ModTime: a.made,
+		Format: tar.FormatPAX}); err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	hash := sha256.New()

@@ -109,7 +109,8 @@ func (c *collector) stateOf(ctx context.Context, n *node, ref metav1.OwnerRefere
 	}
 	if r.Namespaced && n.namespace == "" {
 		c.complain(ctx, n, "OwnerRefInvalidNamespace",
-			fmt.Sprintf("its owner %s %s is in a namespace, which the owner of an object of no namespace cannot be", ref.Kind, ref.Name))
+			fmt.Sprintf("its owner %s %s is in a namespace, which the owner of an object of no namespace cannot be", ref.Kind,
+				ref.Name))
 		return unknown, nil
 	}
 	at, known := c.graph.place(ref.UID)
@@ -142,7 +143,8 @@ func (c *collector) releaseDependents(ctx context.Context, owner *node) error {
 	is := func(uid types.UID) bool { return uid == owner.uid }
 	var errs []error
 	for _, d := range c.graph.dependentsOf(owner.uid) {
-		errs = append(errs, c.update(ctx, d, func(obj metav1.Object) { obj.SetOwnerReferences(without(obj.GetOwnerReferences(), is)) }))
+		errs = append(errs, c.update(ctx, d,
+			func(obj metav1.Object) { obj.SetOwnerReferences(without(obj.GetOwnerReferences(), is)) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -150,7 +152,8 @@ func (c *collector) releaseDependents(ctx context.Context, owner *node) error {
 	return c.dropFinalizer(ctx, owner, metav1.FinalizerOrphanDependents)
 }
 
-// awaitDependents lets an owner end once nothing below it holds it, and until then has its dependents looked at: they end with it.
+// awaitDependents lets an owner end once nothing below it holds it, and until then has its dependents looked at: they
+// end with it.
 func (c *collector) awaitDependents(ctx context.Context, owner *node) error {
 	held := false
 	for _, d := range c.graph.dependentsOf(owner.uid) {

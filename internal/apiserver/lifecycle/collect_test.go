@@ -93,7 +93,8 @@ func TestOwnersThatAreNotThere(t *testing.T) {
 		cm, err := s.get("of-both")
 		return err == nil && len(cm.OwnerReferences) == 1
 	})
-	gadget := s.config("of-a-gadget", metav1.OwnerReference{APIVersion: "example.com/v1", Kind: "Gadget", Name: "g", UID: "some-uid"})
+	gadget := s.config("of-a-gadget", metav1.OwnerReference{APIVersion: "example.com/v1", Kind: "Gadget", Name: "g",
+		UID: "some-uid"})
 	s.config("later", never)
 	s.await("a later one is gone", func() bool { return s.isGone("later") })
 	if s.isGone(gadget.Name) {
@@ -104,18 +105,21 @@ func TestOwnersThatAreNotThere(t *testing.T) {
 func TestAnOwnerInAnotherNamespaceIsNone(t *testing.T) {
 	s := newStage(t)
 	s.namespace("elsewhere")
-	far, err := s.CoreV1().ConfigMaps("elsewhere").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "far"}}, metav1.CreateOptions{})
+	far, err := s.CoreV1().ConfigMaps("elsewhere").Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "far"}}, metav1.CreateOptions{})
 	must(t, far, err)
 	s.config("child", by(far))
 	s.await("the child is gone", func() bool { return s.isGone("child") })
 	s.await("an event says why", func() bool {
-		list, err := s.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=child,reason=OwnerRefInvalidNamespace"})
+		list, err := s.CoreV1().Events("default").List(t.Context(),
+			metav1.ListOptions{FieldSelector: "involvedObject.name=child,reason=OwnerRefInvalidNamespace"})
 		return err == nil && len(list.Items) > 0
 	})
 }
 
 func TestACircleEnds(t *testing.T) {
-	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground} {
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground,
+		metav1.DeletePropagationForeground} {
 		t.Run(string(policy), func(t *testing.T) {
 			s := newStage(t)
 			a := s.config("a")

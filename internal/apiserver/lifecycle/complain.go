@@ -29,7 +29,8 @@ func (c complainer) complain(ctx context.Context, about *node, reason, message s
 			Namespace: about.namespace, Name: about.name, UID: about.uid,
 		},
 		Reason: reason, Message: message, Type: corev1.EventTypeWarning, Count: 1, FirstTimestamp: now, LastTimestamp: now,
-		Source: corev1.EventSource{Component: "garbage-collector-controller"}, ReportingController: "garbage-collector-controller",
+		Source:              corev1.EventSource{Component: "garbage-collector-controller"},
+		ReportingController: "garbage-collector-controller",
 	}
 	_, _ = c.events.Create(in(ctx, namespace), event, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 }

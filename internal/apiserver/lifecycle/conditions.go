@@ -24,7 +24,8 @@ func conditionsOf(left *remains, failed error) []corev1.NamespaceCondition {
 		deleted.Status, deleted.Reason, deleted.Message = corev1.ConditionTrue, "ContentDeletionFailed", failed.Error()
 	}
 	remaining := corev1.NamespaceCondition{
-		Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionFalse, Reason: "ContentRemoved", Message: "All content successfully removed",
+		Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionFalse, Reason: "ContentRemoved",
+		Message: "All content successfully removed",
 	}
 	if len(left.objects) > 0 {
 		remaining.Status, remaining.Reason = corev1.ConditionTrue, "SomeResourcesRemain"
@@ -36,7 +37,8 @@ func conditionsOf(left *remains, failed error) []corev1.NamespaceCondition {
 	}
 	if len(left.finalizers) > 0 {
 		held.Status, held.Reason = corev1.ConditionTrue, "SomeFinalizersRemain"
-		held.Message = "Some content in the namespace has finalizers remaining: " + counted(left.finalizers, "%s in %d resource instances")
+		held.Message = "Some content in the namespace has finalizers remaining: " + counted(left.finalizers,
+			"%s in %d resource instances")
 	}
 	return []corev1.NamespaceCondition{found, deleted, remaining, held}
 }

@@ -14,7 +14,8 @@ const (
 	alive   ownerState = iota
 	absent             // it is gone, or another object has its name now
 	waiting            // it ends as soon as its dependents have
-	unknown            // of a kind that is not served here, or of a namespace where the dependent is of none: nobody can tell
+	// of a kind that is not served here, or of a namespace where the dependent is of none: nobody can tell
+	unknown
 )
 
 // verdict is what becomes of a dependent.
@@ -26,8 +27,8 @@ const (
 	end            // it has no owner left
 )
 
-// decide says what becomes of an object with owners in these states, in the order of its references. An owner of whom nobody can tell
-// keeps its dependents, as a living one does.
+// decide says what becomes of an object with owners in these states, in the order of its references. An owner of whom
+// nobody can tell keeps its dependents, as a living one does.
 func decide(owners []ownerState) verdict {
 	lost := func(s ownerState) bool { return s == absent || s == waiting }
 	switch {
@@ -39,8 +40,8 @@ func decide(owners []ownerState) verdict {
 	return end
 }
 
-// policyFor is how an object is deleted that has no owner left. Where an owner waits for everything below it to end, so does what is
-// between; else what its user asked for, by a finalizer, is respected.
+// policyFor is how an object is deleted that has no owner left. Where an owner waits for everything below it to end, so
+// does what is between; else what its user asked for, by a finalizer, is respected.
 func policyFor(finalizers []string, owners []ownerState, hasDependents bool) metav1.DeletionPropagation {
 	switch {
 	case hasDependents && slices.Contains(owners, waiting):
@@ -65,7 +66,8 @@ func blocks(refs []metav1.OwnerReference, owner types.UID) bool {
 	})
 }
 
-// unblocked is refs, none of which keeps its owner from ending: the way out of a circle whose members wait for one another.
+// unblocked is refs, none of which keeps its owner from ending: the way out of a circle whose members wait for one
+// another.
 func unblocked(refs []metav1.OwnerReference) []metav1.OwnerReference {
 	out := slices.Clone(refs)
 	for i := range out {

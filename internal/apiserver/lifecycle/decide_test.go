@@ -43,8 +43,10 @@ func TestPolicyFor(t *testing.T) {
 		{"plain", nil, []ownerState{absent}, true, metav1.DeletePropagationBackground},
 		{"its user wants it to wait", []string{foreground}, []ownerState{absent}, false, metav1.DeletePropagationForeground},
 		{"its user wants dependents to stay", []string{orphan}, []ownerState{absent}, true, metav1.DeletePropagationOrphan},
-		{"between an owner that waits and dependents", nil, []ownerState{absent, waiting}, true, metav1.DeletePropagationForeground},
-		{"an owner that waits outweighs a wish", []string{orphan}, []ownerState{waiting}, true, metav1.DeletePropagationForeground},
+		{"between an owner that waits and dependents", nil, []ownerState{absent, waiting}, true,
+			metav1.DeletePropagationForeground},
+		{"an owner that waits outweighs a wish", []string{orphan}, []ownerState{waiting}, true,
+			metav1.DeletePropagationForeground},
 		{"the last below an owner that waits", nil, []ownerState{waiting}, false, metav1.DeletePropagationBackground},
 	} {
 		t.Run(row.name, func(t *testing.T) {

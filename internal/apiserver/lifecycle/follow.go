@@ -56,7 +56,8 @@ type observer interface {
 	are(r *Resource, there map[types.UID]bool) // all others are gone
 }
 
-// follow tells what there is of one resource and what changes, until ctx ends. After the first complete answer it calls ready.
+// follow tells what there is of one resource and what changes, until ctx ends. After the first complete answer it calls
+// ready.
 func follow(ctx context.Context, r *Resource, to observer, ready func(), log *slog.Logger) {
 	for ctx.Err() == nil {
 		err := followOnce(ctx, r, to, ready)

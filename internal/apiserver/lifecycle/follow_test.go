@@ -19,7 +19,8 @@ import (
 func owned(uid types.UID, owners ...types.UID) corev1.ConfigMap {
 	cm := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cm-" + string(uid), Namespace: "default", UID: uid}}
 	for _, owner := range owners {
-		cm.OwnerReferences = append(cm.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "cm-" + string(owner), UID: owner})
+		cm.OwnerReferences = append(cm.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap",
+			Name: "cm-" + string(owner), UID: owner})
 	}
 	return cm
 }

@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// graph is who owns whom. Most objects neither have an owner nor wait for dependents: of these it keeps only that they live, and where.
+// graph is who owns whom. Most objects neither have an owner nor wait for dependents: of these it keeps only that they
+// live, and where.
 type graph struct {
 	mu         sync.Mutex // guards what follows
 	live       map[types.UID]place
@@ -35,7 +36,8 @@ type node struct {
 }
 
 func newGraph() *graph {
-	return &graph{live: map[types.UID]place{}, nodes: map[types.UID]*node{}, dependents: map[types.UID]map[types.UID]bool{}}
+	return &graph{live: map[types.UID]place{}, nodes: map[types.UID]*node{},
+		dependents: map[types.UID]map[types.UID]bool{}}
 }
 
 // waits says that the object is there only until its dependents are gone.
@@ -45,7 +47,8 @@ func (n *node) waits() bool { return n != nil && n.deleting && n.foreground }
 func nodeOf(r *Resource, obj metav1.Object) *node {
 	deleting := obj.GetDeletionTimestamp() != nil
 	n := &node{
-		place: place{r, obj.GetNamespace()}, uid: obj.GetUID(), name: obj.GetName(), owners: obj.GetOwnerReferences(), deleting: deleting,
+		place: place{r, obj.GetNamespace()}, uid: obj.GetUID(), name: obj.GetName(), owners: obj.GetOwnerReferences(),
+		deleting:   deleting,
 		foreground: deleting && slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents),
 		orphan:     deleting && slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents),
 	}
@@ -110,7 +113,8 @@ func (p place) fits(n *node, ref metav1.OwnerReference) bool {
 	return p.resource.is(ref) && (!p.resource.Namespaced || p.namespace == n.namespace)
 }
 
-// remove forgets an object that is gone, and returns the objects to be looked at for it: its dependents, and owners that waited.
+// remove forgets an object that is gone, and returns the objects to be looked at for it: its dependents, and owners
+// that waited.
 func (g *graph) remove(uid types.UID) []types.UID {
 	g.mu.Lock()
 	defer g.mu.Unlock()

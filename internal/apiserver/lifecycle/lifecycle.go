@@ -30,7 +30,8 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// workers is how many objects, and how many namespaces, are worked on at a time: together their writes share the store's syncs.
+// workers is how many objects, and how many namespaces, are worked on at a time: together their writes share the
+// store's syncs.
 const workers = 16
 
 // Lifecycle is the package's work, done by Run.
@@ -53,9 +54,11 @@ func New(options Options) *Lifecycle {
 		return l.resources[i].Store
 	}
 	l.namespaces = &namespaces{
-		resources: l.resources, store: stored(corev1.Resource("namespaces")), finalize: options.Finalize, status: options.Status,
+		resources: l.resources, store: stored(corev1.Resource("namespaces")), finalize: options.Finalize,
+		status:   options.Status,
 		accounts: stored(corev1.Resource("serviceaccounts")), configs: stored(corev1.Resource("configmaps")),
-		rootCA: string(options.RootCA), look: func(name string) { l.names.Add(name) }, ending: newNameSet(), living: newNameSet(),
+		rootCA: string(options.RootCA), look: func(name string) { l.names.Add(name) }, ending: newNameSet(),
+		living: newNameSet(),
 	}
 	l.collector = &collector{
 		graph: newGraph(), resources: l.resources, look: func(uid types.UID) { l.uids.Add(uid) },
@@ -66,8 +69,10 @@ func New(options Options) *Lifecycle {
 
 // Run works until ctx ends. Nothing is deleted for want of an owner before everything is known.
 func (l *Lifecycle) Run(ctx context.Context) {
-	l.names = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry))
-	l.uids = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstRetry, lastRetry))
+	l.names = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry,
+		lastRetry))
+	l.uids = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstRetry,
+		lastRetry))
 	var following, working sync.WaitGroup
 	var known sync.WaitGroup
 	known.Add(len(l.resources))

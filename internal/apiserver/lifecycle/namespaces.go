@@ -39,8 +39,8 @@ type namespaces struct {
 	living    *nameSet
 }
 
-// seen has a namespace looked at when it is new, has changed, or is ending while something in it changes; and when what every namespace
-// has was edited.
+// seen has a namespace looked at when it is new, has changed, or is ending while something in it changes; and when what
+// every namespace has was edited.
 func (n *namespaces) seen(r *Resource, obj metav1.Object) {
 	switch {
 	case r.GroupResource == corev1.Resource("namespaces"):
@@ -113,8 +113,9 @@ func (n *namespaces) furnish(ctx context.Context, name string) error {
 		return fmt.Errorf("making the service account %s: %w", defaultAccount, err)
 	}
 	config := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: rootCAName, Namespace: name, Annotations: map[string]string{descriptionKey: rootCAText}},
-		Data:       map[string]string{rootCAKey: n.rootCA},
+		ObjectMeta: metav1.ObjectMeta{Name: rootCAName, Namespace: name,
+			Annotations: map[string]string{descriptionKey: rootCAText}},
+		Data: map[string]string{rootCAKey: n.rootCA},
 	}
 	if err := createMissing(ctx, n.configs, config); err != nil {
 		return fmt.Errorf("making the config map %s: %w", rootCAName, err)
@@ -136,7 +137,8 @@ func (n *namespaces) restore(ctx context.Context, data map[string]string) error 
 		config.Data, config.BinaryData = data, nil
 		return config, nil
 	})
-	_, _, err = n.configs.Update(ctx, rootCAName, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	_, _, err = n.configs.Update(ctx, rootCAName, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+		false, &metav1.UpdateOptions{})
 	return err
 }
 
@@ -154,8 +156,8 @@ func createMissing(ctx context.Context, store Store, obj interface {
 	return err
 }
 
-// empty deletes what is in a namespace: its Pods, and once these are gone the rest, lest a Pod outlives what it is guarded by (KEP-5080).
-// Some of it may take its time: the namespace is looked at again when it is gone.
+// empty deletes what is in a namespace: its Pods, and once these are gone the rest, lest a Pod outlives what it is
+// guarded by (KEP-5080). Some of it may take its time: the namespace is looked at again when it is gone.
 func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
 	var left remains
 	isPods := func(r *Resource) bool { return r.GroupResource == corev1.Resource("pods") }
@@ -172,7 +174,8 @@ func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
 	return failed
 }
 
-func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *remains, wanted func(*Resource) bool) error {
+func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *remains,
+	wanted func(*Resource) bool) error {
 	var errs []error
 	for i := range n.resources {
 		r := &n.resources[i]
@@ -189,7 +192,8 @@ func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *rema
 // finish takes away our finalizer. If it was the last, the namespace is gone with it.
 func (n *namespaces) finish(ctx context.Context, ns *corev1.Namespace) error {
 	return n.write(ctx, n.finalize, ns, func(stored *corev1.Namespace) bool {
-		stored.Spec.Finalizers = slices.DeleteFunc(stored.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
+		stored.Spec.Finalizers = slices.DeleteFunc(stored.Spec.Finalizers,
+			func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
 		return true
 	})
 }
@@ -201,7 +205,8 @@ func (n *namespaces) report(ctx context.Context, ns *corev1.Namespace, condition
 	return n.write(ctx, n.status, ns, func(stored *corev1.Namespace) bool { return setConditions(stored, conditions) })
 }
 
-func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Namespace, change func(*corev1.Namespace) bool) error {
+func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Namespace,
+	change func(*corev1.Namespace) bool) error {
 	wish := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
 		obj := stored.DeepCopyObject().(*corev1.Namespace)
 		if obj.UID != ns.UID {
@@ -210,7 +215,8 @@ func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Name
 		change(obj)
 		return obj, nil
 	})
-	_, _, err := to.Update(in(ctx, ""), ns.Name, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	_, _, err := to.Update(in(ctx, ""), ns.Name, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
+		&metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -66,16 +66,20 @@ func (s *stage) fill(ns string) {
 	ports := []corev1.ServicePort{{Port: 80}}
 	var errs []error
 	note := func(_ any, err error) { errs = append(errs, err) }
-	note(s.CoreV1().Services(ns).Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: ports, Type: corev1.ServiceTypeNodePort}}, none))
+	note(s.CoreV1().Services(ns).Create(ctx, &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: ports,
+		Type: corev1.ServiceTypeNodePort}}, none))
 	note(s.CoreV1().Endpoints(ns).Create(ctx, &corev1.Endpoints{ObjectMeta: meta}, none))
 	note(s.CoreV1().ConfigMaps(ns).Create(ctx, &corev1.ConfigMap{ObjectMeta: meta}, none))
 	note(s.CoreV1().Secrets(ns).Create(ctx, &corev1.Secret{ObjectMeta: meta}, none))
 	note(s.CoreV1().ServiceAccounts(ns).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, none))
-	note(s.CoreV1().Events(ns).Create(ctx, &corev1.Event{ObjectMeta: meta, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "x", Namespace: ns}}, none))
+	note(s.CoreV1().Events(ns).Create(ctx, &corev1.Event{ObjectMeta: meta,
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "x", Namespace: ns}}, none))
 	note(s.CoordinationV1().Leases(ns).Create(ctx, &coordinationv1.Lease{ObjectMeta: meta}, none))
-	note(s.DiscoveryV1().EndpointSlices(ns).Create(ctx, &discoveryv1.EndpointSlice{ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4}, none))
+	note(s.DiscoveryV1().EndpointSlices(ns).Create(ctx, &discoveryv1.EndpointSlice{ObjectMeta: meta,
+		AddressType: discoveryv1.AddressTypeIPv4}, none))
 	note(s.RbacV1().Roles(ns).Create(ctx, &rbacv1.Role{ObjectMeta: meta}, none))
-	note(s.RbacV1().RoleBindings(ns).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: "x"}}, none))
+	note(s.RbacV1().RoleBindings(ns).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta,
+		RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: "x"}}, none))
 	for _, err := range errs {
 		must(s.T, s, err)
 	}
@@ -103,13 +107,18 @@ func TestANamespaceTakesItsContentAlong(t *testing.T) {
 		pod, err := s.CoreV1().Pods("full").Get(t.Context(), "pod", metav1.GetOptions{})
 		return err == nil && pod.DeletionTimestamp != nil
 	})
-	s.await("the namespace says what it waits for", func() bool { return s.says("full", corev1.NamespaceContentRemaining, "pods has 1 resource instances") })
-	_, err := s.CoreV1().ConfigMaps("full").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
+	s.await("the namespace says what it waits for", func() bool {
+		return s.says("full", corev1.NamespaceContentRemaining,
+			"pods has 1 resource instances")
+	})
+	_, err := s.CoreV1().ConfigMaps("full").Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
 	if !apierrors.IsForbidden(err) || !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		t.Errorf("creating in a namespace that ends: %v", err)
 	}
 	now := int64(0)
-	if err := s.CoreV1().Pods("full").Delete(t.Context(), "pod", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+	if err := s.CoreV1().Pods("full").Delete(t.Context(), "pod",
+		metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
 	s.await("the namespace is gone", func() bool { return s.namespaceIsGone("full") })
@@ -197,7 +206,8 @@ func TestARestartGoesOn(t *testing.T) {
 	s.Interface = again.Client(t)
 	s.setFinalizers("child")
 	now := int64(0)
-	err := s.CoreV1().Pods("ending").Delete(context.WithoutCancel(t.Context()), "pod", metav1.DeleteOptions{GracePeriodSeconds: &now})
+	err := s.CoreV1().Pods("ending").Delete(context.WithoutCancel(t.Context()), "pod",
+		metav1.DeleteOptions{GracePeriodSeconds: &now})
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
 	}

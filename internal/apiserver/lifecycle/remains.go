@@ -35,7 +35,8 @@ func (left *remains) deleteAll(ctx context.Context, r *Resource) error {
 	}
 	background := metav1.DeletePropagationBackground
 	options := &metav1.DeleteOptions{PropagationPolicy: &background}
-	if _, err := collection.DeleteCollection(ctx, rest.ValidateAllObjectFunc, options, &internalversion.ListOptions{}); err != nil {
+	if _, err := collection.DeleteCollection(ctx, rest.ValidateAllObjectFunc, options,
+		&internalversion.ListOptions{}); err != nil {
 		return err
 	}
 	if list, err = r.Store.List(ctx, &internalversion.ListOptions{}); err != nil {

@@ -14,14 +14,17 @@ func TestRequestsToDeleteANamespace(t *testing.T) {
 	s := newStage(t)
 	namespaces := s.CoreV1().Namespaces()
 	ns := s.namespace("asked")
-	if ns.Status.Phase != corev1.NamespaceActive || len(ns.Spec.Finalizers) != 1 || ns.Spec.Finalizers[0] != corev1.FinalizerKubernetes {
+	if ns.Status.Phase != corev1.NamespaceActive || len(ns.Spec.Finalizers) != 1 ||
+		ns.Spec.Finalizers[0] != corev1.FinalizerKubernetes {
 		t.Errorf("a new namespace is %s, with finalizers %v", ns.Status.Phase, ns.Spec.Finalizers)
 	}
-	if err := namespaces.Delete(t.Context(), "asked", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+	if err := namespaces.Delete(t.Context(), "asked",
+		metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 		t.Errorf("asking what would be: %v", err)
 	}
 	another := types.UID("another")
-	err := namespaces.Delete(t.Context(), "asked", metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &another}})
+	err := namespaces.Delete(t.Context(), "asked",
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &another}})
 	if !apierrors.IsConflict(err) {
 		t.Errorf("deleting another of that name: %v", err)
 	}

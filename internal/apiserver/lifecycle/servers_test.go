@@ -55,7 +55,8 @@ func BenchmarkDependents(b *testing.B) {
 	configs := server.Client(b).CoreV1().ConfigMaps("default")
 	for b.Loop() {
 		b.StopTimer()
-		owner, err := configs.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})
+		owner, err := configs.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}},
+			metav1.CreateOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -63,7 +64,8 @@ func BenchmarkDependents(b *testing.B) {
 		for c := range clients {
 			making.Go(func() {
 				for i := c; i < dependents; i += clients {
-					cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("child-%d", i), OwnerReferences: []metav1.OwnerReference{by(owner)}}}
+					cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("child-%d", i),
+						OwnerReferences: []metav1.OwnerReference{by(owner)}}}
 					if _, err := configs.Create(b.Context(), cm, metav1.CreateOptions{}); err != nil {
 						b.Error(err)
 						return

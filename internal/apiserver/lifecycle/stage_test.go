@@ -57,7 +57,8 @@ func (s *stage) await(what string, done func() bool) {
 
 func (s *stage) namespace(name string) *corev1.Namespace {
 	s.Helper()
-	ns, err := s.CoreV1().Namespaces().Create(s.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	ns, err := s.CoreV1().Namespaces().Create(s.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+		metav1.CreateOptions{})
 	return must(s.T, ns, err)
 }
 

@@ -33,7 +33,8 @@ func parentRef(ref *networkingv1.ParentReference) string {
 
 func serviceCIDRs() table[*networkingv1.ServiceCIDR] {
 	return table[*networkingv1.ServiceCIDR]{
-		columns: []metav1.TableColumnDefinition{name(), column("CIDRs", "The ranges that Services' addresses come from."), age()},
+		columns: []metav1.TableColumnDefinition{name(), column("CIDRs", "The ranges that Services' addresses come from."),
+			age()},
 		cells: func(cidr *networkingv1.ServiceCIDR, now time.Time) []any {
 			return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), since(cidr.CreationTimestamp.Time, now)}
 		},

@@ -15,11 +15,13 @@ func TestNetworkingRows(t *testing.T) {
 	if got, want := row(t, ipAddresses(), held), "10.0.0.1 | services/default/web"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	held.Spec.ParentRef = &networkingv1.ParentReference{Group: "gateway.networking.k8s.io", Resource: "gateways", Name: "edge"}
+	held.Spec.ParentRef = &networkingv1.ParentReference{Group: "gateway.networking.k8s.io", Resource: "gateways",
+		Name: "edge"}
 	if got, want := row(t, ipAddresses(), held), "10.0.0.1 | gateway.networking.k8s.io/gateways/edge"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	cidr := &networkingv1.ServiceCIDR{ObjectMeta: created("more"), Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.0.0.0/24", "fd00::/64"}}}
+	cidr := &networkingv1.ServiceCIDR{ObjectMeta: created("more"),
+		Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.0.0.0/24", "fd00::/64"}}}
 	if got, want := row(t, serviceCIDRs(), cidr), "more | 10.0.0.0/24,fd00::/64 | 5m"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -111,8 +111,8 @@ type summary struct {
 	restarts     restarts
 }
 
-// summarize tells what a Pod is doing in one word. The later a fact is decided the more it weighs: the phase, then the init
-// containers if they are at work, else the containers, and above all that the Pod is being deleted.
+// summarize tells what a Pod is doing in one word. The later a fact is decided the more it weighs: the phase, then the
+// init containers if they are at work, else the containers, and above all that the Pod is being deleted.
 func summarize(pod *v1.Pod) summary {
 	s := summary{status: phase(pod), total: len(pod.Spec.Containers)}
 	sidecars := sidecarsOf(pod)
@@ -179,8 +179,8 @@ func (s *summary) addInit(pod *v1.Pod, sidecars map[string]bool) bool {
 	return false
 }
 
-// addContainers looks at the containers. Of several that have something to say the first is heard. From here on the restarts of
-// init containers that ended are history, and only those of sidecars count.
+// addContainers looks at the containers. Of several that have something to say the first is heard. From here on the
+// restarts of init containers that ended are history, and only those of sidecars count.
 func (s *summary) addContainers(pod *v1.Pod, sidecars map[string]bool) {
 	s.restarts = restarts{}
 	for i := range pod.Status.InitContainerStatuses {

@@ -21,7 +21,8 @@ func ended(t v1.ContainerStateTerminated) v1.ContainerState { return v1.Containe
 
 // pod makes a Pod named p of so many containers, and lets build do the rest.
 func pod(phase v1.PodPhase, containers int, build ...func(*v1.Pod)) *v1.Pod {
-	p := &v1.Pod{ObjectMeta: created("p"), Spec: v1.PodSpec{Containers: make([]v1.Container, containers)}, Status: v1.PodStatus{Phase: phase}}
+	p := &v1.Pod{ObjectMeta: created("p"), Spec: v1.PodSpec{Containers: make([]v1.Container, containers)},
+		Status: v1.PodStatus{Phase: phase}}
 	for _, f := range build {
 		f(p)
 	}
@@ -71,49 +72,63 @@ func TestPodRows(t *testing.T) {
 			pod(v1.PodFailed, 1, func(p *v1.Pod) { p.Status.Reason = "Evicted" })},
 		{"scheduling gated", "p | 0/1 | SchedulingGated | 0" + rest,
 			pod(v1.PodPending, 1, condition(v1.PodScheduled, v1.ConditionFalse, v1.PodReasonSchedulingGated))},
-		{"creating", "p | 0/1 | ContainerCreating | 0" + rest, pod(v1.PodPending, 1, states(v1.ContainerStatus{State: waiting("ContainerCreating")}))},
+		{"creating", "p | 0/1 | ContainerCreating | 0" + rest,
+			pod(v1.PodPending, 1, states(v1.ContainerStatus{State: waiting("ContainerCreating")}))},
 		{"restarted, a while ago", "p | 1/1 | Running | 2 (7m ago)" + rest,
-			pod(v1.PodRunning, 1, states(v1.ContainerStatus{Ready: true, State: running, RestartCount: 2, LastTerminationState: failedBefore}))},
+			pod(v1.PodRunning, 1, states(v1.ContainerStatus{Ready: true, State: running, RestartCount: 2,
+				LastTerminationState: failedBefore}))},
 		{"restarted, unknown when", "p | 1/1 | Running | 2" + rest,
 			pod(v1.PodRunning, 1, states(v1.ContainerStatus{Ready: true, State: running, RestartCount: 2}))},
 		{"backing off", "p | 0/1 | CrashLoopBackOff | 3 (7m ago)" + rest,
-			pod(v1.PodRunning, 1, states(v1.ContainerStatus{State: waiting("CrashLoopBackOff"), RestartCount: 3, LastTerminationState: failedBefore}))},
-		{"completed", "p | 0/1 | Completed | 0" + rest, pod(v1.PodSucceeded, 1, states(v1.ContainerStatus{State: completed}))},
+			pod(v1.PodRunning, 1, states(v1.ContainerStatus{State: waiting("CrashLoopBackOff"), RestartCount: 3,
+				LastTerminationState: failedBefore}))},
+		{"completed", "p | 0/1 | Completed | 0" + rest, pod(v1.PodSucceeded, 1,
+			states(v1.ContainerStatus{State: completed}))},
 		{"failed with a reason", "p | 0/1 | Error | 0" + rest,
-			pod(v1.PodFailed, 1, states(v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Reason: "Error", ExitCode: 1})}))},
+			pod(v1.PodFailed, 1, states(v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Reason: "Error",
+				ExitCode: 1})}))},
 		{"failed with a code", "p | 0/1 | ExitCode:3 | 0" + rest,
 			pod(v1.PodFailed, 1, states(v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{ExitCode: 3})}))},
 		{"killed", "p | 0/1 | Signal:9 | 0" + rest,
-			pod(v1.PodFailed, 1, states(v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Signal: 9, ExitCode: 137})}))},
+			pod(v1.PodFailed, 1, states(v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Signal: 9,
+				ExitCode: 137})}))},
 		{"the first container is heard", "p | 0/2 | Error | 0" + rest, pod(v1.PodRunning, 2, states(
-			v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Reason: "Error"})}, v1.ContainerStatus{State: waiting("ImagePullBackOff")}))},
-		{"one completed, one running", "p | 1/2 | NotReady | 0" + rest, pod(v1.PodRunning, 2, states(v1.ContainerStatus{State: completed}, ready))},
+			v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Reason: "Error"})},
+			v1.ContainerStatus{State: waiting("ImagePullBackOff")}))},
+		{"one completed, one running", "p | 1/2 | NotReady | 0" + rest,
+			pod(v1.PodRunning, 2, states(v1.ContainerStatus{State: completed}, ready))},
 		{"one completed, one running, ready", "p | 1/2 | Running | 0" + rest, pod(v1.PodRunning, 2,
 			states(v1.ContainerStatus{State: completed}, ready), condition(v1.PodReady, v1.ConditionTrue, ""))},
 		{"initializing", "p | 0/1 | Init:1/2 | 0" + rest,
 			pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: completed}, v1.ContainerStatus{State: running}))},
 		{"init failed with a reason", "p | 0/1 | Init:Error | 1" + rest, pod(v1.PodPending, 1,
-			inits(0, v1.ContainerStatus{RestartCount: 1, State: ended(v1.ContainerStateTerminated{Reason: "Error", ExitCode: 1})}))},
+			inits(0, v1.ContainerStatus{RestartCount: 1, State: ended(v1.ContainerStateTerminated{Reason: "Error",
+				ExitCode: 1})}))},
 		{"init failed with a code", "p | 0/1 | Init:ExitCode:2 | 0" + rest,
 			pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{ExitCode: 2})}))},
 		{"init killed", "p | 0/1 | Init:Signal:9 | 0" + rest,
-			pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Signal: 9, ExitCode: 137})}))},
+			pod(v1.PodPending, 1,
+				inits(0, v1.ContainerStatus{State: ended(v1.ContainerStateTerminated{Signal: 9, ExitCode: 137})}))},
 		{"init backing off", "p | 0/1 | Init:CrashLoopBackOff | 0" + rest,
 			pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: waiting("CrashLoopBackOff")}))},
-		{"init not begun", "p | 0/1 | Init:0/1 | 0" + rest, pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: waiting("PodInitializing")}))},
+		{"init not begun", "p | 0/1 | Init:0/1 | 0" + rest,
+			pod(v1.PodPending, 1, inits(0, v1.ContainerStatus{State: waiting("PodInitializing")}))},
 		{"init done: its restarts are history", "p | 1/1 | Running | 0" + rest,
 			pod(v1.PodRunning, 1, inits(0, v1.ContainerStatus{State: completed, RestartCount: 4}), states(ready))},
 		{"sidecar counts", "p | 2/2 | Running | 1" + rest,
-			pod(v1.PodRunning, 1, inits(1, v1.ContainerStatus{Ready: true, Started: &yes, State: running, RestartCount: 1}), states(ready))},
+			pod(v1.PodRunning, 1, inits(1, v1.ContainerStatus{Ready: true, Started: &yes, State: running, RestartCount: 1}),
+				states(ready))},
 		{"being deleted", "p | 1/1 | Terminating | 0" + rest, pod(v1.PodRunning, 1, states(ready), deleted)},
-		{"being deleted, ended", "p | 0/1 | Completed | 0" + rest, pod(v1.PodSucceeded, 1, states(v1.ContainerStatus{State: completed}), deleted)},
+		{"being deleted, ended", "p | 0/1 | Completed | 0" + rest, pod(v1.PodSucceeded, 1,
+			states(v1.ContainerStatus{State: completed}), deleted)},
 		{"being deleted, node lost", "p | 0/1 | Unknown | 0" + rest,
 			pod(v1.PodRunning, 1, deleted, func(p *v1.Pod) { p.Status.Reason = "NodeLost" })},
-		{"wide", "p | 0/1 | Running | 0 | 5m | 10.0.0.1 | node-1 | node-2 | 1/2", pod(v1.PodRunning, 1, condition("a", v1.ConditionTrue, ""), func(p *v1.Pod) {
-			p.Status.PodIP, p.Status.PodIPs = "10.0.0.1", []v1.PodIP{{IP: "10.0.0.1"}}
-			p.Spec.NodeName, p.Status.NominatedNodeName = "node-1", "node-2"
-			p.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "a"}, {ConditionType: "b"}}
-		})},
+		{"wide", "p | 0/1 | Running | 0 | 5m | 10.0.0.1 | node-1 | node-2 | 1/2",
+			pod(v1.PodRunning, 1, condition("a", v1.ConditionTrue, ""), func(p *v1.Pod) {
+				p.Status.PodIP, p.Status.PodIPs = "10.0.0.1", []v1.PodIP{{IP: "10.0.0.1"}}
+				p.Spec.NodeName, p.Status.NominatedNodeName = "node-1", "node-2"
+				p.Spec.ReadinessGates = []v1.PodReadinessGate{{ConditionType: "a"}, {ConditionType: "b"}}
+			})},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

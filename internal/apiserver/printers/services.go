@@ -80,8 +80,8 @@ func endpoints() table[*v1.Endpoints] {
 	}
 }
 
-// readyAddresses shows each ready address with each of its ports. Where there are subsets but nothing in them is ready it is empty,
-// which tells it from a Service that nothing was ever behind.
+// readyAddresses shows each ready address with each of its ports. Where there are subsets but nothing in them is ready
+// it is empty, which tells it from a Service that nothing was ever behind.
 func readyAddresses(subsets []v1.EndpointSubset) string {
 	if len(subsets) == 0 {
 		return none

@@ -15,14 +15,17 @@ func TestServiceRows(t *testing.T) {
 		ingress    []v1.LoadBalancerIngress
 	}{
 		{"cluster IP", "s | ClusterIP | 10.96.0.7 | <none> | 80/TCP,53/UDP | 5m | app=web,tier=front", v1.ServiceSpec{
-			Type: "ClusterIP", ClusterIPs: []string{"10.96.0.7", "fd00::7"}, Selector: map[string]string{"tier": "front", "app": "web"},
+			Type: "ClusterIP", ClusterIPs: []string{"10.96.0.7", "fd00::7"}, Selector: map[string]string{"tier": "front",
+				"app": "web"},
 			Ports: []v1.ServicePort{{Port: 80, Protocol: "TCP"}, {Port: 53, Protocol: "UDP"}}}, nil},
 		{"headless, without ports", "s | ClusterIP | None | <none> | <none> | 5m | <none>",
 			v1.ServiceSpec{Type: "ClusterIP", ClusterIPs: []string{"None"}}, nil},
-		{"node port, external IPs", "s | NodePort | 10.96.0.7 | 192.0.2.1,192.0.2.2 | 80:30080/TCP | 5m | <none>", v1.ServiceSpec{
-			Type: "NodePort", ClusterIPs: []string{"10.96.0.7"}, ExternalIPs: []string{"192.0.2.1", "192.0.2.2"},
-			Ports: []v1.ServicePort{{Port: 80, NodePort: 30080, Protocol: "TCP"}}}, nil},
-		{"load balancer to come", "s | LoadBalancer | <none> | <pending> | <none> | 5m | <none>", v1.ServiceSpec{Type: "LoadBalancer"}, nil},
+		{"node port, external IPs", "s | NodePort | 10.96.0.7 | 192.0.2.1,192.0.2.2 | 80:30080/TCP | 5m | <none>",
+			v1.ServiceSpec{
+				Type: "NodePort", ClusterIPs: []string{"10.96.0.7"}, ExternalIPs: []string{"192.0.2.1", "192.0.2.2"},
+				Ports: []v1.ServicePort{{Port: 80, NodePort: 30080, Protocol: "TCP"}}}, nil},
+		{"load balancer to come", "s | LoadBalancer | <none> | <pending> | <none> | 5m | <none>",
+			v1.ServiceSpec{Type: "LoadBalancer"}, nil},
 		{"load balancer", "s | LoadBalancer | <none> | 192.0.2.9,lb.example,198.51.100.1 | <none> | 5m | <none>",
 			v1.ServiceSpec{Type: "LoadBalancer", ExternalIPs: []string{"198.51.100.1"}},
 			[]v1.LoadBalancerIngress{{Hostname: "lb.example"}, {IP: "192.0.2.9"}, {IP: "192.0.2.9"}, {}}},
@@ -56,11 +59,13 @@ func TestEndpointsRows(t *testing.T) {
 	}{
 		{"none", "e | <none> | 5m", nil},
 		{"one", "e | 10.0.0.1:8080 | 5m", []v1.EndpointSubset{{Addresses: addresses("10.0.0.1"), Ports: web[:1]}}},
-		{"every port", "e | 10.0.0.1:8080,10.0.0.1:9090 | 5m", []v1.EndpointSubset{{Addresses: addresses("10.0.0.1"), Ports: web}}},
+		{"every port", "e | 10.0.0.1:8080,10.0.0.1:9090 | 5m", []v1.EndpointSubset{{Addresses: addresses("10.0.0.1"),
+			Ports: web}}},
 		{"IPv6", "e | [fd00::1]:8080 | 5m", []v1.EndpointSubset{{Addresses: addresses("fd00::1"), Ports: web[:1]}}},
 		{"no ports", "e | 10.0.0.1,10.0.0.2 | 5m", []v1.EndpointSubset{{Addresses: addresses("10.0.0.1", "10.0.0.2")}}},
 		{"not ready", "e |  | 5m", []v1.EndpointSubset{{NotReadyAddresses: addresses("10.0.0.1"), Ports: web}}},
-		{"three", "e | 10.0.0.1,10.0.0.2,10.0.0.3 | 5m", []v1.EndpointSubset{{Addresses: addresses("10.0.0.1", "10.0.0.2", "10.0.0.3")}}},
+		{"three", "e | 10.0.0.1,10.0.0.2,10.0.0.3 | 5m",
+			[]v1.EndpointSubset{{Addresses: addresses("10.0.0.1", "10.0.0.2", "10.0.0.3")}}},
 		{"more than three", "e | 10.0.0.1:8080,10.0.0.2:8080,10.0.0.1:9090 + 2 more... | 5m", []v1.EndpointSubset{
 			{Addresses: addresses("10.0.0.1", "10.0.0.2"), Ports: web}, {Addresses: addresses("10.0.0.3"), Ports: web[:1]}}},
 	}
@@ -83,7 +88,8 @@ func TestEndpointSliceRows(t *testing.T) {
 	for i := range 5 {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i)}})
 	}
-	if got, want := row(t, endpointSlices(), slice), "e | IPv4 | 80,http,* | 10.0.0.0,10.0.0.1,10.0.0.2 + 2 more... | 5m"; got != want {
+	if got, want := row(t, endpointSlices(), slice), "e | IPv4 | 80,http,* | 10.0.0.0,10.0.0.1,10.0.0.2 + 2 more... | "+
+		"5m"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

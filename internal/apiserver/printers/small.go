@@ -13,7 +13,8 @@ import (
 
 func namespaces() table[*v1.Namespace] {
 	return table[*v1.Namespace]{
-		columns: []metav1.TableColumnDefinition{name(), column("Status", "Whether the namespace is in use or being removed."), age()},
+		columns: []metav1.TableColumnDefinition{name(), column("Status", "Whether the namespace is in use or being removed."),
+			age()},
 		cells: func(ns *v1.Namespace, now time.Time) []any {
 			return []any{ns.Name, string(ns.Status.Phase), since(ns.CreationTimestamp.Time, now)}
 		},

@@ -1,6 +1,6 @@
-// Package printers turns API objects into the rows that kubectl shows: for each resource the columns of Kubernetes v1.36 with the same
-// names, in the same order, computed the same way, so that people and scripts read what they are used to. It reads the clock, for
-// ages; it must not decide anything: what a row says is in the object already.
+// Package printers turns API objects into the rows that kubectl shows: for each resource the columns of Kubernetes
+// v1.36 with the same names, in the same order, computed the same way, so that people and scripts read what they are
+// used to. It reads the clock, for ages; it must not decide anything: what a row says is in the object already.
 package printers
 
 import (
@@ -24,8 +24,8 @@ const (
 	unset   = "<unset>"
 )
 
-// For returns the table of a resource, named in the plural. A resource that has no table of its own is shown by name and time of
-// creation.
+// For returns the table of a resource, named in the plural. A resource that has no table of its own is shown by name
+// and time of creation.
 func For(resource string) rest.TableConvertor {
 	switch resource {
 	case "namespaces":
@@ -71,8 +71,8 @@ type table[T runtime.Object] struct {
 	conditions func(obj T) []metav1.TableRowCondition
 }
 
-// ConvertToTable shows an object or a list of objects. With the option NoHeaders, which a watch sends after the first event, the
-// columns are left out. It fails for an object of another type.
+// ConvertToTable shows an object or a list of objects. With the option NoHeaders, which a watch sends after the first
+// event, the columns are left out. It fails for an object of another type.
 func (t table[T]) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	out := &metav1.Table{}
 	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
@@ -128,7 +128,8 @@ func copyListMeta(out *metav1.Table, list runtime.Object) error {
 
 // name is the first column of nearly every table.
 func name() metav1.TableColumnDefinition {
-	return metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: "The name of the object, unique in its namespace."}
+	return metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name",
+		Description: "The name of the object, unique in its namespace."}
 }
 
 // age is the column that says how long ago the object was created.

@@ -63,15 +63,18 @@ func TestColumnsAreUpstreams(t *testing.T) {
 		want     string
 	}{
 		{"namespaces", &v1.NamespaceList{}, "Name | Status | Age"},
-		{"nodes", &v1.NodeList{}, "Name | Status | Roles | Age | Version | [Internal-IP] | [External-IP] | [OS-Image] | [Kernel-Version] | [Container-Runtime]"},
-		{"pods", &v1.PodList{}, "Name | Ready | Status | Restarts | Age | [IP] | [Node] | [Nominated Node] | [Readiness Gates]"},
+		{"nodes", &v1.NodeList{}, "Name | Status | Roles | Age | Version | [Internal-IP] | [External-IP] | [OS-Image] | " +
+			"[Kernel-Version] | [Container-Runtime]"},
+		{"pods", &v1.PodList{}, "Name | Ready | Status | Restarts | Age | [IP] | [Node] | [Nominated Node] | [Readiness " +
+			"Gates]"},
 		{"services", &v1.ServiceList{}, "Name | Type | Cluster-IP | External-IP | Port(s) | Age | [Selector]"},
 		{"endpoints", &v1.EndpointsList{}, "Name | Endpoints | Age"},
 		{"endpointslices", &v1.EndpointsList{}, "Name | AddressType | Ports | Endpoints | Age"},
 		{"configmaps", &v1.ConfigMapList{}, "Name | Data | Age"},
 		{"secrets", &v1.SecretList{}, "Name | Type | Data | Age"},
 		{"serviceaccounts", &v1.ServiceAccountList{}, "Name | Secrets | Age"},
-		{"events", &v1.EventList{}, "Last Seen | Type | Reason | Object | [Subobject] | [Source] | Message | [First Seen] | [Count] | [Name]"},
+		{"events", &v1.EventList{}, "Last Seen | Type | Reason | Object | [Subobject] | [Source] | Message | [First Seen] " +
+			"| [Count] | [Name]"},
 		{"leases", &v1.EventList{}, "Name | Holder | Age"},
 		{"limitranges", &v1.LimitRangeList{}, "Name | Created At"},
 	}

@@ -40,9 +40,11 @@ func (c *Cluster) Check() error {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			return fmt.Errorf("%q is no URL of an etcd server: want one such as https://10.0.0.1:2379", server)
 		case u.Port() == "":
-			return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server, strings.TrimSuffix(server, "/"))
+			return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server, strings.TrimSuffix(server,
+				"/"))
 		case !strings.HasPrefix(c.Servers[0], u.Scheme+":"):
-			return fmt.Errorf("the etcd servers %s and %s are not reached in the same way: want https for all, or http", c.Servers[0], server)
+			return fmt.Errorf("the etcd servers %s and %s are not reached in the same way: want https for all, or http",
+				c.Servers[0], server)
 		case u.Scheme == "http" && files != "":
 			return fmt.Errorf("certificates for etcd are given, but %s would not be encrypted: want https", server)
 		}
@@ -62,7 +64,8 @@ func (c *Cluster) tls() (*tls.Config, error) {
 	return config, nil
 }
 
-// How long the members of a cluster may be silent. A member that is killed is noticed at once; these are for one that hangs.
+// How long the members of a cluster may be silent. A member that is killed is noticed at once; these are for one that
+// hangs.
 const (
 	dialTimeout      = 5 * time.Second
 	keepaliveTime    = 10 * time.Second // not less: a member ends connections that ask more often than every 5 s
@@ -76,8 +79,8 @@ const (
 	tryEvery       = 250 * time.Millisecond
 )
 
-// connect makes a client of the cluster, and returns once a majority of it answers. The client goes over to another member by itself when
-// one dies.
+// connect makes a client of the cluster, and returns once a majority of it answers. The client goes over to another
+// member by itself when one dies.
 func connect(ctx context.Context, c Cluster, log *slog.Logger) (*kubernetes.Client, error) {
 	if err := c.Check(); err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ func TestClusterCheck(t *testing.T) {
 	}{
 		{"none", Cluster{}, ""},
 		{"plain", Cluster{Servers: []string{"http://127.0.0.1:2379"}}, ""},
-		{"with all files", Cluster{Servers: []string{"https://a:2379", "https://[::1]:2379"}, CAFile: "ca", CertFile: "c", KeyFile: "k"}, ""},
+		{"with all files", Cluster{Servers: []string{"https://a:2379", "https://[::1]:2379"}, CAFile: "ca", CertFile: "c",
+			KeyFile: "k"}, ""},
 		{"files without servers", Cluster{CAFile: "ca"}, "no URL"},
 		{"a certificate without its key", Cluster{Servers: []string{"https://a:1"}, CertFile: "c"}, "both"},
 		{"a key without its certificate", Cluster{Servers: []string{"https://a:1"}, KeyFile: "k"}, "both"},
@@ -63,15 +64,17 @@ func TestConnectSaysWhy(t *testing.T) {
 		cluster Cluster
 		says    string
 	}{
-		"nobody there":          {Cluster{Servers: []string{"http://" + closed.Addr().String()}}, "connection refused"},
-		"silent":                {Cluster{Servers: []string{"http://" + silent.Addr().String()}}, "does not answer"},
-		"silent, with https":    {Cluster{Servers: []string{"https://" + silent.Addr().String()}}, "deadline exceeded"},
-		"unknown authority":     {Cluster{Servers: []string{secure.URL}}, "unknown authority"},
-		"no client certificate": {Cluster{Servers: []string{strict.URL}, CAFile: authorityOf(t, strict)}, "certificate required"},
-		"https, but no etcd":    {Cluster{Servers: []string{secure.URL}, CAFile: authorityOf(t, secure)}, "does not answer"},
-		"no such file":          {Cluster{Servers: []string{secure.URL}, CAFile: "/no/such/ca.crt"}, "/no/such/ca.crt"},
-		"each is named":         {Cluster{Servers: []string{"http://" + silent.Addr().String(), "http://" + closed.Addr().String()}}, closed.Addr().String()},
-		"what cannot be used":   {Cluster{Servers: []string{"etcd"}}, "is no URL"},
+		"nobody there":       {Cluster{Servers: []string{"http://" + closed.Addr().String()}}, "connection refused"},
+		"silent":             {Cluster{Servers: []string{"http://" + silent.Addr().String()}}, "does not answer"},
+		"silent, with https": {Cluster{Servers: []string{"https://" + silent.Addr().String()}}, "deadline exceeded"},
+		"unknown authority":  {Cluster{Servers: []string{secure.URL}}, "unknown authority"},
+		"no client certificate": {Cluster{Servers: []string{strict.URL}, CAFile: authorityOf(t, strict)},
+			"certificate required"},
+		"https, but no etcd": {Cluster{Servers: []string{secure.URL}, CAFile: authorityOf(t, secure)}, "does not answer"},
+		"no such file":       {Cluster{Servers: []string{secure.URL}, CAFile: "/no/such/ca.crt"}, "/no/such/ca.crt"},
+		"each is named": {Cluster{Servers: []string{"http://" + silent.Addr().String(),
+			"http://" + closed.Addr().String()}}, closed.Addr().String()},
+		"what cannot be used": {Cluster{Servers: []string{"etcd"}}, "is no URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -99,7 +102,8 @@ func secureServer(t *testing.T, clients tls.ClientAuthType) *httptest.Server {
 func authorityOf(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -14,7 +14,8 @@ import (
 // probeTimeout bounds each step of what a diagnosis tries.
 const probeTimeout = time.Second
 
-// diagnose says why c does not answer: what goes wrong with each server. The etcd client itself only says that its time is over.
+// diagnose says why c does not answer: what goes wrong with each server. The etcd client itself only says that its time
+// is over.
 func (c *Cluster) diagnose() error {
 	config, err := c.tls()
 	if err != nil {

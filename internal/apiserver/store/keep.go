@@ -16,8 +16,9 @@ import (
 // lookEvery is how often a store is looked at. In that time no server writes a good part of the quota.
 const lookEvery = time.Second
 
-// Keep keeps the store small until ctx ends: old revisions are compacted away, and the member's file is given back what it does not use.
-// Of several servers over one cluster one compacts, whichever comes first; that cluster's files and quota are its administrator's.
+// Keep keeps the store small until ctx ends: old revisions are compacted away, and the member's file is given back what
+// it does not use. Of several servers over one cluster one compacts, whichever comes first; that cluster's files and
+// quota are its administrator's.
 func (s *Store) Keep(ctx context.Context) {
 	s.keep(ctx, lookEvery)
 }
@@ -73,7 +74,8 @@ func (s *Store) usage() usage {
 	return usage{file: backend.Size(), inUse: backend.SizeInUse()}
 }
 
-// compact removes what was overwritten or deleted before the last compaction, so that clients have that long to catch up.
+// compact removes what was overwritten or deleted before the last compaction, so that clients have that long to catch
+// up.
 func (k *keeper) compact(ctx context.Context) error {
 	version, revision, _, err := etcd3.Compact(ctx, k.store.client.Client, k.version, k.revision)
 	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
@@ -83,7 +85,8 @@ func (k *keeper) compact(ctx context.Context) error {
 	return nil
 }
 
-// defragment rewrites the member's file without its unused pages. Nothing is read or written meanwhile: about a second for 100 MB in use.
+// defragment rewrites the member's file without its unused pages. Nothing is read or written meanwhile: about a second
+// for 100 MB in use.
 func (s *Store) defragment(log *slog.Logger, why string) error {
 	if !s.copying.TryLock() {
 		return nil // a backup is being read, which a defragmentation would wait for
@@ -93,7 +96,8 @@ func (s *Store) defragment(log *slog.Logger, why string) error {
 	if err := s.member.Server.Backend().Defrag(); err != nil {
 		return fmt.Errorf("defragmenting the store: %w", err)
 	}
-	log.Info("defragmented the store", "why", why, "before", before.file, "after", s.usage().file, "took", time.Since(start))
+	log.Info("defragmented the store", "why", why, "before", before.file, "after", s.usage().file, "took",
+		time.Since(start))
 	return nil
 }
 
@@ -114,13 +118,15 @@ func (s *Store) isFull() bool {
 func (k *keeper) heal(ctx context.Context, used usage) error {
 	if !k.full {
 		k.full = true
-		k.log.Error("the store is full and refuses writes: making room", "file", used.file, "inUse", used.inUse, "quota", k.store.quota)
+		k.log.Error("the store is full and refuses writes: making room", "file", used.file, "inUse", used.inUse, "quota",
+			k.store.quota)
 	}
 	revision, err := k.store.revision(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := k.store.client.Compact(ctx, revision, clientv3.WithCompactPhysical()); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
+	if _, err := k.store.client.Compact(ctx, revision, clientv3.WithCompactPhysical()); err != nil && !errors.Is(err,
+		rpctypes.ErrCompacted) {
 		return fmt.Errorf("making room in the full store: %w", err)
 	}
 	if !k.size.worthHealing(k.store.usage()) {

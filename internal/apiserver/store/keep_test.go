@@ -44,7 +44,8 @@ func (j *journal) String() string {
 func small(t *testing.T) (*Store, *journal) {
 	t.Helper()
 	log := &journal{}
-	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd"), Quota: testQuota, Log: slog.New(slog.NewTextHandler(log, nil))})
+	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd"), Quota: testQuota,
+		Log: slog.New(slog.NewTextHandler(log, nil))})
 	return s, log
 }
 
@@ -60,8 +61,9 @@ func kept(t *testing.T, s *Store) {
 // value is one that compresses to nothing anywhere: 32 kB.
 func value(n int) string { return strings.Repeat(fmt.Sprintf("%08d", n), 4096) }
 
-// Five times the quota is written, all of it over the same few keys, as Pods that come and go do. The keeper looks after every twentieth
-// part of the quota, which is far more than anybody writes in a second; a compaction that is still at work holds the writer up.
+// Five times the quota is written, all of it over the same few keys, as Pods that come and go do. The keeper looks
+// after every twentieth part of the quota, which is far more than anybody writes in a second; a compaction that is
+// still at work holds the writer up.
 func TestSizeStaysBounded(t *testing.T) {
 	s, log := small(t)
 	now := time.Unix(0, 0)
@@ -156,7 +158,8 @@ func TestFullOfObjectsTellsAndHeals(t *testing.T) {
 	await(t, "the log tells", func() bool { return strings.Contains(log.String(), "delete some") })
 	for n := range taken / 2 { // as the API server deletes: if it is still what was read
 		key := fmt.Sprintf("/registry/pods/%d", n)
-		_, err := s.Client().KV.Txn(t.Context()).If(clientv3.Compare(clientv3.Version(key), "=", 1)).Then(clientv3.OpDelete(key)).Else(clientv3.OpGet(key)).Commit()
+		_, err := s.Client().KV.Txn(t.Context()).If(clientv3.Compare(clientv3.Version(key), "=",
+			1)).Then(clientv3.OpDelete(key)).Else(clientv3.OpGet(key)).Commit()
 		if err != nil {
 			t.Fatalf("a full store refuses to delete: %v", err)
 		}
@@ -178,17 +181,22 @@ func TestSizing(t *testing.T) {
 		compact, rewrite string
 	}
 	for name, looks := range map[string][]look{
-		"idle": {{time.Second, mb(1, 1), "", ""}, {5 * time.Minute, mb(1, 1), "interval", ""}, {9 * time.Minute, mb(1, 1), "", ""},
+		"idle": {{time.Second, mb(1, 1), "", ""}, {5 * time.Minute, mb(1, 1), "interval", ""}, {9 * time.Minute, mb(1, 1), "",
+			""},
 			{10 * time.Minute, mb(1, 1), "interval", ""}, {15 * time.Minute, mb(1, 1), "interval", ""}},
-		"a cluster elsewhere":              {{5 * time.Minute, usage{}, "interval", ""}, {15 * time.Minute, usage{}, "interval", ""}},
-		"much in use, but not growing":     {{time.Second, mb(600, 600), "", ""}, {2 * time.Second, mb(600, 600), "", ""}},
-		"growing, but little in use":       {{time.Second, mb(100, 100), "", ""}, {2 * time.Second, mb(450, 450), "", ""}},
-		"growing beyond half of the quota": {{time.Second, mb(450, 450), "", ""}, {2 * time.Second, mb(560, 560), "growth", ""}, {3 * time.Second, mb(570, 570), "", ""}, {4 * time.Second, mb(670, 670), "growth", ""}},
-		"close to the quota":               {{time.Second, mb(800, 300), "", "close to the quota"}},
-		"close, but all of it in use":      {{time.Second, mb(800, 790), "", ""}},
-		"unused for long":                  {{14 * time.Minute, mb(400, 10), "interval", ""}, {16 * time.Minute, mb(400, 10), "", "waste"}, {18 * time.Minute, mb(400, 10), "", ""}},
-		"unused now, but needed before":    {{14 * time.Minute, mb(400, 390), "interval", ""}, {16 * time.Minute, mb(400, 10), "", ""}, {32 * time.Minute, mb(400, 10), "interval", "waste"}},
-		"unused, but too little":           {{16 * time.Minute, mb(60, 1), "interval", ""}},
+		"a cluster elsewhere": {{5 * time.Minute, usage{}, "interval", ""}, {15 * time.Minute, usage{},
+			"interval", ""}},
+		"much in use, but not growing": {{time.Second, mb(600, 600), "", ""}, {2 * time.Second, mb(600, 600), "", ""}},
+		"growing, but little in use":   {{time.Second, mb(100, 100), "", ""}, {2 * time.Second, mb(450, 450), "", ""}},
+		"growing beyond half of the quota": {{time.Second, mb(450, 450), "", ""}, {2 * time.Second, mb(560, 560), "growth",
+			""}, {3 * time.Second, mb(570, 570), "", ""}, {4 * time.Second, mb(670, 670), "growth", ""}},
+		"close to the quota":          {{time.Second, mb(800, 300), "", "close to the quota"}},
+		"close, but all of it in use": {{time.Second, mb(800, 790), "", ""}},
+		"unused for long": {{14 * time.Minute, mb(400, 10), "interval", ""}, {16 * time.Minute, mb(400, 10),
+			"", "waste"}, {18 * time.Minute, mb(400, 10), "", ""}},
+		"unused now, but needed before": {{14 * time.Minute, mb(400, 390), "interval", ""}, {16 * time.Minute, mb(400, 10),
+			"", ""}, {32 * time.Minute, mb(400, 10), "interval", "waste"}},
+		"unused, but too little": {{16 * time.Minute, mb(60, 1), "interval", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSizing(quota, start)

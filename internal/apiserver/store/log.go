@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logCore passes on what etcd says of errors. Above all its last words: where etcd cannot go on (a full disk, a broken file), it ends the
-// process with them.
+// logCore passes on what etcd says of errors. Above all its last words: where etcd cannot go on (a full disk, a broken
+// file), it ends the process with them.
 type logCore struct {
 	log    *slog.Logger
 	fields []zapcore.Field

@@ -14,7 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 )
 
-// startMember opens the store under dir, as the one member of a cluster. It is reached by function calls and listens nowhere.
+// startMember opens the store under dir, as the one member of a cluster. It is reached by function calls and listens
+// nowhere.
 func startMember(ctx context.Context, dir string, quota int64, log *slog.Logger) (*embed.Etcd, error) {
 	member, err := embed.StartEtcd(memberConfig(dir, quota, log))
 	if err != nil {
@@ -42,11 +43,12 @@ func memberConfig(dir string, quota int64, log *slog.Logger) *embed.Config {
 	cfg.AdvertisePeerUrls = []url.URL{peer}
 	cfg.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:2379"}}
 	cfg.InitialCluster = cfg.Name + "=" + peer.String()
-	// A member that is alone always wins its election: waiting a whole second for it would be the longest part of a warm start.
+	// A member that is alone always wins its election: waiting a whole second for it would be the longest part of a warm
+	// start.
 	cfg.TickMs, cfg.ElectionMs = 25, 125
 	cfg.QuotaBackendBytes = quota
-	// Most of the log is kept for slow peers. A member that is alone has none: it keeps little of it in memory, little to read at a start
-	// after a crash, and few files (64 MB each) that the last snapshot has made superfluous.
+	// Most of the log is kept for slow peers. A member that is alone has none: it keeps little of it in memory, little to
+	// read at a start after a crash, and few files (64 MB each) that the last snapshot has made superfluous.
 	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = 2000, 100 // writes
 	cfg.MaxWalFiles, cfg.MaxSnapFiles = 2, 2
 	// Nor must it keep the last 15,000 writes in memory for them.
@@ -63,8 +65,8 @@ func memberClient(member *embed.Etcd) *kubernetes.Client {
 	return c
 }
 
-// namedEndpoint gives the in-process client an endpoint to be asked about. Without one, the storage layer never learns that this
-// etcd reports watch progress, and then refuses consistent reads and streaming lists from its cache.
+// namedEndpoint gives the in-process client an endpoint to be asked about. Without one, the storage layer never learns
+// that this etcd reports watch progress, and then refuses consistent reads and streaming lists from its cache.
 type namedEndpoint struct{ *clientv3.Client }
 
 func (namedEndpoint) Endpoints() []string { return []string{"in-process"} }

@@ -26,14 +26,15 @@ type Contents struct {
 	Revision int64 // of the last write
 }
 
-// revisionsAhead is how far a restored store's revision is ahead of its snapshot's. Clients have seen later revisions than the snapshot's:
-// were they used a second time, a client could take an old object for a new one, and would wait for changes that it believes to have seen.
-// At 1,500 writes a second, which is more than one store manages, it is a week's worth; etcd's manual advises the same number.
+// revisionsAhead is how far a restored store's revision is ahead of its snapshot's. Clients have seen later revisions
+// than the snapshot's: were they used a second time, a client could take an old object for a new one, and would wait
+// for changes that it believes to have seen. At 1,500 writes a second, which is more than one store manages, it is a
+// week's worth; etcd's manual advises the same number.
 const revisionsAhead = 1_000_000_000
 
-// Restore makes dir, which must not exist, the directory of a member that holds what the snapshot in the file at path holds. The keys and
-// their revisions are as they were; only the revision of the next write is far ahead, and history from before is refused, so that clients
-// which have seen more than the snapshot list everything anew.
+// Restore makes dir, which must not exist, the directory of a member that holds what the snapshot in the file at path
+// holds. The keys and their revisions are as they were; only the revision of the next write is far ahead, and history
+// from before is refused, so that clients which have seen more than the snapshot list everything anew.
 func Restore(ctx context.Context, path, dir string) (Contents, error) {
 	contents, err := Verify(path)
 	if err != nil {
@@ -48,7 +49,8 @@ func Restore(ctx context.Context, path, dir string) (Contents, error) {
 	return contents, nil
 }
 
-// makeEmpty has etcd make the files of a new member, with everything in them that is about the member and not about keys.
+// makeEmpty has etcd make the files of a new member, with everything in them that is about the member and not about
+// keys.
 func makeEmpty(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return fmt.Errorf("%s is there already", dir)
@@ -80,7 +82,8 @@ func transplant(snapshot, database string, revision int64) error {
 	}
 	// A compaction that is said to have begun at a revision makes it the current one, and all before it unreadable.
 	err = to.Update(func(tx *bolt.Tx) error {
-		return tx.Bucket(schema.Meta.Name()).Put(schema.ScheduledCompactKeyName, mvcc.RevToBytes(mvcc.Revision{Main: revision}, mvcc.NewRevBytes()))
+		return tx.Bucket(schema.Meta.Name()).Put(schema.ScheduledCompactKeyName,
+			mvcc.RevToBytes(mvcc.Revision{Main: revision}, mvcc.NewRevBytes()))
 	})
 	return errors.Join(err, to.Sync(), to.Close())
 }
@@ -178,7 +181,8 @@ func checkHash(path string) error {
 		return err
 	}
 	size := info.Size() - sha256.Size
-	if size <= 0 || size%512 != 0 { // a database is whole pages, so this is how etcd's tools, too, tell that there is a hash
+	// a database is whole pages, so this is how etcd's tools, too, tell that there is a hash
+	if size <= 0 || size%512 != 0 {
 		return errors.New("this is no whole snapshot of a store: its size is wrong")
 	}
 	hash := sha256.New()

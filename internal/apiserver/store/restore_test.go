@@ -126,7 +126,8 @@ func TestSnapshotUnderLoadIsOneRevision(t *testing.T) {
 	restored := open(t, Options{Dir: dir})
 	got, revision := entries(t, restored)
 	if !maps.Equal(got, want) || contents.Keys != len(want) {
-		t.Errorf("restored %d keys, said %d; want %d, those at revision %d:\ngot  %v\nwant %v", len(got), contents.Keys, len(want), contents.Revision, got, want)
+		t.Errorf("restored %d keys, said %d; want %d, those at revision %d:\ngot  %v\nwant %v", len(got), contents.Keys,
+			len(want), contents.Revision, got, want)
 	}
 	if _, last := entries(t, s); revision <= last {
 		t.Errorf("the restored store is at revision %d, clients have seen %d", revision, last)
@@ -134,7 +135,8 @@ func TestSnapshotUnderLoadIsOneRevision(t *testing.T) {
 	if next := put(t, restored, "/registry/new", "x"); next != revision+1 {
 		t.Errorf("the first write has revision %d after %d", next, revision)
 	}
-	if ttl, err := restored.Client().TimeToLive(t.Context(), lease.ID, clientv3.WithAttachedKeys()); err != nil || ttl.TTL <= 0 || len(ttl.Keys) != 1 {
+	if ttl, err := restored.Client().TimeToLive(t.Context(), lease.ID, clientv3.WithAttachedKeys()); err != nil ||
+		ttl.TTL <= 0 || len(ttl.Keys) != 1 {
 		t.Errorf("the lease is lost: %+v, %v", ttl, err)
 	}
 }
@@ -173,8 +175,9 @@ func TestVerifyRefuses(t *testing.T) {
 	flipped := append([]byte(nil), whole...)
 	flipped[len(flipped)/2] ^= 1
 	for name, text := range map[string][]byte{
-		"empty": nil, "cut": whole[:len(whole)-512], "cut within a page": whole[:len(whole)-100], "without its hash": whole[:len(whole)-32],
-		"one bit changed": flipped, "something else": []byte(strings.Repeat("no snapshot", 100)),
+		"empty": nil, "cut": whole[:len(whole)-512], "cut within a page": whole[:len(whole)-100],
+		"without its hash": whole[:len(whole)-32],
+		"one bit changed":  flipped, "something else": []byte(strings.Repeat("no snapshot", 100)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "snapshot")

@@ -21,9 +21,11 @@ type sizing struct {
 }
 
 const (
-	// compactEvery is how long etcd keeps old revisions for clients that resume a watch or a paged list; upstream's default.
+	// compactEvery is how long etcd keeps old revisions for clients that resume a watch or a paged list; upstream's
+	// default.
 	compactEvery = 5 * time.Minute
-	// wasteFor is how long a part of the file must go unused before it counts as waste: under churn the history needs it again.
+	// wasteFor is how long a part of the file must go unused before it counts as waste: under churn the history needs it
+	// again.
 	wasteFor = 3 * compactEvery
 	// wasteMin is what is worth a pause of all writes, in bytes.
 	wasteMin = 64 << 20
@@ -33,8 +35,9 @@ func newSizing(quota int64, now time.Time) *sizing {
 	return &sizing{quota: quota, compacted: now, least: quota, since: now}
 }
 
-// compaction says why the store is to be compacted now; empty: it is not. It is at intervals, and sooner where a good part of the quota is
-// in use and still growing: then by the amount written, for a fixed interval could always be too long.
+// compaction says why the store is to be compacted now; empty: it is not. It is at intervals, and sooner where a good
+// part of the quota is in use and still growing: then by the amount written, for a fixed interval could always be too
+// long.
 func (s *sizing) compaction(now time.Time, u usage) string {
 	s.least = min(s.least, u.inUse)
 	why := ""
@@ -66,8 +69,8 @@ func (s *sizing) defragmentation(now time.Time, u usage) string {
 	return why
 }
 
-// worthHealing says whether defragmenting a full store may help. Where it did not help before, it is worth a new attempt only once
-// something was deleted.
+// worthHealing says whether defragmenting a full store may help. Where it did not help before, it is worth a new
+// attempt only once something was deleted.
 func (s *sizing) worthHealing(u usage) bool {
 	if s.healed != 0 && u.inUse > s.healed-s.quota/100 {
 		return false

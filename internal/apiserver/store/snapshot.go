@@ -18,7 +18,8 @@ type Snapshot struct {
 	close func()
 }
 
-// Snapshot begins a snapshot; the caller must close it. Writes go on meanwhile, but the store's file grows by what they overwrite.
+// Snapshot begins a snapshot; the caller must close it. Writes go on meanwhile, but the store's file grows by what they
+// overwrite.
 func (s *Store) Snapshot() (*Snapshot, error) {
 	if s.member == nil {
 		return nil, ErrElsewhere
@@ -34,7 +35,8 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 // Size is how many bytes WriteTo writes.
 func (s *Snapshot) Size() int64 { return s.of.Size() + sha256.Size }
 
-// WriteTo writes the snapshot as `etcdctl snapshot save` does: the database, and the SHA-256 of it. etcd's own tools can restore it.
+// WriteTo writes the snapshot as `etcdctl snapshot save` does: the database, and the SHA-256 of it. etcd's own tools
+// can restore it.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	hash := sha256.New()
 	n, err := s.of.WriteTo(io.MultiWriter(w, hash))

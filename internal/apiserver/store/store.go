@@ -1,5 +1,6 @@
-// Package store is the etcd that the API's objects are kept in: one member in this process, or a cluster elsewhere. It opens it, keeps it
-// small, and saves and restores the member. It knows keys, values and revisions; it must not know what an object is.
+// Package store is the etcd that the API's objects are kept in: one member in this process, or a cluster elsewhere. It
+// opens it, keeps it small, and saves and restores the member. It knows keys, values and revisions; it must not know
+// what an object is.
 package store
 
 import (
@@ -40,13 +41,14 @@ type Store struct {
 		etcd3.Compactor
 		Stop()
 	}
-	// copying is held shared while a snapshot is read, and alone by a defragmentation, which would otherwise wait for the snapshot's
-	// reader with every write of the server behind it.
+	// copying is held shared while a snapshot is read, and alone by a defragmentation, which would otherwise wait for the
+	// snapshot's reader with every write of the server behind it.
 	copying sync.RWMutex
 	closing sync.Once
 }
 
-// Open opens the store, and returns once it can be written to. For a cluster that does not answer that is up to a minute.
+// Open opens the store, and returns once it can be written to. For a cluster that does not answer that is up to a
+// minute.
 func Open(ctx context.Context, options Options) (*Store, error) {
 	s := &Store{quota: options.Quota, log: options.Log}
 	if s.quota == 0 {

@@ -23,8 +23,9 @@ type Ref struct {
 	UID  string `json:"uid,omitempty"`
 }
 
-// An Account is whom a signed token is for, in the form of the claim "kubernetes.io" (KEP-1205, KEP-4193): a ServiceAccount, and what
-// it is bound to: the token is valid only while all of these exist. Node is only where the Pod is if there is a Pod.
+// An Account is whom a signed token is for, in the form of the claim "kubernetes.io" (KEP-1205, KEP-4193): a
+// ServiceAccount, and what it is bound to: the token is valid only while all of these exist. Node is only where the Pod
+// is if there is a Pod.
 type Account struct {
 	Namespace      string `json:"namespace,omitempty"`
 	Node           *Ref   `json:"node,omitempty"`
@@ -78,13 +79,15 @@ func NewAuthority(issuer string, key *ecdsa.PrivateKey) (*Authority, error) {
 }
 
 // Issue signs a token for account that those of audiences may accept for lifetime, which is counted in whole seconds.
-func (a *Authority) Issue(account Account, audiences []string, lifetime time.Duration) (text string, claims Claims, err error) {
+func (a *Authority) Issue(account Account, audiences []string, lifetime time.Duration) (text string, claims Claims,
+	err error) {
 	now := time.Now().Truncate(time.Second)
 	subject := serviceaccount.MakeUsername(account.Namespace, account.ServiceAccount.Name)
 	claims = Claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: a.issuer, Subject: subject, Audience: audiences, ID: string(uuid.NewUUID()),
-			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
+			ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
 		},
 		Account: account,
 	}
@@ -97,8 +100,8 @@ func (a *Authority) Issue(account Account, audiences []string, lifetime time.Dur
 	return text, claims, nil
 }
 
-// Verify returns what text says, if it is a token of this authority and its time has come and is not over. It is not ours, and no error,
-// if text is no such token or another issuer's. The claims are shared, and must not be changed.
+// Verify returns what text says, if it is a token of this authority and its time has come and is not over. It is not
+// ours, and no error, if text is no such token or another issuer's. The claims are shared, and must not be changed.
 func (a *Authority) Verify(text string) (claims *Claims, ours bool, err error) {
 	digest := sha256.Sum256([]byte(text))
 	if known, ok := a.verified.Get(digest); ok {
@@ -147,7 +150,8 @@ func EncodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// DecodeKey reads the PEM form of a signing key, which must be an ECDSA key: PKCS #8, or SEC 1 as openssl ecparam writes it.
+// DecodeKey reads the PEM form of a signing key, which must be an ECDSA key: PKCS #8, or SEC 1 as openssl ecparam
+// writes it.
 func DecodeKey(text []byte) (*ecdsa.PrivateKey, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {

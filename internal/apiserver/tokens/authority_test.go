@@ -40,7 +40,8 @@ func newAuthority(t testing.TB, issuer string, key *ecdsa.PrivateKey) *Authority
 }
 
 func robot() Account {
-	return Account{Namespace: "here", ServiceAccount: Ref{Name: "robot", UID: "u1"}, Pod: &Ref{Name: "pod", UID: "u2"}, Node: &Ref{Name: "node"}}
+	return Account{Namespace: "here", ServiceAccount: Ref{Name: "robot", UID: "u1"}, Pod: &Ref{Name: "pod", UID: "u2"},
+		Node: &Ref{Name: "node"}}
 }
 
 func issue(t testing.TB, a *Authority, lifetime time.Duration) string {
@@ -76,7 +77,8 @@ func TestClaims(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := `{"namespace":"here","node":{"name":"node"},"pod":{"name":"pod","uid":"u2"},"serviceaccount":{"name":"robot","uid":"u1"}}`
-		if string(account) != want || fields["sub"] != "system:serviceaccount:here:robot" || fields["exp"].(float64)-fields["iat"].(float64) != 3600 {
+		if string(account) != want || fields["sub"] != "system:serviceaccount:here:robot" ||
+			fields["exp"].(float64)-fields["iat"].(float64) != 3600 {
 			t.Errorf("it says %s", raw)
 		}
 	}
@@ -88,13 +90,15 @@ func TestVerify(t *testing.T) {
 	good := issue(t, a, time.Hour)
 	for range 2 { // the second time from memory
 		claims, ours, err := a.Verify(good)
-		if err != nil || !ours || claims.Account.ServiceAccount != (Ref{Name: "robot", UID: "u1"}) || !slices.Equal(claims.Audience, []string{"api", "other"}) {
+		if err != nil || !ours || claims.Account.ServiceAccount != (Ref{Name: "robot", UID: "u1"}) ||
+			!slices.Equal(claims.Audience, []string{"api", "other"}) {
 			t.Fatalf("its own: %+v, %v, %v", claims, ours, err)
 		}
 	}
 	head, rest, _ := strings.Cut(good, ".")
 	claims, signature, _ := strings.Cut(rest, ".")
-	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + us + `","sub":"system:serviceaccount:kube-system:root","exp":99999999999}`))
+	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + us +
+		`","sub":"system:serviceaccount:kube-system:root","exp":99999999999}`))
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
 	for name, c := range map[string]struct {
 		text string
@@ -118,7 +122,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// byPublicKey signs with the public key as if it were a shared secret: verifiers that believe a token's own algorithm accept that.
+// byPublicKey signs with the public key as if it were a shared secret: verifiers that believe a token's own algorithm
+// accept that.
 func byPublicKey(t *testing.T, key *ecdsa.PrivateKey, issuer string) string {
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -141,7 +146,8 @@ func TestTokenHasItsTime(t *testing.T) {
 			t.Errorf("a clock may be behind: %v", err)
 		}
 		time.Sleep(leeway + time.Second)
-		if claims, ours, err := a.Verify(text); claims != nil || !ours || err == nil || err.Error() != "service account token has expired" {
+		if claims, ours, err := a.Verify(text); claims != nil || !ours || err == nil ||
+			err.Error() != "service account token has expired" {
 			t.Errorf("after its time: %+v, %v, %v", claims, ours, err)
 		}
 	})
@@ -161,10 +167,13 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err = DecodeKey(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: old})); err != nil || !again.Equal(key) {
+	if again, err = DecodeKey(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: old})); err != nil ||
+		!again.Equal(key) {
 		t.Errorf("as openssl writes it: %v", err)
 	}
-	for name, text := range map[string]string{"nothing": "", "a certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "nonsense": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+	for name, text := range map[string]string{"nothing": "",
+		"a certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+		"nonsense":      "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
 		if _, err := DecodeKey([]byte(text)); err == nil {
 			t.Errorf("%s is a key", name)
 		}

@@ -43,14 +43,15 @@ type Grant struct {
 	hash [sha256.Size]byte
 }
 
-// Lengths in letters of base32, which carry five bits each. The secret has 130 bits: a hash that can be computed quickly is enough.
+// Lengths in letters of base32, which carry five bits each. The secret has 130 bits: a hash that can be computed
+// quickly is enough.
 const (
 	idLength     = 10
 	secretLength = 26
 )
 
-// New makes a token, of the form ID.SECRET. The text is for its bearer; it cannot be had again from the Secret, which is for the API.
-// A zero expires means never.
+// New makes a token, of the form ID.SECRET. The text is for its bearer; it cannot be had again from the Secret, which
+// is for the API. A zero expires means never.
 func New(name string, groups []string, expires time.Time) (text string, secret *corev1.Secret) {
 	id := strings.ToLower(rand.Text()[:idLength])
 	text = id + "." + strings.ToLower(rand.Text())
@@ -97,18 +98,21 @@ func (g Grant) Matches(text string) bool {
 // Expired says whether the token is of no use any more.
 func (g Grant) Expired(now time.Time) bool { return !g.Expires.IsZero() && !now.Before(g.Expires) }
 
-// Parse reads the Secret of a token, which must have SecretType. It refuses one that would log somebody in as whom no token may.
+// Parse reads the Secret of a token, which must have SecretType. It refuses one that would log somebody in as whom no
+// token may.
 func Parse(secret *corev1.Secret) (Grant, field.ErrorList) {
 	data := field.NewPath("data")
 	g := Grant{User: string(secret.Data[keyUser])}
 	var errs field.ErrorList
 	id, named := strings.CutPrefix(secret.Name, secretPrefix)
 	if !named || !IsID(id) {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), secret.Name, fmt.Sprintf("must be %s and %d letters of base32", secretPrefix, idLength)))
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), secret.Name,
+			fmt.Sprintf("must be %s and %d letters of base32", secretPrefix, idLength)))
 	}
 	g.ID = id
 	if secret.Namespace != SecretNamespace {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), secret.Namespace, "must be "+SecretNamespace))
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "namespace"), secret.Namespace,
+			"must be "+SecretNamespace))
 	}
 	if text := string(secret.Data[keyGroups]); text != "" {
 		g.Groups = strings.Split(text, "\n")

@@ -26,7 +26,8 @@ func TestOpaqueToken(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
-	if grant.ID != id || grant.User != "ann" || !slices.Equal(grant.Groups, []string{"dev", "ops"}) || !grant.Expires.Equal(expires) {
+	if grant.ID != id || grant.User != "ann" || !slices.Equal(grant.Groups, []string{"dev", "ops"}) ||
+		!grant.Expires.Equal(expires) {
 		t.Errorf("read back as %+v", grant)
 	}
 	other, _ := New("ann", nil, time.Time{})
@@ -49,8 +50,10 @@ func TestTokenWithoutEnd(t *testing.T) {
 func TestID(t *testing.T) {
 	text, _ := New("ann", nil, time.Time{})
 	for text, want := range map[string]bool{
-		text: true, "": false, ".": false, text[1:]: false, text + "a": false, strings.ToUpper(text): false, text + ".x": false,
-		"aaaaaaaaaa": false, "aaaaaaaaaa.": false, "aaaaaaaa/a." + strings.Repeat("a", 26): false, "eyJhbGciOi.eyJpc3MiOiJ.c2lnbmF0": false,
+		text: true, "": false, ".": false, text[1:]: false, text + "a": false, strings.ToUpper(text): false,
+		text + ".x":  false,
+		"aaaaaaaaaa": false, "aaaaaaaaaa.": false, "aaaaaaaa/a." + strings.Repeat("a", 26): false,
+		"eyJhbGciOi.eyJpc3MiOiJ.c2lnbmF0": false,
 	} {
 		if _, ok := ID(text); ok != want {
 			t.Errorf("%q: %v, want %v", text, ok, want)
@@ -63,19 +66,29 @@ func TestParseRefuses(t *testing.T) {
 		change func(*corev1.Secret)
 		want   string // kind of error and path
 	}{
-		"another name":           {func(s *corev1.Secret) { s.Name = "mine" }, "FieldValueInvalid metadata.name"},
-		"another namespace":      {func(s *corev1.Secret) { s.Namespace = "default" }, "FieldValueInvalid metadata.namespace"},
-		"no user":                {func(s *corev1.Secret) { delete(s.Data, keyUser) }, "FieldValueRequired data[user]"},
-		"two users":              {func(s *corev1.Secret) { s.Data[keyUser] = []byte("a\nb") }, "FieldValueInvalid data[user]"},
-		"a service account":      {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:serviceaccount:a:b") }, "FieldValueForbidden data[user]"},
-		"nobody":                 {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:anonymous") }, "FieldValueForbidden data[user]"},
-		"all power":              {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\nsystem:masters") }, "FieldValueForbidden data[groups]"},
-		"those not logged in":    {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("system:unauthenticated") }, "FieldValueForbidden data[groups]"},
-		"a group without name":   {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\n") }, "FieldValueInvalid data[groups]"},
-		"no hash":                {func(s *corev1.Secret) { delete(s.Data, keyHash) }, "FieldValueInvalid data[sha256]"},
-		"a hash of another sort": {func(s *corev1.Secret) { s.Data[keyHash] = []byte("00ff") }, "FieldValueInvalid data[sha256]"},
-		"an end in words":        {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("tomorrow") }, "FieldValueInvalid data[expiration]"},
-		"an end before time":     {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("0001-01-01T00:00:00Z") }, "FieldValueInvalid data[expiration]"},
+		"another name": {func(s *corev1.Secret) { s.Name = "mine" }, "FieldValueInvalid metadata.name"},
+		"another namespace": {func(s *corev1.Secret) { s.Namespace = "default" },
+			"FieldValueInvalid metadata.namespace"},
+		"no user": {func(s *corev1.Secret) { delete(s.Data, keyUser) }, "FieldValueRequired data[user]"},
+		"two users": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("a\nb") },
+			"FieldValueInvalid data[user]"},
+		"a service account": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:serviceaccount:a:b") },
+			"FieldValueForbidden data[user]"},
+		"nobody": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:anonymous") },
+			"FieldValueForbidden data[user]"},
+		"all power": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\nsystem:masters") },
+			"FieldValueForbidden data[groups]"},
+		"those not logged in": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("system:unauthenticated") },
+			"FieldValueForbidden data[groups]"},
+		"a group without name": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\n") },
+			"FieldValueInvalid data[groups]"},
+		"no hash": {func(s *corev1.Secret) { delete(s.Data, keyHash) }, "FieldValueInvalid data[sha256]"},
+		"a hash of another sort": {func(s *corev1.Secret) { s.Data[keyHash] = []byte("00ff") },
+			"FieldValueInvalid data[sha256]"},
+		"an end in words": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("tomorrow") },
+			"FieldValueInvalid data[expiration]"},
+		"an end before time": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("0001-01-01T00:00:00Z") },
+			"FieldValueInvalid data[expiration]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, secret := New("ann", []string{"dev"}, time.Time{})
@@ -96,13 +109,15 @@ func FuzzParse(f *testing.F) {
 	f.Add(secret.Name, secret.Data[keyUser], secret.Data[keyGroups], secret.Data[keyExpires], secret.Data[keyHash])
 	f.Add("", []byte(""), []byte("\n"), []byte("x"), []byte("zz"))
 	f.Fuzz(func(t *testing.T, name string, user, groups, expires, hash []byte) {
-		secret := &corev1.Secret{Type: SecretType, Data: map[string][]byte{keyUser: user, keyGroups: groups, keyExpires: expires, keyHash: hash}}
+		secret := &corev1.Secret{Type: SecretType, Data: map[string][]byte{keyUser: user, keyGroups: groups,
+			keyExpires: expires, keyHash: hash}}
 		secret.Name, secret.Namespace = name, SecretNamespace
 		grant, errs := Parse(secret)
 		if len(errs) > 0 {
 			return
 		}
-		if name != SecretName(grant.ID) || len(CheckLogin(grant.User, grant.Groups, field.NewPath("u"), field.NewPath("g"))) > 0 {
+		if name != SecretName(grant.ID) || len(CheckLogin(grant.User, grant.Groups, field.NewPath("u"),
+			field.NewPath("g"))) > 0 {
 			t.Errorf("accepted %q as %+v", name, grant)
 		}
 		if id, _ := ID(text); id != grant.ID && grant.Matches(text) {

@@ -68,12 +68,14 @@ func configMapData(cm *v1.ConfigMap) field.ErrorList {
 		size += len(cm.BinaryData[key])
 	}
 	if size > maxConfigBytes {
-		errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigBytes)) // of the whole object; it prints as [], upstream's too
+		// of the whole object; it prints as [], upstream's too
+		errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigBytes))
 	}
 	return errs
 }
 
-// DefaultSecret makes a Secret of no type Opaque. (What was sent as text, in stringData, the storage strategy moves to data.)
+// DefaultSecret makes a Secret of no type Opaque. (What was sent as text, in stringData, the storage strategy moves to
+// data.)
 func DefaultSecret(secret *v1.Secret) { defaultTo(&secret.Type, v1.SecretTypeOpaque) }
 
 // ValidateSecret checks a new Secret: keys and size, and that it holds what its type promises.
@@ -121,7 +123,8 @@ func secretType(secret *v1.Secret, path *field.Path) field.ErrorList {
 		if hasKey(secret.Data, v1.BasicAuthUsernameKey) || hasKey(secret.Data, v1.BasicAuthPasswordKey) {
 			return nil
 		}
-		return append(wantKey(secret.Data, v1.BasicAuthUsernameKey, path), wantKey(secret.Data, v1.BasicAuthPasswordKey, path)...)
+		return append(wantKey(secret.Data, v1.BasicAuthUsernameKey, path), wantKey(secret.Data, v1.BasicAuthPasswordKey,
+			path)...)
 	case v1.SecretTypeSSHAuth:
 		if len(secret.Data[v1.SSHAuthPrivateKey]) == 0 {
 			return field.ErrorList{field.Required(path.Key(v1.SSHAuthPrivateKey), "")}
@@ -151,7 +154,8 @@ func jsonKey(data map[string][]byte, key string, path *field.Path) field.ErrorLi
 	}
 	var object map[string]any
 	if err := json.Unmarshal(data[key], &object); err != nil {
-		return field.ErrorList{field.Invalid(path.Key(key), "<secret contents redacted>", fmt.Sprintf("must be a JSON object: %T", err))}
+		return field.ErrorList{field.Invalid(path.Key(key), "<secret contents redacted>",
+			fmt.Sprintf("must be a JSON object: %T", err))}
 	}
 	return nil
 }

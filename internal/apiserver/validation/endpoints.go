@@ -22,8 +22,8 @@ func ValidateEndpoints(ep *v1.Endpoints, opts Options) field.ErrorList {
 	return concat(newMeta(&ep.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain), subsets(ep.Subsets, opts))
 }
 
-// ValidateEndpointsUpdate checks the change from old to ep. Subsets that are what they were pass even if a new object with them would
-// not: an object stored under looser rules must not become impossible to label.
+// ValidateEndpointsUpdate checks the change from old to ep. Subsets that are what they were pass even if a new object
+// with them would not: an object stored under looser rules must not become impossible to label.
 func ValidateEndpointsUpdate(ep, old *v1.Endpoints, opts Options) field.ErrorList {
 	errs := changedMeta(&ep.ObjectMeta, &old.ObjectMeta)
 	if apiequality.Semantic.DeepEqual(ep.Subsets, old.Subsets) {

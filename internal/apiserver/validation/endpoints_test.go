@@ -37,7 +37,8 @@ func TestEndpoints(t *testing.T) {
 		{"valid", nil, ""},
 		{"name", func(ep *v1.Endpoints) { ep.Name = "A" }, "Invalid metadata.name"},
 		{"no subsets", func(ep *v1.Endpoints) { ep.Subsets = nil }, ""},
-		{"no addresses", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses, ep.Subsets[0].NotReadyAddresses = nil, nil }, "Required subsets[0]"},
+		{"no addresses", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses, ep.Subsets[0].NotReadyAddresses = nil, nil },
+			"Required subsets[0]"},
 		{"no ports", func(ep *v1.Endpoints) { ep.Subsets[0].Ports = nil }, ""},
 		{"malformed", address("x"), "Invalid " + ip},
 		{"empty", address(""), "Invalid " + ip},
@@ -53,30 +54,39 @@ func TestEndpoints(t *testing.T) {
 		{"link-local multicast", address("224.0.0.5"), "Invalid " + ip},
 		{"link-local multicast IPv6", address("ff02::1"), "Invalid " + ip},
 		{"multicast further away", address("239.0.0.1"), ""},
-		{"not ready, malformed", func(ep *v1.Endpoints) { ep.Subsets[0].NotReadyAddresses[0].IP = "x" }, "Invalid subsets[0].notReadyAddresses[0].ip"},
-		{"host name", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].Hostname = "a.b" }, "Invalid subsets[0].addresses[0].hostname"},
+		{"not ready, malformed", func(ep *v1.Endpoints) { ep.Subsets[0].NotReadyAddresses[0].IP = "x" },
+			"Invalid subsets[0].notReadyAddresses[0].ip"},
+		{"host name", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].Hostname = "a.b" },
+			"Invalid subsets[0].addresses[0].hostname"},
 		{"node name", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].NodeName = ptr("a.b") }, ""},
-		{"empty node name", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].NodeName = ptr("") }, "Invalid subsets[0].addresses[0].nodeName"},
+		{"empty node name", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].NodeName = ptr("") },
+			"Invalid subsets[0].addresses[0].nodeName"},
 		{"no port name", port(func(p *v1.EndpointPort) { p.Name = "" }), "Required subsets[0].ports[1].name"},
 		{"port name", port(func(p *v1.EndpointPort) { p.Name = "A" }), "Invalid subsets[0].ports[1].name"},
 		{"port name twice", port(func(p *v1.EndpointPort) { p.Name = "a" }), ""},
-		{"port name too long", port(func(p *v1.EndpointPort) { p.Name = strings.Repeat("a", 64) }), "Invalid subsets[0].ports[1].name"},
+		{"port name too long", port(func(p *v1.EndpointPort) { p.Name = strings.Repeat("a", 64) }),
+			"Invalid subsets[0].ports[1].name"},
 		{"one port without a name", func(ep *v1.Endpoints) { ep.Subsets[0].Ports = []v1.EndpointPort{{Port: 80}} }, ""},
 		{"port too large", port(func(p *v1.EndpointPort) { p.Port = 65536 }), "Invalid subsets[0].ports[1].port"},
 		{"SCTP", port(func(p *v1.EndpointPort) { p.Protocol = "SCTP" }), ""},
-		{"application protocol with a domain", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("kubernetes.io/h2c") }), ""},
-		{"application protocol, malformed", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("a b") }), "Invalid subsets[0].ports[1].appProtocol"},
+		{"application protocol with a domain", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("kubernetes.io/h2c") }),
+			""},
+		{"application protocol, malformed", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("a b") }),
+			"Invalid subsets[0].ports[1].appProtocol"},
 		{"address twice", func(ep *v1.Endpoints) { ep.Subsets[0].NotReadyAddresses[0].IP = "192.0.2.1" }, ""},
 		{"only what is not ready", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses = nil }, ""},
 		{"target", func(ep *v1.Endpoints) {
 			ep.Subsets[0].Addresses[0].TargetRef = &v1.ObjectReference{Kind: "anything", Name: "a b", Namespace: "C"}
 		}, ""},
 		{"host name that is one", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].Hostname = "web-0" }, ""},
-		{"node name, malformed", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].NodeName = ptr("A") }, "Invalid subsets[0].addresses[0].nodeName"},
-		{"finalizer without a domain", func(ep *v1.Endpoints) { ep.Finalizers = []string{"a"} }, "Invalid metadata.finalizers[0]"},
+		{"node name, malformed", func(ep *v1.Endpoints) { ep.Subsets[0].Addresses[0].NodeName = ptr("A") },
+			"Invalid subsets[0].addresses[0].nodeName"},
+		{"finalizer without a domain", func(ep *v1.Endpoints) { ep.Finalizers = []string{"a"} },
+			"Invalid metadata.finalizers[0]"},
 		{"port 0", port(func(p *v1.EndpointPort) { p.Port = 0 }), "Invalid subsets[0].ports[1].port"},
 		{"protocol", port(func(p *v1.EndpointPort) { p.Protocol = "x" }), "NotSupported subsets[0].ports[1].protocol"},
-		{"application protocol", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("") }), "Invalid subsets[0].ports[1].appProtocol"},
+		{"application protocol", port(func(p *v1.EndpointPort) { p.AppProtocol = ptr("") }),
+			"Invalid subsets[0].ports[1].appProtocol"},
 	})
 	bare := validEndpoints()
 	expect(t, validateEndpoints(bare), "Required subsets[0].ports[0].protocol\nRequired subsets[0].ports[1].protocol")
@@ -104,7 +114,8 @@ func TestEndpointsUpdate(t *testing.T) {
 		{"namespace", nil, func(ep *v1.Endpoints) { ep.Namespace = "b" }, "Invalid metadata.namespace"},
 		{"to what is refused", nil, loopback, "Invalid subsets[0].addresses[0].ip"},
 		{"refused, but stored", loopback, func(ep *v1.Endpoints) { ep.Labels = map[string]string{"a": "b"} }, ""},
-		{"refused, stored, and changed", loopback, func(ep *v1.Endpoints) { ep.Subsets[0].Ports[0].Port = 82 }, "Invalid subsets[0].addresses[0].ip"},
+		{"refused, stored, and changed", loopback, func(ep *v1.Endpoints) { ep.Subsets[0].Ports[0].Port = 82 },
+			"Invalid subsets[0].addresses[0].ip"},
 	})
 }
 
@@ -112,7 +123,8 @@ func TestEndpointsWarnings(t *testing.T) {
 	ep := validEndpoints()
 	ep.Subsets[0].Addresses[0].IP, ep.Subsets[0].NotReadyAddresses[0].IP = "192.0.2.01", "2001:db8:0::1"
 	got := EndpointsWarnings(ep, nil)
-	if len(got) != 2 || !strings.HasPrefix(got[0], "subsets[0].addresses[0].ip: ") || !strings.HasPrefix(got[1], "subsets[0].notReadyAddresses[0].ip: ") {
+	if len(got) != 2 || !strings.HasPrefix(got[0], "subsets[0].addresses[0].ip: ") || !strings.HasPrefix(got[1],
+		"subsets[0].notReadyAddresses[0].ip: ") {
 		t.Errorf("warnings %q", got)
 	}
 	ep.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
@@ -190,7 +202,8 @@ func TestEndpointSlice(t *testing.T) {
 		{"domain name without a dot", of("FQDN", "db"), "Invalid " + list + "[0]"},
 		{"node name", endpoint(func(e *discoveryv1.Endpoint) { e.NodeName = ptr("") }), "Invalid endpoints[0].nodeName"},
 		{"host name", endpoint(func(e *discoveryv1.Endpoint) { e.Hostname = ptr("a.b") }), "Invalid endpoints[0].hostname"},
-		{"topology", endpoint(func(e *discoveryv1.Endpoint) { e.DeprecatedTopology = map[string]string{"a b": ""} }), "Invalid endpoints[0].deprecatedTopology"},
+		{"topology", endpoint(func(e *discoveryv1.Endpoint) { e.DeprecatedTopology = map[string]string{"a b": ""} }),
+			"Invalid endpoints[0].deprecatedTopology"},
 		{"too much topology", endpoint(func(e *discoveryv1.Endpoint) {
 			e.DeprecatedTopology = map[string]string{}
 			for i := range 17 {
@@ -213,9 +226,12 @@ func TestEndpointSlice(t *testing.T) {
 		{"too many ports", func(s *slice) { s.Ports = make([]discoveryv1.EndpointPort, 20001) }, "TooMany ports"},
 		{"port name", port(func(p *discoveryv1.EndpointPort) { p.Name = ptr("A") }), "Invalid ports[0].name"},
 		{"port name twice", port(func(p *discoveryv1.EndpointPort) { p.Name = ptr("") }), "Duplicate ports[1].name"},
-		{"protocol", port(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr(v1.Protocol("x")) }), "NotSupported ports[0].protocol"},
-		{"no protocol", port(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr(v1.Protocol("")) }), "Required ports[0].protocol"},
-		{"application protocol", port(func(p *discoveryv1.EndpointPort) { p.AppProtocol = ptr("a b") }), "Invalid ports[0].appProtocol"},
+		{"protocol", port(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr(v1.Protocol("x")) }),
+			"NotSupported ports[0].protocol"},
+		{"no protocol", port(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr(v1.Protocol("")) }),
+			"Required ports[0].protocol"},
+		{"application protocol", port(func(p *discoveryv1.EndpointPort) { p.AppProtocol = ptr("a b") }),
+			"Invalid ports[0].appProtocol"},
 		{"SCTP", port(func(p *discoveryv1.EndpointPort) { p.Protocol = ptr(v1.ProtocolSCTP) }), ""},
 		{"no port number", port(func(p *discoveryv1.EndpointPort) { p.Port = nil }), ""},
 		{"port number is the consumer's", port(func(p *discoveryv1.EndpointPort) { p.Port = ptr[int32](-1) }), ""},
@@ -233,7 +249,8 @@ func TestEndpointSlice(t *testing.T) {
 func TestEndpointSliceWarnings(t *testing.T) {
 	slice := validSlice()
 	slice.Endpoints[0].Addresses[0] = "192.0.2.01"
-	if got := EndpointSliceWarnings(slice, nil); len(got) != 1 || !strings.HasPrefix(got[0], "endpoints[0].addresses[0]: ") {
+	if got := EndpointSliceWarnings(slice, nil); len(got) != 1 || !strings.HasPrefix(got[0],
+		"endpoints[0].addresses[0]: ") {
 		t.Errorf("warnings %q", got)
 	}
 	for _, controller := range []string{"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"} {

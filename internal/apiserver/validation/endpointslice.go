@@ -39,7 +39,8 @@ func ValidateEndpointSlice(slice *discoveryv1.EndpointSlice, opts Options) field
 	)
 }
 
-// ValidateEndpointSliceUpdate checks the change from old to slice. Endpoints that are what they were pass, whatever they are.
+// ValidateEndpointSliceUpdate checks the change from old to slice. Endpoints that are what they were pass, whatever
+// they are.
 func ValidateEndpointSliceUpdate(slice, old *discoveryv1.EndpointSlice, opts Options) field.ErrorList {
 	errs := concat(
 		changedMeta(&slice.ObjectMeta, &old.ObjectMeta),
@@ -61,7 +62,8 @@ func sliceErrors(slice *discoveryv1.EndpointSlice) field.ErrorList {
 	)
 }
 
-// slicePorts checks the ports. Their numbers are not looked at, and may be absent: upstream leaves them to the consumer.
+// slicePorts checks the ports. Their numbers are not looked at, and may be absent: upstream leaves them to the
+// consumer.
 func slicePorts(ports []discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
 	if len(ports) > maxSlicePorts {
 		return field.ErrorList{field.TooMany(path, len(ports), maxSlicePorts)}
@@ -102,7 +104,8 @@ func sliceEndpoints(slice *discoveryv1.EndpointSlice, opts Options) field.ErrorL
 	return errs
 }
 
-func sliceEndpoint(e *discoveryv1.Endpoint, addressType discoveryv1.AddressType, path *field.Path, opts Options) field.ErrorList {
+func sliceEndpoint(e *discoveryv1.Endpoint, addressType discoveryv1.AddressType, path *field.Path,
+	opts Options) field.ErrorList {
 	errs := sliceAddresses(e.Addresses, addressType, path.Child("addresses"), opts)
 	if e.NodeName != nil {
 		errs = append(errs, invalid(path.Child("nodeName"), *e.NodeName, isSubdomain(*e.NodeName))...)
@@ -121,7 +124,8 @@ func sliceEndpoint(e *discoveryv1.Endpoint, addressType discoveryv1.AddressType,
 	return errs
 }
 
-func sliceAddresses(addresses []string, addressType discoveryv1.AddressType, path *field.Path, opts Options) field.ErrorList {
+func sliceAddresses(addresses []string, addressType discoveryv1.AddressType, path *field.Path,
+	opts Options) field.ErrorList {
 	if len(addresses) == 0 {
 		return field.ErrorList{field.Required(path, "must have at least one")}
 	}
@@ -142,7 +146,8 @@ func sliceAddresses(addresses []string, addressType discoveryv1.AddressType, pat
 	return errs
 }
 
-// sliceAddress checks the i-th address of the list at path. A wrong family is reported for the list, as upstream reports it.
+// sliceAddress checks the i-th address of the list at path. A wrong family is reported for the list, as upstream
+// reports it.
 func sliceAddress(a string, family v1.IPFamily, path *field.Path, i int, opts Options) field.ErrorList {
 	parse := address(path.Index(i), a)
 	if family == v1.IPv6Protocol {

@@ -15,21 +15,23 @@ const (
 	maxEventNote = 1024
 )
 
-// DefaultEvent fills in nothing: whoever reports an event knows all there is to know of it. It is here so that the list of kinds
-// with defaults has no hole that looks like an oversight.
+// DefaultEvent fills in nothing: whoever reports an event knows all there is to know of it. It is here so that the list
+// of kinds with defaults has no hole that looks like an oversight.
 func DefaultEvent(*v1.Event) {}
 
-// ValidateEvent checks a new event. An event without an eventTime is of the older form, of which little is asked: a refused event is
-// a lost one. Its name may be anything that a path can hold.
+// ValidateEvent checks a new event. An event without an eventTime is of the older form, of which little is asked: a
+// refused event is a lost one. Its name may be anything that a path can hold.
 func ValidateEvent(event *v1.Event) field.ErrorList {
 	check := eventOfOld
 	if !event.EventTime.IsZero() {
 		check = eventOfToday
 	}
-	return concat(check(event), invalid(field.NewPath("namespace"), event.Namespace, syntax.IsDNS1123Subdomain(event.Namespace)))
+	return concat(check(event), invalid(field.NewPath("namespace"), event.Namespace,
+		syntax.IsDNS1123Subdomain(event.Namespace)))
 }
 
-// ValidateEventUpdate checks the change from old to event, mostly a count going up. Of the first version of the API no field is fixed.
+// ValidateEventUpdate checks the change from old to event, mostly a count going up. Of the first version of the API no
+// field is fixed.
 func ValidateEventUpdate(event, _ *v1.Event) field.ErrorList { return ValidateEvent(event) }
 
 // eventOfOld checks that the event is where its object is, or in default if the object is in no namespace.
@@ -48,7 +50,8 @@ func elsewhere(event *v1.Event) field.ErrorList {
 
 func eventOfToday(event *v1.Event) field.ErrorList {
 	var errs field.ErrorList
-	if event.InvolvedObject.Namespace == "" && event.Namespace != metav1.NamespaceDefault && event.Namespace != metav1.NamespaceSystem {
+	if event.InvolvedObject.Namespace == "" && event.Namespace != metav1.NamespaceDefault &&
+		event.Namespace != metav1.NamespaceSystem {
 		errs = elsewhere(event)
 	}
 	controller := field.NewPath("reportingController")

@@ -28,9 +28,9 @@ type rulesOf[T storable] struct {
 	warn    []func(now, old T) []string
 }
 
-// fuzz decodes what the fuzzer makes as a client's JSON, and holds what must be true of any object: nothing panics; defaulting twice
-// is defaulting once; validation and warnings change nothing; an object that is valid remains so when it is defaulted again, and may
-// be sent again unchanged.
+// fuzz decodes what the fuzzer makes as a client's JSON, and holds what must be true of any object: nothing panics;
+// defaulting twice is defaulting once; validation and warnings change nothing; an object that is valid remains so when
+// it is defaulted again, and may be sent again unchanged.
 func fuzz[T storable](f *testing.F, rules rulesOf[T], seeds ...T) {
 	for _, seed := range seeds {
 		text, err := json.Marshal(seed)
@@ -97,7 +97,8 @@ func FuzzService(f *testing.F) {
 	}, local, named, validService())
 }
 
-// FuzzServiceSteps goes through what the allocation does between defaulting and validation: whatever is sent over whatever is there.
+// FuzzServiceSteps goes through what the allocation does between defaulting and validation: whatever is sent over
+// whatever is there.
 func FuzzServiceSteps(f *testing.F) {
 	local := validService()
 	localBalanced(local)
@@ -160,21 +161,26 @@ func FuzzPod(f *testing.F) {
 	busy := validPod()
 	c := &busy.Spec.Containers[0]
 	c.Ports = []v1.ContainerPort{{Name: "http", ContainerPort: 80}}
-	c.Env = []v1.EnvVar{{Name: "IP", ValueFrom: &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: "metadata.labels['a']"}}}}
+	c.Env = []v1.EnvVar{{Name: "IP",
+		ValueFrom: &v1.EnvVarSource{FieldRef: &v1.ObjectFieldSelector{FieldPath: "metadata.labels['a']"}}}}
 	c.LivenessProbe = &v1.Probe{ProbeHandler: v1.ProbeHandler{HTTPGet: &v1.HTTPGetAction{}}}
 	c.Resources.Limits = amounts("cpu", "1", "hugepages-2Mi", "4Mi")
 	c.VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/v"}}
 	busy.Spec.Volumes[0].ConfigMap = &v1.ConfigMapVolumeSource{Items: []v1.KeyToPath{{Key: "a", Path: "b"}}}
 	busy.Spec.SchedulingGates = []v1.PodSchedulingGate{{Name: "g"}}
 	busy.Spec.Affinity = &v1.Affinity{NodeAffinity: &v1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &v1.NodeSelector{
-		NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{{Key: "a", Operator: "Exists"}}}}}}}
-	busy.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: v1.DoNotSchedule}}
-	busy.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}
+		NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{{Key: "a",
+			Operator: "Exists"}}}}}}}
+	busy.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone",
+		WhenUnsatisfiable: v1.DoNotSchedule}}
+	busy.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c",
+		State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}
 	fuzz(f, rulesOf[*v1.Pod]{
 		empty: func() *v1.Pod { return &v1.Pod{} }, fill: DefaultPod, check: ValidatePod,
 		updates: []func(now, old *v1.Pod) field.ErrorList{
 			ValidatePodUpdate,
-			func(now, old *v1.Pod) field.ErrorList { ValidatePodStatusUpdate(now, old); return nil }, // a new Pod's status is not checked
+			// a new Pod's status is not checked
+			func(now, old *v1.Pod) field.ErrorList { ValidatePodStatusUpdate(now, old); return nil },
 			func(now, _ *v1.Pod) field.ErrorList { PreparePodCreate(now.DeepCopy()); return nil },
 		},
 		warn: []func(now, old *v1.Pod) []string{PodWarnings, PodStatusWarnings},
@@ -183,7 +189,8 @@ func FuzzPod(f *testing.F) {
 
 func FuzzNode(f *testing.F) {
 	node := validNode()
-	node.Spec.PodCIDRs, node.Spec.Taints = []string{"10.0.0.0/24", "fd00::/64"}, []v1.Taint{{Key: "a", Effect: "NoSchedule"}}
+	node.Spec.PodCIDRs, node.Spec.Taints = []string{"10.0.0.0/24", "fd00::/64"},
+		[]v1.Taint{{Key: "a", Effect: "NoSchedule"}}
 	node.Status.Capacity = amounts("cpu", "4", "example.com/gpu", "1")
 	fuzz(f, rulesOf[*v1.Node]{
 		empty: func() *v1.Node { return &v1.Node{} }, fill: DefaultNode,
@@ -209,14 +216,16 @@ func FuzzConfigMap(f *testing.F) {
 	fuzz(f, rulesOf[*v1.ConfigMap]{
 		empty: func() *v1.ConfigMap { return &v1.ConfigMap{} }, check: ValidateConfigMap,
 		updates: []func(now, old *v1.ConfigMap) field.ErrorList{ValidateConfigMapUpdate},
-	}, &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a": "b"}, BinaryData: map[string][]byte{"c": {1}}, Immutable: ptr(true)})
+	}, &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a": "b"}, BinaryData: map[string][]byte{"c": {1}},
+		Immutable: ptr(true)})
 }
 
 func FuzzSecret(f *testing.F) {
 	fuzz(f, rulesOf[*v1.Secret]{
 		empty: func() *v1.Secret { return &v1.Secret{} }, fill: DefaultSecret, check: ValidateSecret,
 		updates: []func(now, old *v1.Secret) field.ErrorList{ValidateSecretUpdate},
-	}, &v1.Secret{ObjectMeta: meta("a"), Type: v1.SecretTypeDockerConfigJson, Data: map[string][]byte{v1.DockerConfigJsonKey: []byte("{}")}},
+	}, &v1.Secret{ObjectMeta: meta("a"), Type: v1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{v1.DockerConfigJsonKey: []byte("{}")}},
 		&v1.Secret{ObjectMeta: meta("a"), Data: map[string][]byte{"a": {1}}, Immutable: ptr(true)})
 }
 
@@ -242,7 +251,8 @@ func FuzzLease(f *testing.F) {
 		empty: func() *lease { return &lease{} }, check: ValidateLease,
 		updates: []func(now, old *lease) field.ErrorList{ValidateLeaseUpdate},
 	}, &lease{ObjectMeta: meta("a"), Spec: coordinationv1.LeaseSpec{
-		HolderIdentity: ptr("n"), LeaseDurationSeconds: ptr[int32](40), RenewTime: &metav1.MicroTime{}, Strategy: ptr(coordinationv1.OldestEmulationVersion),
+		HolderIdentity: ptr("n"), LeaseDurationSeconds: ptr[int32](40), RenewTime: &metav1.MicroTime{},
+		Strategy: ptr(coordinationv1.OldestEmulationVersion),
 	}})
 }
 

@@ -10,15 +10,15 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// address checks an IP address in a field that is older than strict parsing: IPv6 need not be canonical, but leading zeros and
-// IPv4 written as IPv6 are refused, for two programs may read them as two addresses. known are values stored earlier, which stay
-// acceptable.
+// address checks an IP address in a field that is older than strict parsing: IPv6 need not be canonical, but leading
+// zeros and IPv4 written as IPv6 are refused, for two programs may read them as two addresses. known are values stored
+// earlier, which stay acceptable.
 func address(path *field.Path, value string, known ...string) field.ErrorList {
 	return syntax.IsValidIPForLegacyField(path, value, true, known)
 }
 
-// endpointAddress refuses addresses that cannot be meant as a destination for others: they name the sender's own host or link.
-// Multicast beyond the link passes, as upstream lets it.
+// endpointAddress refuses addresses that cannot be meant as a destination for others: they name the sender's own host
+// or link. Multicast beyond the link passes, as upstream lets it.
 func endpointAddress(path *field.Path, value string, opts Options) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	if ip == nil {
@@ -59,8 +59,8 @@ func otherFamily(family v1.IPFamily) v1.IPFamily {
 	return ""
 }
 
-// addressWarnings remarks on an address that is accepted but not in its standard form. Text that is no address gives none: the
-// Validate functions speak of that.
+// addressWarnings remarks on an address that is accepted but not in its standard form. Text that is no address gives
+// none: the Validate functions speak of that.
 func addressWarnings(path *field.Path, value string) []string {
 	if netutils.ParseIPSloppy(value) == nil {
 		return nil

@@ -35,7 +35,8 @@ func objectFinalizers(meta *metav1.ObjectMeta, path *field.Path) field.ErrorList
 	return errs
 }
 
-// standardFinalizer checks that a finalizer without a domain is one of Kubernetes' own. Its syntax is checked elsewhere.
+// standardFinalizer checks that a finalizer without a domain is one of Kubernetes' own. Its syntax is checked
+// elsewhere.
 func standardFinalizer(name string, path *field.Path) field.ErrorList {
 	switch name {
 	case string(v1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
@@ -44,7 +45,8 @@ func standardFinalizer(name string, path *field.Path) field.ErrorList {
 	if strings.Contains(name, "/") {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, name, "must be a finalizer of Kubernetes itself, or a name with a domain before a slash")}
+	return field.ErrorList{field.Invalid(path, name, "must be a finalizer of Kubernetes itself, or a name with a "+
+		"domain before a slash")}
 }
 
 // immutable checks that value is what it was.

@@ -9,8 +9,8 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// ValidateIPAddress checks a new IPAddress. Its name is the address, in the one spelling that each address has: that makes the store
-// refuse a second holder. It must say what the address is held for.
+// ValidateIPAddress checks a new IPAddress. Its name is the address, in the one spelling that each address has: that
+// makes the store refuse a second holder. It must say what the address is held for.
 func ValidateIPAddress(ip *networkingv1.IPAddress) field.ErrorList {
 	return concat(
 		newMeta(&ip.ObjectMeta, clusterWide, isCanonicalIP),
@@ -59,8 +59,8 @@ func ValidateServiceCIDR(cidr *networkingv1.ServiceCIDR) field.ErrorList {
 	)
 }
 
-// ValidateServiceCIDRUpdate checks the change from old to cidr. The ranges stay, but for one thing: a ServiceCIDR of one family may
-// gain a range of the other.
+// ValidateServiceCIDRUpdate checks the change from old to cidr. The ranges stay, but for one thing: a ServiceCIDR of
+// one family may gain a range of the other.
 func ValidateServiceCIDRUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorList {
 	errs := changedMeta(&cidr.ObjectMeta, &old.ObjectMeta)
 	now, before, at := cidr.Spec.CIDRs, old.Spec.CIDRs, field.NewPath("spec", "cidrs")
@@ -79,7 +79,8 @@ func ValidateServiceCIDRUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorL
 	return errs
 }
 
-// ValidateServiceCIDRStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see to.
+// ValidateServiceCIDRStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy
+// to see to.
 func ValidateServiceCIDRStatusUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorList {
 	return changedMeta(&cidr.ObjectMeta, &old.ObjectMeta)
 }
@@ -98,7 +99,8 @@ func serviceCIDRs(cidrs []string, at *field.Path) field.ErrorList {
 	if len(cidrs) == maxServiceCIDRs {
 		first, second := netutils.IPFamilyOfCIDRString(cidrs[0]), netutils.IPFamilyOfCIDRString(cidrs[1])
 		if first == second && first != netutils.IPFamilyUnknown {
-			errs = append(errs, field.Invalid(at, cidrs, "may hold one range of each family at most, such as 192.168.0.0/24 and 2001:db8::/64"))
+			errs = append(errs, field.Invalid(at, cidrs, "may hold one range of each family at most, such as 192.168.0.0/24 "+
+				"and 2001:db8::/64"))
 		}
 	}
 	return errs

@@ -13,7 +13,8 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// DefaultNode takes what a node can allocate to be all it has, unless it says otherwise, and a podCIDR alone to be the list of one.
+// DefaultNode takes what a node can allocate to be all it has, unless it says otherwise, and a podCIDR alone to be the
+// list of one.
 func DefaultNode(node *v1.Node) {
 	spec := &node.Spec
 	if len(spec.PodCIDRs) > 0 {
@@ -29,17 +30,21 @@ func DefaultNode(node *v1.Node) {
 
 // ValidateNode checks a new node.
 func ValidateNode(node *v1.Node) field.ErrorList {
-	return concat(newMeta(&node.ObjectMeta, clusterWide, apivalidation.NameIsDNSSubdomain), nodeSpec(node), nodeAmounts(&node.Status))
+	return concat(newMeta(&node.ObjectMeta, clusterWide, apivalidation.NameIsDNSSubdomain), nodeSpec(node),
+		nodeAmounts(&node.Status))
 }
 
-// ValidateNodeUpdate checks the change from old to node. Pod ranges and the provider's name for the node, once given, stay.
+// ValidateNodeUpdate checks the change from old to node. Pod ranges and the provider's name for the node, once given,
+// stay.
 func ValidateNodeUpdate(node, old *v1.Node) field.ErrorList {
 	return concat(ValidateNodeStatusUpdate(node, old), nodeSpec(node), nodeKeeps(&node.Spec, &old.Spec))
 }
 
-// ValidateNodeStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see to.
+// ValidateNodeStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see
+// to.
 func ValidateNodeStatusUpdate(node, old *v1.Node) field.ErrorList {
-	return concat(changedMeta(&node.ObjectMeta, &old.ObjectMeta), nodeAmounts(&node.Status), nodeAddresses(node.Status.Addresses))
+	return concat(changedMeta(&node.ObjectMeta, &old.ObjectMeta), nodeAmounts(&node.Status),
+		nodeAddresses(node.Status.Addresses))
 }
 
 // nodeSpec checks taints and pod ranges. The path of a taint is metadata.taints, as upstream reports it.
@@ -105,7 +110,8 @@ func taints(list []v1.Taint, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// nodeAmounts checks what the node has and what of it Pods may have. Of any name: a node may have what nobody has heard of.
+// nodeAmounts checks what the node has and what of it Pods may have. Of any name: a node may have what nobody has heard
+// of.
 func nodeAmounts(status *v1.NodeStatus) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range sortedNames(status.Capacity) {

@@ -22,9 +22,12 @@ func TestNode(t *testing.T) {
 		{"name", func(n *v1.Node) { n.Name = "A" }, "Invalid metadata.name"},
 		{"in a namespace", func(n *v1.Node) { n.Namespace = "a" }, "Forbidden metadata.namespace"},
 		{"taint", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoExecute"}), ""},
-		{"taint, malformed", tainted(v1.Taint{Value: "a b"}), "Invalid metadata.taints[0].key\nInvalid metadata.taints[0].value\nRequired metadata.taints[0].effect"},
-		{"taint, unknown effect", tainted(v1.Taint{Key: "a b", Effect: "x"}), "Invalid metadata.taints[0].key\nNotSupported metadata.taints[0].effect"},
-		{"taint twice", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoSchedule", Value: "b"}), "Duplicate metadata.taints[1]"},
+		{"taint, malformed", tainted(v1.Taint{Value: "a b"}), "Invalid metadata.taints[0].key\nInvalid " +
+			"metadata.taints[0].value\nRequired metadata.taints[0].effect"},
+		{"taint, unknown effect", tainted(v1.Taint{Key: "a b", Effect: "x"}),
+			"Invalid metadata.taints[0].key\nNotSupported metadata.taints[0].effect"},
+		{"taint twice", tainted(v1.Taint{Key: "a", Effect: "NoSchedule"}, v1.Taint{Key: "a", Effect: "NoSchedule",
+			Value: "b"}), "Duplicate metadata.taints[1]"},
 		{"ranges", ranged("10.0.0.0/24", "fd00::/64"), ""},
 		{"range, malformed", func(n *v1.Node) { n.Spec.PodCIDR = "x" }, "Invalid spec.podCIDRs[0]"},
 		{"range, leading zeros", ranged("10.0.0.0/08"), "Invalid spec.podCIDRs[0]"},
@@ -36,8 +39,10 @@ func TestNode(t *testing.T) {
 		{"capacity of anything", has("a b", "1"), ""},
 		{"negative", has("cpu", "-1"), "Invalid status.capacity.cpu\nInvalid status.allocatable.cpu"},
 		{"half a pod", has("pods", "1500m"), "Invalid status.capacity.pods\nInvalid status.allocatable.pods"},
-		{"half a device", has("example.com/gpu", "500m"), "Invalid status.capacity.example.com/gpu\nInvalid status.allocatable.example.com/gpu"},
-		{"address twice is for the status to see to", func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) }, ""},
+		{"half a device", has("example.com/gpu", "500m"), "Invalid status.capacity.example.com/gpu\nInvalid " +
+			"status.allocatable.example.com/gpu"},
+		{"address twice is for the status to see to", func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) },
+			""},
 	})
 }
 
@@ -50,7 +55,8 @@ func TestNodeUpdate(t *testing.T) {
 		{"taint", nil, func(n *v1.Node) { n.Spec.Taints = []v1.Taint{{Key: "a"}} }, "Required metadata.taints[0].effect"},
 		{"range given", nil, ranged("10.0.0.0/24"), ""},
 		{"range given, malformed", nil, ranged("x"), "Invalid spec.podCIDRs[0]"},
-		{"range changed", ranged("10.0.0.0/24"), func(n *v1.Node) { n.Spec.PodCIDR = ""; ranged("10.0.1.0/24")(n) }, "Forbidden spec.podCIDRs"},
+		{"range changed", ranged("10.0.0.0/24"), func(n *v1.Node) { n.Spec.PodCIDR = ""; ranged("10.0.1.0/24")(n) },
+			"Forbidden spec.podCIDRs"},
 		{"range more", ranged("10.0.0.0/24"), ranged("10.0.0.0/24", "fd00::/64"), "Forbidden spec.podCIDRs"},
 		{"provider given", nil, provided("a"), ""},
 		{"provider changed", provided("a"), provided("b"), "Forbidden spec.providerID"},
@@ -61,7 +67,8 @@ func TestNodeUpdate(t *testing.T) {
 		{"addresses", nil, func(n *v1.Node) {
 			n.Status.Addresses = []v1.NodeAddress{{Type: "Hostname", Address: "a"}, {Type: "InternalIP", Address: "a"}}
 		}, ""},
-		{"address twice", nil, func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) }, "Duplicate status.addresses[1]"},
+		{"address twice", nil, func(n *v1.Node) { n.Status.Addresses = make([]v1.NodeAddress, 2) },
+			"Duplicate status.addresses[1]"},
 		{"capacity", nil, func(n *v1.Node) { n.Status.Capacity, n.Status.Allocatable = quantities("cpu", "-1"), nil },
 			"Invalid status.capacity.cpu\nInvalid status.allocatable.cpu"},
 		{"name", nil, func(n *v1.Node) { n.Name = "b" }, "Invalid metadata.name"},
@@ -69,7 +76,8 @@ func TestNodeUpdate(t *testing.T) {
 }
 
 func TestNodeDefaults(t *testing.T) {
-	node := &v1.Node{Status: v1.NodeStatus{Capacity: quantities("cpu", "4")}, Spec: v1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}
+	node := &v1.Node{Status: v1.NodeStatus{Capacity: quantities("cpu", "4")},
+		Spec: v1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24"}}}
 	DefaultNode(node)
 	if diff := cmp.Diff(node.Status.Capacity, node.Status.Allocatable); diff != "" || node.Spec.PodCIDR != "10.0.0.0/24" {
 		t.Errorf("podCIDR %q, allocatable (-capacity +allocatable): %s", node.Spec.PodCIDR, diff)

@@ -127,7 +127,8 @@ func podDNS(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	case len(config.Nameservers) == 0 && none:
 		return append(errs, field.Required(path.Child("nameservers"), "at least one when dnsPolicy is None"))
 	}
-	return concat(errs, nameservers(config.Nameservers, path.Child("nameservers")), searchPaths(config.Searches, path.Child("searches")),
+	return concat(errs, nameservers(config.Nameservers, path.Child("nameservers")), searchPaths(config.Searches,
+		path.Child("searches")),
 		dnsOptions(config.Options, path.Child("options")))
 }
 
@@ -142,14 +143,16 @@ func nameservers(list []string, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// searchPaths checks the domains that a name is completed with. A lone dot is the root; underscores are in many a real domain.
+// searchPaths checks the domains that a name is completed with. A lone dot is the root; underscores are in many a real
+// domain.
 func searchPaths(list []string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(list) > maxSearchPaths {
 		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be more than %d", maxSearchPaths)))
 	}
 	if len(strings.Join(list, " ")) > maxSearchLength {
-		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be longer than %d bytes together", maxSearchLength)))
+		errs = append(errs, field.Invalid(path, list, fmt.Sprintf("must not be longer than %d bytes together",
+			maxSearchLength)))
 	}
 	for i, domain := range list {
 		if domain != "." {
@@ -194,7 +197,8 @@ func toleration(t *v1.Toleration, path *field.Path) field.ErrorList {
 		}
 	case v1.TolerationOpLt, v1.TolerationOpGt: // of a numeric value; nothing here evaluates them
 	default:
-		errs = append(errs, field.NotSupported(operator, t.Operator, []v1.TolerationOperator{v1.TolerationOpEqual, v1.TolerationOpExists}))
+		errs = append(errs, field.NotSupported(operator, t.Operator, []v1.TolerationOperator{v1.TolerationOpEqual,
+			v1.TolerationOpExists}))
 	}
 	return append(errs, oneOf(path.Child("effect"), t.Effect, "",
 		v1.TaintEffectNoSchedule, v1.TaintEffectPreferNoSchedule, v1.TaintEffectNoExecute)...)
@@ -211,7 +215,8 @@ func podGates(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	}
 	for i, gate := range s.ReadinessGates {
 		condition := string(gate.ConditionType)
-		errs = append(errs, invalid(path.Child("readinessGates").Index(i).Child("conditionType"), condition, syntax.IsQualifiedName(condition))...)
+		errs = append(errs, invalid(path.Child("readinessGates").Index(i).Child("conditionType"), condition,
+			syntax.IsQualifiedName(condition))...)
 	}
 	return errs
 }

@@ -26,11 +26,13 @@ func podAffinity(a *v1.Affinity, path *field.Path) field.ErrorList {
 		errs = append(errs, nodeAffinity(n, path.Child("nodeAffinity"))...)
 	}
 	if p := a.PodAffinity; p != nil {
-		errs = append(errs, affinityTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution,
+		errs = append(errs, affinityTerms(p.RequiredDuringSchedulingIgnoredDuringExecution,
+			p.PreferredDuringSchedulingIgnoredDuringExecution,
 			path.Child("podAffinity"))...)
 	}
 	if p := a.PodAntiAffinity; p != nil {
-		errs = append(errs, affinityTerms(p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution,
+		errs = append(errs, affinityTerms(p.RequiredDuringSchedulingIgnoredDuringExecution,
+			p.PreferredDuringSchedulingIgnoredDuringExecution,
 			path.Child("podAntiAffinity"))...)
 	}
 	return errs
@@ -59,8 +61,8 @@ func weight(n int32, path *field.Path) field.ErrorList {
 	return invalid(path.Child("weight"), n, syntax.IsInRange(int(n), 1, 100))
 }
 
-// nodeTerm checks one way to choose nodes. strict says that label values must be ones that a node can have; a preference for
-// others harms nobody.
+// nodeTerm checks one way to choose nodes. strict says that label values must be ones that a node can have; a
+// preference for others harms nobody.
 func nodeTerm(term *v1.NodeSelectorTerm, strict bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range term.MatchExpressions {
@@ -121,7 +123,8 @@ func nodeField(r *v1.NodeSelectorRequirement, path *field.Path) field.ErrorList 
 	return errs
 }
 
-func affinityTerms(required []v1.PodAffinityTerm, preferred []v1.WeightedPodAffinityTerm, path *field.Path) field.ErrorList {
+func affinityTerms(required []v1.PodAffinityTerm, preferred []v1.WeightedPodAffinityTerm,
+	path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range required {
 		errs = append(errs, affinityTerm(&required[i], path.Child(requiredTerms).Index(i))...)
@@ -143,7 +146,8 @@ func affinityTerm(t *v1.PodAffinityTerm, path *field.Path) field.ErrorList {
 		metavalidation.ValidateLabelName(t.TopologyKey, path.Child("topologyKey")),
 	)
 	for _, namespace := range t.Namespaces {
-		errs = append(errs, invalid(path.Child("namespace"), namespace, apivalidation.ValidateNamespaceName(namespace, false))...)
+		errs = append(errs, invalid(path.Child("namespace"), namespace, apivalidation.ValidateNamespaceName(namespace,
+			false))...)
 	}
 	return errs
 }
@@ -198,8 +202,10 @@ func spreadConstraint(c *v1.TopologySpreadConstraint, path *field.Path) field.Er
 	errs := concat(
 		required(path.Child("topologyKey"), c.TopologyKey, ""),
 		oneOf(path.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, v1.DoNotSchedule, v1.ScheduleAnyway),
-		optionalOneOf(path.Child("nodeAffinityPolicy"), c.NodeAffinityPolicy, v1.NodeInclusionPolicyIgnore, v1.NodeInclusionPolicyHonor),
-		optionalOneOf(path.Child("nodeTaintsPolicy"), c.NodeTaintsPolicy, v1.NodeInclusionPolicyIgnore, v1.NodeInclusionPolicyHonor),
+		optionalOneOf(path.Child("nodeAffinityPolicy"), c.NodeAffinityPolicy, v1.NodeInclusionPolicyIgnore,
+			v1.NodeInclusionPolicyHonor),
+		optionalOneOf(path.Child("nodeTaintsPolicy"), c.NodeTaintsPolicy, v1.NodeInclusionPolicyIgnore,
+			v1.NodeInclusionPolicyHonor),
 		labelSelector(c.LabelSelector, path.Child("labelSelector")),
 		spreadKeys(c, path.Child("matchLabelKeys")),
 	)
@@ -213,14 +219,16 @@ func spreadConstraint(c *v1.TopologySpreadConstraint, path *field.Path) field.Er
 		errs = append(errs, field.Invalid(path.Child("minDomains"), *c.MinDomains, "must be more than 0"))
 	}
 	if c.WhenUnsatisfiable != v1.DoNotSchedule {
-		errs = append(errs, field.Invalid(path.Child("minDomains"), *c.MinDomains, "may only be set when whenUnsatisfiable is DoNotSchedule"))
+		errs = append(errs, field.Invalid(path.Child("minDomains"), *c.MinDomains,
+			"may only be set when whenUnsatisfiable is DoNotSchedule"))
 	}
 	return errs
 }
 
 // spreadKeys checks the keys by which Pods are told apart besides the selector.
 func spreadKeys(c *v1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
-	return concat(keysBesideSelector(c.MatchLabelKeys, c.LabelSelector, path), keysOnceInSelector(c.MatchLabelKeys, c.LabelSelector, path))
+	return concat(keysBesideSelector(c.MatchLabelKeys, c.LabelSelector, path), keysOnceInSelector(c.MatchLabelKeys,
+		c.LabelSelector, path))
 }
 
 // keysOnceInSelector refuses keys that the writer put into the selector too. One requirement on such a key is that of
@@ -245,8 +253,8 @@ func keysOnceInSelector(keys []string, selector *metav1.LabelSelector, path *fie
 	return errs
 }
 
-// PreparePodCreate turns the keys of labels in which others must be like a new Pod, or unlike it, into requirements of the selectors
-// beside them, for the Pod's labels as they are now. (KEP-3633 for affinity, KEP-3243 for spreading.)
+// PreparePodCreate turns the keys of labels in which others must be like a new Pod, or unlike it, into requirements of
+// the selectors beside them, for the Pod's labels as they are now. (KEP-3633 for affinity, KEP-3243 for spreading.)
 func PreparePodCreate(pod *v1.Pod) {
 	for i := range pod.Spec.TopologySpreadConstraints {
 		c := &pod.Spec.TopologySpreadConstraints[i]
@@ -277,7 +285,8 @@ func requireOfTerms(required []v1.PodAffinityTerm, preferred []v1.WeightedPodAff
 	}
 }
 
-func require(selector *metav1.LabelSelector, keys []string, operator metav1.LabelSelectorOperator, labels map[string]string) {
+func require(selector *metav1.LabelSelector, keys []string, operator metav1.LabelSelectorOperator,
+	labels map[string]string) {
 	if selector == nil {
 		return
 	}

@@ -48,8 +48,8 @@ func podContainers(s *v1.PodSpec, volumes volumesByName, path *field.Path) field
 	return errs
 }
 
-// initContainer checks a container that runs before the others. One that goes on beside them (restartPolicy Always) may be probed;
-// one that ends may not.
+// initContainer checks a container that runs before the others. One that goes on beside them (restartPolicy Always) may
+// be probed; one that ends may not.
 func initContainer(c *v1.Container, rules *containerRules, path *field.Path) field.ErrorList {
 	errs := container(c, rules, path)
 	if c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways {

@@ -40,8 +40,8 @@ func DefaultPod(pod *v1.Pod) {
 	}
 }
 
-// linkAliases makes the older, singular fields agree with those that took their place. Where they differ the singular holds: a client
-// that knows only it changed it.
+// linkAliases makes the older, singular fields agree with those that took their place. Where they differ the singular
+// holds: a client that knows only it changed it.
 func linkAliases(pod *v1.Pod) {
 	defaultTo(&pod.Spec.ServiceAccountName, pod.Spec.DeprecatedServiceAccount)
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName

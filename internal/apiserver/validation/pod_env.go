@@ -16,8 +16,10 @@ var (
 		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"}
 	fileFields = []string{"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"}
 	// podFields are those that can be named at all, though not for every purpose.
-	podFields = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
-		"spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP", "status.hostIPs",
+	podFields = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid",
+		"spec.nodeName",
+		"spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP",
+		"status.hostIPs",
 		"status.podIP", "status.podIPs"}
 )
 
@@ -96,7 +98,8 @@ func resourceRef(ref *v1.ResourceFieldSelector, path *field.Path) field.ErrorLis
 		units = cpuUnits
 	}
 	if len(errs) == 0 && !ref.Divisor.IsZero() && !slices.Contains(units, ref.Divisor.String()) {
-		errs = append(errs, field.Invalid(path.Child("divisor"), ref.Divisor.String(), "must be one of "+strings.Join(units, ", ")))
+		errs = append(errs, field.Invalid(path.Child("divisor"), ref.Divisor.String(), "must be one of "+strings.Join(units,
+			", ")))
 	}
 	return errs
 }
@@ -109,7 +112,8 @@ func fieldRef(ref *v1.ObjectFieldSelector, fields []string, path *field.Path) fi
 	case ref.FieldPath == "":
 		return field.ErrorList{field.Required(path.Child("fieldPath"), "")}
 	case ref.APIVersion != "v1":
-		return field.ErrorList{field.Invalid(path.Child("fieldPath"), ref.FieldPath, "is not a field of a Pod of version "+ref.APIVersion)}
+		return field.ErrorList{field.Invalid(path.Child("fieldPath"), ref.FieldPath,
+			"is not a field of a Pod of version "+ref.APIVersion)}
 	}
 	if container, key, ok := subscript(ref.FieldPath); ok {
 		return mapEntry(container, key, ref.FieldPath, path)
@@ -121,8 +125,8 @@ func fieldRef(ref *v1.ObjectFieldSelector, fields []string, path *field.Path) fi
 	return oneOf(path, ref.FieldPath, slices.Clone(fields)...)
 }
 
-// mapEntry checks a reference to one entry of a map in the metadata. What is wrong with its key is said of the whole reference, as
-// upstream says it.
+// mapEntry checks a reference to one entry of a map in the metadata. What is wrong with its key is said of the whole
+// reference, as upstream says it.
 func mapEntry(container, key, whole string, path *field.Path) field.ErrorList {
 	switch container {
 	case "metadata.labels":
@@ -142,8 +146,8 @@ func subscript(path string) (container, key string, ok bool) {
 	return strings.Cut(inner, "['")
 }
 
-// envFrom checks one source of variables. list is the path of all of them: that there is not exactly one reference is said of it, as
-// upstream says it.
+// envFrom checks one source of variables. list is the path of all of them: that there is not exactly one reference is
+// said of it, as upstream says it.
 func envFrom(source *v1.EnvFromSource, list *field.Path, i int) field.ErrorList {
 	path := list.Index(i)
 	errs := optionalName(path.Child("prefix"), source.Prefix, syntax.IsRelaxedEnvVarName)

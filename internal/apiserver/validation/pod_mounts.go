@@ -9,13 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// volumeMounts checks where a container sees the Pod's volumes. Paths of some errors do not say which mount, as upstream's do not.
+// volumeMounts checks where a container sees the Pod's volumes. Paths of some errors do not say which mount, as
+// upstream's do not.
 func volumeMounts(c *v1.Container, volumes volumesByName, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	paths := sets.New[string]()
 	for i := range c.VolumeMounts {
 		m := &c.VolumeMounts[i]
-		errs = concat(errs, mountedVolume(m, volumes, at.Index(i)), subPaths(m, at, i), mountPropagation(m, c, at), notDevices(m, c, at.Index(i)))
+		errs = concat(errs, mountedVolume(m, volumes, at.Index(i)), subPaths(m, at, i), mountPropagation(m, c, at),
+			notDevices(m, c, at.Index(i)))
 		if paths.Has(m.MountPath) {
 			errs = append(errs, field.Invalid(at.Index(i).Child("mountPath"), m.MountPath, "another volume is mounted there"))
 		}
@@ -60,7 +62,8 @@ func mountPropagation(m *v1.VolumeMount, c *v1.Container, at *field.Path) field.
 		return errs
 	}
 	path = at.Child("recursiveReadOnly")
-	if found := oneOf(path, *m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled, v1.RecursiveReadOnlyIfPossible, v1.RecursiveReadOnlyEnabled); len(found) > 0 {
+	if found := oneOf(path, *m.RecursiveReadOnly, v1.RecursiveReadOnlyDisabled, v1.RecursiveReadOnlyIfPossible,
+		v1.RecursiveReadOnlyEnabled); len(found) > 0 {
 		return append(errs, found...)
 	}
 	if !m.ReadOnly {

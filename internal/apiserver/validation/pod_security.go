@@ -29,7 +29,8 @@ func podSecurity(s *v1.PodSpec, path *field.Path) field.ErrorList {
 		sysctls(s, path.Child("sysctls")),
 		seccompProfile(sc.SeccompProfile, path.Child("seccompProfile")),
 		appArmorProfile(sc.AppArmorProfile, path.Child("appArmorProfile")),
-		optionalOneOf(path.Child("fsGroupChangePolicy"), sc.FSGroupChangePolicy, v1.FSGroupChangeOnRootMismatch, v1.FSGroupChangeAlways),
+		optionalOneOf(path.Child("fsGroupChangePolicy"), sc.FSGroupChangePolicy, v1.FSGroupChangeOnRootMismatch,
+			v1.FSGroupChangeAlways),
 		optionalOneOf(path.Child("supplementalGroupsPolicy"), sc.SupplementalGroupsPolicy,
 			v1.SupplementalGroupsPolicyMerge, v1.SupplementalGroupsPolicyStrict),
 		optionalOneOf(path.Child("seLinuxChangePolicy"), sc.SELinuxChangePolicy,
@@ -41,8 +42,8 @@ func podSecurity(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// hostUsers checks a Pod with users of its own: they mean nothing in the host's other namespaces. Two paths are spelled with a
-// capital, as upstream spells them.
+// hostUsers checks a Pod with users of its own: they mean nothing in the host's other namespaces. Two paths are spelled
+// with a capital, as upstream spells them.
 func hostUsers(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	if s.HostUsers == nil || *s.HostUsers {
 		return nil
@@ -108,7 +109,8 @@ func sysctls(s *v1.PodSpec, path *field.Path) field.ErrorList {
 func sysctlOfTheHost(s *v1.PodSpec, name string, path *field.Path) field.ErrorList {
 	name = strings.ReplaceAll(name, "/", ".")
 	within := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-	ofIPC := slices.Contains([]string{"kernel.sem"}, name) || slices.ContainsFunc([]string{"kernel.shm", "kernel.msg", "fs.mqueue."}, within)
+	ofIPC := slices.Contains([]string{"kernel.sem"}, name) || slices.ContainsFunc([]string{"kernel.shm", "kernel.msg",
+		"fs.mqueue."}, within)
 	if s.HostNetwork && within("net.") || s.HostIPC && ofIPC {
 		return field.ErrorList{field.Invalid(path, name, "would be set for the host")}
 	}
@@ -173,7 +175,8 @@ func containerSecurity(sc *v1.SecurityContext, ownUsers bool, path *field.Path) 
 		appArmorProfile(sc.AppArmorProfile, path.Child("appArmorProfile")),
 	)
 	if sc.ProcMount != nil && *sc.ProcMount == v1.UnmaskedProcMount && !ownUsers {
-		errs = append(errs, field.Invalid(path.Child("procMount"), *sc.ProcMount, "may only be Unmasked when hostUsers is false"))
+		errs = append(errs, field.Invalid(path.Child("procMount"), *sc.ProcMount,
+			"may only be Unmasked when hostUsers is false"))
 	}
 	if sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation {
 		return errs

@@ -31,14 +31,24 @@ func TestPodSecurity(t *testing.T) {
 	const at = "spec.securityContext."
 	rules(t, validPod, DefaultPod, ValidatePod, []rule[*v1.Pod]{
 		{"one set of processes", func(p *v1.Pod) { p.Spec.ShareProcessNamespace = ptr(true) }, ""},
-		{"one set of processes with the host", func(p *v1.Pod) { p.Spec.ShareProcessNamespace, p.Spec.HostPID = ptr(true), true }, "Invalid " + at + "shareProcessNamespace"},
+		{"one set of processes with the host", func(p *v1.Pod) {
+			p.Spec.ShareProcessNamespace, p.Spec.HostPID = ptr(true),
+				true
+		}, "Invalid " + at + "shareProcessNamespace"},
 		{"users of its own", func(p *v1.Pod) { p.Spec.HostUsers = ptr(false) }, ""},
 		{"users of its own in the host", func(p *v1.Pod) {
 			p.Spec.HostUsers, p.Spec.HostNetwork, p.Spec.HostPID, p.Spec.HostIPC = ptr(false), true, true, true
 		}, "Forbidden spec.hostNetwork\nForbidden spec.HostPID\nForbidden spec.HostIPC"},
-		{"files of a group", pod(func(s *v1.PodSecurityContext) { s.FSGroupChangePolicy = ptr(v1.PodFSGroupChangePolicy("x")) }), "NotSupported " + at + "fsGroupChangePolicy"},
-		{"groups", pod(func(s *v1.PodSecurityContext) { s.SupplementalGroupsPolicy = ptr(v1.SupplementalGroupsPolicy("x")) }), "NotSupported " + at + "supplementalGroupsPolicy"},
-		{"labels of files", pod(func(s *v1.PodSecurityContext) { s.SELinuxChangePolicy = ptr(v1.PodSELinuxChangePolicy("x")) }), "NotSupported " + at + "seLinuxChangePolicy"},
+		{"files of a group", pod(func(s *v1.PodSecurityContext) {
+			s.FSGroupChangePolicy = ptr(v1.PodFSGroupChangePolicy(
+				"x"))
+		}), "NotSupported " + at + "fsGroupChangePolicy"},
+		{"groups", pod(func(s *v1.PodSecurityContext) { s.SupplementalGroupsPolicy = ptr(v1.SupplementalGroupsPolicy("x")) }),
+			"NotSupported " + at + "supplementalGroupsPolicy"},
+		{"labels of files", pod(func(s *v1.PodSecurityContext) {
+			s.SELinuxChangePolicy = ptr(v1.PodSELinuxChangePolicy(
+				"x"))
+		}), "NotSupported " + at + "seLinuxChangePolicy"},
 		{"seccomp", seccomp("RuntimeDefault", nil), ""},
 		{"seccomp of no type", seccomp("", nil), "Required " + at + "seccompProfile.type"},
 		{"seccomp of an unknown type", seccomp("x", nil), "NotSupported " + at + "seccompProfile.type"},
@@ -52,15 +62,24 @@ func TestPodSecurity(t *testing.T) {
 		{"AppArmor by name", armour("Localhost", ptr("a")), ""},
 		{"AppArmor by no name", armour("Localhost", ptr("")), "Required " + at + "appArmorProfile.localhostProfile"},
 		{"AppArmor by white space", armour("Localhost", ptr(" a")), "Invalid " + at + "appArmorProfile.localhostProfile"},
-		{"AppArmor by a long name", armour("Localhost", ptr(strings.Repeat("a", 4096))), "TooLong " + at + "appArmorProfile.localhostProfile"},
+		{"AppArmor by a long name", armour("Localhost", ptr(strings.Repeat("a", 4096))), "TooLong " + at +
+			"appArmorProfile.localhostProfile"},
 		{"AppArmor with a name", armour("Unconfined", ptr("a")), "Invalid " + at + "appArmorProfile.localhostProfile"},
 		{"sysctls", sysctls("net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/rp_filter"), ""},
 		{"sysctl without a name", sysctls(""), "Required " + at + "sysctls[0].name"},
 		{"sysctl, malformed", sysctls("A.b"), "Invalid " + at + "sysctls[0].name"},
 		{"sysctl, too long", sysctls(strings.Repeat("a", 254)), "Invalid " + at + "sysctls[0].name"},
 		{"sysctl twice", sysctls("kernel.sem", "kernel.sem"), "Duplicate " + at + "sysctls[1].name"},
-		{"sysctl of the host's network", func(p *v1.Pod) { sysctls("net.core.somaxconn", "kernel.sem")(p); p.Spec.HostNetwork = true }, "Invalid " + at + "sysctls[0].name"},
-		{"sysctl of the host's IPC", func(p *v1.Pod) { sysctls("net.core.somaxconn", "kernel.sem")(p); p.Spec.HostIPC = true }, "Invalid " + at + "sysctls[1].name"},
+		{"sysctl of the host's network", func(p *v1.Pod) {
+			sysctls("net.core.somaxconn",
+				"kernel.sem")(p)
+			p.Spec.HostNetwork = true
+		}, "Invalid " + at + "sysctls[0].name"},
+		{"sysctl of the host's IPC", func(p *v1.Pod) {
+			sysctls("net.core.somaxconn",
+				"kernel.sem")(p)
+			p.Spec.HostIPC = true
+		}, "Invalid " + at + "sysctls[1].name"},
 	})
 }
 
@@ -71,18 +90,25 @@ func TestContainerSecurity(t *testing.T) {
 	const at = "spec.containers[0].securityContext"
 	rules(t, validPod, DefaultPod, ValidatePod, []rule[*v1.Pod]{
 		{"proc", may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.DefaultProcMount) }), ""},
-		{"unknown proc", may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.ProcMountType("x")) }), "NotSupported " + at + ".procMount"},
-		{"bare proc", may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.UnmaskedProcMount) }), "Invalid " + at + ".procMount"},
+		{"unknown proc", may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.ProcMountType("x")) }), "NotSupported " + at +
+			".procMount"},
+		{"bare proc", may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.UnmaskedProcMount) }), "Invalid " + at +
+			".procMount"},
 		{"bare proc of its own users", func(p *v1.Pod) {
 			p.Spec.HostUsers = ptr(false)
 			may(func(s *v1.SecurityContext) { s.ProcMount = ptr(v1.UnmaskedProcMount) })(p)
 		}, ""},
 		{"privilege", may(func(s *v1.SecurityContext) { s.Privileged = ptr(true) }), ""},
-		{"privilege, and no more of it", may(func(s *v1.SecurityContext) { s.Privileged, s.AllowPrivilegeEscalation = ptr(true), ptr(false) }), "Invalid " + at},
+		{"privilege, and no more of it", may(func(s *v1.SecurityContext) {
+			s.Privileged,
+				s.AllowPrivilegeEscalation = ptr(true), ptr(false)
+		}), "Invalid " + at},
 		{"administrator, and no more", may(func(s *v1.SecurityContext) {
 			s.AllowPrivilegeEscalation, s.Capabilities = ptr(false), &v1.Capabilities{Add: []v1.Capability{"CAP_SYS_ADMIN"}}
 		}), "Invalid " + at},
-		{"seccomp", may(func(s *v1.SecurityContext) { s.SeccompProfile = &v1.SeccompProfile{} }), "Required " + at + ".seccompProfile.type"},
-		{"AppArmor", may(func(s *v1.SecurityContext) { s.AppArmorProfile = &v1.AppArmorProfile{} }), "Required " + at + ".appArmorProfile.type"},
+		{"seccomp", may(func(s *v1.SecurityContext) { s.SeccompProfile = &v1.SeccompProfile{} }), "Required " + at +
+			".seccompProfile.type"},
+		{"AppArmor", may(func(s *v1.SecurityContext) { s.AppArmorProfile = &v1.AppArmorProfile{} }), "Required " + at +
+			".appArmorProfile.type"},
 	})
 }

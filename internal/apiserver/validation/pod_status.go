@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidatePodStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see to.
+// ValidatePodStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see
+// to.
 func ValidatePodStatusUpdate(pod, old *v1.Pod) field.ErrorList {
 	path := field.NewPath("status")
 	status, before := &pod.Status, &old.Status
@@ -27,8 +28,8 @@ func ValidatePodStatusUpdate(pod, old *v1.Pod) field.ErrorList {
 	return errs
 }
 
-// podConditions checks the types of conditions that are not Kubernetes' own. The path is of metadata, and Type has a capital, as
-// upstream reports it.
+// podConditions checks the types of conditions that are not Kubernetes' own. The path is of metadata, and Type has a
+// capital, as upstream reports it.
 func podConditions(conditions []v1.PodCondition) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range conditions {
@@ -42,7 +43,8 @@ func podConditions(conditions []v1.PodCondition) field.ErrorList {
 	return errs
 }
 
-// podAddresses checks podIPs and hostIPs: one address of each family at most. That the singular fields agree, DefaultPod sees to.
+// podAddresses checks podIPs and hostIPs: one address of each family at most. That the singular fields agree,
+// DefaultPod sees to.
 func podAddresses(status *v1.PodStatus, path *field.Path) field.ErrorList {
 	podIPs := make([]string, len(status.PodIPs))
 	for i := range status.PodIPs {
@@ -59,9 +61,12 @@ func podAddresses(status *v1.PodStatus, path *field.Path) field.ErrorList {
 func containersStayEnded(pod, old *v1.Pod, path *field.Path) field.ErrorList {
 	now, before, policy := &pod.Status, &old.Status, old.Spec.RestartPolicy
 	return concat(
-		stayEnded(now.ContainerStatuses, before.ContainerStatuses, policy, withPolicy(old.Spec.Containers), path.Child("containerStatuses")),
-		stayEnded(now.InitContainerStatuses, before.InitContainerStatuses, policy, withPolicy(old.Spec.InitContainers), path.Child("initContainerStatuses")),
-		stayEnded(now.EphemeralContainerStatuses, before.EphemeralContainerStatuses, v1.RestartPolicyNever, nil, path.Child("ephemeralContainerStatuses")),
+		stayEnded(now.ContainerStatuses, before.ContainerStatuses, policy, withPolicy(old.Spec.Containers),
+			path.Child("containerStatuses")),
+		stayEnded(now.InitContainerStatuses, before.InitContainerStatuses, policy, withPolicy(old.Spec.InitContainers),
+			path.Child("initContainerStatuses")),
+		stayEnded(now.EphemeralContainerStatuses, before.EphemeralContainerStatuses, v1.RestartPolicyNever, nil,
+			path.Child("ephemeralContainerStatuses")),
 	)
 }
 
@@ -77,7 +82,8 @@ func withPolicy(containers []v1.Container) sets.Set[string] {
 }
 
 // stayEnded checks one list of statuses. The index in an error is that of the old list, as upstream's is.
-func stayEnded(now, before []v1.ContainerStatus, policy v1.RestartPolicy, exempt sets.Set[string], path *field.Path) field.ErrorList {
+func stayEnded(now, before []v1.ContainerStatus, policy v1.RestartPolicy, exempt sets.Set[string],
+	path *field.Path) field.ErrorList {
 	if policy == v1.RestartPolicyAlways {
 		return nil
 	}
@@ -89,7 +95,8 @@ func stayEnded(now, before []v1.ContainerStatus, policy v1.RestartPolicy, exempt
 		}
 		for _, again := range now {
 			if again.Name == c.Name && again.State.Terminated == nil {
-				errs = append(errs, field.Forbidden(path.Index(i).Child("state"), "a container that ended for good cannot run again"))
+				errs = append(errs, field.Forbidden(path.Index(i).Child("state"),
+					"a container that ended for good cannot run again"))
 			}
 		}
 	}

@@ -7,8 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidatePodUpdate checks the change from old to pod. Of a Pod's spec little can change: the images, a shorter deadline, more
-// tolerations, fewer scheduling gates, and a negative grace period, which older servers stored, can become one second.
+// ValidatePodUpdate checks the change from old to pod. Of a Pod's spec little can change: the images, a shorter
+// deadline, more tolerations, fewer scheduling gates, and a negative grace period, which older servers stored, can
+// become one second.
 func ValidatePodUpdate(pod, old *v1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := concat(
@@ -77,7 +78,8 @@ func narrowed(munged, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for key, value := range before.NodeSelector {
 		if now, ok := munged.NodeSelector[key]; !ok || now != value {
-			errs = append(errs, field.Invalid(path.Child("nodeSelector"), munged.NodeSelector, "entries may be added, not changed or removed"))
+			errs = append(errs, field.Invalid(path.Child("nodeSelector"), munged.NodeSelector,
+				"entries may be added, not changed or removed"))
 			break
 		}
 	}
@@ -160,6 +162,8 @@ func restUnchanged(now, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(munged, before) {
 		return errs
 	}
-	return append(errs, field.Forbidden(path, "of a Pod's spec only these may change: containers[*].image, initContainers[*].image, "+
-		"activeDeadlineSeconds, tolerations (additions), schedulingGates (removals), and a negative terminationGracePeriodSeconds to 1"))
+	return append(errs, field.Forbidden(path, "of a Pod's spec only these may change: containers[*].image, "+
+		"initContainers[*].image, "+
+		"activeDeadlineSeconds, tolerations (additions), schedulingGates (removals), and a negative "+
+		"terminationGracePeriodSeconds to 1"))
 }

@@ -8,7 +8,8 @@ import (
 
 func TestPodUpdate(t *testing.T) {
 	tolerate := func(list ...v1.Toleration) func(*v1.Pod) { return func(p *v1.Pod) { p.Spec.Tolerations = list } }
-	a, b := v1.Toleration{Key: "a", Operator: "Exists", Effect: "NoExecute"}, v1.Toleration{Key: "b", Operator: "Exists", Effect: "NoExecute"}
+	a, b := v1.Toleration{Key: "a", Operator: "Exists", Effect: "NoExecute"}, v1.Toleration{Key: "b", Operator: "Exists",
+		Effect: "NoExecute"}
 	later := a
 	later.TolerationSeconds = ptr[int64](9)
 	deadline := func(seconds *int64) func(*v1.Pod) { return func(p *v1.Pod) { p.Spec.ActiveDeadlineSeconds = seconds } }
@@ -31,7 +32,10 @@ func TestPodUpdate(t *testing.T) {
 		{"image of an init container", nil, func(p *v1.Pod) { p.Spec.InitContainers[0].Image = "web:2" }, ""},
 		{"command", nil, first(func(c *v1.Container) { c.Command = []string{"x"} }), "Forbidden spec"},
 		{"node", nil, func(p *v1.Pod) { p.Spec.NodeName = "n" }, "Forbidden spec"},
-		{"one container more", nil, func(p *v1.Pod) { p.Spec.Containers = append(p.Spec.Containers, v1.Container{Name: "d", Image: "x:1"}) }, "Forbidden spec.containers"},
+		{"one container more", nil, func(p *v1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, v1.Container{Name: "d",
+				Image: "x:1"})
+		}, "Forbidden spec.containers"},
 		{"one init container less", nil, func(p *v1.Pod) { p.Spec.InitContainers = nil }, "Forbidden spec.initContainers"},
 		{"deadline set", nil, deadline(ptr[int64](9)), ""},
 		{"deadline nearer", deadline(ptr[int64](9)), deadline(ptr[int64](8)), ""},
@@ -52,7 +56,8 @@ func TestPodUpdate(t *testing.T) {
 // The choice of nodes may become narrower as long as a gate keeps the Pod from having one.
 func TestGatedPodUpdate(t *testing.T) {
 	type term = v1.NodeSelectorTerm
-	a, b := v1.NodeSelectorRequirement{Key: "a", Operator: "Exists"}, v1.NodeSelectorRequirement{Key: "b", Operator: "Exists"}
+	a, b := v1.NodeSelectorRequirement{Key: "a", Operator: "Exists"}, v1.NodeSelectorRequirement{Key: "b",
+		Operator: "Exists"}
 	gated := func(p *v1.Pod) { p.Spec.SchedulingGates = []v1.PodSchedulingGate{{Name: "g"}} }
 	labelled := func(labels map[string]string) func(*v1.Pod) {
 		return func(p *v1.Pod) { gated(p); p.Spec.NodeSelector = labels }
@@ -68,9 +73,11 @@ func TestGatedPodUpdate(t *testing.T) {
 	const at = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
 	changes(t, validPod, DefaultPod, ValidatePodUpdate, []change[*v1.Pod]{
 		{"label more", labelled(map[string]string{"a": "1"}), labelled(map[string]string{"a": "1", "b": "2"}), ""},
-		{"label changed", labelled(map[string]string{"a": "1"}), labelled(map[string]string{"a": "2"}), "Invalid spec.nodeSelector"},
+		{"label changed", labelled(map[string]string{"a": "1"}), labelled(map[string]string{"a": "2"}),
+			"Invalid spec.nodeSelector"},
 		{"label gone", labelled(map[string]string{"a": "1"}), labelled(nil), "Invalid spec.nodeSelector"},
-		{"label more without a gate", nil, func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"a": "1"} }, "Forbidden spec"},
+		{"label more without a gate", nil, func(p *v1.Pod) { p.Spec.NodeSelector = map[string]string{"a": "1"} },
+			"Forbidden spec"},
 		{"terms given", gated, terms(of(a)), ""},
 		{"requirement more", terms(of(a)), terms(of(a, b)), ""},
 		{"requirement changed", terms(of(a)), terms(of(b)), "Invalid " + at + "[0]"},
@@ -78,7 +85,8 @@ func TestGatedPodUpdate(t *testing.T) {
 		{"requirement where there was none", terms(of()), terms(of(a)), "Invalid " + at + "[0]"},
 		{"term more", terms(of(a)), terms(of(a), of(b)), "Invalid " + at},
 		{"terms gone", terms(of(a)), func(p *v1.Pod) { p.Spec.Affinity = nil }, "Invalid " + at},
-		{"affinity to Pods", gated, func(p *v1.Pod) { p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{}} }, "Forbidden spec"},
+		{"affinity to Pods", gated, func(p *v1.Pod) { p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{}} },
+			"Forbidden spec"},
 		{"terms without a gate", nil, func(p *v1.Pod) { terms(of(a))(p); p.Spec.SchedulingGates = nil }, "Forbidden spec"},
 	})
 }
@@ -110,11 +118,13 @@ func TestPodStatusUpdate(t *testing.T) {
 	ended := func(policy v1.RestartPolicy, code int32) func(*v1.Pod) {
 		return func(p *v1.Pod) {
 			p.Spec.RestartPolicy = policy
-			p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: code}}}}
+			p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c",
+				State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: code}}}}
 		}
 	}
 	again := func(p *v1.Pod) {
-		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c", State: v1.ContainerState{Running: &v1.ContainerStateRunning{}}}}
+		p.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c",
+			State: v1.ContainerState{Running: &v1.ContainerStateRunning{}}}}
 	}
 	const state = "status.containerStatuses[0].state"
 	changes(t, validPod, DefaultPod, ValidatePodStatusUpdate, []change[*v1.Pod]{
@@ -135,13 +145,18 @@ func TestPodStatusUpdate(t *testing.T) {
 		{"condition, malformed", nil, conditions("Ready", "a b"), "Invalid metadata.conditions[1].Type"},
 		{"init container restarted", func(p *v1.Pod) {
 			p.Spec.RestartPolicy = v1.RestartPolicyNever
-			p.Status.InitContainerStatuses = []v1.ContainerStatus{{Name: "i", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}
-		}, func(p *v1.Pod) { p.Status.InitContainerStatuses = []v1.ContainerStatus{{Name: "i"}} }, "Forbidden status.initContainerStatuses[0].state"},
+			p.Status.InitContainerStatuses = []v1.ContainerStatus{{Name: "i",
+				State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{}}}}
+		}, func(p *v1.Pod) { p.Status.InitContainerStatuses = []v1.ContainerStatus{{Name: "i"}} },
+			"Forbidden status.initContainerStatuses[0].state"},
 		{"ephemeral container restarted", func(p *v1.Pod) {
 			p.Spec.RestartPolicy = v1.RestartPolicyOnFailure
-			p.Status.EphemeralContainerStatuses = []v1.ContainerStatus{{Name: "e", State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: 1}}}}
-		}, func(p *v1.Pod) { p.Status.EphemeralContainerStatuses = []v1.ContainerStatus{{Name: "e"}} }, "Forbidden status.ephemeralContainerStatuses[0].state"},
-		{"quality", func(p *v1.Pod) { p.Status.QOSClass = "Burstable" }, func(p *v1.Pod) { p.Status.QOSClass = "BestEffort" }, "Invalid status.qosClass"},
+			p.Status.EphemeralContainerStatuses = []v1.ContainerStatus{{Name: "e",
+				State: v1.ContainerState{Terminated: &v1.ContainerStateTerminated{ExitCode: 1}}}}
+		}, func(p *v1.Pod) { p.Status.EphemeralContainerStatuses = []v1.ContainerStatus{{Name: "e"}} },
+			"Forbidden status.ephemeralContainerStatuses[0].state"},
+		{"quality", func(p *v1.Pod) { p.Status.QOSClass = "Burstable" }, func(p *v1.Pod) { p.Status.QOSClass = "BestEffort" },
+			"Invalid status.qosClass"},
 		{"restarted", ended(v1.RestartPolicyAlways, 0), again, ""},
 		{"restarted against Never", ended(v1.RestartPolicyNever, 1), again, "Forbidden " + state},
 		{"restarted after failure", ended(v1.RestartPolicyOnFailure, 1), again, ""},

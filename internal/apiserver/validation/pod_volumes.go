@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// countPointers counts the fields of a struct of pointers that are set. It serves the unions of the API, of which one member must
-// be there, and counts members too that this program has never heard of.
+// countPointers counts the fields of a struct of pointers that are set. It serves the unions of the API, of which one
+// member must be there, and counts members too that this program has never heard of.
 func countPointers(union any) int {
 	v := reflect.Indirect(reflect.ValueOf(union))
 	n := 0
@@ -34,7 +34,8 @@ func podVolumes(volumes []v1.Volume, at *field.Path) (volumesByName, field.Error
 	var errs field.ErrorList
 	for i := range volumes {
 		name := at.Index(i).Child("name")
-		found := concat(volumeSource(&volumes[i].VolumeSource, at.Index(i)), requiredName(name, volumes[i].Name, syntax.IsDNS1123Label))
+		found := concat(volumeSource(&volumes[i].VolumeSource, at.Index(i)), requiredName(name, volumes[i].Name,
+			syntax.IsDNS1123Label))
 		if _, twice := good[volumes[i].Name]; twice {
 			found = append(found, field.Duplicate(name, volumes[i].Name))
 		}
@@ -46,8 +47,9 @@ func podVolumes(volumes []v1.Volume, at *field.Path) (volumesByName, field.Error
 	return good, errs
 }
 
-// volumeSource checks where a volume comes from: from one place. The order is upstream's, for with two sources the later one is
-// reported; so are the names, of which one has a letter too few. Sources that nothing here mounts are not looked into.
+// volumeSource checks where a volume comes from: from one place. The order is upstream's, for with two sources the
+// later one is reported; so are the names, of which one has a letter too few. Sources that nothing here mounts are not
+// looked into.
 func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
 	unseen := func(*field.Path) field.ErrorList { return nil }
 	return handlers(at, []handler{
@@ -57,7 +59,8 @@ func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
 		{"gcePersistentDisk", v.GCEPersistentDisk != nil, unseen},
 		{"awsElasticBlockStore", v.AWSElasticBlockStore != nil, unseen},
 		{"secret", v.Secret != nil, func(at *field.Path) field.ErrorList {
-			return concat(required(at.Child("secretName"), v.Secret.SecretName, ""), files(v.Secret.Items, v.Secret.DefaultMode, at))
+			return concat(required(at.Child("secretName"), v.Secret.SecretName, ""), files(v.Secret.Items, v.Secret.DefaultMode,
+				at))
 		}},
 		{"nfs", v.NFS != nil, unseen},
 		{"iscsi", v.ISCSI != nil, unseen},
@@ -77,7 +80,8 @@ func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
 		{"fc", v.FC != nil, unseen},
 		{"flexVolume", v.FlexVolume != nil, unseen},
 		{"configMap", v.ConfigMap != nil, func(at *field.Path) field.ErrorList {
-			return concat(required(at.Child("name"), v.ConfigMap.Name, ""), files(v.ConfigMap.Items, v.ConfigMap.DefaultMode, at))
+			return concat(required(at.Child("name"), v.ConfigMap.Name, ""), files(v.ConfigMap.Items, v.ConfigMap.DefaultMode,
+				at))
 		}},
 		{"azureFile", v.AzureFile != nil, unseen},
 		{"vsphereVolume", v.VsphereVolume != nil, unseen},
@@ -90,7 +94,8 @@ func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
 		{"csi", v.CSI != nil, unseen},
 		{"ephemeral", v.Ephemeral != nil, unseen},
 		{"image", v.Image != nil, func(at *field.Path) field.ErrorList {
-			return concat(required(at.Child("reference"), v.Image.Reference, ""), pulls(v.Image.PullPolicy, at.Child("pullPolicy")))
+			return concat(required(at.Child("reference"), v.Image.Reference, ""), pulls(v.Image.PullPolicy,
+				at.Child("pullPolicy")))
 		}},
 	})
 }
@@ -111,7 +116,8 @@ func hostPath(h *v1.HostPathVolumeSource, at *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(at.Child("path"), h.Path, "must not go up with '..'"))
 	}
 	if h.Type != nil {
-		errs = append(errs, oneOf(at.Child("type"), *h.Type, v1.HostPathUnset, v1.HostPathDirectoryOrCreate, v1.HostPathDirectory,
+		errs = append(errs, oneOf(at.Child("type"), *h.Type, v1.HostPathUnset, v1.HostPathDirectoryOrCreate,
+			v1.HostPathDirectory,
 			v1.HostPathFileOrCreate, v1.HostPathFile, v1.HostPathSocket, v1.HostPathCharDev, v1.HostPathBlockDev)...)
 	}
 	return errs
@@ -128,7 +134,8 @@ func files(items []v1.KeyToPath, mode *int32, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// downwardFiles checks the files made from the Pod's own fields. Paths of errors do not say which file, as upstream's do not.
+// downwardFiles checks the files made from the Pod's own fields. Paths of errors do not say which file, as upstream's
+// do not.
 func downwardFiles(items []v1.DownwardAPIVolumeFile, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range items {
@@ -170,8 +177,8 @@ func projected(p *v1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// projection checks the i-th source of a projected volume, which is at the path volume. The path of a token is reported for the whole
-// volume, as upstream reports it.
+// projection checks the i-th source of a projected volume, which is at the path volume. The path of a token is reported
+// for the whole volume, as upstream reports it.
 func projection(source *v1.VolumeProjection, volume *field.Path, i int) field.ErrorList {
 	at := volume.Child("sources").Index(i)
 	var errs field.ErrorList

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// PodWarnings remarks on what a new Pod may say but had better not. Of an update it says nothing: those come from programs.
+// PodWarnings remarks on what a new Pod may say but had better not. Of an update it says nothing: those come from
+// programs.
 func PodWarnings(pod, old *v1.Pod) []string {
 	if old != nil {
 		return nil
@@ -68,7 +69,8 @@ func podAnnotationWarnings(annotations map[string]string) []string {
 			instead, idle = idleAnnotations[domain+"/"]
 		}
 		if idle {
-			warnings = append(warnings, fmt.Sprintf("%s: does nothing any more, use the field %s", field.NewPath("metadata", "annotations").Key(key), instead))
+			warnings = append(warnings, fmt.Sprintf("%s: does nothing any more, use the field %s", field.NewPath("metadata",
+				"annotations").Key(key), instead))
 		}
 	}
 	return warnings
@@ -80,7 +82,8 @@ func repeatedNameWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	seen := sets.New[string]()
 	for i, alias := range s.HostAliases {
 		if seen.Has(alias.IP) {
-			warnings = append(warnings, fmt.Sprintf("%s: the address %s is there already", spec.Child("hostAliases").Index(i).Child("ip"), alias.IP))
+			warnings = append(warnings, fmt.Sprintf("%s: the address %s is there already",
+				spec.Child("hostAliases").Index(i).Child("ip"), alias.IP))
 		}
 		seen.Insert(alias.IP)
 	}
@@ -125,12 +128,14 @@ func deprecatedVolumeWarnings(volumes []v1.Volume, path *field.Path) []string {
 	return warnings
 }
 
-// selectorWarnings remarks on selectors that are absent, which match no Pod, where their writer may have meant every one.
+// selectorWarnings remarks on selectors that are absent, which match no Pod, where their writer may have meant every
+// one.
 func selectorWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	var warnings []string
 	check := func(absent bool, path *field.Path) {
 		if absent {
-			warnings = append(warnings, fmt.Sprintf("%s: without a labelSelector it matches no Pod", path.Child("labelSelector")))
+			warnings = append(warnings, fmt.Sprintf("%s: without a labelSelector it matches no Pod",
+				path.Child("labelSelector")))
 		}
 	}
 	for i := range s.TopologySpreadConstraints {
@@ -181,7 +186,8 @@ func fractionWarnings(list v1.ResourceList, path *field.Path) []string {
 	var warnings []string
 	for _, name := range []v1.ResourceName{v1.ResourceMemory, v1.ResourceEphemeralStorage} {
 		if quantity, ok := list[name]; ok && quantity.MilliValue()%1000 != 0 {
-			warnings = append(warnings, fmt.Sprintf("%s: %s is no whole number of bytes", path.Key(string(name)), quantity.String()))
+			warnings = append(warnings, fmt.Sprintf("%s: %s is no whole number of bytes", path.Key(string(name)),
+				quantity.String()))
 		}
 	}
 	return warnings

@@ -44,8 +44,10 @@ func TestPodWarnings(t *testing.T) {
 	}{
 		{"nothing to say", nil, ""},
 		{"name", func(p *v1.Pod) { p.Name = "a.b" }, "metadata.name: "},
-		{"annotation", annotated("scheduler.alpha.kubernetes.io/critical-pod"), "metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: "},
-		{"annotation of a container", annotated("container.seccomp.security.alpha.kubernetes.io/c"), "metadata.annotations[container.seccomp"},
+		{"annotation", annotated("scheduler.alpha.kubernetes.io/critical-pod"),
+			"metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: "},
+		{"annotation of a container", annotated("container.seccomp.security.alpha.kubernetes.io/c"),
+			"metadata.annotations[container.seccomp"},
 		{"annotation of somebody's own", annotated("example.com/a"), ""},
 		{"alias twice", aliased("10.0.0.1", "10.0.0.2", "10.0.0.1"), "spec.hostAliases[2].ip: "},
 		{"secret twice", pulled("a", "a"), "spec.imagePullSecrets[1].name: "},
@@ -54,21 +56,31 @@ func TestPodWarnings(t *testing.T) {
 		{"volume of no use", volume(v1.VolumeSource{Glusterfs: &v1.GlusterfsVolumeSource{}}), "spec.volumes[0].glusterfs: "},
 		{"variable twice", env(v1.EnvVar{Name: "A"}, v1.EnvVar{Name: "A", Value: "x"}), c + "env[1]: "},
 		{"variable from itself", env(v1.EnvVar{Name: "A"}, v1.EnvVar{Name: "A", Value: "$(A)"}), c + "env[1]: "},
-		{"variable from elsewhere", env(v1.EnvVar{Name: "A"}, v1.EnvVar{Name: "A", ValueFrom: &v1.EnvVarSource{}}), c + "env[1]: "},
+		{"variable from elsewhere", env(v1.EnvVar{Name: "A"}, v1.EnvVar{Name: "A", ValueFrom: &v1.EnvVarSource{}}),
+			c + "env[1]: "},
 		{"variable made of another", env(v1.EnvVar{Name: "A"}, v1.EnvVar{Name: "A", Value: "$(A):/b"}), ""},
-		{"part of a byte", first(func(c *v1.Container) { c.Resources.Limits = quantities("memory", "500m") }), c + "resources.limits[memory]: "},
+		{"part of a byte", first(func(c *v1.Container) { c.Resources.Limits = quantities("memory", "500m") }),
+			c + "resources.limits[memory]: "},
 		{"part of a cpu", first(func(c *v1.Container) { c.Resources.Limits = quantities("cpu", "500m") }), ""},
-		{"part of a byte above", func(p *v1.Pod) { p.Spec.Overhead = quantities("memory", "500m") }, "spec.overhead[memory]: "},
+		{"part of a byte above", func(p *v1.Pod) { p.Spec.Overhead = quantities("memory", "500m") },
+			"spec.overhead[memory]: "},
 		{"host address without a port", ports(v1.ContainerPort{ContainerPort: 80, HostIP: "10.0.0.1"}), c + "ports[0]: "},
-		{"port twice", ports(v1.ContainerPort{ContainerPort: 80}, v1.ContainerPort{ContainerPort: 80}), c + "ports[1]: is the same"},
-		{"port of two protocols", ports(v1.ContainerPort{ContainerPort: 80, Protocol: "TCP"}, v1.ContainerPort{ContainerPort: 80, Protocol: "UDP"}), ""},
-		{"port of the host and not", ports(v1.ContainerPort{ContainerPort: 80, HostPort: 80}, v1.ContainerPort{ContainerPort: 80}), c + "ports[1]: overlaps"},
+		{"port twice", ports(v1.ContainerPort{ContainerPort: 80}, v1.ContainerPort{ContainerPort: 80}),
+			c + "ports[1]: is the same"},
+		{"port of two protocols", ports(v1.ContainerPort{ContainerPort: 80, Protocol: "TCP"},
+			v1.ContainerPort{ContainerPort: 80, Protocol: "UDP"}), ""},
+		{"port of the host and not", ports(v1.ContainerPort{ContainerPort: 80, HostPort: 80},
+			v1.ContainerPort{ContainerPort: 80}), c + "ports[1]: overlaps"},
 		{"port of the host everywhere", ports(v1.ContainerPort{ContainerPort: 80, HostPort: 80, HostIP: "10.0.0.1"},
 			v1.ContainerPort{ContainerPort: 80, HostPort: 80}), c + "ports[1]: takes"},
 		{"port of the host in two places", ports(v1.ContainerPort{ContainerPort: 80, HostPort: 80, HostIP: "10.0.0.1"},
 			v1.ContainerPort{ContainerPort: 80, HostPort: 80, HostIP: "10.0.0.2"}), ""},
-		{"grace", func(p *v1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr[int64](-1) }, "spec.terminationGracePeriodSeconds: "},
-		{"spread by no selector", func(p *v1.Pod) { p.Spec.TopologySpreadConstraints = make([]v1.TopologySpreadConstraint, 1) },
+		{"grace", func(p *v1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr[int64](-1) },
+			"spec.terminationGracePeriodSeconds: "},
+		{"spread by no selector", func(p *v1.Pod) {
+			p.Spec.TopologySpreadConstraints = make([]v1.TopologySpreadConstraint,
+				1)
+		},
 			"spec.topologySpreadConstraints[0].labelSelector: "},
 		{"near by no selector", func(p *v1.Pod) {
 			p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term}}}
@@ -101,7 +113,8 @@ func TestPodStatusWarnings(t *testing.T) {
 	pod.Status.PodIPs = []v1.PodIP{{IP: "10.0.0.1"}, {IP: "fd00:0::1"}}
 	pod.Status.HostIPs = []v1.HostIP{{IP: "10.0.0.01"}}
 	got := PodStatusWarnings(pod, pod)
-	if len(got) != 2 || !strings.HasPrefix(got[0], "status.podIPs[1].ip: ") || !strings.HasPrefix(got[1], "status.hostIPs[0].ip: ") {
+	if len(got) != 2 || !strings.HasPrefix(got[0], "status.podIPs[1].ip: ") || !strings.HasPrefix(got[1],
+		"status.hostIPs[0].ip: ") {
 		t.Errorf("warnings %q", got)
 	}
 }

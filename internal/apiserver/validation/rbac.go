@@ -27,7 +27,8 @@ func DefaultClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) {
 	defaultSubjects(binding.Subjects)
 }
 
-// defaultSubjects gives users and groups, which are not objects, the API group that stands for them. That of a ServiceAccount is empty.
+// defaultSubjects gives users and groups, which are not objects, the API group that stands for them. That of a
+// ServiceAccount is empty.
 func defaultSubjects(subjects []rbacv1.Subject) {
 	for i := range subjects {
 		if kind := subjects[i].Kind; kind == rbacv1.UserKind || kind == rbacv1.GroupKind {
@@ -48,7 +49,8 @@ func ValidateRoleUpdate(role, old *rbacv1.Role) field.ErrorList {
 
 // ValidateClusterRole checks a cluster role, new or changed.
 func ValidateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
-	return concat(newMeta(&role.ObjectMeta, clusterWide, pathSegment), policyRules(role.Rules, clusterWide), aggregation(role.AggregationRule))
+	return concat(newMeta(&role.ObjectMeta, clusterWide, pathSegment), policyRules(role.Rules, clusterWide),
+		aggregation(role.AggregationRule))
 }
 
 // ValidateClusterRoleUpdate checks the change from old to role.
@@ -62,10 +64,11 @@ func ValidateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
 		roleRef(binding.RoleRef, kindRole, kindClusterRole), subjects(binding.Subjects, namespaced))
 }
 
-// ValidateRoleBindingUpdate checks the change from old to binding. A binding is to one role for ever: whoever may edit its subjects
-// must not thereby hand out another role.
+// ValidateRoleBindingUpdate checks the change from old to binding. A binding is to one role for ever: whoever may edit
+// its subjects must not thereby hand out another role.
 func ValidateRoleBindingUpdate(binding, old *rbacv1.RoleBinding) field.ErrorList {
-	return concat(ValidateRoleBinding(binding), changedMeta(&binding.ObjectMeta, &old.ObjectMeta), sameRole(binding.RoleRef, old.RoleRef))
+	return concat(ValidateRoleBinding(binding), changedMeta(&binding.ObjectMeta, &old.ObjectMeta),
+		sameRole(binding.RoleRef, old.RoleRef))
 }
 
 // ValidateClusterRoleBinding checks a cluster role binding, new or changed.
@@ -76,10 +79,12 @@ func ValidateClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) field.ErrorL
 
 // ValidateClusterRoleBindingUpdate checks the change from old to binding, which must keep its role.
 func ValidateClusterRoleBindingUpdate(binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
-	return concat(ValidateClusterRoleBinding(binding), changedMeta(&binding.ObjectMeta, &old.ObjectMeta), sameRole(binding.RoleRef, old.RoleRef))
+	return concat(ValidateClusterRoleBinding(binding), changedMeta(&binding.ObjectMeta, &old.ObjectMeta),
+		sameRole(binding.RoleRef, old.RoleRef))
 }
 
-// pathSegment is the syntax of the names of roles: whatever can be one part of a path, so that names may have colons and capitals.
+// pathSegment is the syntax of the names of roles: whatever can be one part of a path, so that names may have colons
+// and capitals.
 func pathSegment(name string, prefix bool) []string {
 	if prefix {
 		return path.IsValidPathSegmentPrefix(name)
@@ -115,7 +120,8 @@ func urlRule(rule rbacv1.PolicyRule, inNamespace bool, path *field.Path) field.E
 		errs = append(errs, field.Invalid(path, rule.NonResourceURLs, "namespaced rules cannot apply to non-resource URLs"))
 	}
 	if len(rule.APIGroups)+len(rule.Resources)+len(rule.ResourceNames) > 0 {
-		errs = append(errs, field.Invalid(path, rule.NonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
+		errs = append(errs, field.Invalid(path, rule.NonResourceURLs, "rules cannot apply to both regular resources and "+
+			"non-resource URLs"))
 	}
 	return errs
 }
@@ -130,7 +136,8 @@ func aggregation(rule *rbacv1.AggregationRule) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for i, selector := range rule.ClusterRoleSelectors {
-		errs = append(errs, metavalidation.ValidateLabelSelector(&selector, metavalidation.LabelSelectorValidationOptions{}, path.Index(i))...)
+		errs = append(errs, metavalidation.ValidateLabelSelector(&selector, metavalidation.LabelSelectorValidationOptions{},
+			path.Index(i))...)
 		if _, err := metav1.LabelSelectorAsSelector(&selector); err != nil {
 			errs = append(errs, field.Invalid(path.Index(i), selector, "invalid label selector."))
 		}
@@ -144,7 +151,8 @@ func roleRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
 	if ref.APIGroup != rbacv1.GroupName {
 		errs = append(errs, field.NotSupported(at.Child("apiGroup"), ref.APIGroup, []string{rbacv1.GroupName}))
 	}
-	return concat(errs, oneOf(at.Child("kind"), ref.Kind, kinds...), requiredName(at.Child("name"), ref.Name, path.IsValidPathSegmentName))
+	return concat(errs, oneOf(at.Child("kind"), ref.Kind, kinds...), requiredName(at.Child("name"), ref.Name,
+		path.IsValidPathSegmentName))
 }
 
 func sameRole(ref, old rbacv1.RoleRef) field.ErrorList {
@@ -162,7 +170,8 @@ func subjects(list []rbacv1.Subject, inNamespace bool) field.ErrorList {
 	return errs
 }
 
-// subject checks one of those to whom a role is given. Only a RoleBinding says by its own namespace where a ServiceAccount is.
+// subject checks one of those to whom a role is given. Only a RoleBinding says by its own namespace where a
+// ServiceAccount is.
 func subject(s rbacv1.Subject, inNamespace bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.Name == "" {

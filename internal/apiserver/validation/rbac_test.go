@@ -31,7 +31,10 @@ func TestRole(t *testing.T) {
 		{"no groups", first(func(r *rbacv1.PolicyRule) { r.APIGroups = nil }), "Required rules[0].apiGroups"},
 		{"no resources", first(func(r *rbacv1.PolicyRule) { r.Resources = nil }), "Required rules[0].resources"},
 		{"names", first(func(r *rbacv1.PolicyRule) { r.ResourceNames = []string{"a"} }), ""},
-		{"paths", first(func(r *rbacv1.PolicyRule) { *r = rbacv1.PolicyRule{Verbs: r.Verbs, NonResourceURLs: []string{"/x"}} }),
+		{"paths", first(func(r *rbacv1.PolicyRule) {
+			*r = rbacv1.PolicyRule{Verbs: r.Verbs,
+				NonResourceURLs: []string{"/x"}}
+		}),
 			"Invalid rules[0].nonResourceURLs"},
 		{"nothing", first(func(r *rbacv1.PolicyRule) { *r = rbacv1.PolicyRule{} }),
 			"Required rules[0].verbs\nRequired rules[0].apiGroups\nRequired rules[0].resources"},
@@ -54,7 +57,8 @@ func TestClusterRole(t *testing.T) {
 		}
 	}
 	operator := func(op metav1.LabelSelectorOperator, values ...string) metav1.LabelSelector {
-		return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: op, Values: values}}}
+		return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: op,
+			Values: values}}}
 	}
 	rules(t, freshClusterRole, nil, ValidateClusterRole, []rule[*rbacv1.ClusterRole]{
 		{"valid", nil, ""},
@@ -65,15 +69,18 @@ func TestClusterRole(t *testing.T) {
 		{"paths without a verb", func(r *rbacv1.ClusterRole) {
 			r.Rules[0] = rbacv1.PolicyRule{NonResourceURLs: []string{"/x"}}
 		}, "Required rules[0].verbs"},
-		{"paths and resources", func(r *rbacv1.ClusterRole) { r.Rules[0].NonResourceURLs = []string{"/x"} }, "Invalid rules[0].nonResourceURLs"},
+		{"paths and resources", func(r *rbacv1.ClusterRole) { r.Rules[0].NonResourceURLs = []string{"/x"} },
+			"Invalid rules[0].nonResourceURLs"},
 		{"gathers all", gathers(metav1.LabelSelector{}), ""},
 		{"gathers by nothing", gathers(), "Required aggregationRule.clusterRoleSelectors"},
 		{"gathers by an invalid label", gathers(metav1.LabelSelector{MatchLabels: map[string]string{"a b": ""}}),
 			"Invalid aggregationRule.clusterRoleSelectors[0]\nInvalid aggregationRule.clusterRoleSelectors[0].matchLabels"},
 		{"gathers by an unknown operator", gathers(metav1.LabelSelector{}, operator("Near")),
-			"Invalid aggregationRule.clusterRoleSelectors[1]\nInvalid aggregationRule.clusterRoleSelectors[1].matchExpressions[0].operator"},
+			"Invalid aggregationRule.clusterRoleSelectors[1]\nInvalid " +
+				"aggregationRule.clusterRoleSelectors[1].matchExpressions[0].operator"},
 		{"gathers by no value", gathers(operator(metav1.LabelSelectorOpIn)),
-			"Invalid aggregationRule.clusterRoleSelectors[0]\nRequired aggregationRule.clusterRoleSelectors[0].matchExpressions[0].values"},
+			"Invalid aggregationRule.clusterRoleSelectors[0]\nRequired " +
+				"aggregationRule.clusterRoleSelectors[0].matchExpressions[0].values"},
 	})
 	changes(t, freshClusterRole, nil, ValidateClusterRoleUpdate, []change[*rbacv1.ClusterRole]{
 		{"to gather", nil, gathers(metav1.LabelSelector{}), ""},
@@ -107,11 +114,14 @@ func TestRoleBinding(t *testing.T) {
 		{"a group", first(rbacv1.Subject{Kind: "Group", Name: "dev"}), ""},
 		{"a user of no name", first(rbacv1.Subject{Kind: "User"}), "Required subjects[0].name\nInvalid subjects[0].name"},
 		{"a group of no name", first(rbacv1.Subject{Kind: "Group"}), "Required subjects[0].name\nInvalid subjects[0].name"},
-		{"a user of another group", first(rbacv1.Subject{APIGroup: "example.com", Kind: "User", Name: "a"}), "NotSupported subjects[0].apiGroup"},
-		{"a service account", first(rbacv1.Subject{Kind: "ServiceAccount", Name: "ci"}), ""},
-		{"a service account of a group", first(rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "ServiceAccount", Name: "ci"}),
+		{"a user of another group", first(rbacv1.Subject{APIGroup: "example.com", Kind: "User", Name: "a"}),
 			"NotSupported subjects[0].apiGroup"},
-		{"a service account of a malformed name", first(rbacv1.Subject{Kind: "ServiceAccount", Name: "a:b"}), "Invalid subjects[0].name"},
+		{"a service account", first(rbacv1.Subject{Kind: "ServiceAccount", Name: "ci"}), ""},
+		{"a service account of a group", first(rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "ServiceAccount",
+			Name: "ci"}),
+			"NotSupported subjects[0].apiGroup"},
+		{"a service account of a malformed name", first(rbacv1.Subject{Kind: "ServiceAccount", Name: "a:b"}),
+			"Invalid subjects[0].name"},
 		{"a service account of no name", first(rbacv1.Subject{Kind: "ServiceAccount"}), "Required subjects[0].name"},
 		{"of no kind", first(rbacv1.Subject{Name: "a"}), "NotSupported subjects[0].kind"},
 		{"the second", func(b *rbacv1.RoleBinding) { b.Subjects = append(b.Subjects, rbacv1.Subject{Kind: "x"}) },
@@ -127,11 +137,13 @@ func TestRoleBinding(t *testing.T) {
 func TestClusterRoleBinding(t *testing.T) {
 	fresh := func() *rbacv1.ClusterRoleBinding {
 		b := freshBinding()
-		return &rbacv1.ClusterRoleBinding{ObjectMeta: meta(""), RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}, Subjects: b.Subjects}
+		return &rbacv1.ClusterRoleBinding{ObjectMeta: meta(""), RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"},
+			Subjects: b.Subjects}
 	}
 	rules(t, fresh, DefaultClusterRoleBinding, ValidateClusterRoleBinding, []rule[*rbacv1.ClusterRoleBinding]{
 		{"valid", nil, ""},
-		{"a role of a namespace", func(b *rbacv1.ClusterRoleBinding) { b.RoleRef.Kind = "Role" }, "NotSupported roleRef.kind"},
+		{"a role of a namespace", func(b *rbacv1.ClusterRoleBinding) { b.RoleRef.Kind = "Role" },
+			"NotSupported roleRef.kind"},
 		{"a service account", func(b *rbacv1.ClusterRoleBinding) {
 			b.Subjects[0] = rbacv1.Subject{Kind: "ServiceAccount", Name: "ci", Namespace: "build"}
 		}, ""},

@@ -39,7 +39,8 @@ func overcommittable(name v1.ResourceName) bool { return native(name) && !hugePa
 func countable(name v1.ResourceName) bool {
 	switch name {
 	case v1.ResourcePods, v1.ResourceQuotas, v1.ResourceServices, v1.ResourceReplicationControllers, v1.ResourceSecrets,
-		v1.ResourceConfigMaps, v1.ResourcePersistentVolumeClaims, v1.ResourceServicesNodePorts, v1.ResourceServicesLoadBalancers:
+		v1.ResourceConfigMaps, v1.ResourcePersistentVolumeClaims, v1.ResourceServicesNodePorts,
+		v1.ResourceServicesLoadBalancers:
 		return true
 	}
 	return extended(name)
@@ -104,7 +105,8 @@ func containerAmounts(list v1.ResourceList, path *field.Path) field.ErrorList {
 
 func wholePages(name v1.ResourceName, quantity resource.Quantity) bool {
 	page, err := resource.ParseQuantity(strings.TrimPrefix(string(name), v1.ResourceHugePagesPrefix))
-	return err == nil && page.Sign() > 0 && page.MilliValue()%1000 == 0 && page.Value() != 0 && quantity.Value()%page.Value() == 0
+	return err == nil && page.Sign() > 0 && page.MilliValue()%1000 == 0 && page.Value() != 0 &&
+		quantity.Value()%page.Value() == 0
 }
 
 func requestWithinLimit(name v1.ResourceName, r *v1.ResourceRequirements, path *field.Path) field.ErrorList {
@@ -112,11 +114,14 @@ func requestWithinLimit(name v1.ResourceName, r *v1.ResourceRequirements, path *
 	limit, ok := r.Limits[name]
 	switch {
 	case !ok && !overcommittable(name):
-		return field.ErrorList{field.Required(path.Child("limits"), fmt.Sprintf("of %s, which cannot be overcommitted", name))}
+		return field.ErrorList{field.Required(path.Child("limits"), fmt.Sprintf("of %s, which cannot be overcommitted",
+			name))}
 	case ok && !overcommittable(name) && request.Cmp(limit) != 0:
-		return field.ErrorList{field.Invalid(path.Child("requests"), request.String(), fmt.Sprintf("must be the limit of %s", name))}
+		return field.ErrorList{field.Invalid(path.Child("requests"), request.String(), fmt.Sprintf("must be the limit of %s",
+			name))}
 	case ok && request.Cmp(limit) > 0:
-		return field.ErrorList{field.Invalid(path.Child("requests"), request.String(), fmt.Sprintf("must not be more than the limit of %s", name))}
+		return field.ErrorList{field.Invalid(path.Child("requests"), request.String(),
+			fmt.Sprintf("must not be more than the limit of %s", name))}
 	}
 	return nil
 }

@@ -29,15 +29,19 @@ func TestContainerResources(t *testing.T) {
 		{"what nodes have and containers have not", asks(amounts("pods", "1"), nil), "Invalid " + requests + "[pods]"},
 		{"native with a domain", asks(amounts("kubernetes.io/a", "1"), nil), ""},
 		{"extended", asks(amounts("example.com/gpu", "2"), amounts("example.com/gpu", "2")), ""},
-		{"extended, half", asks(nil, amounts("example.com/gpu", "500m")), "Invalid " + requests + "[example.com/gpu]\nInvalid " + limits + "[example.com/gpu]"},
+		{"extended, half", asks(nil, amounts("example.com/gpu", "500m")), "Invalid " + requests +
+			"[example.com/gpu]\nInvalid " + limits + "[example.com/gpu]"},
 		{"extended, without a limit", asks(amounts("example.com/gpu", "1"), nil), "Required " + limits},
-		{"extended, below the limit", asks(amounts("example.com/gpu", "1"), amounts("example.com/gpu", "2")), "Invalid " + requests},
+		{"extended, below the limit", asks(amounts("example.com/gpu", "1"), amounts("example.com/gpu", "2")),
+			"Invalid " + requests},
 		{"extended, of quotas", asks(nil, amounts("requests.example.com/gpu", "1")),
 			"Invalid " + requests + "[requests.example.com/gpu]\nInvalid " + limits + "[requests.example.com/gpu]"},
 		{"huge pages", asks(nil, amounts("cpu", "1", "hugepages-2Mi", "4Mi")), ""},
 		{"huge pages alone", asks(nil, amounts("hugepages-2Mi", "4Mi")), "Forbidden spec.containers[0].resources"},
-		{"huge pages, in part", asks(nil, amounts("cpu", "1", "hugepages-2Mi", "3Mi")), "Invalid " + requests + "[hugepages-2Mi]\nInvalid " + limits + "[hugepages-2Mi]"},
-		{"huge pages of no size", asks(nil, amounts("cpu", "1", "hugepages-x", "3Mi")), "Invalid " + requests + "[hugepages-x]\nInvalid " + limits + "[hugepages-x]"},
+		{"huge pages, in part", asks(nil, amounts("cpu", "1", "hugepages-2Mi", "3Mi")), "Invalid " + requests +
+			"[hugepages-2Mi]\nInvalid " + limits + "[hugepages-2Mi]"},
+		{"huge pages of no size", asks(nil, amounts("cpu", "1", "hugepages-x", "3Mi")), "Invalid " + requests +
+			"[hugepages-x]\nInvalid " + limits + "[hugepages-x]"},
 		{"negative", asks(amounts("cpu", "-1"), nil), "Invalid " + requests + "[cpu]"},
 		{"above the limit", asks(amounts("cpu", "2"), amounts("cpu", "1")), "Invalid " + requests},
 	})

@@ -24,16 +24,19 @@ func ValidateSubjectAccessReview(review *authorizationv1.SubjectAccessReview) fi
 	return concat(accessQuestion(&review.Spec), emptyMeta(review.ObjectMeta, "must be empty"))
 }
 
-// ValidateLocalSubjectAccessReview checks the question whether somebody may do something in the namespace of the review.
+// ValidateLocalSubjectAccessReview checks the question whether somebody may do something in the namespace of the
+// review.
 func ValidateLocalSubjectAccessReview(review *authorizationv1.LocalSubjectAccessReview) field.ErrorList {
 	meta := review.ObjectMeta
 	meta.Namespace = ""
 	errs := concat(accessQuestion(&review.Spec), emptyMeta(meta, "must be empty except for namespace"))
 	if r := review.Spec.ResourceAttributes; r != nil && r.Namespace != review.Namespace {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "resourceAttributes", "namespace"), r.Namespace, "must match metadata.namespace"))
+		errs = append(errs, field.Invalid(field.NewPath("spec", "resourceAttributes", "namespace"), r.Namespace,
+			"must match metadata.namespace"))
 	}
 	if n := review.Spec.NonResourceAttributes; n != nil {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), n, "disallowed on this kind of request"))
+		errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), n,
+			"disallowed on this kind of request"))
 	}
 	return errs
 }
@@ -41,20 +44,24 @@ func ValidateLocalSubjectAccessReview(review *authorizationv1.LocalSubjectAccess
 func accessQuestion(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
 	errs := oneAction(spec.ResourceAttributes, spec.NonResourceAttributes)
 	if spec.User == "" && len(spec.Groups) == 0 {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User, "at least one of user or group must be specified"))
+		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User,
+			"at least one of user or group must be specified"))
 	}
 	return errs
 }
 
 // oneAction checks that it is clear what is asked about.
-func oneAction(resource *authorizationv1.ResourceAttributes, other *authorizationv1.NonResourceAttributes) field.ErrorList {
+func oneAction(resource *authorizationv1.ResourceAttributes,
+	other *authorizationv1.NonResourceAttributes) field.ErrorList {
 	path := field.NewPath("spec")
 	var errs field.ErrorList
 	switch {
 	case resource != nil && other != nil:
-		errs = append(errs, field.Invalid(path.Child("nonResourceAttributes"), other, "cannot be specified in combination with resourceAttributes"))
+		errs = append(errs, field.Invalid(path.Child("nonResourceAttributes"), other,
+			"cannot be specified in combination with resourceAttributes"))
 	case resource == nil && other == nil:
-		errs = append(errs, field.Invalid(path.Child("resourceAttributes"), other, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
+		errs = append(errs, field.Invalid(path.Child("resourceAttributes"), other, "exactly one of nonResourceAttributes "+
+			"or resourceAttributes must be specified"))
 	}
 	if resource == nil {
 		return errs
@@ -66,8 +73,8 @@ func oneAction(resource *authorizationv1.ResourceAttributes, other *authorizatio
 	)
 }
 
-// An operator that this server does not know may be one of a later version's: a webhook of that version asks on behalf of its own
-// clients. It narrows what is asked about, so that leaving it out of account is safe.
+// An operator that this server does not know may be one of a later version's: a webhook of that version asks on behalf
+// of its own clients. It narrows what is asked about, so that leaving it out of account is safe.
 
 func fieldSelectorQuestion(selector *authorizationv1.FieldSelectorAttributes, path *field.Path) field.ErrorList {
 	if selector == nil {
@@ -76,7 +83,8 @@ func fieldSelectorQuestion(selector *authorizationv1.FieldSelectorAttributes, pa
 	errs := oneSelector(selector.RawSelector, len(selector.Requirements), path)
 	options := metav1validation.FieldSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 	for i, r := range selector.Requirements {
-		errs = append(errs, metav1validation.ValidateFieldSelectorRequirement(r, options, path.Child("requirements").Index(i))...)
+		errs = append(errs, metav1validation.ValidateFieldSelectorRequirement(r, options,
+			path.Child("requirements").Index(i))...)
 	}
 	return errs
 }
@@ -88,7 +96,8 @@ func labelSelectorQuestion(selector *authorizationv1.LabelSelectorAttributes, pa
 	errs := oneSelector(selector.RawSelector, len(selector.Requirements), path)
 	options := metav1validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 	for i, r := range selector.Requirements {
-		errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(r, options, path.Child("requirements").Index(i))...)
+		errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(r, options,
+			path.Child("requirements").Index(i))...)
 	}
 	return errs
 }
@@ -96,9 +105,11 @@ func labelSelectorQuestion(selector *authorizationv1.LabelSelectorAttributes, pa
 func oneSelector(raw string, requirements int, path *field.Path) field.ErrorList {
 	switch {
 	case raw != "" && requirements > 0:
-		return field.ErrorList{field.Invalid(path.Child("rawSelector"), raw, "may not specified at the same time as requirements")}
+		return field.ErrorList{field.Invalid(path.Child("rawSelector"), raw,
+			"may not specified at the same time as requirements")}
 	case raw == "" && requirements == 0:
-		return field.ErrorList{field.Required(path.Child("requirements"), fmt.Sprintf("when %s is specified, requirements or rawSelector is required", path))}
+		return field.ErrorList{field.Required(path.Child("requirements"),
+			fmt.Sprintf("when %s is specified, requirements or rawSelector is required", path))}
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 const maxAffinitySeconds = 86400
 
 // ValidateService checks a new Service. Its name is a DNS label, for it becomes one in DNS; it may start with a digit.
-// The options change nothing yet: external addresses are for others to reach, so loopback is refused there in every mode.
+// The options change nothing yet: external addresses are for others to reach, so loopback is refused there in every
+// mode.
 func ValidateService(svc *v1.Service, _ Options) field.ErrorList {
 	return concat(
 		newMeta(&svc.ObjectMeta, namespaced, apivalidation.NameIsDNSLabel),
@@ -22,8 +23,8 @@ func ValidateService(svc *v1.Service, _ Options) field.ErrorList {
 	)
 }
 
-// serviceErrors is what creation and update have in common. old is nil at creation; where it is not, what it held already is not
-// refused for reasons of spelling.
+// serviceErrors is what creation and update have in common. old is nil at creation; where it is not, what it held
+// already is not refused for reasons of spelling.
 func serviceErrors(svc, old *v1.Service) field.ErrorList {
 	spec := field.NewPath("spec")
 	return concat(
@@ -49,7 +50,8 @@ func topologyAnnotations(svc *v1.Service) field.ErrorList {
 		return nil
 	}
 	path := field.NewPath("metadata", "annotations").Key(v1.AnnotationTopologyMode)
-	return field.ErrorList{field.Invalid(path, mode, "differs from the older annotation "+v1.DeprecatedAnnotationTopologyAwareHints)}
+	return field.ErrorList{field.Invalid(path, mode,
+		"differs from the older annotation "+v1.DeprecatedAnnotationTopologyAwareHints)}
 }
 
 func serviceType(svc *v1.Service, spec *field.Path) field.ErrorList {
@@ -81,7 +83,8 @@ func externalName(svc *v1.Service, spec *field.Path) field.ErrorList {
 }
 
 func sessionAffinity(s *v1.ServiceSpec, spec *field.Path) field.ErrorList {
-	errs := requiredOneOf(spec.Child("sessionAffinity"), s.SessionAffinity, v1.ServiceAffinityClientIP, v1.ServiceAffinityNone)
+	errs := requiredOneOf(spec.Child("sessionAffinity"), s.SessionAffinity, v1.ServiceAffinityClientIP,
+		v1.ServiceAffinityNone)
 	path := spec.Child("sessionAffinityConfig")
 	switch s.SessionAffinity {
 	case v1.ServiceAffinityClientIP:
@@ -145,7 +148,8 @@ func healthCheckPort(svc *v1.Service, path *field.Path) field.ErrorList {
 	case needsHealthCheckPort(svc):
 		return invalid(path, port, syntax.IsValidPortNum(int(port)))
 	case port != 0:
-		return field.ErrorList{field.Invalid(path, port, "may only be set for a LoadBalancer with externalTrafficPolicy Local")}
+		return field.ErrorList{field.Invalid(path, port, "may only be set for a LoadBalancer with externalTrafficPolicy "+
+			"Local")}
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ func familyPolicy(policy *v1.IPFamilyPolicy, path *field.Path) field.ErrorList {
 	if policy == nil {
 		return nil
 	}
-	return oneOf(path, *policy, v1.IPFamilyPolicySingleStack, v1.IPFamilyPolicyPreferDualStack, v1.IPFamilyPolicyRequireDualStack)
+	return oneOf(path, *policy, v1.IPFamilyPolicySingleStack, v1.IPFamilyPolicyPreferDualStack,
+		v1.IPFamilyPolicyRequireDualStack)
 }
 
 func clusterIPs(ips []string, old *v1.Service, path *field.Path) field.ErrorList {
@@ -100,7 +101,8 @@ func familiesMatch(s *v1.ServiceSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, ip := range s.ClusterIPs[:min(len(s.ClusterIPs), len(s.IPFamilies))] {
 		if otherFamily(s.IPFamilies[i]) == familyOf(ip) {
-			errs = append(errs, field.Invalid(path.Index(i), ip, fmt.Sprintf("must be %s, as ipFamilies[%d] says", s.IPFamilies[i], i)))
+			errs = append(errs, field.Invalid(path.Index(i), ip, fmt.Sprintf("must be %s, as ipFamilies[%d] says",
+				s.IPFamilies[i], i)))
 		}
 	}
 	return errs

@@ -8,8 +8,8 @@ import (
 // defaultAffinitySeconds is how long a client stays with its endpoint when the Service does not say: three hours.
 const defaultAffinitySeconds = 10800
 
-// DefaultService fills in what does not depend on the cluster: type, protocols, target ports, affinity and traffic policies.
-// Addresses and ports come from the allocators, families from InitIPFamilies.
+// DefaultService fills in what does not depend on the cluster: type, protocols, target ports, affinity and traffic
+// policies. Addresses and ports come from the allocators, families from InitIPFamilies.
 func DefaultService(svc *v1.Service) {
 	spec := &svc.Spec
 	defaultTo(&spec.Type, v1.ServiceTypeClusterIP)
@@ -59,9 +59,9 @@ func defaultLoadBalancer(svc *v1.Service) {
 	}
 }
 
-// DefaultServiceOnRead completes a Service that was stored before a field existed, so that readers need not know of such times.
-// It belongs on every read, and on the old object of an update. A headless Service without families is taken to be of an IPv4
-// cluster: the servers that stored it knew no other order.
+// DefaultServiceOnRead completes a Service that was stored before a field existed, so that readers need not know of
+// such times. It belongs on every read, and on the old object of an update. A headless Service without families is
+// taken to be of an IPv4 cluster: the servers that stored it knew no other order.
 func DefaultServiceOnRead(svc *v1.Service) {
 	spec := &svc.Spec
 	if spec.ClusterIP != "" && len(spec.ClusterIPs) == 0 {
@@ -136,5 +136,6 @@ func externallyAccessible(svc *v1.Service) bool {
 
 // needsHealthCheckPort says that a load balancer must ask each node whether it has endpoints of its own.
 func needsHealthCheckPort(svc *v1.Service) bool {
-	return svc.Spec.Type == v1.ServiceTypeLoadBalancer && svc.Spec.ExternalTrafficPolicy == v1.ServiceExternalTrafficPolicyLocal
+	return svc.Spec.Type == v1.ServiceTypeLoadBalancer &&
+		svc.Spec.ExternalTrafficPolicy == v1.ServiceExternalTrafficPolicyLocal
 }

@@ -9,11 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// InitIPFamilies settles ipFamilyPolicy and ipFamilies of a Service, so that the allocators know how many addresses to give and of
-// which family. It comes after PrepareServiceCreate or PrepareServiceUpdate and before the allocation. old is nil at creation.
+// InitIPFamilies settles ipFamilyPolicy and ipFamilies of a Service, so that the allocators know how many addresses to
+// give and of which family. It comes after PrepareServiceCreate or PrepareServiceUpdate and before the allocation. old
+// is nil at creation.
 //
-// clusterFamilies are the families that the service ranges are of, the primary first; it must not be empty. The errors are to be
-// answered as Invalid; on an error svc may be half settled and must not be stored.
+// clusterFamilies are the families that the service ranges are of, the primary first; it must not be empty. The errors
+// are to be answered as Invalid; on an error svc may be half settled and must not be stored.
 func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.ErrorList {
 	if svc.Spec.Type == v1.ServiceTypeExternalName || keepsPreference(svc, old) {
 		return nil
@@ -41,8 +42,9 @@ func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.E
 	return nil
 }
 
-// keepsPreference says that nothing about the families was asked to change in a Service that takes two if it can get them. Such a
-// Service is left alone even after the cluster gained or lost a family: no address comes or goes by surprise.
+// keepsPreference says that nothing about the families was asked to change in a Service that takes two if it can get
+// them. Such a Service is left alone even after the cluster gained or lost a family: no address comes or goes by
+// surprise.
 func keepsPreference(svc, old *v1.Service) bool {
 	if old == nil || svc.Spec.Type != old.Spec.Type || !prefersDual(svc.Spec.IPFamilyPolicy) {
 		return false
@@ -55,7 +57,8 @@ func prefersDual(policy *v1.IPFamilyPolicy) bool {
 	return policy != nil && *policy == v1.IPFamilyPolicyPreferDualStack
 }
 
-// defaultPolicy fills in ipFamilyPolicy. It cannot be a static default: a client that sends none on an update means the one there.
+// defaultPolicy fills in ipFamilyPolicy. It cannot be a static default: a client that sends none on an update means the
+// one there.
 func defaultPolicy(svc, old *v1.Service) {
 	switch {
 	case svc.Spec.IPFamilyPolicy != nil:
@@ -69,7 +72,8 @@ func defaultPolicy(svc, old *v1.Service) {
 	}
 }
 
-// trimOrRefuse handles the way from two families to one: asking for SingleStack is enough to lose the second, and nothing else is.
+// trimOrRefuse handles the way from two families to one: asking for SingleStack is enough to lose the second, and
+// nothing else is.
 func trimOrRefuse(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if old == nil {
 		return nil
@@ -83,7 +87,8 @@ func trimOrRefuse(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	refuse := func(refused bool, what string) {
 		if refused {
-			errs = append(errs, field.Invalid(spec.Child("ipFamilyPolicy"), *now.IPFamilyPolicy, "must be SingleStack to give up "+what))
+			errs = append(errs, field.Invalid(spec.Child("ipFamilyPolicy"), *now.IPFamilyPolicy,
+				"must be SingleStack to give up "+what))
 		}
 	}
 	refuse(len(now.ClusterIPs) == 1 && len(before.ClusterIPs) > 1, "the second cluster address")
@@ -133,7 +138,8 @@ func inferFamilies(s *v1.ServiceSpec, clusterFamilies []v1.IPFamily, spec *field
 func clusterOffers(s *v1.ServiceSpec, clusterFamilies []v1.IPFamily, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if *s.IPFamilyPolicy == v1.IPFamilyPolicyRequireDualStack && len(clusterFamilies) < 2 {
-		errs = append(errs, field.Invalid(spec.Child("ipFamilyPolicy"), *s.IPFamilyPolicy, "this cluster has service addresses of one family only"))
+		errs = append(errs, field.Invalid(spec.Child("ipFamilyPolicy"), *s.IPFamilyPolicy,
+			"this cluster has service addresses of one family only"))
 	}
 	for i, family := range s.IPFamilies {
 		if !slices.Contains(clusterFamilies, family) {
@@ -147,7 +153,8 @@ func notConfigured(family v1.IPFamily) string {
 	return fmt.Sprintf("this cluster has no service addresses of family %s", family)
 }
 
-// fillFamilies completes the list: the primary family if there is none, and the second one if it is wanted and can be had.
+// fillFamilies completes the list: the primary family if there is none, and the second one if it is wanted and can be
+// had.
 func fillFamilies(s *v1.ServiceSpec, primary v1.IPFamily, secondAvailable bool) {
 	if len(s.IPFamilies) == 0 {
 		s.IPFamilies = []v1.IPFamily{primary}

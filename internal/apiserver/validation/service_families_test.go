@@ -15,7 +15,8 @@ func TestInitIPFamilies(t *testing.T) {
 	)
 	// spec makes a Service of addresses, families and a policy; all may be empty.
 	spec := func(ips, families string, policy v1.IPFamilyPolicy) *v1.Service {
-		s := &v1.Service{Spec: v1.ServiceSpec{Type: "ClusterIP", Selector: map[string]string{"a": "b"}, IPFamilies: familyList(families)}}
+		s := &v1.Service{Spec: v1.ServiceSpec{Type: "ClusterIP", Selector: map[string]string{"a": "b"},
+			IPFamilies: familyList(families)}}
 		if ips != "" {
 			s.Spec.ClusterIPs = strings.Split(ips, ",")
 			s.Spec.ClusterIP = s.Spec.ClusterIPs[0]
@@ -39,33 +40,52 @@ func TestInitIPFamilies(t *testing.T) {
 		{name: "primary is the first", now: spec("", "", ""), cluster: "IPv6,IPv4", want: settled{"", "IPv6", "SingleStack"}},
 		{name: "family asked", now: spec("", "IPv6", ""), cluster: both, want: settled{"", "IPv6", "SingleStack"}},
 		{name: "family not to be had", now: spec("", "IPv6", ""), cluster: v4only, errs: "Invalid spec.ipFamilies[0]"},
-		{name: "two preferred", now: spec("", "", "PreferDualStack"), cluster: both, want: settled{"", "IPv4,IPv6", "PreferDualStack"}},
-		{name: "two preferred, one to have", now: spec("", "", "PreferDualStack"), cluster: v4only, want: settled{"", "IPv4", "PreferDualStack"}},
-		{name: "two preferred, in this order", now: spec("", "IPv6", "PreferDualStack"), cluster: both, want: settled{"", "IPv6,IPv4", "PreferDualStack"}},
-		{name: "two required", now: spec("", "", "RequireDualStack"), cluster: both, want: settled{"", "IPv4,IPv6", "RequireDualStack"}},
-		{name: "two required, one to have", now: spec("", "", "RequireDualStack"), cluster: v4only, errs: "Invalid spec.ipFamilyPolicy"},
-		{name: "from the address", now: spec("fd00::1", "", ""), cluster: both, want: settled{"fd00::1", "IPv6", "SingleStack"}},
-		{name: "from both addresses", now: spec("fd00::1,10.0.0.1", "", "RequireDualStack"), cluster: both, want: settled{"fd00::1,10.0.0.1", "IPv6,IPv4", "RequireDualStack"}},
-		{name: "address not to be had", now: spec("fd00::1", "", ""), cluster: v4only, errs: "Invalid spec.clusterIPs[0]"},
-		{name: "second address not to be had", now: spec("10.0.0.1,fd00::1", "", "PreferDualStack"), cluster: v4only, errs: "Invalid spec.clusterIPs[1]"},
-		{name: "malformed address", now: spec("x", "", ""), cluster: v4only, errs: "Invalid spec.clusterIPs[0]"},
-		{name: "two addresses for one", now: spec("10.0.0.1,fd00::1", "", ""), cluster: both, errs: "Invalid spec.ipFamilyPolicy"},
-		{name: "two families for one", now: spec("", "IPv4,IPv6", "SingleStack"), cluster: both, errs: "Invalid spec.ipFamilyPolicy"},
-		{name: "headless", now: spec("None", "", ""), cluster: both, want: settled{"None", "IPv4", "SingleStack"}},
-		{name: "headless, two required, one to have", now: spec("None", "", "RequireDualStack"), cluster: v4only, errs: "Invalid spec.ipFamilyPolicy"},
-		{name: "headless by hand", now: byHand(spec("None", "", "")), cluster: v4only, want: settled{"None", "IPv4,IPv6", "RequireDualStack"}},
-		{name: "headless by hand, one", now: byHand(spec("None", "IPv6", "SingleStack")), cluster: v4only, want: settled{"None", "IPv6", "SingleStack"}},
-		{name: "policy left out", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"), now: spec("10.0.0.1,fd00::1", "IPv4,IPv6", ""), cluster: both,
-			want: settled{"10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"}},
-		{name: "to one family", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"), now: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "SingleStack"), cluster: both,
-			want: settled{"10.0.0.1", "IPv4", "SingleStack"}},
-		{name: "to one family without saying so", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"), now: spec("10.0.0.1", "IPv4", "RequireDualStack"), cluster: both,
+		{name: "two preferred", now: spec("", "", "PreferDualStack"), cluster: both, want: settled{"", "IPv4,IPv6",
+			"PreferDualStack"}},
+		{name: "two preferred, one to have", now: spec("", "", "PreferDualStack"), cluster: v4only, want: settled{"", "IPv4",
+			"PreferDualStack"}},
+		{name: "two preferred, in this order", now: spec("", "IPv6", "PreferDualStack"), cluster: both,
+			want: settled{"", "IPv6,IPv4", "PreferDualStack"}},
+		{name: "two required", now: spec("", "", "RequireDualStack"), cluster: both, want: settled{"", "IPv4,IPv6",
+			"RequireDualStack"}},
+		{name: "two required, one to have", now: spec("", "", "RequireDualStack"), cluster: v4only,
 			errs: "Invalid spec.ipFamilyPolicy"},
-		{name: "to two", old: spec("10.0.0.1", "IPv4", "SingleStack"), now: spec("10.0.0.1", "IPv4", "PreferDualStack"), cluster: both,
-			want: settled{"10.0.0.1", "IPv4,IPv6", "PreferDualStack"}},
-		{name: "the cluster gained a family", old: spec("10.0.0.1", "IPv4", "PreferDualStack"), now: spec("10.0.0.1", "IPv4", "PreferDualStack"), cluster: both,
+		{name: "from the address", now: spec("fd00::1", "", ""), cluster: both, want: settled{"fd00::1", "IPv6",
+			"SingleStack"}},
+		{name: "from both addresses", now: spec("fd00::1,10.0.0.1", "", "RequireDualStack"), cluster: both,
+			want: settled{"fd00::1,10.0.0.1", "IPv6,IPv4", "RequireDualStack"}},
+		{name: "address not to be had", now: spec("fd00::1", "", ""), cluster: v4only, errs: "Invalid spec.clusterIPs[0]"},
+		{name: "second address not to be had", now: spec("10.0.0.1,fd00::1", "", "PreferDualStack"), cluster: v4only,
+			errs: "Invalid spec.clusterIPs[1]"},
+		{name: "malformed address", now: spec("x", "", ""), cluster: v4only, errs: "Invalid spec.clusterIPs[0]"},
+		{name: "two addresses for one", now: spec("10.0.0.1,fd00::1", "", ""), cluster: both,
+			errs: "Invalid spec.ipFamilyPolicy"},
+		{name: "two families for one", now: spec("", "IPv4,IPv6", "SingleStack"), cluster: both,
+			errs: "Invalid spec.ipFamilyPolicy"},
+		{name: "headless", now: spec("None", "", ""), cluster: both, want: settled{"None", "IPv4", "SingleStack"}},
+		{name: "headless, two required, one to have", now: spec("None", "", "RequireDualStack"), cluster: v4only,
+			errs: "Invalid spec.ipFamilyPolicy"},
+		{name: "headless by hand", now: byHand(spec("None", "", "")), cluster: v4only, want: settled{"None", "IPv4,IPv6",
+			"RequireDualStack"}},
+		{name: "headless by hand, one", now: byHand(spec("None", "IPv6", "SingleStack")), cluster: v4only,
+			want: settled{"None", "IPv6", "SingleStack"}},
+		{name: "policy left out", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"),
+			now: spec("10.0.0.1,fd00::1", "IPv4,IPv6", ""), cluster: both,
+			want: settled{"10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"}},
+		{name: "to one family", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"), now: spec("10.0.0.1,fd00::1",
+			"IPv4,IPv6", "SingleStack"), cluster: both,
+			want: settled{"10.0.0.1", "IPv4", "SingleStack"}},
+		{name: "to one family without saying so", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "RequireDualStack"),
+			now: spec("10.0.0.1", "IPv4", "RequireDualStack"), cluster: both,
+			errs: "Invalid spec.ipFamilyPolicy"},
+		{name: "to two", old: spec("10.0.0.1", "IPv4", "SingleStack"), now: spec("10.0.0.1", "IPv4", "PreferDualStack"),
+			cluster: both,
+			want:    settled{"10.0.0.1", "IPv4,IPv6", "PreferDualStack"}},
+		{name: "the cluster gained a family", old: spec("10.0.0.1", "IPv4", "PreferDualStack"), now: spec("10.0.0.1", "IPv4",
+			"PreferDualStack"), cluster: both,
 			want: settled{"10.0.0.1", "IPv4", "PreferDualStack"}},
-		{name: "the cluster lost a family", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "PreferDualStack"), now: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "PreferDualStack"), cluster: v4only,
+		{name: "the cluster lost a family", old: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "PreferDualStack"),
+			now: spec("10.0.0.1,fd00::1", "IPv4,IPv6", "PreferDualStack"), cluster: v4only,
 			want: settled{"10.0.0.1,fd00::1", "IPv4,IPv6", "PreferDualStack"}},
 	}
 	for _, tt := range tests {
@@ -79,7 +99,8 @@ func TestInitIPFamilies(t *testing.T) {
 			for _, f := range tt.now.Spec.IPFamilies {
 				families = append(families, string(f))
 			}
-			got := settled{strings.Join(tt.now.Spec.ClusterIPs, ","), strings.Join(families, ","), string(*tt.now.Spec.IPFamilyPolicy)}
+			got := settled{strings.Join(tt.now.Spec.ClusterIPs, ","), strings.Join(families, ","),
+				string(*tt.now.Spec.IPFamilyPolicy)}
 			if got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}

@@ -19,7 +19,8 @@ func loadBalancer(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	)
 }
 
-// sourceRanges checks who may reach the load balancer. The path is spelled LoadBalancerSourceRanges, as upstream spells it.
+// sourceRanges checks who may reach the load balancer. The path is spelled LoadBalancerSourceRanges, as upstream spells
+// it.
 func sourceRanges(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	ranges, path := svc.Spec.LoadBalancerSourceRanges, spec.Child("LoadBalancerSourceRanges")
 	if len(ranges) == 0 {

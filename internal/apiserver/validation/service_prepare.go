@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// PrepareServiceCreate makes a new Service ready for InitIPFamilies and the allocators: the status is not the creator's to write,
-// and a clusterIP alone is also the list of one.
+// PrepareServiceCreate makes a new Service ready for InitIPFamilies and the allocators: the status is not the creator's
+// to write, and a clusterIP alone is also the list of one.
 func PrepareServiceCreate(svc *v1.Service) {
 	svc.Status = v1.ServiceStatus{}
 	if svc.Spec.ClusterIP != "" && len(svc.Spec.ClusterIPs) == 0 {
@@ -17,9 +17,9 @@ func PrepareServiceCreate(svc *v1.Service) {
 	}
 }
 
-// PrepareServiceUpdate makes a changed Service ready for InitIPFamilies and the allocators: what was allocated before and is left
-// out now is put back, what the new type cannot have and the caller did not touch is removed, and the status stays old's. Doing it
-// twice is doing it once. old must have been through DefaultServiceOnRead.
+// PrepareServiceUpdate makes a changed Service ready for InitIPFamilies and the allocators: what was allocated before
+// and is left out now is put back, what the new type cannot have and the caller did not touch is removed, and the
+// status stays old's. Doing it twice is doing it once. old must have been through DefaultServiceOnRead.
 func PrepareServiceUpdate(svc, old *v1.Service) {
 	svc.Status = *old.Status.DeepCopy()
 	keepAllocated(&svc.Spec, svc, old)
@@ -46,7 +46,8 @@ func keepAllocated(spec *v1.ServiceSpec, svc, old *v1.Service) {
 	}
 }
 
-// keepNodePorts gives a port without a node port the one that the port of its name had, unless another port has asked for it.
+// keepNodePorts gives a port without a node port the one that the port of its name had, unless another port has asked
+// for it.
 func keepNodePorts(ports, before []v1.ServicePort) {
 	taken := nodePortsOf(ports)
 	had := map[string]int32{}
@@ -85,8 +86,8 @@ func linkAddresses(spec, old *v1.ServiceSpec) {
 	}
 }
 
-// dropForType removes what belonged to the old type, if the caller left it as it was. What the caller changed stays, to be refused
-// by validation rather than lost.
+// dropForType removes what belonged to the old type, if the caller left it as it was. What the caller changed stays, to
+// be refused by validation rather than lost.
 func dropForType(svc, old *v1.Service) {
 	now, before := &svc.Spec, &old.Spec
 	if needsClusterIP(old) && !needsClusterIP(svc) {

@@ -9,8 +9,8 @@ import (
 
 const mayNotChange = "may not change once set"
 
-// ValidateServiceUpdate checks the change from old to svc: the rules of creation, and what is fixed once it is set. old must have
-// been through DefaultServiceOnRead.
+// ValidateServiceUpdate checks the change from old to svc: the rules of creation, and what is fixed once it is set. old
+// must have been through DefaultServiceOnRead.
 func ValidateServiceUpdate(svc, old *v1.Service, _ Options) field.ErrorList {
 	spec := field.NewPath("spec")
 	return concat(
@@ -23,7 +23,8 @@ func ValidateServiceUpdate(svc, old *v1.Service, _ Options) field.ErrorList {
 	)
 }
 
-// ValidateServiceStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see to.
+// ValidateServiceStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to
+// see to.
 func ValidateServiceStatusUpdate(svc, old *v1.Service) field.ErrorList {
 	return concat(changedMeta(&svc.ObjectMeta, &old.ObjectMeta), loadBalancerStatus(svc, old))
 }
@@ -32,7 +33,8 @@ func eitherExternalName(svc, old *v1.Service) bool {
 	return svc.Spec.Type == v1.ServiceTypeExternalName || old.Spec.Type == v1.ServiceTypeExternalName
 }
 
-// changedClusterIPs lets a Service gain a second address, or lose it when it says that it wants one only. The first stays.
+// changedClusterIPs lets a Service gain a second address, or lose it when it says that it wants one only. The first
+// stays.
 func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if eitherExternalName(svc, old) || headless(&svc.Spec) && headless(&old.Spec) {
 		return nil
@@ -51,8 +53,8 @@ func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// changedFamilies is changedClusterIPs for the families. A headless Service, which has no addresses to keep, changes them freely.
-// Errors name the first entry whichever differs, as upstream's do.
+// changedFamilies is changedClusterIPs for the families. A headless Service, which has no addresses to keep, changes
+// them freely. Errors name the first entry whichever differs, as upstream's do.
 func changedFamilies(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if eitherExternalName(svc, old) || headless(&svc.Spec) || headless(&old.Spec) {
 		return nil
@@ -75,7 +77,8 @@ func shortened[T comparable](now, before []T, path *field.Path, s *v1.ServiceSpe
 	case now[0] != before[0]:
 		return field.ErrorList{field.Invalid(path.Index(0), now, mayNotChange)}
 	case len(now) == 1 && (s.IPFamilyPolicy == nil || *s.IPFamilyPolicy != v1.IPFamilyPolicySingleStack):
-		return field.ErrorList{field.Invalid(spec.Child("ipFamilyPolicy"), s.IPFamilyPolicy, "must be SingleStack to give up the second family")}
+		return field.ErrorList{field.Invalid(spec.Child("ipFamilyPolicy"), s.IPFamilyPolicy,
+			"must be SingleStack to give up the second family")}
 	}
 	return nil
 }
@@ -88,7 +91,8 @@ func changedLoadBalancerClass(svc, old *v1.Service, path *field.Path) field.Erro
 }
 
 func changedHealthCheckPort(svc, old *v1.Service, path *field.Path) field.ErrorList {
-	if !needsHealthCheckPort(svc) || !needsHealthCheckPort(old) || svc.Spec.HealthCheckNodePort == old.Spec.HealthCheckNodePort {
+	if !needsHealthCheckPort(svc) || !needsHealthCheckPort(old) ||
+		svc.Spec.HealthCheckNodePort == old.Spec.HealthCheckNodePort {
 		return nil
 	}
 	return field.ErrorList{field.Forbidden(path, mayNotChange)}

@@ -26,18 +26,20 @@ func DefaultNamespace(ns *v1.Namespace) {
 func ValidateNamespace(ns *v1.Namespace) field.ErrorList {
 	errs := newMeta(&ns.ObjectMeta, clusterWide, apivalidation.ValidateNamespaceName)
 	for _, name := range ns.Spec.Finalizers {
-		errs = append(errs, finalizer(name, field.NewPath("spec", "finalizers"))...) // of the whole list, as upstream reports it
+		// of the whole list, as upstream reports it
+		errs = append(errs, finalizer(name, field.NewPath("spec", "finalizers"))...)
 	}
 	return errs
 }
 
-// ValidateNamespaceUpdate checks the change from old to ns. What of the namespace may change, the storage strategy says.
+// ValidateNamespaceUpdate checks the change from old to ns. What of the namespace may change, the storage strategy
+// says.
 func ValidateNamespaceUpdate(ns, old *v1.Namespace) field.ErrorList {
 	return changedMeta(&ns.ObjectMeta, &old.ObjectMeta)
 }
 
-// ValidateNamespaceStatusUpdate checks a change of the status: the phase follows from whether a deletion has begun. The path is
-// spelled Phase, as upstream spells it.
+// ValidateNamespaceStatusUpdate checks a change of the status: the phase follows from whether a deletion has begun. The
+// path is spelled Phase, as upstream spells it.
 func ValidateNamespaceStatusUpdate(ns, old *v1.Namespace) field.ErrorList {
 	errs := changedMeta(&ns.ObjectMeta, &old.ObjectMeta)
 	want := v1.NamespaceActive
@@ -76,7 +78,8 @@ func ValidateServiceAccountUpdate(account, old *v1.ServiceAccount) field.ErrorLi
 // ValidateLease checks a new lease.
 func ValidateLease(lease *coordinationv1.Lease) field.ErrorList {
 	return concat(
-		apivalidation.ValidateObjectMeta(&lease.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata")),
+		apivalidation.ValidateObjectMeta(&lease.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain,
+			field.NewPath("metadata")),
 		leaseSpec(&lease.Spec),
 	)
 }
@@ -99,7 +102,8 @@ func leaseSpec(lease *coordinationv1.LeaseSpec) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("leaseTransitions"), *n, "must not be negative"))
 	}
 	if lease.Strategy != nil {
-		errs = append(errs, leaseStrategy(*lease.Strategy, path.Child("strategy", "strategy"))...) // twice, as upstream says it
+		// twice, as upstream says it
+		errs = append(errs, leaseStrategy(*lease.Strategy, path.Child("strategy", "strategy"))...)
 	}
 	if lease.PreferredHolder != nil && *lease.PreferredHolder != "" && (lease.Strategy == nil || *lease.Strategy == "") {
 		errs = append(errs, field.Forbidden(path.Child("preferredHolder"), "may not be set without strategy"))
@@ -107,7 +111,8 @@ func leaseSpec(lease *coordinationv1.LeaseSpec) field.ErrorList {
 	return errs
 }
 
-// leaseStrategy checks how a holder is picked: by the one strategy of Kubernetes', or by somebody's own, which has a domain.
+// leaseStrategy checks how a holder is picked: by the one strategy of Kubernetes', or by somebody's own, which has a
+// domain.
 func leaseStrategy(strategy coordinationv1.CoordinatedLeaseStrategy, path *field.Path) field.ErrorList {
 	if !strings.Contains(string(strategy), "/") {
 		return oneOf(path, strategy, coordinationv1.OldestEmulationVersion)

@@ -25,16 +25,25 @@ func TestNamespace(t *testing.T) {
 		{"name with a dot", func(ns *v1.Namespace) { ns.Name = "a.b" }, "Invalid metadata.name"},
 		{"in a namespace", func(ns *v1.Namespace) { ns.Namespace = "a" }, "Forbidden metadata.namespace"},
 		{"label", func(ns *v1.Namespace) { ns.Labels = map[string]string{"a b": ""} }, "Invalid metadata.labels"},
-		{"annotation", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a b": ""} }, "Invalid metadata.annotations"},
-		{"annotations too large", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a": strings.Repeat("a", 1<<18)} }, "TooLong metadata.annotations"},
+		{"annotation", func(ns *v1.Namespace) { ns.Annotations = map[string]string{"a b": ""} },
+			"Invalid metadata.annotations"},
+		{"annotations too large", func(ns *v1.Namespace) {
+			ns.Annotations = map[string]string{"a": strings.Repeat("a",
+				1<<18)}
+		}, "TooLong metadata.annotations"},
 		{"finalizer without a domain", finalizers("a"), "Invalid spec.finalizers"},
 		{"finalizer, malformed", finalizers("a b/c"), "Invalid spec.finalizers"},
 		{"object finalizers", func(ns *v1.Namespace) {
 			ns.Finalizers = []string{"kubernetes", "orphan", "example.com/a"}
 		}, ""},
-		{"object finalizer without a domain", func(ns *v1.Namespace) { ns.Finalizers = []string{"a"} }, "Invalid metadata.finalizers[0]"},
-		{"object finalizer, malformed", func(ns *v1.Namespace) { ns.Finalizers = []string{"a b/c"} }, "Invalid metadata.finalizers"},
-		{"object finalizers that contradict", func(ns *v1.Namespace) { ns.Finalizers = []string{"orphan", "foregroundDeletion"} }, "Invalid metadata.finalizers"},
+		{"object finalizer without a domain", func(ns *v1.Namespace) { ns.Finalizers = []string{"a"} },
+			"Invalid metadata.finalizers[0]"},
+		{"object finalizer, malformed", func(ns *v1.Namespace) { ns.Finalizers = []string{"a b/c"} },
+			"Invalid metadata.finalizers"},
+		{"object finalizers that contradict", func(ns *v1.Namespace) {
+			ns.Finalizers = []string{"orphan",
+				"foregroundDeletion"}
+		}, "Invalid metadata.finalizers"},
 	})
 	changes(t, fresh, DefaultNamespace, ValidateNamespaceUpdate, []change[*v1.Namespace]{
 		{"labels", nil, func(ns *v1.Namespace) { ns.Labels["a"] = "b" }, ""},
@@ -44,7 +53,8 @@ func TestNamespace(t *testing.T) {
 	ending := func(ns *v1.Namespace) { ns.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
 	changes(t, fresh, DefaultNamespace, ValidateNamespaceStatusUpdate, []change[*v1.Namespace]{
 		{"active", nil, nil, ""},
-		{"ending before it is deleted", nil, func(ns *v1.Namespace) { ns.Status.Phase = v1.NamespaceTerminating }, "Invalid status.Phase"},
+		{"ending before it is deleted", nil, func(ns *v1.Namespace) { ns.Status.Phase = v1.NamespaceTerminating },
+			"Invalid status.Phase"},
 		{"deleted, and active", ending, nil, "Invalid status.Phase"},
 		{"deleted, and ending", ending, func(ns *v1.Namespace) { ns.Status.Phase = v1.NamespaceTerminating }, ""},
 		{"name", nil, func(ns *v1.Namespace) { ns.Name = "b" }, "Invalid metadata.name"},
@@ -74,7 +84,8 @@ func TestServiceAccount(t *testing.T) {
 		{"name", func(a *v1.ServiceAccount) { a.Name = "A" }, "Invalid metadata.name"},
 	})
 	changes(t, fresh, nil, ValidateServiceAccountUpdate, []change[*v1.ServiceAccount]{
-		{"uid", func(a *v1.ServiceAccount) { a.UID = "1" }, func(a *v1.ServiceAccount) { a.UID = "2" }, "Invalid metadata.uid"},
+		{"uid", func(a *v1.ServiceAccount) { a.UID = "1" }, func(a *v1.ServiceAccount) { a.UID = "2" },
+			"Invalid metadata.uid"},
 	})
 }
 
@@ -84,17 +95,22 @@ func TestLease(t *testing.T) {
 	validate := []rule[*lease]{
 		{"valid", func(l *lease) { l.Spec.LeaseDurationSeconds, l.Spec.HolderIdentity = ptr[int32](40), ptr("n") }, ""},
 		{"no time", func(l *lease) { l.Spec.LeaseDurationSeconds = ptr[int32](0) }, "Invalid spec.leaseDurationSeconds"},
-		{"negative transitions", func(l *lease) { l.Spec.LeaseTransitions = ptr[int32](-1) }, "Invalid spec.leaseTransitions"},
+		{"negative transitions", func(l *lease) { l.Spec.LeaseTransitions = ptr[int32](-1) },
+			"Invalid spec.leaseTransitions"},
 		{"strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.OldestEmulationVersion) }, ""},
-		{"strategy of somebody's own", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("example.com/a")) }, ""},
-		{"unknown strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a")) }, "NotSupported spec.strategy.strategy"},
-		{"malformed strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a b/c")) }, "Invalid spec.strategy.strategy"},
+		{"strategy of somebody's own",
+			func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("example.com/a")) }, ""},
+		{"unknown strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a")) },
+			"NotSupported spec.strategy.strategy"},
+		{"malformed strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a b/c")) },
+			"Invalid spec.strategy.strategy"},
 		{"preferred holder by a strategy", func(l *lease) {
 			l.Spec.PreferredHolder, l.Spec.Strategy = ptr("a"), ptr(coordinationv1.OldestEmulationVersion)
 		}, ""},
 		{"preferred holder", func(l *lease) { l.Spec.PreferredHolder = ptr("a") }, "Forbidden spec.preferredHolder"},
 	}
-	rules(t, fresh, nil, ValidateLease, append(validate, rule[*lease]{"name", func(l *lease) { l.Name = "A" }, "Invalid metadata.name"}))
+	rules(t, fresh, nil, ValidateLease, append(validate, rule[*lease]{"name", func(l *lease) { l.Name = "A" },
+		"Invalid metadata.name"}))
 	for _, row := range validate {
 		changes(t, fresh, nil, ValidateLeaseUpdate, []change[*lease]{{"to " + row.name, nil, row.build, row.want}})
 	}
@@ -102,7 +118,8 @@ func TestLease(t *testing.T) {
 
 func TestConfigMap(t *testing.T) {
 	fresh := func() *v1.ConfigMap {
-		return &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a.txt": "1"}, BinaryData: map[string][]byte{"b": {2}}}
+		return &v1.ConfigMap{ObjectMeta: meta("a"), Data: map[string]string{"a.txt": "1"},
+			BinaryData: map[string][]byte{"b": {2}}}
 	}
 	frozen := func(c *v1.ConfigMap) { c.Immutable = ptr(true) }
 	rules(t, fresh, nil, ValidateConfigMap, []rule[*v1.ConfigMap]{
@@ -149,7 +166,9 @@ func TestSecret(t *testing.T) {
 		}, ""},
 		{"docker, older", of(v1.SecretTypeDockercfg), "Required data[.dockercfg]"},
 		{"docker", of(v1.SecretTypeDockerConfigJson, v1.DockerConfigJsonKey), ""},
-		{"docker, malformed", func(s *v1.Secret) { of(v1.SecretTypeDockerConfigJson)(s); s.Data[v1.DockerConfigJsonKey] = []byte("{") }, "Invalid data[.dockerconfigjson]"},
+		{"docker, malformed",
+			func(s *v1.Secret) { of(v1.SecretTypeDockerConfigJson)(s); s.Data[v1.DockerConfigJsonKey] = []byte("{") },
+			"Invalid data[.dockerconfigjson]"},
 		{"basic", of(v1.SecretTypeBasicAuth), "Required data[username]\nRequired data[password]"},
 		{"basic with one", of(v1.SecretTypeBasicAuth, "password"), ""},
 		{"ssh", of(v1.SecretTypeSSHAuth), "Required data[ssh-privatekey]"},
@@ -172,7 +191,8 @@ func TestSecret(t *testing.T) {
 
 // TestSecretsStaySecret: an error must not repeat what it complains of.
 func TestSecretsStaySecret(t *testing.T) {
-	secret := &v1.Secret{ObjectMeta: meta("a"), Type: v1.SecretTypeDockercfg, Data: map[string][]byte{v1.DockerConfigKey: []byte("hunter2")}}
+	secret := &v1.Secret{ObjectMeta: meta("a"), Type: v1.SecretTypeDockercfg,
+		Data: map[string][]byte{v1.DockerConfigKey: []byte("hunter2")}}
 	errs := ValidateSecret(secret)
 	expect(t, errs, "Invalid data[.dockercfg]")
 	if text := errs.ToAggregate().Error(); strings.Contains(text, "hunter2") {

@@ -10,8 +10,8 @@ func DefaultTokenRequest(request *authenticationv1.TokenRequest) {
 	defaultPointer(&request.Spec.ExpirationSeconds, defaultTokenSeconds)
 }
 
-// ValidateTokenRequest checks how long a token is to last, and that it is not one for a webhook, which this server has none of: those
-// alone carry attestations.
+// ValidateTokenRequest checks how long a token is to last, and that it is not one for a webhook, which this server has
+// none of: those alone carry attestations.
 func ValidateTokenRequest(request *authenticationv1.TokenRequest) field.ErrorList {
 	path := field.NewPath("spec", "expirationSeconds")
 	var seconds int64
@@ -26,7 +26,8 @@ func ValidateTokenRequest(request *authenticationv1.TokenRequest) field.ErrorLis
 		errs = append(errs, field.Invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"))
 	}
 	if a := request.Spec.Attestations; len(a) > 0 {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "attestations"), a, "attestations may only be specified with a webhook bound object reference"))
+		errs = append(errs, field.Invalid(field.NewPath("spec", "attestations"), a,
+			"attestations may only be specified with a webhook bound object reference"))
 	}
 	return errs
 }

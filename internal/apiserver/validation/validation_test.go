@@ -47,7 +47,8 @@ func expect(t *testing.T, errs field.ErrorList, want string) {
 	}
 }
 
-// rule is one row: what build (nil for nothing) does to a valid object, and the errors that it must give, one "Kind path" a line.
+// rule is one row: what build (nil for nothing) does to a valid object, and the errors that it must give, one "Kind
+// path" a line.
 type rule[T any] struct {
 	name  string
 	build func(T)
@@ -55,7 +56,8 @@ type rule[T any] struct {
 }
 
 // rules runs each row on a fresh object: build, default, validate.
-func rules[T runtime.Object](t *testing.T, fresh func() T, fill func(T), validate func(T) field.ErrorList, rows []rule[T]) {
+func rules[T runtime.Object](t *testing.T, fresh func() T, fill func(T), validate func(T) field.ErrorList,
+	rows []rule[T]) {
 	t.Helper()
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -74,7 +76,8 @@ type change[T any] struct {
 	want     string
 }
 
-func changes[T runtime.Object](t *testing.T, fresh func() T, fill func(T), validate func(now, old T) field.ErrorList, rows []change[T]) {
+func changes[T runtime.Object](t *testing.T, fresh func() T, fill func(T), validate func(now, old T) field.ErrorList,
+	rows []change[T]) {
 	t.Helper()
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

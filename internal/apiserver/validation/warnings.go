@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices of their own.
-// Whoever reads the warnings cannot change what these write.
+// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices of
+// their own. Whoever reads the warnings cannot change what these write.
 const (
 	endpointsManagedBy  = "endpoints.kubernetes.io/managed-by"
 	endpointsController = "endpoint-controller"
@@ -19,7 +19,8 @@ const (
 	mirroringController = "endpointslicemirroring-controller.k8s.io"
 )
 
-// ServiceWarnings remarks on what a Service may say but had better not, at every write. The texts are for the person who sent it.
+// ServiceWarnings remarks on what a Service may say but had better not, at every write. The texts are for the person
+// who sent it.
 func ServiceWarnings(svc, _ *v1.Service) []string {
 	spec := field.NewPath("spec")
 	var warnings []string
@@ -30,13 +31,15 @@ func ServiceWarnings(svc, _ *v1.Service) []string {
 	warnings = append(warnings, serviceAddressWarnings(svc, spec)...)
 	warnings = append(warnings, ignoredFieldWarnings(svc, spec)...)
 	if d := svc.Spec.TrafficDistribution; d != nil && *d == v1.ServiceTrafficDistributionPreferClose {
-		warnings = append(warnings, fmt.Sprintf("%s: PreferClose is deprecated, use PreferSameZone", spec.Child("trafficDistribution")))
+		warnings = append(warnings, fmt.Sprintf("%s: PreferClose is deprecated, use PreferSameZone",
+			spec.Child("trafficDistribution")))
 	}
 	return warnings
 }
 
-// ServiceStatusWarnings remarks on what is wrong with the conditions, by the rules of metav1.Condition, and on addresses that are not
-// in standard form. Kubernetes v1.36 checks the conditions of a Service in no way, so they are not refused.
+// ServiceStatusWarnings remarks on what is wrong with the conditions, by the rules of metav1.Condition, and on
+// addresses that are not in standard form. Kubernetes v1.36 checks the conditions of a Service in no way, so they are
+// not refused.
 func ServiceStatusWarnings(svc, _ *v1.Service) []string {
 	var warnings []string
 	path := field.NewPath("status", "conditions")
@@ -65,7 +68,8 @@ func serviceAddressWarnings(svc *v1.Service, spec *field.Path) []string {
 	return warnings
 }
 
-// ignoredFieldWarnings remarks on fields that mean nothing for this kind of Service, and on those that should not be used at all.
+// ignoredFieldWarnings remarks on fields that mean nothing for this kind of Service, and on those that should not be
+// used at all.
 func ignoredFieldWarnings(svc *v1.Service, spec *field.Path) []string {
 	var warnings []string
 	warn := func(given bool, name, text string) {
@@ -87,7 +91,8 @@ func ignoredFieldWarnings(svc *v1.Service, spec *field.Path) []string {
 	return warnings
 }
 
-// EndpointsWarnings remarks on addresses that are not in standard form. (That v1 Endpoints is deprecated, the server says of every request.)
+// EndpointsWarnings remarks on addresses that are not in standard form. (That v1 Endpoints is deprecated, the server
+// says of every request.)
 func EndpointsWarnings(ep, _ *v1.Endpoints) []string {
 	if ep.Labels[endpointsManagedBy] == endpointsController {
 		return nil
@@ -105,8 +110,8 @@ func EndpointsWarnings(ep, _ *v1.Endpoints) []string {
 	return warnings
 }
 
-// EndpointSliceWarnings remarks on the address type FQDN, which nothing consumes, and on addresses that are not in standard form.
-// The remark on FQDN is made once, at creation, where old is nil: the type cannot change after it.
+// EndpointSliceWarnings remarks on the address type FQDN, which nothing consumes, and on addresses that are not in
+// standard form. The remark on FQDN is made once, at creation, where old is nil: the type cannot change after it.
 func EndpointSliceWarnings(slice, old *discoveryv1.EndpointSlice) []string {
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
 		if old != nil {

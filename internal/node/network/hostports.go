@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TableName is the nftables table of the Pods' network, in each family that has a range: it hides Pods behind the host where they
-// speak with the world outside, and passes the host's ports on.
+// TableName is the nftables table of the Pods' network, in each family that has a range: it hides Pods behind the host
+// where they speak with the world outside, and passes the host's ports on.
 const TableName = "viaduct-pods"
 
 // ErrPortTaken says that another Pod has the port of the host.
@@ -161,8 +161,10 @@ func (h *hostPorts) make(pods netip.Prefix) error {
 	if err := h.conn.AddSet(f.ports, nil); err != nil {
 		return fmt.Errorf("making the map of host ports: %w", err)
 	}
-	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput} {
-		c := h.conn.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest})
+	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting,
+		"output": nftables.ChainHookOutput} {
+		c := h.conn.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: hook,
+			Priority: nftables.ChainPriorityNATDest})
 		h.conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: f.redirect()})
 	}
 	out := h.conn.AddChain(&nftables.Chain{Name: "postrouting", Table: t, Type: nftables.ChainTypeNAT,
@@ -221,7 +223,8 @@ func (f *familyTable) redirect() []expr.Any {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
 			&expr.Payload{DestRegister: first + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Lookup{SourceRegister: first, DestRegister: first, IsDestRegSet: true, SetName: f.ports.Name, SetID: f.ports.ID},
+			&expr.Lookup{SourceRegister: first, DestRegister: first, IsDestRegSet: true, SetName: f.ports.Name,
+				SetID: f.ports.ID},
 			&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(f.table.Family), RegAddrMin: first, RegProtoMin: first + words},
 		})
 }
@@ -232,7 +235,8 @@ func interfaceName(name string) []byte {
 	return b
 }
 
-// PublishPorts leads ports of the host to a Pod. The error is ErrPortTaken if another Pod has one of them; then none is led.
+// PublishPorts leads ports of the host to a Pod. The error is ErrPortTaken if another Pod has one of them; then none is
+// led.
 func (n *Network) PublishPorts(uid string, list []HostPort) error {
 	h := n.ports
 	h.mu.Lock()
@@ -281,7 +285,8 @@ func (h *hostPorts) change(list []HostPort, how func(*nftables.Set, []nftables.S
 			for _, a := range p.PodAddrs {
 				if a.Is6() == f.pods.Addr().Is6() {
 					key := append([]byte{p.Proto, 0, 0, 0}, pad(binaryutil.BigEndian.PutUint16(p.Host))...)
-					elements = append(elements, nftables.SetElement{Key: key, Val: append(a.AsSlice(), pad(binaryutil.BigEndian.PutUint16(p.Pod))...)})
+					elements = append(elements, nftables.SetElement{Key: key, Val: append(a.AsSlice(),
+						pad(binaryutil.BigEndian.PutUint16(p.Pod))...)})
 				}
 			}
 		}

@@ -1,8 +1,9 @@
-// Package network gives Pods network namespaces of their own, each joined to the host by a veth on a bridge. It needs root.
+// Package network gives Pods network namespaces of their own, each joined to the host by a veth on a bridge. It needs
+// root.
 //
-// A Pod's namespaces belong to a thread that stays in them and starts the Pod's processes; see Network.Enter. When the thread
-// ends, however the agent ended, the kernel removes the namespaces and with them the veths: there is nothing to clean up after
-// a crash but the bridge, which the next agent uses.
+// A Pod's namespaces belong to a thread that stays in them and starts the Pod's processes; see Network.Enter. When the
+// thread ends, however the agent ended, the kernel removes the namespaces and with them the veths: there is nothing to
+// clean up after a crash but the bridge, which the next agent uses.
 //
 // The package does not choose addresses, does not run processes and knows no API objects.
 package network
@@ -42,8 +43,8 @@ type Network struct {
 	lock   int // a socket whose name says that the bridge is ours
 }
 
-// Open makes the bridge and what belongs to it, in the network namespace of the calling thread. What an earlier process left
-// is used. The error may be ErrHeld, or EPERM where there is no privilege.
+// Open makes the bridge and what belongs to it, in the network namespace of the calling thread. What an earlier process
+// left is used. The error may be ErrHeld, or EPERM where there is no privilege.
 func Open(opts Options) (*Network, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -108,7 +109,8 @@ func (n *Network) checkFree() error {
 		}
 		for _, mine := range append(append([]netip.Prefix(nil), n.opts.Pods...), n.opts.Services...) {
 			if mine.Overlaps(to) {
-				return fmt.Errorf("%s overlaps with %s, to which this host has a route: choose other ranges with --pod-cidr and --service-cidr", mine, to)
+				return fmt.Errorf("%s overlaps with %s, to which this host has a route: choose other ranges with --pod-cidr and "+
+					"--service-cidr", mine, to)
 			}
 		}
 	}
@@ -189,8 +191,8 @@ func (n *Network) Gateways() (list []netip.Addr) {
 // Gateway is the address of the host for Pods of a range: its first.
 func Gateway(r netip.Prefix) netip.Addr { return r.Masked().Addr().Next() }
 
-// forward lets the host pass on what Pods send and get. All of it passes the host, also from Pod to Pod: a Pod knows no other
-// way, and the host is not to suggest one.
+// forward lets the host pass on what Pods send and get. All of it passes the host, also from Pod to Pod: a Pod knows no
+// other way, and the host is not to suggest one.
 func (n *Network) forward() error {
 	set := map[string]string{"net/ipv4/conf/" + Bridge + "/send_redirects": "0", "net/ipv4/conf/all/send_redirects": "0"}
 	for _, r := range n.opts.Pods {
@@ -217,14 +219,15 @@ func setSysctls(set map[string]string) error {
 	return nil
 }
 
-// routeToServices gives the host's own connections to Services an address that Pods can answer. They never take this way: the
-// service proxy redirects them before.
+// routeToServices gives the host's own connections to Services an address that Pods can answer. They never take this
+// way: the service proxy redirects them before.
 func (n *Network) routeToServices(services netip.Prefix) error {
 	for _, r := range n.opts.Pods {
 		if r.Addr().Is6() != services.Addr().Is6() {
 			continue
 		}
-		route := &netlink.Route{LinkIndex: n.bridge.Attrs().Index, Dst: ipNet(services), Src: Gateway(r).AsSlice(), Scope: netlink.SCOPE_LINK}
+		route := &netlink.Route{LinkIndex: n.bridge.Attrs().Index, Dst: ipNet(services), Src: Gateway(r).AsSlice(),
+			Scope: netlink.SCOPE_LINK}
 		if services.Addr().Is6() {
 			route.Scope = netlink.SCOPE_UNIVERSE
 		}

@@ -107,8 +107,10 @@ func TestPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	ranges := []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParsePrefix("fd00:244::/64")}
-	first := network.Sandbox{UID: "first", Hostname: "web-0", Hosts: hosts, Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00:244::2")}}
-	second := network.Sandbox{UID: "second", Hostname: "web-1", Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.3"), netip.MustParseAddr("fd00:244::3")}}
+	first := network.Sandbox{UID: "first", Hostname: "web-0", Hosts: hosts,
+		Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00:244::2")}}
+	second := network.Sandbox{UID: "second", Hostname: "web-1", Addrs: []netip.Addr{netip.MustParseAddr("10.244.0.3"),
+		netip.MustParseAddr("fd00:244::3")}}
 	host(t, func() error {
 		outside, err := os.Hostname()
 		if err != nil {
@@ -156,9 +158,11 @@ func TestPods(t *testing.T) {
 	})
 }
 
-// hostPorts: a port of the host leads to the first Pod, to nobody else at the same time, and no more once it was withdrawn.
+// hostPorts: a port of the host leads to the first Pod, to nobody else at the same time, and no more once it was
+// withdrawn.
 func hostPorts(t *testing.T, n *network.Network) {
-	list := []network.HostPort{{Proto: unix.IPPROTO_TCP, Host: 9000, Pod: 8080, PodAddrs: []netip.Addr{netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00:244::2")}}}
+	list := []network.HostPort{{Proto: unix.IPPROTO_TCP, Host: 9000, Pod: 8080,
+		PodAddrs: []netip.Addr{netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00:244::2")}}}
 	if err := n.PublishPorts("first", list); err != nil {
 		t.Error(err)
 	}

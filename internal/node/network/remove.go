@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Remove removes the bridge and the tables that a Network made in the network namespace of the calling thread and left behind,
-// and names those that were there. It fails with ErrHeld while a Network has them, unless force says that this does not matter.
-// Pods that still run lose their network.
+// Remove removes the bridge and the tables that a Network made in the network namespace of the calling thread and left
+// behind, and names those that were there. It fails with ErrHeld while a Network has them, unless force says that this
+// does not matter. Pods that still run lose their network.
 func Remove(force bool) (removed []string, err error) {
 	lock, err := holdBridge()
 	switch {

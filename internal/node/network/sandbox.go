@@ -20,9 +20,9 @@ type Sandbox struct {
 	Resolv   string // likewise /etc/resolv.conf; empty: the host's
 }
 
-// Enter moves the calling thread into namespaces of its own, with the Sandbox's network, files and name, for good: the caller
-// must have locked its goroutine to the thread and must not unlock it. What the thread starts is in there too. The namespaces
-// last as long as the thread and what it started.
+// Enter moves the calling thread into namespaces of its own, with the Sandbox's network, files and name, for good: the
+// caller must have locked its goroutine to the thread and must not unlock it. What the thread starts is in there too.
+// The namespaces last as long as the thread and what it started.
 func (n *Network) Enter(s Sandbox) error {
 	outer, err := netlink.NewHandle()
 	if err != nil {
@@ -46,7 +46,8 @@ func (n *Network) Enter(s Sandbox) error {
 	return n.connect(outer, own, s)
 }
 
-// mount puts the Sandbox's files in the place of the host's, for this thread only. The host's own later mounts still appear.
+// mount puts the Sandbox's files in the place of the host's, for this thread only. The host's own later mounts still
+// appear.
 func (s Sandbox) mount() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the mounts: %w", err)
@@ -56,7 +57,8 @@ func (s Sandbox) mount() error {
 			continue
 		}
 		err := unix.Mount(source, target, "", unix.MS_BIND, "")
-		if err != nil && !errors.Is(err, unix.ENOENT) { // a host without such a file: whoever looks there finds none, as outside
+		// a host without such a file: whoever looks there finds none, as outside
+		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("putting %s in the place of %s: %w", source, target, err)
 		}
 	}
@@ -91,7 +93,8 @@ func (n *Network) connect(outer *netlink.Handle, own netns.NsHandle, s Sandbox) 
 
 // configure sets up the inner side, on the thread that is in there.
 func (n *Network) configure(s Sandbox) error {
-	if err := setSysctls(map[string]string{"net/ipv4/conf/all/accept_redirects": "0", "net/ipv4/conf/default/accept_redirects": "0"}); err != nil {
+	if err := setSysctls(map[string]string{"net/ipv4/conf/all/accept_redirects": "0",
+		"net/ipv4/conf/default/accept_redirects": "0"}); err != nil {
 		return err
 	}
 	inner, err := netlink.NewHandle()
@@ -118,8 +121,8 @@ func (n *Network) configure(s Sandbox) error {
 	return nil
 }
 
-// address gives the Pod an address that has no neighbours: everything goes by the host, also to Pods on the same bridge, so that
-// the host sees both directions of what it redirects.
+// address gives the Pod an address that has no neighbours: everything goes by the host, also to Pods on the same
+// bridge, so that the host sees both directions of what it redirects.
 func (n *Network) address(inner *netlink.Handle, eth0 netlink.Link, a netip.Addr) error {
 	own := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen())), Flags: noDAD(a)}
 	if err := inner.AddrAdd(eth0, own); err != nil {
@@ -130,8 +133,10 @@ func (n *Network) address(inner *netlink.Handle, eth0 netlink.Link, a netip.Addr
 			continue
 		}
 		gateway := Gateway(r)
-		onLink := &netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: ipNet(netip.PrefixFrom(gateway, gateway.BitLen())), Scope: netlink.SCOPE_LINK}
-		out := &netlink.Route{LinkIndex: eth0.Attrs().Index, Gw: gateway.AsSlice(), Dst: ipNet(netip.PrefixFrom(unspecified(a), 0))}
+		onLink := &netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: ipNet(netip.PrefixFrom(gateway, gateway.BitLen())),
+			Scope: netlink.SCOPE_LINK}
+		out := &netlink.Route{LinkIndex: eth0.Attrs().Index, Gw: gateway.AsSlice(),
+			Dst: ipNet(netip.PrefixFrom(unspecified(a), 0))}
 		if a.Is6() {
 			onLink.Scope = netlink.SCOPE_UNIVERSE
 		}

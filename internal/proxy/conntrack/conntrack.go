@@ -1,8 +1,8 @@
-// Package conntrack makes the kernel forget UDP conversations that lead nowhere. The kernel decides where a conversation goes at
-// its first packet, and a client that keeps on sending keeps the decision alive: at an endpoint that has gone, or at nobody, if
-// there was none at first. TCP and SCTP have ends of their own, so what is established is never touched; only attempts to connect
-// that met no table at all are forgotten too, when everything is looked at: another attempt from the same port would go where they
-// went.
+// Package conntrack makes the kernel forget UDP conversations that lead nowhere. The kernel decides where a
+// conversation goes at its first packet, and a client that keeps on sending keeps the decision alive: at an endpoint
+// that has gone, or at nobody, if there was none at first. TCP and SCTP have ends of their own, so what is established
+// is never touched; only attempts to connect that met no table at all are forgotten too, when everything is looked at:
+// another attempt from the same port would go where they went.
 package conntrack
 
 import (
@@ -19,13 +19,13 @@ import (
 	"viaduct/internal/routing"
 )
 
-// tries bounds how often the list of conversations is read again because it changed meanwhile. What is missed by the last one is
-// found by the next call.
+// tries bounds how often the list of conversations is read again because it changed meanwhile. What is missed by the
+// last one is found by the next call.
 const tries = 5
 
-// Clean forgets the conversations that are stale now that after took the place of before, in the network namespace of the calling
-// thread, and says how many. changed names the Services that differ; nil means that nothing is known of what was before, and every
-// conversation is looked at.
+// Clean forgets the conversations that are stale now that after took the place of before, in the network namespace of
+// the calling thread, and says how many. changed names the Services that differ; nil means that nothing is known of
+// what was before, and every conversation is looked at.
 func Clean(ctx context.Context, before, after *routing.Table, changed []routing.Name) (forgotten int, err error) {
 	s := newScope(before, after, changed)
 	for _, family := range s.families() {
@@ -130,8 +130,8 @@ type flow struct {
 	from netip.AddrPort
 }
 
-// stale reports whether a conversation leads to somebody who does not serve it. One with a place that is no Service's is none of
-// our business, unless it was.
+// stale reports whether a conversation leads to somebody who does not serve it. One with a place that is no Service's
+// is none of our business, unless it was.
 func (s *scope) stale(f flow) bool {
 	if s.gone[f.to] {
 		return true

@@ -18,7 +18,8 @@ var (
 )
 
 func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort) routing.Frontend {
-	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.UDP}, Service: routing.Name{Namespace: "a", Name: "dns"}, Serving: serving}
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.UDP},
+		Service: routing.Name{Namespace: "a", Name: "dns"}, Serving: serving}
 	for _, e := range eps {
 		f.Inside.Backends = append(f.Inside.Backends, routing.Backend{Addr: e, Weight: 1})
 	}
@@ -70,16 +71,24 @@ func TestStale(t *testing.T) {
 		flow          flow
 		look, stale   bool
 	}{
-		{"its endpoint left", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, one}, true, true},
-		{"its endpoint stays", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, two}, true, false},
-		{"its endpoint terminates and serves", of(service(place, nil, one)), of(service(place, []netip.AddrPort{one}, two)), changed, flow{dest, one}, false, false},
-		{"such an endpoint is gone", of(service(place, []netip.AddrPort{one}, two)), of(service(place, nil, two)), changed, flow{dest, one}, true, true},
-		{"nobody was there at first", of(service(place, nil)), of(service(place, nil, one)), changed, flow{dest, place}, true, true},
+		{"its endpoint left", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, one}, true,
+			true},
+		{"its endpoint stays", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, two},
+			true, false},
+		{"its endpoint terminates and serves", of(service(place, nil, one)), of(service(place, []netip.AddrPort{one}, two)),
+			changed, flow{dest, one}, false, false},
+		{"such an endpoint is gone", of(service(place, []netip.AddrPort{one}, two)), of(service(place, nil, two)), changed,
+			flow{dest, one}, true, true},
+		{"nobody was there at first", of(service(place, nil)), of(service(place, nil, one)), changed, flow{dest, place}, true,
+			true},
 		{"there was no service at first", of(), of(service(place, nil, one)), changed, flow{dest, place}, true, true},
-		{"the last endpoint left", of(service(place, nil, one)), of(service(place, nil)), changed, flow{dest, one}, true, true},
+		{"the last endpoint left", of(service(place, nil, one)), of(service(place, nil)), changed, flow{dest, one}, true,
+			true},
 		{"the service went", of(service(place, nil, one)), of(), changed, flow{dest, one}, true, true},
-		{"another place with the same port", of(service(place, nil, one)), of(service(place, nil)), changed, flow{elsewhere, one}, true, false},
-		{"only somebody new", of(service(place, nil, one)), of(service(place, nil, one, two)), changed, flow{dest, one}, false, false},
+		{"another place with the same port", of(service(place, nil, one)), of(service(place, nil)), changed,
+			flow{elsewhere, one}, true, false},
+		{"only somebody new", of(service(place, nil, one)), of(service(place, nil, one, two)), changed, flow{dest, one},
+			false, false},
 		{"after a restart", of(), of(service(place, nil, one)), nil, flow{dest, two}, true, true},
 	} {
 		s := newScope(c.before, c.after, c.changed)

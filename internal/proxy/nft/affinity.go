@@ -2,9 +2,10 @@ package nft
 
 import "fmt"
 
-// stickyChain serves a class that remembers its clients. The memory is the map affinity, which packets write: client and
-// identity lead to a backend. An identity is the first address and port of a Service port, so that a client meets the same
-// backend by whichever of the Service's addresses it comes; what it remembers counts only while the backend is a member.
+// stickyChain serves a class that remembers its clients. The memory is the map affinity, which packets write: client
+// and identity lead to a backend. An identity is the first address and port of a Service port, so that a client meets
+// the same backend by whichever of the Service's addresses it comes; what it remembers counts only while the backend is
+// a member.
 //
 // Registers, in units of an address of w words: the client at 0, the identity at w, the backend at 2w+2, so that client
 // and identity are the key of affinity, identity and backend that of members.

@@ -46,8 +46,9 @@ type applied struct {
 	places    []place
 }
 
-// New makes a Backend for the network namespace of the calling thread. The table that is there, if any, stays as it is until
-// the first Sync. The error says that the kernel does not let us (EPERM), or that another process holds this host's Services.
+// New makes a Backend for the network namespace of the calling thread. The table that is there, if any, stays as it is
+// until the first Sync. The error says that the kernel does not let us (EPERM), or that another process holds this
+// host's Services.
 func New(opts Options) (*Backend, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -71,7 +72,8 @@ func New(opts Options) (*Backend, error) {
 	return b, nil
 }
 
-// SetPods says where the Pods of this node have their addresses, besides what the Options say. It implements proxy.PodAware.
+// SetPods says where the Pods of this node have their addresses, besides what the Options say. It implements
+// proxy.PodAware.
 func (b *Backend) SetPods(list []netip.Prefix) {
 	b.pods = list
 	b.doubt = true
@@ -99,8 +101,8 @@ func (b *Backend) probe() error {
 	return nil
 }
 
-// Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means that the
-// kernel is read and compared as a whole. It implements proxy.Backend.
+// Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means
+// that the kernel is read and compared as a whole. It implements proxy.Backend.
 func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	if b.socket == nil {
 		return errors.New("the nftables backend has been closed")
@@ -235,7 +237,8 @@ func (b *Backend) write(w *writer, c change) error {
 }
 
 func (c change) uses(f family) bool {
-	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends, func(one routing.Frontend) bool { return familyOf(one.Addr) == f })
+	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends,
+		func(one routing.Frontend) bool { return familyOf(one.Addr) == f })
 }
 
 func (b *Backend) settle(c change) {
@@ -308,7 +311,8 @@ func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) e
 		}
 		b.settle(c)
 	}
-	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written", w.stats.Elements)
+	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written",
+		w.stats.Elements)
 	return errors.Join(errs...)
 }
 

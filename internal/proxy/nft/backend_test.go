@@ -38,7 +38,8 @@ func pool(v6 bool, n int) routing.Pool {
 			raw = netip.MustParseAddr("fd00:244::").As16()
 		}
 		raw[14], raw[15] = byte((i+2)>>8), byte(i+2)
-		p.Backends = append(p.Backends, routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom16(raw).Unmap(), 8080), Weight: 1, Local: i%3 == 0})
+		p.Backends = append(p.Backends, routing.Backend{Addr: netip.AddrPortFrom(netip.AddrFrom16(raw).Unmap(), 8080),
+			Weight: 1, Local: i%3 == 0})
 	}
 	return p
 }
@@ -55,13 +56,15 @@ func frontends(name string, n int) []routing.Frontend {
 		}
 		f := routing.Frontend{
 			Key:     routing.Key{Kind: routing.ClusterIP, Addr: addr, Port: 80, Proto: routing.TCP},
-			Service: routing.Name{Namespace: "test", Name: name, Port: "http"}, Inside: pool(v6, 3), Outside: pool(v6, 3), Policy: routing.Random,
+			Service: routing.Name{Namespace: "test", Name: name, Port: "http"}, Inside: pool(v6, 3), Outside: pool(v6, 3),
+			Policy: routing.Random,
 		}
 		g, h, i, j := f, f, f, f
 		g.Port, g.Proto, g.Inside, g.Outside = 53, routing.UDP, pool(v6, 0), pool(v6, 0)
 		h.Key = routing.Key{Kind: routing.LoadBalancer, Addr: external, Port: 80, Proto: routing.TCP}
 		h.Outside = pool(v6, 1)
-		h.Allow = []netip.Prefix{netip.PrefixFrom(external, external.BitLen()-8).Masked(), netip.PrefixFrom(external, external.BitLen())}
+		h.Allow = []netip.Prefix{netip.PrefixFrom(external, external.BitLen()-8).Masked(), netip.PrefixFrom(external,
+			external.BitLen())}
 		i.Port, i.Affinity = 81, time.Hour
 		i.Inside, i.Outside = pool(v6, 100), pool(v6, 2)
 		j.Port, j.Inside, j.Outside = 82, pool(v6, 70), routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}

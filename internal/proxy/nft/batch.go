@@ -18,8 +18,8 @@ const (
 	maxElements = 400
 )
 
-// A writer gathers ops of many Services into transactions. What the kernel refuses of one Service does not keep the others
-// from being written.
+// A writer gathers ops of many Services into transactions. What the kernel refuses of one Service does not keep the
+// others from being written.
 type writer struct {
 	socket *socket
 	batch  []message
@@ -45,8 +45,8 @@ func newWriter(s *socket) *writer {
 	return &writer{socket: s, failed: map[routing.Name]error{}}
 }
 
-// service writes the ops of one Service, which are in order. Those about elements that other Services may want too are nobody's:
-// they are written whatever the kernel says of the Service.
+// service writes the ops of one Service, which are in order. Those about elements that other Services may want too are
+// nobody's: they are written whatever the kernel says of the Service.
 func (w *writer) service(name routing.Name, ops []op) error {
 	for len(ops) > 0 {
 		n, owner := alike(ops), name
@@ -77,7 +77,8 @@ func (w *writer) service(name routing.Name, ops []op) error {
 // alike is how many ops at the beginning of the list can share a message.
 func alike(ops []op) int {
 	n, first := 1, ops[0]
-	for n < len(ops) && n < maxElements && ops[n].verb == first.verb && ops[n].set == first.set && ops[n].family() == first.family() {
+	for n < len(ops) && n < maxElements && ops[n].verb == first.verb && ops[n].set == first.set &&
+		ops[n].family() == first.family() {
 		n++
 	}
 	return n

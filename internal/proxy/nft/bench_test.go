@@ -16,8 +16,9 @@ import (
 	"viaduct/internal/routing"
 )
 
-// BenchmarkConnect tells how the rate of short connections by a ClusterIP compares with that of direct ones on a node without
-// the table (and so without connection tracking), measured in turn: from a Pod of the node to another, connect, a line, close. The metric "of-direct" is the median of the ratios.
+// BenchmarkConnect tells how the rate of short connections by a ClusterIP compares with that of direct ones on a node
+// without the table (and so without connection tracking), measured in turn: from a Pod of the node to another, connect,
+// a line, close. The metric "of-direct" is the median of the ratios.
 func BenchmarkConnect(b *testing.B) {
 	for _, services := range []int{1, 1000, 10000} {
 		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
@@ -33,7 +34,10 @@ func BenchmarkConnect(b *testing.B) {
 				in.Serve(proxytest.PodA, server, routing.TCP)
 			}
 			place := netip.MustParseAddrPort("10.96.0.10:80")
-			lab.In(proxytest.Node, func() error { return backend.Sync(context.Background(), manyServices(services, place, server), nil) })
+			lab.In(proxytest.Node, func() error {
+				return backend.Sync(context.Background(), manyServices(services, place,
+					server), nil)
+			})
 			for _, h := range []proxytest.Host{proxytest.PodA, proxytest.PodB} {
 				for _, in := range []*proxytest.Lab{plain, lab} {
 					in.In(h, func() error { return os.WriteFile("/proc/sys/net/ipv4/tcp_max_tw_buckets", []byte("0"), 0o644) })
@@ -80,7 +84,8 @@ func connections(to netip.AddrPort, n int) (time.Duration, error) {
 // manyServices is a table with n Services of ten endpoints each, the first of which is at place and has one.
 func manyServices(n int, place, server netip.AddrPort) *routing.Table {
 	p := routing.Pool{Backends: []routing.Backend{{Addr: server, Weight: 1, Local: true}}, Why: routing.All}
-	first := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: place.Addr(), Port: place.Port(), Proto: routing.TCP}, Inside: p, Outside: p}
+	first := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: place.Addr(), Port: place.Port(),
+		Proto: routing.TCP}, Inside: p, Outside: p}
 	var entries []routing.Entry
 	for i := range n {
 		f := first

@@ -13,8 +13,8 @@ const (
 	maxSlots  = 0x7ffe // the most slots there can be
 )
 
-// treeSlots is how many numbers of slots have a chain that is always there, found by a tree. A Service with more slots has
-// a chain made for it, which other Services with as many share.
+// treeSlots is how many numbers of slots have a chain that is always there, found by a tree. A Service with more slots
+// has a chain made for it, which other Services with as many share.
 const treeSlots = 64
 
 // A class is what Services that share a chain have in common.

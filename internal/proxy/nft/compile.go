@@ -59,8 +59,8 @@ func servable(f *routing.Frontend) error {
 	return nil
 }
 
-// reachable refuses what no connection may be redirected to, whatever the table says: it would reach what listens on this host
-// for itself only (CVE-2021-25740 and its kin).
+// reachable refuses what no connection may be redirected to, whatever the table says: it would reach what listens on
+// this host for itself only (CVE-2021-25740 and its kin).
 func reachable(a netip.Addr) error {
 	if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return fmt.Errorf("endpoint %s is not an address that connections may be redirected to", a)

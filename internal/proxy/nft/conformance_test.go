@@ -19,8 +19,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceWithoutPrivilege runs the suite in a user namespace, as somebody who is nobody outside of it: nothing may need more
-// than CAP_NET_ADMIN in the network namespace at work.
+// TestConformanceWithoutPrivilege runs the suite in a user namespace, as somebody who is nobody outside of it: nothing
+// may need more than CAP_NET_ADMIN in the network namespace at work.
 func TestConformanceWithoutPrivilege(t *testing.T) {
 	const nobody = 65534
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestConformance$", "-test.v")

@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// decodeElements reads the elements of one message about a set. What is not as we would write it (a foreign hand can put
-// anything into a set) comes out as some other element than ours, or as none.
+// decodeElements reads the elements of one message about a set. What is not as we would write it (a foreign hand can
+// put anything into a set) comes out as some other element than ours, or as none.
 func decodeElements(f family, s setID, body []byte, each func(element)) {
 	walk(body, func(kind uint16, list []byte) {
 		if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {

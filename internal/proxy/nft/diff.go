@@ -21,8 +21,8 @@ type op struct {
 	element
 }
 
-// rank orders the ops of a Service: who may connect before there is anything to connect to, slots before the number that
-// says how many there are, and the reverse for what goes.
+// rank orders the ops of a Service: who may connect before there is anything to connect to, slots before the number
+// that says how many there are, and the reverse for what goes.
 func (o op) rank() int {
 	switch o.set.kind {
 	case services, outsideServices:
@@ -76,7 +76,8 @@ func diff(had, want []element) []op {
 // inOrder sorts ops by rank, and within one so that those of one set stand together.
 func inOrder(ops []op) {
 	slices.SortStableFunc(ops, func(a, b op) int {
-		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.seconds, b.set.seconds),
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.seconds,
+			b.set.seconds),
 			cmp.Compare(a.verb, b.verb), cmp.Compare(a.family(), b.family()))
 	})
 }

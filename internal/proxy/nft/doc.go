@@ -1,5 +1,6 @@
 // Package nft makes the kernel carry the connections to Services: one nftables table called "viaduct" in each address
-// family, programmed over netlink. It needs CAP_NET_ADMIN and no binary of the host, and touches nothing outside its tables.
+// family, programmed over netlink. It needs CAP_NET_ADMIN and no binary of the host, and touches nothing outside its
+// tables.
 //
 // # The shape of the table
 //
@@ -8,15 +9,15 @@
 //	services  10.96.0.10 . tcp . 80      : 3                 how many slots it has
 //	backends  10.96.0.10 . tcp . 80 . 0  : 10.244.0.7 . 8080 who is in slot 0
 //
-// A connection's first packet finds its number of slots, by that number one of the chains that all Services with as many
-// slots share, and there draws a slot. docs/decisions/0009 says why this shape, and what others cost.
+// A connection's first packet finds its number of slots, by that number one of the chains that all Services with as
+// many slots share, and there draws a slot. docs/decisions/0009 says why this shape, and what others cost.
 //
 // # Where to look
 //
 // schema.go lists the sets and maps, rules.go and layout.go the chains: both are data. compile.go says which elements a
-// Service is (pure), slots.go who sits in which slot (pure), diff.go in which order elements are written (pure). encode.go
-// and decode.go spell them as netlink messages, socket.go carries them, apply.go and read.go make the kernel equal to them.
-// backend.go is what a Proxy sees, words.go tells the table to people.
+// Service is (pure), slots.go who sits in which slot (pure), diff.go in which order elements are written (pure).
+// encode.go and decode.go spell them as netlink messages, socket.go carries them, apply.go and read.go make the kernel
+// equal to them. backend.go is what a Proxy sees, words.go tells the table to people.
 //
 // The package decides nothing about traffic: all policy has been applied in the Frontends it is given.
 package nft

@@ -70,7 +70,8 @@ func (f family) newChain(c chain) message {
 		if c.hook == "" {
 			return
 		}
-		hooks := map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "output": unix.NF_INET_LOCAL_OUT, "postrouting": unix.NF_INET_POST_ROUTING}
+		hooks := map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "output": unix.NF_INET_LOCAL_OUT,
+			"postrouting": unix.NF_INET_POST_ROUTING}
 		a.nest(unix.NFTA_CHAIN_HOOK, func() {
 			a.u32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook])
 			a.u32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))

@@ -35,7 +35,8 @@ func Dump() (string, error) {
 				continue
 			}
 			err := s.elements(f, set, func(e element) {
-				lines = append(lines, fmt.Sprintf("%s set %s %v %d %v %v = %d %v", f, name, e.dest, e.slot, e.key.to, e.from, e.slots, e.value.to))
+				lines = append(lines, fmt.Sprintf("%s set %s %v %d %v %v = %d %v", f, name, e.dest, e.slot, e.key.to, e.from,
+					e.slots, e.value.to))
 			})
 			if err != nil {
 				return "", err
@@ -62,10 +63,11 @@ func WithoutClasses(dump string) string {
 
 // Hands are what somebody else may do to the tables of the calling thread's network namespace.
 var Hands = map[string]func() error{
-	"deletes a table":          byHand(ip4.deleteTable()),
-	"flushes the rules":        byHand(ip4.flushRules("")),
-	"flushes a chain":          byHand(ip6.flushRules(chainServices)),
-	"adds a rule":              byHand(ip4.newRule(chainServices, newLayout(ip4).rule("by hand", func(a *asm) { a.drop() }))),
+	"deletes a table":   byHand(ip4.deleteTable()),
+	"flushes the rules": byHand(ip4.flushRules("")),
+	"flushes a chain":   byHand(ip6.flushRules(chainServices)),
+	"adds a rule": byHand(ip4.newRule(chainServices, newLayout(ip4).rule("by hand",
+		func(a *asm) { a.drop() }))),
 	"empties a map":            byHand(ip4.flushSet(setID{kind: services})),
 	"empties the Pods' ranges": byHand(ip6.flushSet(setID{kind: pods})),
 	"removes one element": func() error {
@@ -82,7 +84,8 @@ var Hands = map[string]func() error{
 		return s.commit([]message{elementsMessage(unix.NFT_MSG_DELSETELEM, routing.Name{}, one)})
 	},
 	"adds an element": byHand(elementsMessage(unix.NFT_MSG_NEWSETELEM, routing.Name{}, []op{{add, element{
-		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, routing.TCP)}, value{slots: 1}}}})),
+		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, routing.TCP)},
+		value{slots: 1}}}})),
 }
 
 func byHand(m message) func() error {

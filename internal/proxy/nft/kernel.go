@@ -6,8 +6,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// kernel is what the kernel holds of elements, in both families. What is looked at is taken out of it, so that what is left
-// in the end belongs to nobody.
+// kernel is what the kernel holds of elements, in both families. What is looked at is taken out of it, so that what is
+// left in the end belongs to nobody.
 type kernel struct {
 	elements map[key]value
 	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
@@ -76,8 +76,8 @@ func (h *kernel) places(frontends []routing.Frontend) (list []place) {
 	return list
 }
 
-// differs lists what has to be done for the elements want to be there, in order, and takes them out of what is left. refs
-// counts who wants the shared ones, which only the first has to add.
+// differs lists what has to be done for the elements want to be there, in order, and takes them out of what is left.
+// refs counts who wants the shared ones, which only the first has to add.
 func (h *kernel) differs(want []element, refs map[key]int) (ops []op) {
 	for _, e := range want {
 		if e.shared() {

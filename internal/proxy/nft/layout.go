@@ -69,8 +69,9 @@ func (l *layout) rule(comment string, write func(*asm)) rule {
 	return rule{comment, a.out}
 }
 
-// looks is how often a packet looks for its backend. Each look reads the maps several times, and a change between two readings can
-// lead it to a slot that there is no more, or to none: then it looks again. Twice would do; it costs nothing to be sure.
+// looks is how often a packet looks for its backend. Each look reads the maps several times, and a change between two
+// readings can lead it to a slot that there is no more, or to none: then it looks again. Twice would do; it costs
+// nothing to be sure.
 const looks = 3
 
 // prerouting sees what arrives: from elsewhere, or from a Pod of this node.
@@ -95,12 +96,18 @@ func (l *layout) output() []rule {
 
 // noPort refuses what goes to a cluster IP, but to none of its ports.
 func (l *layout) noPort() rule {
-	return l.rule("no port of the Service", func(a *asm) { a.daddr(0); a.in(setID{kind: clusterIPs}, 0); a.goTo(chainReject) })
+	return l.rule("no port of the Service", func(a *asm) {
+		a.daddr(0)
+		a.in(setID{kind: clusterIPs},
+			0)
+		a.goTo(chainReject)
+	})
 }
 
 func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave() }
 
-// postrouting hides the client where a backend's answer would not find its way back through this node: routing.Pool.Hides.
+// postrouting hides the client where a backend's answer would not find its way back through this node:
+// routing.Pool.Hides.
 func (l *layout) postrouting() []rule {
 	w := l.family.words()
 	list := []rule{
@@ -123,14 +130,20 @@ func (l *layout) postrouting() []rule {
 			a.in(setID{kind: local}, 0)
 			a.leave()
 		}),
-		l.rule("a Pod of this node is answered through it", func(a *asm) { a.saddr(0); a.in(setID{kind: pods}, 0); a.leave() }),
+		l.rule("a Pod of this node is answered through it", func(a *asm) {
+			a.saddr(0)
+			a.in(setID{kind: pods},
+				0)
+			a.leave()
+		}),
 	}
 	for range looks { // as when it looked for its backend
 		for _, from := range []kind{services, outsideServices} {
 			list = append(list, l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
 				a.originalDest(0)
 				a.find(setID{kind: from}, 0, register(w+2))
-				a.compare(register(w+2), unix.NFT_CMP_GTE, 0) // always so; without it nft would list the rule as if it asked nothing
+				// always so; without it nft would list the rule as if it asked nothing
+				a.compare(register(w+2), unix.NFT_CMP_GTE, 0)
 				a.masquerade()
 			}))
 		}

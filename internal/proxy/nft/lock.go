@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockName is an abstract socket's: such names belong to a network namespace, as tables do, and the kernel gives them up
-// with the process that holds them, however it ends.
+// lockName is an abstract socket's: such names belong to a network namespace, as tables do, and the kernel gives them
+// up with the process that holds them, however it ends.
 const lockName = "@viaduct-nft"
 
 // ErrHeld says that another process programs the Services of this host.

@@ -10,9 +10,12 @@ type metrics struct {
 
 func newMetrics() metrics {
 	return metrics{
-		cleaned: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy", Name: "conntrack_reconciler_sync_duration_seconds",
-			Help: "Time to look for UDP conversations that lead elsewhere than they should", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18)}),
-		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kubeproxy", Name: "conntrack_reconciler_deleted_entries_total",
+		cleaned: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "kubeproxy",
+			Name:    "conntrack_reconciler_sync_duration_seconds",
+			Help:    "Time to look for UDP conversations that lead elsewhere than they should",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 18)}),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "kubeproxy",
+			Name: "conntrack_reconciler_deleted_entries_total",
 			Help: "UDP conversations that were forgotten because they led elsewhere than they should"}),
 	}
 }

@@ -63,8 +63,10 @@ func (s *socket) readChains(f family, have *found) error {
 		c := chain{name: textOf(attr(body, unix.NFTA_CHAIN_NAME))}
 		got := foundChain{}
 		if hook := attr(body, unix.NFTA_CHAIN_HOOK); hook != nil {
-			names := map[uint32]string{unix.NF_INET_PRE_ROUTING: "prerouting", unix.NF_INET_LOCAL_OUT: "output", unix.NF_INET_POST_ROUTING: "postrouting"}
-			c.hook, c.priority = names[u32Of(attr(hook, unix.NFTA_HOOK_HOOKNUM))], int32(u32Of(attr(hook, unix.NFTA_HOOK_PRIORITY)))
+			names := map[uint32]string{unix.NF_INET_PRE_ROUTING: "prerouting", unix.NF_INET_LOCAL_OUT: "output",
+				unix.NF_INET_POST_ROUTING: "postrouting"}
+			c.hook, c.priority = names[u32Of(attr(hook, unix.NFTA_HOOK_HOOKNUM))],
+				int32(u32Of(attr(hook, unix.NFTA_HOOK_PRIORITY)))
 			got.hook = &c
 		}
 		have.chains[c.name] = got
@@ -117,8 +119,8 @@ func attr(body []byte, want uint16) (value []byte) {
 	return value
 }
 
-// elements lists those of one set. A set that is not there has none. If somebody changes the set meanwhile, elements may come
-// twice, and some that are gone.
+// elements lists those of one set. A set that is not there has none. If somebody changes the set meanwhile, elements
+// may come twice, and some that are gone.
 func (s *socket) elements(f family, set setID, each func(element)) error {
 	return s.setElements(f, set, func(body []byte) { decodeElements(f, set, body, each) })
 }
@@ -158,7 +160,8 @@ func (s *socket) ranges(f family, set setID) (list []netip.Prefix, err error) {
 	return list, err
 }
 
-// lastBefore is the last address of the range that begins at first: the one before the nearest end, or the last there is.
+// lastBefore is the last address of the range that begins at first: the one before the nearest end, or the last there
+// is.
 func lastBefore(first netip.Addr, ends []netip.Addr) netip.Addr {
 	last := lastOf(netip.PrefixFrom(first, 0))
 	for _, e := range ends {
@@ -169,8 +172,8 @@ func lastBefore(first netip.Addr, ends []netip.Addr) netip.Addr {
 	return last
 }
 
-// fits reports whether the chains and rules of the layout are in the kernel as they should be. Chains of classes besides
-// the layout's are no matter.
+// fits reports whether the chains and rules of the layout are in the kernel as they should be. Chains of classes
+// besides the layout's are no matter.
 func (have found) fits(l *layout) bool {
 	if !have.exists || slices.ContainsFunc(fixed(), func(s setID) bool { return !have.setFits(s) }) {
 		return false

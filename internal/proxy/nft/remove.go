@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Remove removes Viaduct's tables from the network namespace of the calling thread and names those that were there. It fails
-// while a Backend of another process holds them, unless force says that this does not matter.
+// Remove removes Viaduct's tables from the network namespace of the calling thread and names those that were there. It
+// fails while a Backend of another process holds them, unless force says that this does not matter.
 func Remove(force bool) (removed []string, err error) {
 	lock, err := lockHost()
 	if err != nil && !force {
@@ -38,9 +38,10 @@ func Remove(force bool) (removed []string, err error) {
 	return removed, nil
 }
 
-// Retire lets new connections pass Viaduct's tables in the network namespace of the calling thread, and keeps those that go on: for
-// whoever serves in another way from now on. The tables stay, empty, because the kernel translates nobody's connection any more once
-// the last such table has gone; Remove removes them. It reports whether there was anything, and fails while a Backend holds them.
+// Retire lets new connections pass Viaduct's tables in the network namespace of the calling thread, and keeps those
+// that go on: for whoever serves in another way from now on. The tables stay, empty, because the kernel translates
+// nobody's connection any more once the last such table has gone; Remove removes them. It reports whether there was
+// anything, and fails while a Backend holds them.
 func Retire() (bool, error) {
 	lock, err := lockHost()
 	if err != nil {

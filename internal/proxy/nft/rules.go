@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A rule is one rule of a chain. Its comment is for people who list the table, and is how a rule is recognised later: the
-// kernel gives expressions back in other words than it was told.
+// A rule is one rule of a chain. Its comment is for people who list the table, and is how a rule is recognised later:
+// the kernel gives expressions back in other words than it was told.
 type rule struct {
 	comment string
 	exprs   attrs // the expressions, ready for NFTA_RULE_EXPRESSIONS
 }
 
-// An asm writes the expressions of a rule for one family. Expressions work on sixteen registers of four bytes; a field of
-// a key begins at a register of its own.
+// An asm writes the expressions of a rule for one family. Expressions work on sixteen registers of four bytes; a field
+// of a key begins at a register of its own.
 type asm struct {
 	family family
 	out    attrs

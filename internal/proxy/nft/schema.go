@@ -51,21 +51,23 @@ func familyOf(a netip.Addr) family {
 type kind uint8
 
 const (
-	addresses       kind = iota + 1 // every address a Service has
-	clusterIPs                      // those no port of which is anybody else's
-	local                           // backends on this node, each twice: as the source and as the destination of its packets
-	services                        // the number of slots behind an address and port, or what to do without any
-	backends                        // who is in a slot
-	outsideServices                 // services, for connections from elsewhere, where they differ
-	outsideBackends                 // backends, likewise
-	sticky                          // under which identity an address and port remembers its clients; a map for each timeout
-	outsideSticky                   // sticky, for connections from elsewhere, where they differ
-	members                         // which backends an identity has; nobody else's memory counts
-	affinity                        // which backend serves a client; the kernel writes it
-	restricted                      // what not everybody may connect to
-	allowed                         // who may connect to what is restricted
-	pods                            // where the Pods of this node have their addresses
-	kinds                           // how many there are
+	addresses  kind = iota + 1 // every address a Service has
+	clusterIPs                 // those no port of which is anybody else's
+	// backends on this node, each twice: as the source and as the destination of its packets
+	local
+	services        // the number of slots behind an address and port, or what to do without any
+	backends        // who is in a slot
+	outsideServices // services, for connections from elsewhere, where they differ
+	outsideBackends // backends, likewise
+	// under which identity an address and port remembers its clients; a map for each timeout
+	sticky
+	outsideSticky // sticky, for connections from elsewhere, where they differ
+	members       // which backends an identity has; nobody else's memory counts
+	affinity      // which backend serves a client; the kernel writes it
+	restricted    // what not everybody may connect to
+	allowed       // who may connect to what is restricted
+	pods          // where the Pods of this node have their addresses
+	kinds         // how many there are
 )
 
 // A setID is one set or map.
@@ -134,10 +136,11 @@ var specs = [kinds]spec{
 	services:        {name: "services", key: []field{fAddr, fProto, fPort}, data: []field{fSlots}},
 	backends:        {name: "backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr, fToPort}},
 	outsideServices: {name: "outside-services", key: []field{fAddr, fProto, fPort}, data: []field{fSlots}},
-	outsideBackends: {name: "outside-backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr, fToPort}},
-	sticky:          {name: "sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
-	outsideSticky:   {name: "outside-sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
-	members:         {name: "members", key: []field{fAddr, fPort, fProto, fToAddr, fToPort}},
+	outsideBackends: {name: "outside-backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr,
+		fToPort}},
+	sticky:        {name: "sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
+	outsideSticky: {name: "outside-sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
+	members:       {name: "members", key: []field{fAddr, fPort, fProto, fToAddr, fToPort}},
 	affinity: {name: "affinity", key: []field{fClient, fAddr, fPort, fProto}, data: []field{fToAddr, fToPort},
 		flags: unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL, size: affinitySize},
 	restricted: {name: "restricted", key: []field{fAddr, fProto, fPort}},

@@ -14,8 +14,8 @@ type skeleton struct {
 	numbers uint32         // of sets, for the transaction that makes them
 }
 
-// raise makes the skeleton of a family true in the kernel, whatever it holds of it, in one transaction: nothing when it is
-// as it should be, and without a gap when another version left its own. It returns how it is then.
+// raise makes the skeleton of a family true in the kernel, whatever it holds of it, in one transaction: nothing when it
+// is as it should be, and without a gap when another version left its own. It returns how it is then.
 func (s *socket) raise(f family) (*skeleton, error) {
 	have, err := s.read(f)
 	if err != nil {
@@ -64,7 +64,8 @@ func (have found) classes() map[class]bool {
 
 // complete reports whether a class has its chain, its way in and its map.
 func (k *skeleton) complete(have found, c class) bool {
-	return have.chainFits(k.layout.classChain(c)) && slices.Contains(have.chains[c.entry()].marks, k.layout.entryRule(c).mark()) &&
+	return have.chainFits(k.layout.classChain(c)) && slices.Contains(have.chains[c.entry()].marks,
+		k.layout.entryRule(c).mark()) &&
 		(c.seconds == 0 || k.sets[c.sticky()])
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // arrange seats the backends of a pool in slots: each in as many as its weight asks for. Whoever sits in had and still
-// belongs there stays, so that the fewest elements change: one that leaves costs one move into its seat. want is sorted and
-// distinct, and had need not be; the same arguments give the same seats.
+// belongs there stays, so that the fewest elements change: one that leaves costs one move into its seat. want is sorted
+// and distinct, and had need not be; the same arguments give the same seats.
 func arrange(had []netip.AddrPort, want []routing.Backend) []netip.AddrPort {
 	shares, total := shares(want)
 	missing := make(map[netip.AddrPort]int, len(want))

@@ -19,7 +19,8 @@ func backendsOf(r *rand.Rand, n int) (list []routing.Backend) {
 	return list
 }
 
-// Whatever came before: everybody has one seat, nobody else has, and nobody moves but those who fill the seats of those that left.
+// Whatever came before: everybody has one seat, nobody else has, and nobody moves but those who fill the seats of those
+// that left.
 func TestArrangeMovesTheFewest(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var had []netip.AddrPort
@@ -75,7 +76,8 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 			t.Errorf("%q names %v", name, got)
 		}
 	}
-	for _, c := range []class{{slots: 3}, {slots: 300, outside: true}, {slots: 7, seconds: 60}, {slots: 7, seconds: 60, outside: true}} {
+	for _, c := range []class{{slots: 3}, {slots: 300, outside: true}, {slots: 7, seconds: 60}, {slots: 7, seconds: 60,
+		outside: true}} {
 		if got, ok := classNamed(c.chain()); !ok || got != c {
 			t.Errorf("%q names %v", c.chain(), got)
 		}
@@ -88,7 +90,8 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, routing.TCP), slot: 3}, value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
+	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, routing.TCP), slot: 3},
+		value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
 	f.Add(byte(backends), []byte(elementsMessage(0, routing.Name{}, []op{{add, e}}).body))
 	f.Fuzz(func(t *testing.T, k byte, body []byte) {
 		set := setID{kind: kind(k%byte(kinds-1)) + 1}
@@ -130,15 +133,16 @@ func TestEncodeDecode(t *testing.T) {
 	}
 }
 
-// Applied one at a time, the ops of a change never let a number of slots stand that has not all its backends, nor a place without
-// its ranges.
+// Applied one at a time, the ops of a change never let a number of slots stand that has not all its backends, nor a
+// place without its ranges.
 func TestOrderOfOps(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	at := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP)
 	var had []element
 	var places []place
 	for range 500 {
-		f := routing.Frontend{Key: routing.Key{Kind: routing.LoadBalancer, Addr: at.Addr.Addr(), Port: 80, Proto: routing.TCP}}
+		f := routing.Frontend{Key: routing.Key{Kind: routing.LoadBalancer, Addr: at.Addr.Addr(), Port: 80,
+			Proto: routing.TCP}}
 		f.Inside = routing.Pool{Backends: backendsOf(r, r.IntN(12)), Empty: routing.Reject}
 		f.Outside = f.Inside
 		if r.IntN(2) == 0 {

@@ -82,8 +82,8 @@ type refusal struct {
 func (r refusal) Error() string { return r.errno.Error() }
 func (r refusal) Unwrap() error { return r.errno }
 
-// commit has all messages take effect at once, or none. The error is refusals joined, when the kernel says which messages
-// it does not like; after any other error it is not known whether they took effect.
+// commit has all messages take effect at once, or none. The error is refusals joined, when the kernel says which
+// messages it does not like; after any other error it is not known whether they took effect.
 func (s *socket) commit(list []message) error {
 	first := s.seq + 1
 	var out []byte
@@ -152,7 +152,8 @@ func messagesIn(b []byte, each func(kind, flags uint16, seq uint32, body []byte)
 		if size < unix.NLMSG_HDRLEN || size > len(b) {
 			return fmt.Errorf("a message of %d bytes among %d", size, len(b))
 		}
-		kind, flags, seq := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), binary.NativeEndian.Uint32(b[8:])
+		kind, flags, seq := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]),
+			binary.NativeEndian.Uint32(b[8:])
 		if err := each(kind, flags, seq, b[unix.NLMSG_HDRLEN:size]); err != nil {
 			return err
 		}
@@ -164,7 +165,8 @@ func messagesIn(b []byte, each func(kind, flags uint16, seq uint32, body []byte)
 // errChanged says that somebody changed what was being listed.
 var errChanged = errors.New("it changed while it was listed")
 
-// list asks for all objects of one kind and calls each with their attributes. errChanged means that it should be asked again.
+// list asks for all objects of one kind and calls each with their attributes. errChanged means that it should be asked
+// again.
 func (s *socket) list(m message, each func(body []byte)) error {
 	s.seq++
 	seq, out := s.seq, []byte(nil)

@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/proxy/userspace"
 )
 
-// TestSwitch: the userspace proxy takes over from the kernel and gives back, while short connections are made all the time. None
-// fails, and a connection that the kernel carries outlives the change to the other side.
+// TestSwitch: the userspace proxy takes over from the kernel and gives back, while short connections are made all the
+// time. None fails, and a connection that the kernel carries outlives the change to the other side.
 func TestSwitch(t *testing.T) {
 	r := newRollout(t)
 	r.lab.In(proxytest.Node, func() error { // the userspace proxy listens where the Service is
@@ -48,7 +48,8 @@ func TestSwitch(t *testing.T) {
 		}
 	}
 	if failures := load.end(); len(failures) > 0 {
-		t.Errorf("%d connections failed, %d did not; the first:\n%s", len(failures), load.done.Load(), strings.Join(failures[:min(len(failures), 10)], "\n"))
+		t.Errorf("%d connections failed, %d did not; the first:\n%s", len(failures), load.done.Load(),
+			strings.Join(failures[:min(len(failures), 10)], "\n"))
 	}
 }
 

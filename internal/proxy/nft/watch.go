@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch calls doubt whenever somebody else changes Viaduct's tables, until ctx ends. The kernel tells every change of its
-// tables, and by whom; a filter in the kernel keeps back what this Backend does itself, so that watching costs nothing while
-// nobody else is at work.
+// Watch calls doubt whenever somebody else changes Viaduct's tables, until ctx ends. The kernel tells every change of
+// its tables, and by whom; a filter in the kernel keeps back what this Backend does itself, so that watching costs
+// nothing while nobody else is at work.
 func (b *Backend) Watch(ctx context.Context, doubt func()) error {
 	s := b.listener
 	for ctx.Err() == nil {
@@ -36,7 +36,8 @@ func (b *Backend) Watch(ctx context.Context, doubt func()) error {
 	return nil
 }
 
-// quiet is the least time between two calls of doubt: a foreign hand works in many strokes, and each repair looks at everything.
+// quiet is the least time between two calls of doubt: a foreign hand works in many strokes, and each repair looks at
+// everything.
 const quiet = 50 * time.Millisecond
 
 func awaitQuiet(ctx context.Context) {
@@ -70,7 +71,8 @@ func listen(own *socket) (*socket, error) {
 	}
 	limit := unix.NsecToTimeval(int64(listenInterval))
 	err = errors.Join(
-		unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}),
+		unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)),
+			Filter: &filter[0]}),
 		unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
 		unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.NFNLGRP_NFTABLES),
 	)

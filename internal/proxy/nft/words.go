@@ -144,8 +144,8 @@ func (h *kernel) way(to routing.Dest, v value, outside bool) (w Way) {
 	return w
 }
 
-// Write prints the description for people, the Services that match: all, if there is no filter; else those whose name, or one of
-// whose addresses, contains one of the words.
+// Write prints the description for people, the Services that match: all, if there is no filter; else those whose name,
+// or one of whose addresses, contains one of the words.
 func (d Description) Write(out io.Writer, filter []string) error {
 	if len(d.Tables) == 0 {
 		_, err := fmt.Fprintln(out, "the kernel has no table of viaduct's here")

@@ -14,7 +14,8 @@ import (
 func TestWords(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	b := open(t, lab)
-	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("10.96.0.1"), Port: 80, Proto: routing.TCP},
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr("10.96.0.1"), Port: 80,
+		Proto: routing.TCP},
 		Service: routing.Name{Namespace: "shop", Name: "web", Port: "http"}, Inside: pool(false, 2), Outside: pool(false, 2)}
 	g, h := f, f
 	g.Key = routing.Key{Kind: routing.LoadBalancer, Addr: netip.MustParseAddr("203.0.113.1"), Port: 80, Proto: routing.TCP}
@@ -28,7 +29,8 @@ func TestWords(t *testing.T) {
 	k.Port, k.Inside.Backends = 81, []routing.Backend{f.Inside.Backends[0], f.Inside.Backends[1]}
 	k.Inside.Backends[0].Weight = 3
 	k.Outside = k.Inside
-	sync(t, b, with(routing.Entry{Service: routing.Name{Namespace: "shop", Name: "web"}, Frontends: []routing.Frontend{f, k, g}},
+	sync(t, b, with(routing.Entry{Service: routing.Name{Namespace: "shop", Name: "web"}, Frontends: []routing.Frontend{f,
+		k, g}},
 		routing.Entry{Service: h.Service, Frontends: []routing.Frontend{h}}), nil)
 	for _, c := range []struct {
 		filter []string
@@ -46,7 +48,8 @@ shop/web:http
     a client stays             for 3h0m0s; 0 are remembered
 `},
 		{[]string{"dns"}, "shop/dns\n  [fd00:96::1]:53/UDP          refused: nobody serves\n"},
-		{[]string{"10.96.0.1:81"}, "shop/web:http\n  10.96.0.1:81/TCP             to 10.244.0.2:8080 (3 of 4), 10.244.0.3:8080 (1 of 4)\n"},
+		{[]string{"10.96.0.1:81"}, "shop/web:http\n  10.96.0.1:81/TCP             to 10.244.0.2:8080 (3 of 4), " +
+			"10.244.0.3:8080 (1 of 4)\n"},
 	} {
 		var got strings.Builder
 		lab.In(proxytest.Node, func() error {

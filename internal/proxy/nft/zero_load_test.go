@@ -37,7 +37,8 @@ const (
 func startLoad(lab *proxytest.Lab, place netip.AddrPort) *zeroLoad {
 	z := &zeroLoad{lab: lab, place: place, stop: make(chan struct{})}
 	for _, h := range []proxytest.Host{proxytest.Node, proxytest.PodB, proxytest.Client} {
-		for name, client := range map[string]func() error{"short TCP": z.short, "keep-alive TCP": z.keepAlive, "UDP": z.datagrams} {
+		for name, client := range map[string]func() error{"short TCP": z.short, "keep-alive TCP": z.keepAlive,
+			"UDP": z.datagrams} {
 			z.clients.Go(func() { z.repeat(fmt.Sprintf("%s, %s", h, name), h, client) })
 		}
 	}
@@ -119,8 +120,8 @@ func (z *zeroLoad) keepAlive() error {
 	return nil
 }
 
-// datagrams are a conversation that goes on from Pod to Pod. A question that is not answered is asked again, as UDP clients do: an
-// answer that is on its way when the kernel forgets the conversation is lost.
+// datagrams are a conversation that goes on from Pod to Pod. A question that is not answered is asked again, as UDP
+// clients do: an answer that is on its way when the kernel forgets the conversation is lost.
 func (z *zeroLoad) datagrams() error {
 	c, err := net.Dial("udp", z.place.String())
 	if err != nil {

@@ -78,7 +78,8 @@ func (r *rollout) change() {
 	r.lab.In(proxytest.Node, func() error { return r.backend.Sync(r.Context(), now, now.Services()) })
 }
 
-// roll replaces the oldest Pod: the new one is ready, the old one terminates gracefully, serving what it has, and is gone.
+// roll replaces the oldest Pod: the new one is ready, the old one terminates gracefully, serving what it has, and is
+// gone.
 func (r *rollout) roll() {
 	r.Helper()
 	r.pods = append(r.pods, r.pod())
@@ -94,8 +95,8 @@ func (r *rollout) roll() {
 	}
 }
 
-// TestZeroFailedConnections: no client of a Service notices that its Pods are replaced, nor that the proxy is started again, nor that
-// it is killed in the middle of its work.
+// TestZeroFailedConnections: no client of a Service notices that its Pods are replaced, nor that the proxy is started
+// again, nor that it is killed in the middle of its work.
 func TestZeroFailedConnections(t *testing.T) {
 	r := newRollout(t)
 	load := startLoad(r.lab, r.place)
@@ -111,7 +112,8 @@ func TestZeroFailedConnections(t *testing.T) {
 		}
 	}
 	if failures := load.end(); len(failures) > 0 {
-		t.Errorf("%d requests failed, %d did not; the first:\n%s", len(failures), load.done.Load(), strings.Join(failures[:min(len(failures), 20)], "\n"))
+		t.Errorf("%d requests failed, %d did not; the first:\n%s", len(failures), load.done.Load(),
+			strings.Join(failures[:min(len(failures), 20)], "\n"))
 	}
 	for _, m := range told(t, r.backend.Collectors()) {
 		if m <= 0 {
@@ -159,7 +161,8 @@ func (r *rollout) killed() {
 
 const victimVariable = "VIADUCT_TEST_VICTIM"
 
-// TestVictim is the process that is killed: it makes the Service larger and smaller, over and over. It is no test of its own.
+// TestVictim is the process that is killed: it makes the Service larger and smaller, over and over. It is no test of
+// its own.
 func TestVictim(t *testing.T) {
 	list := os.Getenv(victimVariable)
 	if list == "" {
@@ -190,8 +193,8 @@ func TestVictim(t *testing.T) {
 	}
 }
 
-// TestForeignFlushUnderLoad: a table that a foreign hand flushes is repaired at once. What fails meanwhile cannot be helped, and is
-// little.
+// TestForeignFlushUnderLoad: a table that a foreign hand flushes is repaired at once. What fails meanwhile cannot be
+// helped, and is little.
 func TestForeignFlushUnderLoad(t *testing.T) {
 	r := newRollout(t)
 	ctx, cancel := context.WithCancel(t.Context())

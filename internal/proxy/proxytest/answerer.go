@@ -163,8 +163,8 @@ func ask1(to netip.AddrPort, proto routing.Proto, patience time.Duration) (Answe
 	return parseAnswer(string(buf[:n]))
 }
 
-// Connect connects from the network namespace of the calling thread. All that is done with the socket is bounded by patience;
-// what takes longer ends with EAGAIN or EINPROGRESS.
+// Connect connects from the network namespace of the calling thread. All that is done with the socket is bounded by
+// patience; what takes longer ends with EAGAIN or EINPROGRESS.
 func Connect(to netip.AddrPort, proto routing.Proto, patience time.Duration) (fd int, err error) {
 	if fd, err = streamSocket(to.Addr(), proto); err != nil {
 		return 0, err
@@ -182,8 +182,8 @@ func Connect(to netip.AddrPort, proto routing.Proto, patience time.Duration) (fd
 	return fd, nil
 }
 
-// connect is connect(2), which goes on by itself when a signal interrupts the wait for it: a call with a time limit is not
-// restarted, and the runtime of Go sends itself signals.
+// connect is connect(2), which goes on by itself when a signal interrupts the wait for it: a call with a time limit is
+// not restarted, and the runtime of Go sends itself signals.
 func connect(fd int, to netip.AddrPort, patience time.Duration) error {
 	err := unix.Connect(fd, sockaddr(to))
 	for errors.Is(err, unix.EINTR) {

@@ -20,7 +20,8 @@ func portTaken(w *world) {
 	thiefUDP, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(taken))
 	w.must(err)
 	fs := []routing.Frontend{
-		frontend("a", taken, routing.TCP, pool(e.at)), frontend("a", taken, routing.UDP, pool(u.at)), frontend("a", free, routing.TCP, pool(e.at)),
+		frontend("a", taken, routing.TCP, pool(e.at)), frontend("a", taken, routing.UDP, pool(u.at)),
+		frontend("a", free, routing.TCP, pool(e.at)),
 	}
 	for range 2 {
 		failed, rest := routing.Split(w.try("a", fs...))
@@ -33,7 +34,8 @@ func portTaken(w *world) {
 			}
 		}
 		w.judge(free, routing.TCP)
-		w.table, _ = w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: "a"}}) // so that the next try is one
+		// so that the next try is one
+		w.table, _ = w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: "a"}})
 	}
 	w.must(thief.Close())
 	w.must(thiefUDP.Close())
@@ -45,7 +47,8 @@ func portTaken(w *world) {
 func closeFrees(w *world) {
 	e, u := w.endpoint(), w.udpEndpoint()
 	open, empty := w.place(), w.place()
-	w.serve("a", frontend("a", open, routing.TCP, pool(e.at)), frontend("a", open, routing.UDP, pool(u.at)), frontend("a", empty, routing.TCP, pool()))
+	w.serve("a", frontend("a", open, routing.TCP, pool(e.at)), frontend("a", open, routing.UDP, pool(u.at)),
+		frontend("a", empty, routing.TCP, pool()))
 	c, r, _ := w.open(open)
 	w.judge(open, routing.UDP)
 	w.must(w.backend.Close())

@@ -14,8 +14,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// RunKernel tests backends that have the kernel of a node redirect connections, in a Lab of its own for each test. open is
-// called on a thread in the node's network namespace.
+// RunKernel tests backends that have the kernel of a node redirect connections, in a Lab of its own for each test. open
+// is called on a thread in the node's network namespace.
 func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
 	start := func(test func(*lab)) func(*testing.T) {
 		return func(t *testing.T) {

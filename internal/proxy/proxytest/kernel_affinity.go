@@ -79,7 +79,8 @@ func affinityEnds(l *lab) {
 	l.Errorf("a client is still at %s, long after it was to be forgotten", home)
 }
 
-// affinityOutside: with externalTrafficPolicy Local a client that is remembered elsewhere is not sent there from outside.
+// affinityOutside: with externalTrafficPolicy Local a client that is remembered elsewhere is not sent there from
+// outside.
 func affinityOutside(l *lab) {
 	near, far := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, near, routing.TCP)

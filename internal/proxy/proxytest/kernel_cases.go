@@ -39,8 +39,9 @@ func service(name string, v6 bool, proto routing.Proto, local bool, eps ...netip
 	cluster := clusterFrontend(name, netip.AddrPortFrom(clusterIP(v6, 10), 80), proto, eps...)
 	all := []routing.Frontend{cluster}
 	for kind, at := range map[routing.Kind]netip.AddrPort{
-		routing.ExternalIP: netip.AddrPortFrom(externalIP(v6, 10), 80), routing.LoadBalancer: netip.AddrPortFrom(externalIP(v6, 11), 80),
-		routing.NodePort: netip.AddrPortFrom(Node.Addr(v6), 30080),
+		routing.ExternalIP:   netip.AddrPortFrom(externalIP(v6, 10), 80),
+		routing.LoadBalancer: netip.AddrPortFrom(externalIP(v6, 11), 80),
+		routing.NodePort:     netip.AddrPortFrom(Node.Addr(v6), 30080),
 	} {
 		f := cluster
 		f.Kind, f.Addr, f.Port, f.Outside.SNAT = kind, at.Addr(), at.Port(), !local
@@ -118,7 +119,8 @@ func withoutEndpoints(l *lab) {
 			}
 		}
 		for _, h := range origins { // a port that the Service does not have
-			if _, err := l.Ask(h, netip.AddrPortFrom(clusterIP(v6, 10), 81), routing.TCP, answerPatience); !errors.Is(err, unix.ECONNREFUSED) {
+			if _, err := l.Ask(h, netip.AddrPortFrom(clusterIP(v6, 10), 81), routing.TCP, answerPatience); !errors.Is(err,
+				unix.ECONNREFUSED) {
 				l.Errorf("%s to a port that the Service does not have: %v", h, err)
 			}
 		}
@@ -159,7 +161,8 @@ func kernelRanges(l *lab) {
 			if fs[i].Kind == routing.LoadBalancer {
 				client := Client.Addr(v6)
 				wider, _ := client.Prefix(client.BitLen() - 1)
-				fs[i].Allow = []netip.Prefix{wider, netip.PrefixFrom(client, client.BitLen()), netip.PrefixFrom(PodB.Addr(v6), client.BitLen())}
+				fs[i].Allow = []netip.Prefix{wider, netip.PrefixFrom(client, client.BitLen()), netip.PrefixFrom(PodB.Addr(v6),
+					client.BitLen())}
 				slices.SortFunc(fs[i].Allow, netip.Prefix.Compare)
 			}
 		}
@@ -310,8 +313,8 @@ func kernelEstablished(l *lab) {
 	}
 }
 
-// kernelUDPMoves: there is no end of a UDP conversation to wait for, so a client moves with its next datagram. A client that
-// asked before there was anybody is heard as soon as there is.
+// kernelUDPMoves: there is no end of a UDP conversation to wait for, so a client moves with its next datagram. A client
+// that asked before there was anybody is heard as soon as there is.
 func kernelUDPMoves(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, a, routing.UDP)
@@ -338,8 +341,8 @@ func kernelUDPMoves(l *lab) {
 	}
 }
 
-// randomKernelTables makes Services come, change and go, and asks all places from everywhere after every step. The seed is
-// fixed: a failure repeats.
+// randomKernelTables makes Services come, change and go, and asks all places from everywhere after every step. The seed
+// is fixed: a failure repeats.
 func randomKernelTables(l *lab) {
 	const steps = 40
 	r := rand.New(rand.NewPCG(3, 5))

@@ -140,10 +140,12 @@ func (l *Lab) must(err error) {
 	}
 }
 
-// nodeSettings are those of every node. Its refusals by ICMP are not to be limited: a test asks more often than people do.
+// nodeSettings are those of every node. Its refusals by ICMP are not to be limited: a test asks more often than people
+// do.
 var nodeSettings = map[string]string{
-	"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0", "ipv4/conf/default/send_redirects": "0",
-	"ipv4/icmp_ratelimit": "0", "ipv6/icmp/ratelimit": "0",
+	"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0",
+	"ipv4/conf/default/send_redirects": "0",
+	"ipv4/icmp_ratelimit":              "0", "ipv6/icmp/ratelimit": "0",
 }
 
 // wire connects the hosts.
@@ -241,7 +243,8 @@ func (l *Lab) onLink(h Host, to string) {
 	link, err := l.handle[h].LinkByName("eth0")
 	l.must(err)
 	addr := netip.MustParseAddr(to)
-	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}}
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: addr.AsSlice(),
+		Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}}
 	if addr.Is4() {
 		route.Scope = netlink.SCOPE_LINK
 	}

@@ -12,7 +12,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// halfClose: the client says its end first and still gets the answer; then the endpoint does and still gets the question.
+// halfClose: the client says its end first and still gets the answer; then the endpoint does and still gets the
+// question.
 func halfClose(w *world) {
 	place, second := w.place(), w.place()
 	answers := w.endpointWith(func(c *net.TCPConn) {

@@ -65,11 +65,13 @@ func pool(eps ...netip.AddrPort) routing.Pool {
 }
 
 // frontend of Service name; edit changes it before it is used.
-func frontend(name string, at netip.AddrPort, proto routing.Proto, p routing.Pool, edit ...func(*routing.Frontend)) routing.Frontend {
+func frontend(name string, at netip.AddrPort, proto routing.Proto, p routing.Pool,
+	edit ...func(*routing.Frontend)) routing.Frontend {
 	f := routing.Frontend{
-		Key:     routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: proto},
-		Service: routing.Name{Namespace: "test", Name: name, Port: fmt.Sprintf("%s-%d", strings.ToLower(proto.String()), at.Port())},
-		Inside:  p, Outside: p, Policy: routing.Random,
+		Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: proto},
+		Service: routing.Name{Namespace: "test", Name: name, Port: fmt.Sprintf("%s-%d", strings.ToLower(proto.String()),
+			at.Port())},
+		Inside: p, Outside: p, Policy: routing.Random,
 	}
 	for _, e := range edit {
 		e(&f)

@@ -47,7 +47,8 @@ type kept struct{ chain, user string }
 
 func (e edit) empty() bool { return len(e.leads) == 0 && len(e.chains) == 0 }
 
-// decide says what a table loses: kube-proxy's chains, except for those that others use, and the rules that lead to them.
+// decide says what a table loses: kube-proxy's chains, except for those that others use, and the rules that lead to
+// them.
 func decide(r ruleset) edit {
 	e := edit{family: r.family, table: r.table, kept: r.inUse()}
 	goes := map[string]bool{}
@@ -66,7 +67,10 @@ func decide(r ruleset) edit {
 			}
 		}
 	}
-	e.unguarded = goes[forwardAccepts] && slices.ContainsFunc(r.chains, func(c chain) bool { return c.name == "FORWARD" && c.base && c.drops })
+	e.unguarded = goes[forwardAccepts] && slices.ContainsFunc(r.chains, func(c chain) bool {
+		return c.name == "FORWARD" &&
+			c.base && c.drops
+	})
 	return e
 }
 
@@ -126,10 +130,12 @@ func (e edit) summary(tool string) string {
 // notes says what else is worth knowing before the table loses it.
 func (e edit) notes(tool string) (list []string) {
 	for _, k := range e.kept {
-		list = append(list, fmt.Sprintf("%s: chain %s stays, because the rules of %s need it", e.title(tool), k.chain, k.user))
+		list = append(list, fmt.Sprintf("%s: chain %s stays, because the rules of %s need it", e.title(tool), k.chain,
+			k.user))
 	}
 	if e.unguarded {
-		list = append(list, fmt.Sprintf("%s: the policy of FORWARD is to drop, and %s let connections to Services pass; see to it that they still may (iptables -P FORWARD ACCEPT, or rules for the Pods' addresses)",
+		list = append(list, fmt.Sprintf("%s: the policy of FORWARD is to drop, and %s let connections to Services pass; "+
+			"see to it that they still may (iptables -P FORWARD ACCEPT, or rules for the Pods' addresses)",
 			e.title(tool), forwardAccepts))
 	}
 	return list

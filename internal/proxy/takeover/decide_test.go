@@ -80,10 +80,12 @@ COMMIT
 	if got := script(edits); got != want {
 		t.Errorf("the script is\n%s\nwant\n%s", got, want)
 	}
-	if want := "iptables-nft table nat: 7 chains, and 3 rules that lead to them"; edits[0].summary("iptables-nft") != want {
+	if want := "iptables-nft table nat: 7 chains, and 3 rules that lead to them"; edits[0].summary(
+		"iptables-nft") != want {
 		t.Errorf("summary: %q", edits[0].summary("iptables-nft"))
 	}
-	if notes := edits[1].notes("iptables-legacy"); len(notes) != 1 || !strings.Contains(notes[0], "policy of FORWARD is to drop") {
+	if notes := edits[1].notes("iptables-legacy"); len(notes) != 1 || !strings.Contains(notes[0],
+		"policy of FORWARD is to drop") {
 		t.Errorf("notes on a FORWARD chain that drops: %q", notes)
 	}
 }
@@ -97,7 +99,8 @@ func TestWhatOthersUseStays(t *testing.T) {
 		t.Errorf("kept: %v", e.kept)
 	}
 	for _, k := range want {
-		if slices.Contains(e.chains, k.chain) || slices.ContainsFunc(e.leads, func(l lead) bool { return l.rule.target == k.chain }) {
+		if slices.Contains(e.chains, k.chain) || slices.ContainsFunc(e.leads,
+			func(l lead) bool { return l.rule.target == k.chain }) {
 			t.Errorf("%s, or what leads to it, goes", k.chain)
 		}
 	}
@@ -120,8 +123,9 @@ func TestAForeignRuleOfABaseChainStays(t *testing.T) {
 func TestNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"KUBE-SERVICES": true, "KUBE-FW-ABC": true, "KUBE-XLB-ABC": true, "KUBE-IPVS-FILTER": true, "KUBE-PROXY-CANARY": true,
-		"KUBE-FIREWALL": false, "KUBE-KUBELET-CANARY": false, "KUBE-IPTABLES-HINT": false, "KUBE-MARK-DROP": false, "KUBE-ROUTER-INPUT": false,
-		"KUBE-NWPLCY-ABC": false, "PREROUTING": false, "": false,
+		"KUBE-FIREWALL": false, "KUBE-KUBELET-CANARY": false, "KUBE-IPTABLES-HINT": false, "KUBE-MARK-DROP": false,
+		"KUBE-ROUTER-INPUT": false,
+		"KUBE-NWPLCY-ABC":   false, "PREROUTING": false, "": false,
 	} {
 		if isKubeProxyChain(name) != want {
 			t.Errorf("%q is kube-proxy's: %v", name, !want)

@@ -176,7 +176,8 @@ func carry(t *testing.T, lab *proxytest.Lab) {
 		}
 	})
 	to := netip.MustParseAddrPort(service)
-	pool := routing.Pool{Why: routing.All, Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("10.244.0.2:8080"), Weight: 1, Local: true}}}
+	pool := routing.Pool{Why: routing.All, Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("10.244.0.2:8080"),
+		Weight: 1, Local: true}}}
 	name := routing.Name{Namespace: "default", Name: "web"}
 	want, _ := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: []routing.Frontend{{
 		Key:     routing.Key{Kind: routing.ClusterIP, Addr: to.Addr(), Port: to.Port(), Proto: routing.TCP},

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ipvs is what IPVS mode left: virtual servers, the interface with their addresses, and sets of addresses and ports that
-// chains of iptables look things up in.
+// ipvs is what IPVS mode left: virtual servers, the interface with their addresses, and sets of addresses and ports
+// that chains of iptables look things up in.
 type ipvs struct {
 	genl    uint16 // the number of IPVS's netlink messages in this kernel
 	servers []server
@@ -51,7 +51,8 @@ func findIPVS() (parts []part, notes []string, err error) {
 		}
 	}
 	if len(v.servers) > 0 {
-		notes = append(notes, "connections that IPVS carries end with it: it does not go on with them without its virtual servers, whoever carries new ones")
+		notes = append(notes, "connections that IPVS carries end with it: it does not go on with them without its virtual "+
+			"servers, whoever carries new ones")
 	}
 	return []part{v}, notes, nil
 }
@@ -111,7 +112,8 @@ func listsNodePorts(set string) (proto uint16, ok bool) {
 	if !strings.HasPrefix(set, nodePortSets) && !strings.HasPrefix(set, nodePortSets6) {
 		return 0, false
 	}
-	for name, proto := range map[string]uint16{"TCP": unix.IPPROTO_TCP, "UDP": unix.IPPROTO_UDP, "SCTP": unix.IPPROTO_SCTP} {
+	for name, proto := range map[string]uint16{"TCP": unix.IPPROTO_TCP, "UDP": unix.IPPROTO_UDP,
+		"SCTP": unix.IPPROTO_SCTP} {
 		if strings.Contains(set, "-"+name) {
 			return proto, true
 		}
@@ -237,7 +239,8 @@ func (v ipvs) remove(ctx context.Context) error {
 		req := nl.NewNetlinkRequest(int(v.genl), unix.NLM_F_ACK)
 		req.AddData(&nl.Genlmsg{Command: ipvsDelService, Version: ipvsVersion})
 		req.AddData(s.encode())
-		if _, err := req.Execute(unix.NETLINK_GENERIC, 0); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
+		if _, err := req.Execute(unix.NETLINK_GENERIC, 0); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err,
+			unix.ENOENT) {
 			return fmt.Errorf("removing the virtual server %s from IPVS: %w", netip.AddrPortFrom(s.addr, s.port), err)
 		}
 	}

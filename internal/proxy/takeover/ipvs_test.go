@@ -35,14 +35,16 @@ func TestServersAsTheKernelSpellsThem(t *testing.T) {
 }
 
 func FuzzServer(f *testing.F) {
-	f.Add(append(make([]byte, nl.SizeofGenlmsg), server{netip.MustParseAddr("10.96.0.10"), 53, unix.IPPROTO_UDP}.encode().Serialize()...))
+	f.Add(append(make([]byte, nl.SizeofGenlmsg), server{netip.MustParseAddr("10.96.0.10"), 53,
+		unix.IPPROTO_UDP}.encode().Serialize()...))
 	f.Add([]byte{0, 0, 0, 0, 4, 0, 1, 0x80})
 	f.Fuzz(func(_ *testing.T, message []byte) { decodeServer(message) })
 }
 
 func TestWhichSetsListNodePorts(t *testing.T) {
 	for name, want := range map[string]uint16{
-		"KUBE-NODE-PORT-TCP": unix.IPPROTO_TCP, "KUBE-NODE-PORT-LOCAL-SCTP-HASH": unix.IPPROTO_SCTP, "KUBE-6-NODE-PORT-UDP": unix.IPPROTO_UDP,
+		"KUBE-NODE-PORT-TCP": unix.IPPROTO_TCP, "KUBE-NODE-PORT-LOCAL-SCTP-HASH": unix.IPPROTO_SCTP,
+		"KUBE-6-NODE-PORT-UDP":        unix.IPPROTO_UDP,
 		"KUBE-HEALTH-CHECK-NODE-PORT": 0, "KUBE-CLUSTER-IP": 0,
 	} {
 		if got, _ := listsNodePorts(name); got != want {

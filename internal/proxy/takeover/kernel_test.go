@@ -79,7 +79,8 @@ func kubeProxy(lab *proxytest.Lab) {
 }
 
 func hook(c *nftables.Conn, t *nftables.Table, name string, to ...string) {
-	c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest})
+	c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityNATDest})
 	for _, target := range to {
 		jump(c, t, name, target)
 	}
@@ -160,7 +161,8 @@ func TestManyChains(t *testing.T) {
 		c.AddChain(&nftables.Chain{Name: "KUBE-SERVICES", Table: nat})
 		hook(c, nat, "PREROUTING", "KUBE-SERVICES")
 		for i := range n {
-			name := "KUBE-SVC-" + strings.Repeat("A", i%16) + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) + string(rune('A'+i/676))
+			name := "KUBE-SVC-" + strings.Repeat("A", i%16) + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) +
+				string(rune('A'+i/676))
 			c.AddChain(&nftables.Chain{Name: name, Table: nat})
 			jump(c, nat, "KUBE-SERVICES", name)
 			if i%50 == 49 {
@@ -245,7 +247,8 @@ func TestNoBinaryForOlderTables(t *testing.T) {
 	on(t, lab, "", "iptables-legacy", "-t", "nat", "-N", "KUBE-SERVICES")
 	t.Setenv("PATH", t.TempDir())
 	found := find(t, lab)
-	if len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "iptables-legacy-save") || !strings.Contains(found.Notes[0], "nat") {
+	if len(found.Notes) != 1 || !strings.Contains(found.Notes[0], "iptables-legacy-save") ||
+		!strings.Contains(found.Notes[0], "nat") {
 		t.Errorf("notes: %q", found.Notes)
 	}
 }
@@ -253,8 +256,10 @@ func TestNoBinaryForOlderTables(t *testing.T) {
 func TestIPVSInterfaceAndSets(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	lab.In(proxytest.Node, makeIPVS)
-	on(t, lab, "create foreign bitmap:port range 0-65535\ncreate KUBE-NODE-PORT-TCP bitmap:port range 0-65535\nadd KUBE-NODE-PORT-TCP 30080\n", "ipset", "restore")
-	on(t, lab, "*nat\n:KUBE-NODE-PORT - [0:0]\n-A KUBE-NODE-PORT -p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -j RETURN\nCOMMIT\n", "iptables-nft-restore")
+	on(t, lab, "create foreign bitmap:port range 0-65535\ncreate KUBE-NODE-PORT-TCP bitmap:port range 0-65535\nadd "+
+		"KUBE-NODE-PORT-TCP 30080\n", "ipset", "restore")
+	on(t, lab, "*nat\n:KUBE-NODE-PORT - [0:0]\n-A KUBE-NODE-PORT -p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -j "+
+		"RETURN\nCOMMIT\n", "iptables-nft-restore")
 	removed := remove(t, lab)
 	want := []string{"iptables-nft table nat: 1 chain", "interface kube-ipvs0, with 1 address", "1 ipset, KUBE-*"}
 	if !slices.Equal(removed, want) {

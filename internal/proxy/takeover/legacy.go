@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// legacy is iptables in the kernel's own tables, which are reached by the host's binaries only: the kernel takes a table as a
-// whole, in a form that depends on every extension it uses.
+// legacy is iptables in the kernel's own tables, which are reached by the host's binaries only: the kernel takes a
+// table as a whole, in a form that depends on every extension it uses.
 type legacy struct {
 	family  string
 	restore string // the binary
@@ -22,7 +22,8 @@ type legacy struct {
 
 const legacyTool = "iptables-legacy"
 
-// findLegacy reads the kernel's older tables of both families. A note says so where there are some and no binary to read them.
+// findLegacy reads the kernel's older tables of both families. A note says so where there are some and no binary to
+// read them.
 func findLegacy(ctx context.Context) (parts []part, notes []string, err error) {
 	for _, family := range []string{"ip", "ip6"} {
 		tables, err := legacyTables(family)
@@ -35,7 +36,8 @@ func findLegacy(ctx context.Context) (parts []part, notes []string, err error) {
 		save, restore := legacyBinaries(ctx, family)
 		if restore == "" {
 			notes = append(notes, fmt.Sprintf("the kernel has older iptables (%s: %s), which may hold rules of kube-proxy; "+
-				"nobody can tell without %stables-legacy-save and -restore, which this host does not have", family, strings.Join(tables, ", "), family))
+				"nobody can tell without %stables-legacy-save and -restore, which this host does not have", family,
+				strings.Join(tables, ", "), family))
 			continue
 		}
 		l := legacy{family: family, restore: restore}

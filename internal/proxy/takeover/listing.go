@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// parseListing reads what iptables-save prints. Lines that are none of a table's, a chain's or a rule's are passed over.
+// parseListing reads what iptables-save prints. Lines that are none of a table's, a chain's or a rule's are passed
+// over.
 func parseListing(family, text string) (list []ruleset) {
 	at := map[string]int{} // chains of the current table
 	for line := range strings.Lines(text) {
@@ -21,7 +22,8 @@ func parseListing(family, text string) (list []ruleset) {
 		if name, ok := strings.CutPrefix(line, ":"); ok {
 			name, policy, _ := strings.Cut(name, " ")
 			at[name] = len(now.chains)
-			now.chains = append(now.chains, chain{name: name, base: !strings.HasPrefix(policy, "-"), drops: strings.HasPrefix(policy, "DROP")})
+			now.chains = append(now.chains, chain{name: name, base: !strings.HasPrefix(policy, "-"),
+				drops: strings.HasPrefix(policy, "DROP")})
 			continue
 		}
 		if appended, ok := strings.CutPrefix(line, "-A "); ok {
@@ -46,8 +48,8 @@ func targetOf(spec string) string {
 	return ""
 }
 
-// wordsOf splits a rule as a shell would; what is in quotes is part of one word. The quotes stay, so that a quoted "-j" is
-// not taken for an option.
+// wordsOf splits a rule as a shell would; what is in quotes is part of one word. The quotes stay, so that a quoted "-j"
+// is not taken for an option.
 func wordsOf(spec string) []string {
 	quoted, escaped := false, false
 	return strings.FieldsFunc(spec, func(r rune) bool {
@@ -63,7 +65,8 @@ func wordsOf(spec string) []string {
 	})
 }
 
-// script is what iptables-restore --noflush has to read to make the edits, each table's at once. A chain it names is emptied.
+// script is what iptables-restore --noflush has to read to make the edits, each table's at once. A chain it names is
+// emptied.
 func script(edits []edit) string {
 	var b strings.Builder
 	for _, e := range edits {

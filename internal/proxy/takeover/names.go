@@ -16,8 +16,8 @@ const (
 	forwardAccepts = "KUBE-FORWARD"     // lets connections to Services pass a FORWARD chain that drops
 )
 
-// isKubeProxyChain reports whether a chain of iptables is kube-proxy's. The kubelet's are not: KUBE-FIREWALL, KUBE-KUBELET-CANARY,
-// KUBE-IPTABLES-HINT, and KUBE-MARK-DROP, which it made until v1.27.
+// isKubeProxyChain reports whether a chain of iptables is kube-proxy's. The kubelet's are not: KUBE-FIREWALL,
+// KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT, and KUBE-MARK-DROP, which it made until v1.27.
 func isKubeProxyChain(name string) bool {
 	switch name {
 	case markChain, masqueradeEnd, "KUBE-PROXY-CANARY", "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL":
@@ -30,8 +30,8 @@ func isKubeProxyChain(name string) bool {
 	}, hasPrefix)
 }
 
-// isEntry reports whether a chain is one that kube-proxy leads to from the kernel's own chains. A rule there that leads to
-// another of its chains is somebody else's.
+// isEntry reports whether a chain is one that kube-proxy leads to from the kernel's own chains. A rule there that leads
+// to another of its chains is somebody else's.
 func isEntry(name string) bool {
 	switch name {
 	case "KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", forwardAccepts, "KUBE-PROXY-FIREWALL", masqueradeEnd:

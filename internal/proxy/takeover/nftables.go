@@ -22,7 +22,8 @@ const nftTool = "iptables-nft"
 // atOnce bounds how much is asked of the kernel in one transaction, during which nobody else may change any table.
 const atOnce = 500
 
-// dial opens a connection to nftables. Every message of a batch is answered, and the answers have to fit into its buffer.
+// dial opens a connection to nftables. Every message of a batch is answered, and the answers have to fit into its
+// buffer.
 func dial() (*nftables.Conn, error) {
 	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(
 		func(c *netlink.Conn) error { return c.SetReadBuffer(4 << 20) },
@@ -68,7 +69,8 @@ func findNFTables() (parts []part, notes []string, err error) {
 			return nil, nil, fmt.Errorf("listing tables of nftables: %w", err)
 		}
 		for _, t := range tables {
-			if err := found.look(c, t, slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool { return c.Table.Name != t.Name })); err != nil {
+			if err := found.look(c, t, slices.DeleteFunc(slices.Clone(chains),
+				func(c *nftables.Chain) bool { return c.Table.Name != t.Name })); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -131,7 +133,8 @@ func leadsTo(r *nftables.Rule) string {
 
 func (n nfTables) lines() (list []string) {
 	for i, t := range n.tables {
-		list = append(list, fmt.Sprintf("nftables table %s %s: %s, with all that is in it", nameOf(t.Family), t.Name, count(n.chains[i], "chain")))
+		list = append(list, fmt.Sprintf("nftables table %s %s: %s, with all that is in it", nameOf(t.Family), t.Name,
+			count(n.chains[i], "chain")))
 	}
 	for _, e := range n.edits {
 		if !e.empty() {
@@ -141,8 +144,8 @@ func (n nfTables) lines() (list []string) {
 	return list
 }
 
-// remove takes all of it out of the packets' way in one transaction, and clears up what nothing leads to any more in as many
-// as it takes.
+// remove takes all of it out of the packets' way in one transaction, and clears up what nothing leads to any more in as
+// many as it takes.
 func (n nfTables) remove(ctx context.Context) error {
 	c, err := dial()
 	if err != nil {
@@ -156,7 +159,8 @@ func (n nfTables) remove(ctx context.Context) error {
 	for _, e := range n.edits {
 		t := &nftables.Table{Name: e.table, Family: familyOf(e.family)}
 		for _, l := range e.leads {
-			if err := c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: l.chain, Table: t}, Handle: l.rule.handle}); err != nil {
+			if err := c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: l.chain, Table: t},
+				Handle: l.rule.handle}); err != nil {
 				return fmt.Errorf("removing a rule of %s: %w", e.title(nftTool), err)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 // again is how often Finish looks whether kube-proxy has ended, and how soon it tries again after an error.
 const again = 2 * time.Second
 
-// Finish removes what kube-proxy left, as soon as no kube-proxy runs in this network namespace: one that does would put its rules
-// back. It says in log what it waits for, what it removes and what stays, and returns when all is done or ctx has ended. It is
-// to be called when somebody else carries the connections.
+// Finish removes what kube-proxy left, as soon as no kube-proxy runs in this network namespace: one that does would put
+// its rules back. It says in log what it waits for, what it removes and what stays, and returns when all is done or ctx
+// has ended. It is to be called when somebody else carries the connections.
 func Finish(ctx context.Context, log *slog.Logger) {
 	said := ""
 	for {
@@ -21,7 +21,8 @@ func Finish(ctx context.Context, log *slog.Logger) {
 			return
 		}
 		if waiting != said {
-			log.WarnContext(ctx, "the rules of kube-proxy stay for now; it is tried again until they are gone", "because", waiting)
+			log.WarnContext(ctx, "the rules of kube-proxy stay for now; it is tried again until they are gone", "because",
+				waiting)
 			said = waiting
 		}
 		select {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Running lists the processes called kube-proxy that work in the network namespace of the calling thread. It sees those that
-// this process's /proc shows; in a container without the host's processes there are none.
+// Running lists the processes called kube-proxy that work in the network namespace of the calling thread. It sees those
+// that this process's /proc shows; in a container without the host's processes there are none.
 func Running() (pids []int, err error) {
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {

@@ -18,7 +18,8 @@ type part interface {
 	remove(context.Context) error
 }
 
-// Find reads what kube-proxy left in the network namespace of the calling thread. It changes nothing. It needs CAP_NET_ADMIN.
+// Find reads what kube-proxy left in the network namespace of the calling thread. It changes nothing. It needs
+// CAP_NET_ADMIN.
 func Find(ctx context.Context) (*Leftovers, error) {
 	found := &Leftovers{}
 	for _, find := range []func() ([]part, []string, error){
@@ -44,8 +45,9 @@ func (l *Leftovers) Lines() (list []string) {
 	return list
 }
 
-// Remove removes all of it, and returns the Lines of what has gone. Packets see kube-proxy's rules or do not: what leads to
-// them goes first, at once. After an error, which may mean that somebody else changed the same tables, Find tells what is left.
+// Remove removes all of it, and returns the Lines of what has gone. Packets see kube-proxy's rules or do not: what
+// leads to them goes first, at once. After an error, which may mean that somebody else changed the same tables, Find
+// tells what is left.
 func (l *Leftovers) Remove(ctx context.Context) (removed []string, err error) {
 	for _, p := range l.parts {
 		lines := p.lines()

@@ -23,8 +23,8 @@ func (b *Backend) everyService(t *routing.Table) []routing.Name {
 	return slices.SortedFunc(maps.Keys(names), routing.Name.Compare)
 }
 
-// apply makes the Services in names be served as list says, and nothing else of them. New places come before old ones go:
-// a client that looks up a Service finds one or the other.
+// apply makes the Services in names be served as list says, and nothing else of them. New places come before old ones
+// go: a client that looks up a Service finds one or the other.
 func (b *Backend) apply(ctx context.Context, names []routing.Name, list []routing.Frontend) error {
 	p := compile(list)
 	var errs []error

@@ -12,11 +12,13 @@ import (
 
 // Options are the limits of a Backend. The zero value of each means its default.
 type Options struct {
-	Log         *slog.Logger  // nil: no logs
-	DialTimeout time.Duration // how long a client may wait for an endpoint; a try takes a tenth of it while others are left; default 10 s
+	Log *slog.Logger // nil: no logs
+	// how long a client may wait for an endpoint; a try takes a tenth of it while others are left; default 10 s
+	DialTimeout time.Duration
 	UDPIdle     time.Duration // how long a UDP flow lives after its last datagram; default 60 s
-	UDPFlows    int           // flows a UDP Frontend may have at once, each a socket; then the idlest of a few ends; default 1024
-	Affinity    int           // client addresses remembered, of all Services together; default 65536
+	// flows a UDP Frontend may have at once, each a socket; then the idlest of a few ends; default 1024
+	UDPFlows int
+	Affinity int // client addresses remembered, of all Services together; default 65536
 }
 
 func (o Options) withDefaults() Options {
@@ -60,7 +62,8 @@ type Backend struct {
 
 // New makes a Backend that serves nothing yet.
 func New(opts Options) *Backend {
-	return &Backend{host: newHost(opts.withDefaults()), servers: map[routing.Dest]server{}, served: map[routing.Name][]routing.Dest{}}
+	return &Backend{host: newHost(opts.withDefaults()), servers: map[routing.Dest]server{},
+		served: map[routing.Name][]routing.Dest{}}
 }
 
 // errClosed is what Sync says after Close.

@@ -45,7 +45,8 @@ func served(b testing.TB, opts userspace.Options, eps ...netip.AddrPort) (netip.
 		p.Backends = append(p.Backends, routing.Backend{Addr: e, Weight: 1})
 	}
 	name := routing.Name{Namespace: "bench", Name: "b"}
-	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.TCP}, Service: name, Inside: p, Outside: p, Policy: routing.Random}
+	f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: at.Addr(), Port: at.Port(), Proto: routing.TCP},
+		Service: name, Inside: p, Outside: p, Policy: routing.Random}
 	tab, changed := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: []routing.Frontend{f}})
 	back := userspace.New(opts)
 	b.Cleanup(func() { back.Close() })
@@ -164,8 +165,10 @@ func BenchmarkSync(b *testing.B) {
 func benchSync(b *testing.B, n int) {
 	entry := func(i int, to string) routing.Entry {
 		name := routing.Name{Namespace: "bench", Name: fmt.Sprint("s", i)}
-		p := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort(to), Weight: 1}}, Empty: routing.Reject, Why: routing.All}
-		f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(4), Port: uint16(7100 + i), Proto: routing.TCP}, Service: name, Inside: p, Outside: p, Policy: routing.Random}
+		p := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort(to), Weight: 1}}, Empty: routing.Reject,
+			Why: routing.All}
+		f := routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(4), Port: uint16(7100 + i),
+			Proto: routing.TCP}, Service: name, Inside: p, Outside: p, Policy: routing.Random}
 		return routing.Entry{Service: name, Frontends: []routing.Frontend{f}}
 	}
 	var all []routing.Entry

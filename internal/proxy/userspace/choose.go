@@ -15,8 +15,8 @@ type search struct {
 	tried []netip.AddrPort
 }
 
-// next picks whom to try, by f as it is now: a pool that changes under way is obeyed. last says that nobody else is left.
-// False means that there is nobody.
+// next picks whom to try, by f as it is now: a pool that changes under way is obeyed. last says that nobody else is
+// left. False means that there is nobody.
 func (s *search) next(f *front) (to netip.AddrPort, last, ok bool) {
 	k := f.picker(s.from)
 	if k == nil {

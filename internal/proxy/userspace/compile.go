@@ -40,13 +40,14 @@ func compile(list []routing.Frontend) plan {
 			p.refused = append(p.refused, &routing.FrontendError{Key: f.Key, Service: f.Service, Err: err})
 			continue
 		}
-		p.serve[f.Dest()] = &front{Frontend: f, inside: routing.NewPicker(f.Inside, f.Policy), outside: routing.NewPicker(f.Outside, f.Policy)}
+		p.serve[f.Dest()] = &front{Frontend: f, inside: routing.NewPicker(f.Inside, f.Policy),
+			outside: routing.NewPicker(f.Outside, f.Policy)}
 	}
 	return p
 }
 
-// supported says why f cannot be served whatever the host. Binding an unspecified or multicast address would succeed and
-// take the port from every other address.
+// supported says why f cannot be served whatever the host. Binding an unspecified or multicast address would succeed
+// and take the port from every other address.
 func supported(f routing.Frontend) error {
 	switch {
 	case f.Proto != routing.TCP && f.Proto != routing.UDP:

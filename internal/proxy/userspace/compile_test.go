@@ -9,10 +9,12 @@ import (
 )
 
 func TestCompile(t *testing.T) {
-	one := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}}, Empty: routing.Drop, Why: routing.LocalOnly}
+	one := routing.Pool{Backends: []routing.Backend{{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}},
+		Empty: routing.Drop, Why: routing.LocalOnly}
 	none := routing.Pool{Empty: routing.Drop, Why: routing.NoneLocal}
 	f := func(addr string, p routing.Proto, in, out routing.Pool) routing.Frontend {
-		return routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr(addr), Port: 80, Proto: p}, Inside: in, Outside: out, Policy: routing.Random}
+		return routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: netip.MustParseAddr(addr), Port: 80,
+			Proto: p}, Inside: in, Outside: out, Policy: routing.Random}
 	}
 	for _, c := range []struct {
 		name          string

@@ -9,5 +9,6 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	proxytest.Run(t, func(*testing.T) proxy.Backend { return userspace.New(userspace.Options{}) }, proxytest.Options{Binds: true})
+	proxytest.Run(t, func(*testing.T) proxy.Backend { return userspace.New(userspace.Options{}) },
+		proxytest.Options{Binds: true})
 }

@@ -4,10 +4,11 @@
 // and whatever is set on an interface. An address that is not here, and SCTP, is an error that names it, and everything
 // else is served.
 //
-// What a client meets when nobody may serve it: the connection is refused at once (TCP: a reset of its SYN; UDP: ICMP port
-// unreachable), whether the Pool says Reject or Drop. A listener cannot ignore a SYN without hanging the client for two
-// minutes, and nothing but an answer helps it. Two cases are known only after the kernel has accepted: a client outside
-// the source ranges, and an endpoint that refuses when it is the last. Both are reset right after the connect.
+// What a client meets when nobody may serve it: the connection is refused at once (TCP: a reset of its SYN; UDP: ICMP
+// port unreachable), whether the Pool says Reject or Drop. A listener cannot ignore a SYN without hanging the client
+// for two minutes, and nothing but an answer helps it. Two cases are known only after the kernel has accepted: a client
+// outside the source ranges, and an endpoint that refuses when it is the last. Both are reset right after the connect.
 //
-// A change never closes a listener nor a connection. Connections to an endpoint that left its Pool go on until they end.
+// A change never closes a listener nor a connection. Connections to an endpoint that left its Pool go on until they
+// end.
 package userspace

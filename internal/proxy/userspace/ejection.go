@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// asideFirst is how long an endpoint that did not take a connection is set aside; it doubles while it goes on so, up to asideLongest. It is
-	// short, because the table is what says who is in the pool: this spares the next clients the same wait.
+	// asideFirst is how long an endpoint that did not take a connection is set aside; it doubles while it goes on so, up
+	// to asideLongest. It is short, because the table is what says who is in the pool: this spares the next clients the
+	// same wait.
 	asideFirst   = 5 * time.Second
 	asideLongest = time.Minute
 	// trial is how long one client may take to try an endpoint whose time is over, while the others still go elsewhere.
@@ -24,7 +25,8 @@ const (
 	asideLimit = 4096
 )
 
-// ejected remembers the endpoints that did not take connections. While there are none, which is nearly always, asking costs one load.
+// ejected remembers the endpoints that did not take connections. While there are none, which is nearly always, asking
+// costs one load.
 type ejected struct {
 	log   *slog.Logger
 	count atomic.Int32 // len(aside)
@@ -76,7 +78,8 @@ func (e *ejected) took(at netip.AddrPort) {
 	defer e.mu.Unlock()
 	if o, known := e.aside[at]; known {
 		e.drop(at)
-		e.log.Info("an endpoint takes connections again", "endpoint", at, "after", time.Since(o.since).Round(time.Millisecond))
+		e.log.Info("an endpoint takes connections again", "endpoint", at, "after",
+			time.Since(o.since).Round(time.Millisecond))
 	}
 }
 
@@ -86,8 +89,8 @@ func (e *ejected) drop(at netip.AddrPort) {
 	e.count.Store(int32(len(e.aside)))
 }
 
-// of are the endpoints of p that are not to be tried now: those set aside, the longest ago first, and never more than half of the pool. One
-// whose time is over is tried by whoever asks first; the others learn from that.
+// of are the endpoints of p that are not to be tried now: those set aside, the longest ago first, and never more than
+// half of the pool. One whose time is over is tried by whoever asks first; the others learn from that.
 func (e *ejected) of(p routing.Pool) []netip.AddrPort {
 	e.mu.Lock()
 	defer e.mu.Unlock()

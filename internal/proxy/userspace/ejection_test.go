@@ -22,11 +22,13 @@ func poolOf(n int) routing.Pool {
 
 func newQuiet() *ejected { return newEjected(slog.New(slog.DiscardHandler)) }
 
-// An endpoint that fails is left alone for longer each time, then tried by one, and forgotten when it takes a connection.
+// An endpoint that fails is left alone for longer each time, then tried by one, and forgotten when it takes a
+// connection.
 func TestEjection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, pool, bad := newQuiet(), poolOf(4), addrPort(1)
-		for _, pause := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute} {
+		for _, pause := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second,
+			time.Minute, time.Minute} {
 			e.failed(bad, "refused")
 			e.failed(bad, "refused") // another client that was under way
 			time.Sleep(pause - time.Millisecond)

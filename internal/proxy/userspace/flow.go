@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// flow is one client's datagrams to one endpoint and back. Its socket is connected, so that an endpoint that is not there
-// is heard of.
+// flow is one client's datagrams to one endpoint and back. Its socket is connected, so that an endpoint that is not
+// there is heard of.
 type flow struct {
 	server *udpServer
 	client netip.AddrPort
@@ -34,8 +34,8 @@ const keepFirst = 2048
 
 func (f *flow) touch() { f.last.Store(time.Now().UnixNano()) }
 
-// send passes one datagram on. An error means that the endpoint refuses (it may have refused an earlier datagram) or that
-// the flow has ended.
+// send passes one datagram on. An error means that the endpoint refuses (it may have refused an earlier datagram) or
+// that the flow has ended.
 func (f *flow) send(data []byte) error {
 	f.touch()
 	f.mu.Lock()
@@ -52,7 +52,8 @@ func (f *flow) back() {
 	defer f.server.host.wg.Done()
 	raw, err := f.up.SyscallConn()
 	for err == nil {
-		_ = f.up.SetReadDeadline(time.Unix(0, f.last.Load()).Add(f.server.host.opts.UDPIdle)) // fails only when closed: so does the read
+		// fails only when closed: so does the read
+		_ = f.up.SetReadDeadline(time.Unix(0, f.last.Load()).Add(f.server.host.opts.UDPIdle))
 		_, err = borrowRead(f.up, raw, f.answer)
 		if errors.Is(err, os.ErrDeadlineExceeded) && !f.idle() {
 			err = nil

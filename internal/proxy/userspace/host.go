@@ -30,7 +30,8 @@ type host struct {
 }
 
 func newHost(opts Options) *host {
-	h := &host{opts: opts, affinity: newAffinity(opts.Affinity), ejected: newEjected(opts.Log), conns: map[*net.TCPConn]struct{}{}}
+	h := &host{opts: opts, affinity: newAffinity(opts.Affinity), ejected: newEjected(opts.Log),
+		conns: map[*net.TCPConn]struct{}{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
@@ -71,9 +72,9 @@ func (h *host) close() {
 	h.wg.Wait()
 }
 
-// errCircle is why an endpoint is not tried that is one of our own places. By mistake or not, a Service whose endpoint is
-// its own address, or two that name each other, would have one client make connections until there are no more files. The
-// kernel's data paths do not follow such an endpoint either.
+// errCircle is why an endpoint is not tried that is one of our own places. By mistake or not, a Service whose endpoint
+// is its own address, or two that name each other, would have one client make connections until there are no more
+// files. The kernel's data paths do not follow such an endpoint either.
 var errCircle = errors.New("the endpoint is itself an address of a Service")
 
 func (h *host) isOwn(d routing.Dest) bool {

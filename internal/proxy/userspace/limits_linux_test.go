@@ -155,10 +155,12 @@ func TestAnAddressThatIsNotHere(t *testing.T) {
 	back := userspace.New(userspace.Options{})
 	defer back.Close()
 	key := routing.Key{Kind: routing.ExternalIP, Addr: netip.MustParseAddr("192.0.2.77"), Port: 7070, Proto: routing.TCP}
-	f := routing.Frontend{Key: key, Service: routing.Name{Namespace: "a", Name: "b", Port: "c"}, Inside: routing.Pool{Empty: routing.Reject}, Policy: routing.Random}
+	f := routing.Frontend{Key: key, Service: routing.Name{Namespace: "a", Name: "b", Port: "c"},
+		Inside: routing.Pool{Empty: routing.Reject}, Policy: routing.Random}
 	tab, changed := (&routing.Table{}).With(routing.Entry{Service: f.Service.Service(), Frontends: []routing.Frontend{f}})
 	failed, rest := routing.Split(back.Sync(t.Context(), tab, changed))
-	if len(failed) != 1 || rest != nil || !errors.Is(failed[0], syscall.EADDRNOTAVAIL) || !strings.Contains(failed[0].Error(), "192.0.2.77:7070") {
+	if len(failed) != 1 || rest != nil || !errors.Is(failed[0], syscall.EADDRNOTAVAIL) ||
+		!strings.Contains(failed[0].Error(), "192.0.2.77:7070") {
 		t.Errorf("%v; %v", failed, rest)
 	}
 }
@@ -197,8 +199,8 @@ func TestNoCircles(t *testing.T) {
 	}
 }
 
-// Without the privilege a low port is refused, and the rest is served. The privilege is taken from one thread, which ends
-// with its goroutine, because that is never unlocked from it.
+// Without the privilege a low port is refused, and the rest is served. The privilege is taken from one thread, which
+// ends with its goroutine, because that is never unlocked from it.
 func TestAPortThatNeedsAPrivilege(t *testing.T) {
 	low, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	if err != nil || strings.TrimSpace(string(low)) == "0" {
@@ -209,7 +211,8 @@ func TestAPortThatNeedsAPrivilege(t *testing.T) {
 	name := routing.Name{Namespace: "a", Name: "b"}
 	var fs []routing.Frontend
 	for _, port := range []uint16{81, 7091} {
-		fs = append(fs, routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(5), Port: port, Proto: routing.TCP}, Service: name, Policy: routing.Random})
+		fs = append(fs, routing.Frontend{Key: routing.Key{Kind: routing.ClusterIP, Addr: benchAddr(5), Port: port,
+			Proto: routing.TCP}, Service: name, Policy: routing.Random})
 	}
 	tab, changed := (&routing.Table{}).With(routing.Entry{Service: name, Frontends: fs})
 	result := make(chan error)

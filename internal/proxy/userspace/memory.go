@@ -20,8 +20,8 @@ type visit struct {
 	until time.Time
 }
 
-// affinity remembers which endpoint served a client. When it is full it forgets the one of a few that would have expired
-// first, so that its memory is bounded and its cost constant.
+// affinity remembers which endpoint served a client. When it is full it forgets the one of a few that would have
+// expired first, so that its memory is bounded and its cost constant.
 type affinity struct {
 	limit int
 

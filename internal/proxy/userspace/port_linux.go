@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// port is a TCP port that belongs to us whether it listens or not. A bound socket that does not listen is not found by a
-// SYN, so the kernel answers with a reset, and nobody else gets the port in the meantime.
+// port is a TCP port that belongs to us whether it listens or not. A bound socket that does not listen is not found by
+// a SYN, so the kernel answers with a reset, and nobody else gets the port in the meantime.
 type port struct {
 	*net.TCPListener
 	raw syscall.RawConn
@@ -66,9 +66,9 @@ func sockaddr(at netip.AddrPort) (int, unix.Sockaddr) {
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
 }
 
-// reuse switches SO_REUSEADDR. It is needed to bind and to listen while connections of an earlier time linger on the port.
-// But while we only hold the port it must be off: two sockets that both have it on may share a port as long as neither
-// listens, and whoever listens first would lock the other out.
+// reuse switches SO_REUSEADDR. It is needed to bind and to listen while connections of an earlier time linger on the
+// port. But while we only hold the port it must be off: two sockets that both have it on may share a port as long as
+// neither listens, and whoever listens first would lock the other out.
 func (p *port) reuse(on int) error {
 	return p.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on) })
 }
@@ -81,8 +81,8 @@ func (p *port) listen() error {
 	return p.control(func(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, backlog)) })
 }
 
-// hush makes the kernel refuse from now on: shutting a listening socket down ends its listening, wakes its accept with an
-// error, and leaves it bound.
+// hush makes the kernel refuse from now on: shutting a listening socket down ends its listening, wakes its accept with
+// an error, and leaves it bound.
 func (p *port) hush() error {
 	if err := p.reuse(0); err != nil {
 		return fmt.Errorf("preparing to refuse: %w", err)

@@ -17,7 +17,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 const spliceAfter = 128 << 10
 
 // relay copies between client and server until both directions have ended, and closes both. Each end of a direction is
-// passed on as it is: the end of data as the end of data (the other direction stays open), a broken connection as a reset.
+// passed on as it is: the end of data as the end of data (the other direction stays open), a broken connection as a
+// reset.
 func relay(client, server *net.TCPConn, service, endpoint *meter) {
 	back := make(chan error, 1)
 	go func() { back <- carryOver(client, server, &service.received, &endpoint.received) }()
@@ -51,8 +52,9 @@ func carryOver(to, from *net.TCPConn, counts ...*atomic.Uint64) error {
 	return err
 }
 
-// copyAll copies until from has said its end. Most connections are short: those pay for one borrowed buffer. What goes on
-// is spliced (on Linux TCPConn.ReadFrom does, from pipe to pipe in the kernel), which costs a pipe for each direction.
+// copyAll copies until from has said its end. Most connections are short: those pay for one borrowed buffer. What goes
+// on is spliced (on Linux TCPConn.ReadFrom does, from pipe to pipe in the kernel), which costs a pipe for each
+// direction.
 func copyAll(to, from *net.TCPConn) (int64, error) {
 	n, err := copyFirst(to, from)
 	if err == io.EOF {

@@ -84,15 +84,18 @@ func descriptions(labels ...string) (connections, failures, bytes *prometheus.De
 		name = func(n string) string { return "viaduct_userspace_endpoint_" + n }
 		of = "of an endpoint of a Service port"
 	}
-	return prometheus.NewDesc(name("connections_total"), "TCP connections and UDP flows "+of+" that were carried", labels, nil),
+	return prometheus.NewDesc(name("connections_total"), "TCP connections and UDP flows "+of+" that were carried", labels,
+			nil),
 		prometheus.NewDesc(name("failures_total"), "TCP connections and UDP flows "+of+" that were not taken", labels, nil),
-		prometheus.NewDesc(name("bytes_total"), "Bytes "+of+" that were carried, sent by clients or received by them; of TCP when a direction ends", append(labels, "direction"), nil)
+		prometheus.NewDesc(name("bytes_total"), "Bytes "+of+" that were carried, sent by clients or received by them; of "+
+			"TCP when a direction ends", append(labels, "direction"), nil)
 }
 
 func serviceLabels() []string { return []string{"namespace", "service", "port"} }
 
 func asideDesc() *prometheus.Desc {
-	return prometheus.NewDesc("viaduct_userspace_endpoints_set_aside", "Endpoints that get no connections for a while, for what this proxy saw itself", nil, nil)
+	return prometheus.NewDesc("viaduct_userspace_endpoints_set_aside", "Endpoints that get no connections for a while, "+
+		"for what this proxy saw itself", nil, nil)
 }
 
 // Describe says what Collect gives.
@@ -112,7 +115,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		tell(to, counts, serviceLabels(), name.Namespace, name.Name, name.Port)
 	}
 	c.b.host.tallies.each(func(key tally, m *meter) {
-		tell(to, m.read(), append(serviceLabels(), "endpoint"), key.service.Namespace, key.service.Name, key.service.Port, key.endpoint.String())
+		tell(to, m.read(), append(serviceLabels(), "endpoint"), key.service.Namespace, key.service.Name, key.service.Port,
+			key.endpoint.String())
 	})
 	to <- prometheus.MustNewConstMetric(asideDesc(), prometheus.GaugeValue, float64(c.b.host.ejected.count.Load()))
 }
@@ -133,7 +137,8 @@ func (b *Backend) perService() map[routing.Name]Counts {
 	for _, s := range b.servers {
 		name, c := s.now().Service, s.counts()
 		sum := sums[name]
-		sums[name] = Counts{sum.Connections + c.Connections, sum.Failures + c.Failures, sum.Sent + c.Sent, sum.Received + c.Received}
+		sums[name] = Counts{sum.Connections + c.Connections, sum.Failures + c.Failures, sum.Sent + c.Sent, sum.Received +
+			c.Received}
 	}
 	return sums
 }

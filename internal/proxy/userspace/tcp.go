@@ -104,8 +104,8 @@ type acceptance struct {
 	done chan struct{} // closed when it has ended
 }
 
-// accept takes connections until a.stop. An error does not end it: out of files or memory passes. But each error makes it
-// wait, so that it never spins.
+// accept takes connections until a.stop. An error does not end it: out of files or memory passes. But each error makes
+// it wait, so that it never spins.
 func (s *tcpServer) accept(p *port, a *acceptance) {
 	defer s.host.wg.Done()
 	defer close(a.done)
@@ -186,7 +186,8 @@ func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net
 	}
 	// Not Dialer.DialTCP: it binds a local port even for the zero address, and bind knows no reuse of ports in TIME_WAIT,
 	// so that 28,000 connections in a minute would be all.
-	c, err := (&net.Dialer{Deadline: deadline, KeepAlive: keepAlive(to.Addr())}).DialContext(s.host.ctx, "tcp", to.String())
+	c, err := (&net.Dialer{Deadline: deadline, KeepAlive: keepAlive(to.Addr())}).DialContext(s.host.ctx, "tcp",
+		to.String())
 	if up, ok := c.(*net.TCPConn); ok && err == nil {
 		s.host.ejected.took(to)
 		return up, nil
@@ -210,7 +211,8 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// keepAlive spares a connection that cannot lose its peer silently the four system calls to set it up: negative is none.
+// keepAlive spares a connection that cannot lose its peer silently the four system calls to set it up: negative is
+// none.
 func keepAlive(to netip.Addr) time.Duration {
 	if to.IsLoopback() {
 		return -1

@@ -12,7 +12,8 @@ import (
 )
 
 // udpServer receives datagrams on one address and keeps a flow for each client's address. While there are no endpoints
-// the socket is closed, so that the kernel answers with port unreachable; unlike a TCP port it cannot be held meanwhile.
+// the socket is closed, so that the kernel answers with port unreachable; unlike a TCP port it cannot be held
+// meanwhile.
 type udpServer struct {
 	host  *host
 	at    netip.AddrPort
@@ -160,7 +161,8 @@ func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
 			continue
 		}
 		find.found(f, to)
-		return s.run(&flow{server: s, client: client, search: find, to: to, tally: s.host.tallies.of(f.Service, to), up: up, down: s.socket})
+		return s.run(&flow{server: s, client: client, search: find, to: to, tally: s.host.tallies.of(f.Service, to), up: up,
+			down: s.socket})
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ func udpStage(t *testing.T, opts Options) *udpServer {
 	s := newUDPServer(h, netip.AddrPortFrom(udpAddr(2), 7085))
 	t.Cleanup(func() { s.close(); h.close() })
 	pool := routing.Pool{Backends: []routing.Backend{{Addr: echo.LocalAddr().(*net.UDPAddr).AddrPort(), Weight: 1}}}
-	p := compile([]routing.Frontend{{Key: routing.Key{Addr: s.at.Addr(), Port: s.at.Port(), Proto: routing.UDP}, Inside: pool, Policy: routing.Random}})
+	p := compile([]routing.Frontend{{Key: routing.Key{Addr: s.at.Addr(), Port: s.at.Port(), Proto: routing.UDP},
+		Inside: pool, Policy: routing.Random}})
 	for _, f := range p.serve {
 		if err := s.update(f); err != nil {
 			t.Fatal(err)
@@ -77,7 +78,10 @@ func TestIdleFlowsEnd(t *testing.T) {
 	ping(t, s)
 	eventually(t, "the flow ends", func() bool { return s.flowCount() == 0 })
 	ping(t, s)
-	eventually(t, "two flows are counted", func() bool { return s.counts() == Counts{Connections: 2, Sent: 2, Received: 2} })
+	eventually(t, "two flows are counted", func() bool {
+		return s.counts() == Counts{Connections: 2, Sent: 2,
+			Received: 2}
+	})
 }
 
 // eventually waits for what nobody announces.
