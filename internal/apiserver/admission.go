@@ -1,52 +1,26 @@
 package apiserver
 
 import (
-	"context"
-
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apiserver/pkg/admission"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"viaduct/internal/apiserver/admission"
+	"viaduct/internal/apiserver/resource"
 )
 
-// admissionChain is what a write passes between its decoding and the store. The library wants it before the stores
-// exist that its steps look things up in: they are put in later, before the first request.
-type admissionChain struct {
-	steps interface {
-		admission.MutationInterface
-		admission.ValidationInterface
-	}
-}
+// admissionChain stands for the plugins until the storages exist that they read.
+type admissionChain struct{ admission.Chain }
 
-// fill is the one list of admission steps, in their order.
-func (c *admissionChain) fill(s *Server) {
-	steps := []admission.Interface{
-		&namespaceMustExist{namespaces: s.boot.stores.namespaces},
-		&nodeKeepsToItself{pods: s.boot.stores.pods},
-		&grantWhatYouHold{authorizer: s.authorizer, held: s.roles, stores: s.boot.stores.rbac},
-		&podServiceAccount{accounts: s.boot.stores.accounts},
-		&tokensForImpersonators{authorizer: s.generic.Authorizer},
-		&annotationsMakeSense{},
-		&backendsForWhoMayWriteThem{authorizer: s.generic.Authorizer},
-		&podAddressesStayHome{
-			authorizer: s.generic.Authorizer,
-			pods:       objects[*corev1.Pod]{store: s.boot.stores.pods},
-			nodes:      objects[*corev1.Node]{store: s.boot.stores.nodes},
-		},
-	}
-	if !s.options.AllowExternalIPs {
-		steps = append(steps, &externalIPsForAdmins{authorizer: s.generic.Authorizer})
-	}
-	c.steps = admission.NewChainHandler(steps...)
-}
-
-// Handles implements admission.Interface.
-func (c *admissionChain) Handles(op admission.Operation) bool { return c.steps.Handles(op) }
-
-// Admit implements admission.MutationInterface.
-func (c *admissionChain) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	return c.steps.Admit(ctx, a, o)
-}
-
-// Validate implements admission.ValidationInterface.
-func (c *admissionChain) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	return c.steps.Validate(ctx, a, o)
+func (s *Server) newAdmission() admission.Chain {
+	stores := s.boot.stores
+	return admission.New(admission.Config{
+		Authorizer:       s.generic.Authorizer,
+		RBAC:             s.roles,
+		Namespaces:       resource.Storage[*corev1.Namespace]{Main: stores.namespaces},
+		Pods:             resource.Storage[*corev1.Pod]{Main: stores.pods},
+		Nodes:            resource.Storage[*corev1.Node]{Main: stores.nodes},
+		Accounts:         resource.Storage[*corev1.ServiceAccount]{Main: stores.accounts},
+		Roles:            resource.Storage[*rbacv1.Role]{Main: stores.rbac.roles},
+		ClusterRoles:     resource.Storage[*rbacv1.ClusterRole]{Main: stores.rbac.clusterRoles},
+		AllowExternalIPs: s.options.AllowExternalIPs,
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/watch"
 	"viaduct/internal/apiserver/allocation"
+	"viaduct/internal/apiserver/resource"
 	"viaduct/internal/apiserver/store"
 )
 
@@ -26,11 +27,11 @@ type allocations struct {
 func newAllocations(options *Options, log *slog.Logger, schemes *schemes, stores *stores,
 	etcd *store.Store) *allocations {
 	log = log.With("part", "allocation")
-	addresses := objects[*networkingv1.IPAddress]{store: stores.addresses, types: schemes.types}
-	ranges := rangeObjects{objects[*networkingv1.ServiceCIDR]{store: stores.cidrs, status: stores.cidrsStatus,
-		types: schemes.types}}
-	services := objects[*corev1.Service]{store: stores.services, types: schemes.types}
-	stored := objects[*corev1.Event]{store: stores.events, types: schemes.types}
+	addresses := resource.Storage[*networkingv1.IPAddress]{Main: stores.addresses, Scheme: schemes.types}
+	ranges := rangeObjects{resource.Storage[*networkingv1.ServiceCIDR]{Main: stores.cidrs, Status: stores.cidrsStatus,
+		Scheme: schemes.types}}
+	services := resource.Storage[*corev1.Service]{Main: stores.services, Scheme: schemes.types}
+	stored := resource.Storage[*corev1.Event]{Main: stores.events, Scheme: schemes.types}
 	events := allocation.NewEvents(func(ctx context.Context, e *corev1.Event) error {
 		_, err := stored.Create(ctx,
 			e)
@@ -92,10 +93,10 @@ func (s *Server) checkRanges() error {
 
 // rangeObjects are the ServiceCIDRs, which are watched too.
 type rangeObjects struct {
-	objects[*networkingv1.ServiceCIDR]
+	resource.Storage[*networkingv1.ServiceCIDR]
 }
 
 // Watch implements allocation.RangeStore.
 func (o rangeObjects) Watch(ctx context.Context) (watch.Interface, error) {
-	return o.store.Watch(withNamespace(ctx, ""), &internalversion.ListOptions{ResourceVersion: "0"})
+	return o.Main.Watch(withNamespace(ctx, ""), &internalversion.ListOptions{ResourceVersion: "0"})
 }

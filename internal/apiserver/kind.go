@@ -12,13 +12,10 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"viaduct/internal/apiserver/resource"
 )
 
-// object is what every served type is: a Kubernetes object with metadata.
-type object interface {
-	runtime.Object
-	metav1.Object
-}
+type object = resource.Object
 
 // kind says all that is particular to one API resource. What a field leaves out has the plain behaviour: no
 // preparation, no rule beyond those of object metadata, no warning, PUT does not create.

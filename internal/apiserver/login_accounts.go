@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"viaduct/internal/apiserver/resource"
 	"viaduct/internal/apiserver/tokens"
 )
 
@@ -86,7 +87,7 @@ func (s *accountStores) haveAll(ctx context.Context, a *tokens.Account) error {
 // have says why the very object that ref means is not there.
 func have[T object](ctx context.Context, store *registry.Store, namespace string, ref tokens.Ref) error {
 	same := func(obj T) bool { return string(obj.GetUID()) == ref.UID }
-	obj, err := getThrough(ctx, store, namespace, ref.Name, same)
+	obj, err := resource.Storage[T]{Main: store}.CacheThenStore(ctx, namespace, ref.Name, same)
 	switch {
 	case err != nil:
 		return err

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"viaduct/internal/apiserver/resource"
 	"viaduct/internal/apiserver/tokens"
 )
 
@@ -58,9 +59,9 @@ func (l *tokenLogin) AuthenticateToken(ctx context.Context, text string) (*authe
 }
 
 func (l *tokenLogin) find(ctx context.Context, name string) (*corev1.Secret, error) {
-	secret, err := getCached[*corev1.Secret](ctx, l.secrets, tokens.SecretNamespace, name)
+	secret, err := resource.Storage[*corev1.Secret]{Main: l.secrets}.FromCache(ctx, tokens.SecretNamespace, name)
 	if apierrors.IsNotFound(err) && l.misses.Allow() {
-		return getStored[*corev1.Secret](ctx, l.secrets, tokens.SecretNamespace, name)
+		return resource.Storage[*corev1.Secret]{Main: l.secrets}.FromStore(ctx, tokens.SecretNamespace, name)
 	}
 	return secret, err
 }

@@ -191,7 +191,7 @@ func (s *Server) installResources(ctx context.Context, schemes *schemes, config 
 	if s.lifecycle, err = s.newLifecycle(b); err != nil {
 		return err
 	}
-	config.AdmissionControl.(*admissionChain).fill(s)
+	config.AdmissionControl.(*admissionChain).Chain = s.newAdmission()
 	if err := b.installGroups(s.generic); err != nil {
 		return fmt.Errorf("installing the API: %w", err)
 	}

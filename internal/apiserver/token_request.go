@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"viaduct/internal/apiserver/resource"
 	"viaduct/internal/apiserver/tokens"
 	"viaduct/internal/apiserver/validation"
 )
@@ -53,7 +54,7 @@ func (r *tokenRequestREST) Create(ctx context.Context, name string, obj runtime.
 	if errs := matchingMeta(&request.ObjectMeta, namespace, name); len(errs) > 0 {
 		return nil, r.invalid(name, errs)
 	}
-	account, err := getStored[*corev1.ServiceAccount](ctx, r.stores.accounts, namespace, name)
+	account, err := resource.Storage[*corev1.ServiceAccount]{Main: r.stores.accounts}.FromStore(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account,
 	var uid types.UID
 	switch gvk.GroupKind() {
 	case schema.GroupKind{Kind: "Pod"}:
-		pod, err := getStored[*corev1.Pod](ctx, r.stores.pods, about.Namespace, ref.Name)
+		pod, err := resource.Storage[*corev1.Pod]{Main: r.stores.pods}.FromStore(ctx, about.Namespace, ref.Name)
 		if err != nil {
 			return err
 		}
@@ -132,13 +133,13 @@ func (r *tokenRequestREST) bind(ctx context.Context, about *tokens.Account,
 			return err
 		}
 	case schema.GroupKind{Kind: "Secret"}:
-		secret, err := getStored[*corev1.Secret](ctx, r.stores.secrets, about.Namespace, ref.Name)
+		secret, err := resource.Storage[*corev1.Secret]{Main: r.stores.secrets}.FromStore(ctx, about.Namespace, ref.Name)
 		if err != nil {
 			return err
 		}
 		uid, about.Secret = secret.UID, refTo(secret)
 	case schema.GroupKind{Kind: "Node"}:
-		node, err := getStored[*corev1.Node](ctx, r.stores.nodes, "", ref.Name)
+		node, err := resource.Storage[*corev1.Node]{Main: r.stores.nodes}.FromStore(ctx, "", ref.Name)
 		if err != nil {
 			return err
 		}
@@ -159,7 +160,7 @@ func (r *tokenRequestREST) nodeOf(ctx context.Context, pod *corev1.Pod) (*tokens
 	if pod.Spec.NodeName == "" {
 		return nil, nil
 	}
-	node, err := getStored[*corev1.Node](ctx, r.stores.nodes, "", pod.Spec.NodeName)
+	node, err := resource.Storage[*corev1.Node]{Main: r.stores.nodes}.FromStore(ctx, "", pod.Spec.NodeName)
 	if apierrors.IsNotFound(err) {
 		return &tokens.Ref{Name: pod.Spec.NodeName}, nil
 	}

@@ -1,4 +1,4 @@
-package apiserver
+package admission
 
 import (
 	"context"
@@ -11,25 +11,26 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"viaduct/internal/apiserver/access"
+	"viaduct/internal/apiserver/resource"
 )
 
-// nodeKeepsToItself refuses what the agent of one node writes about another: its Node, its Lease, the Pods bound to it.
-// It is the other half of access.Nodes: it sees what is written, which no authorizer does.
+// nodeRestriction is upstream's NodeRestriction: a node agent may write its own Node, its own Lease and the Pods bound
+// to its node, and nothing of other nodes. It completes access.Nodes, the authorizer, which does not see the object.
 //
 // See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction.
-type nodeKeepsToItself struct{ pods *registry.Store }
+type nodeRestriction struct {
+	pods resource.Storage[*corev1.Pod]
+}
 
-var _ admission.ValidationInterface = &nodeKeepsToItself{}
+var _ admission.ValidationInterface = &nodeRestriction{}
 
-func (*nodeKeepsToItself) Handles(op admission.Operation) bool { return op != admission.Connect }
+// Handles implements admission.Interface.
+func (*nodeRestriction) Handles(op admission.Operation) bool { return op != admission.Connect }
 
 // Validate implements admission.ValidationInterface.
-func (n *nodeKeepsToItself) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (n *nodeRestriction) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	node, isNode := access.NodeOf(a.GetUserInfo())
 	if !isNode {
 		return nil
@@ -67,7 +68,7 @@ func refuseNodeWrite(node string, a admission.Attributes) string {
 	}
 	now, ok := a.GetObject().(*corev1.Node)
 	if !ok {
-		return "" // a deletion, which the authorizer has refused
+		return "" // a deletion; the authorizer refuses it
 	}
 	old, exists := a.GetOldObject().(*corev1.Node)
 	if !exists {
@@ -77,17 +78,16 @@ func refuseNodeWrite(node string, a admission.Attributes) string {
 		return "is not allowed to modify labels: " + strings.Join(labels, ", ")
 	}
 	if !apiequality.Semantic.DeepEqual(now.OwnerReferences, old.OwnerReferences) {
-		// by them it could have itself deleted, and come back with other labels
+		// With an owner the Node could be deleted and registered again with other labels.
 		return "is not allowed to modify ownerReferences"
 	}
 	if exists && !apiequality.Semantic.DeepEqual(now.Spec.Taints, old.Spec.Taints) {
-		return "is not allowed to modify taints" // by them it could draw Pods to itself that are not meant for it
+		return "is not allowed to modify taints" // without its taints a node attracts Pods meant for others
 	}
 	return ""
 }
 
-// reservedChanges returns the labels, sorted, in which now and old differ and which an agent must leave alone: by
-// labels Pods choose their nodes.
+// reservedChanges returns the reserved labels, sorted, in which now and old differ. Pods choose their nodes by labels.
 func reservedChanges(now, old map[string]string) []string {
 	all := maps.Clone(now)
 	if all == nil {
@@ -106,7 +106,8 @@ func reservedChanges(now, old map[string]string) []string {
 	return reserved
 }
 
-// isReservedLabel says whether a label is of Kubernetes and not one of those by which an agent describes its host.
+// isReservedLabel reports whether key is in a domain of Kubernetes and is not one that an agent describes its host
+// with.
 func isReservedLabel(key string) bool {
 	domain, _, _ := strings.Cut(key, "/")
 	if !strings.Contains(key, "/") || !within(domain, "kubernetes.io", "k8s.io") {
@@ -119,12 +120,12 @@ func isReservedLabel(key string) bool {
 		!slices.Contains(hostLabels(), key)
 }
 
-// within says whether a domain is one of those given, or below one.
+// within reports whether domain is one of of, or a subdomain of one.
 func within(domain string, of ...string) bool {
 	return slices.ContainsFunc(of, func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) })
 }
 
-// hostLabels are those that an agent may put on its Node beside those of its own domains.
+// hostLabels are the labels that an agent may set on its Node beside those of the kubelet and node domains.
 func hostLabels() []string {
 	return []string{
 		corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable, corev1.LabelInstanceType,
@@ -135,7 +136,7 @@ func hostLabels() []string {
 	}
 }
 
-func (n *nodeKeepsToItself) refusePodWrite(ctx context.Context, node string, a admission.Attributes) (string, error) {
+func (n *nodeRestriction) refusePodWrite(ctx context.Context, node string, a admission.Attributes) (string, error) {
 	pod, ok := a.GetOldObject().(*corev1.Pod)
 	switch {
 	case a.GetSubresource() == "eviction":
@@ -152,13 +153,13 @@ func (n *nodeKeepsToItself) refusePodWrite(ctx context.Context, node string, a a
 		return "can only touch pods with spec.nodeName set to itself", nil
 	}
 	if now, ok := a.GetObject().(*corev1.Pod); ok && !maps.Equal(now.Labels, pod.Labels) {
-		return "cannot update labels through pod status", nil // by them it could put the Pod behind any Service
+		return "cannot update labels through pod status", nil // labels decide which Services select the Pod
 	}
 	return "", nil
 }
 
-// refuseToken lets an agent have tokens for the Pods on its node alone, each bound to its Pod.
-func (n *nodeKeepsToItself) refuseToken(ctx context.Context, node string, a admission.Attributes) (string, error) {
+// refuseToken lets an agent request tokens only for Pods on its node, each bound to its Pod.
+func (n *nodeRestriction) refuseToken(ctx context.Context, node string, a admission.Attributes) (string, error) {
 	request, ok := a.GetObject().(*authenticationv1.TokenRequest)
 	if !ok {
 		return "can only create tokens of service accounts", nil
@@ -179,14 +180,6 @@ func (n *nodeKeepsToItself) refuseToken(ctx context.Context, node string, a admi
 	return "", nil
 }
 
-func (n *nodeKeepsToItself) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	obj, err := n.pods.Get(withNamespace(ctx, namespace), name, &metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return nil, apierrors.NewInternalError(fmt.Errorf("a %T is stored as a Pod", obj))
-	}
-	return pod, nil
+func (n *nodeRestriction) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return n.pods.Get(ctx, namespace, name, "")
 }

@@ -15,7 +15,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-func TestAnnotationsMustMakeSense(t *testing.T) {
+func TestAnnotationValidation(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "db", Annotations: map[string]string{annotations.HealthCheck: "tpc"}},
@@ -52,8 +52,8 @@ func wantCause(t *testing.T, err error, field, says string) {
 	}
 }
 
-// Who may write Endpoints in one namespace may not lead its Services to another's Pods.
-func TestPodAddressesStayHome(t *testing.T) {
+// A user who writes Endpoints in one namespace cannot direct its Services to Pods of another.
+func TestRestrictedEndpoints(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
 	for _, ns := range []string{"home", "away"} {
@@ -100,9 +100,9 @@ func TestPodAddressesStayHome(t *testing.T) {
 	for _, tt := range []struct{ ip, says string }{
 		{"10.9.0.1", ""},
 		{"192.0.2.1", ""},
-		{"10.9.0.2", "10.9.0.2 is the address of a Pod of another namespace: it takes the right to create " +
+		{"10.9.0.2", "10.9.0.2 is the address of a Pod in another namespace: writing it needs permission to create " +
 			"endpoints/restricted"},
-		{"10.9.0.3", "10.9.0.3 is in the range of Pods, and of no Pod of this namespace"},
+		{"10.9.0.3", "10.9.0.3 is in a node's Pod range, and no Pod of this namespace has it"},
 	} {
 		_, err := write("x-"+strings.ReplaceAll(tt.ip, ".", "-"), "192.0.2.9", tt.ip)
 		if apierrors.IsForbidden(err) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
@@ -118,13 +118,13 @@ func TestPodAddressesStayHome(t *testing.T) {
 		t.Errorf("by an update: %v", err)
 	}
 	allow(t, client, "trusted", "create", "endpoints/restricted")
-	eventually(t, "ann may write addresses of others", func() bool {
+	eventually(t, "ann may write restricted addresses", func() bool {
 		_, err := ann.Update(t.Context(), ep, metav1.UpdateOptions{})
 		return err == nil
 	})
 }
 
-// allow lets ann do something in the namespace home: verbs, and a resource.
+// allow gives ann permission in the namespace home: verbs, then one resource.
 func allow(t *testing.T, client kubernetes.Interface, role string, what ...string) {
 	t.Helper()
 	last := len(what) - 1
@@ -144,8 +144,8 @@ func allow(t *testing.T, client kubernetes.Interface, role string, what ...strin
 	}
 }
 
-// By naming backends, nobody gets endpoints that they could not write.
-func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
+// A user who may not write EndpointSlices cannot get them by the annotation backends.
+func TestBackendsPermission(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
 	if _, err := client.CoreV1().Namespaces().Create(t.Context(),
@@ -177,12 +177,12 @@ func TestBackendsTakeTheRightToWriteThem(t *testing.T) {
 	}
 	if err := name(ann, "db.example", "ann"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(),
 		"create endpointslices") {
-		t.Errorf("who may only edit: %v", err)
+		t.Errorf("a user with the role edit: %v", err)
 	}
 	if err := name(client.CoreV1().Services("home"), "db.example", "admin"); err != nil {
 		t.Errorf("an administrator: %v", err)
 	}
 	if err := name(ann, "db.example", "ann"); err != nil {
-		t.Errorf("who leaves the backends as they are: %v", err)
+		t.Errorf("an update that leaves the backends as they are: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package apiserver
+package admission
 
 import (
 	"context"
@@ -15,29 +15,28 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// annotationsMakeSense refuses annotations of Viaduct's own that nobody can act on: a check that is misspelled would
-// else be none, in silence. What is stored already may stay, so that others can still edit the object.
-type annotationsMakeSense struct{}
+// annotationValidation refuses invalid annotations of the domain viaduct.dev: a misspelled health check would otherwise
+// be ignored silently. An update that leaves them as they are passes, so that clients can still edit the object.
+type annotationValidation struct{}
 
-var _ admission.ValidationInterface = &annotationsMakeSense{}
+var _ admission.ValidationInterface = &annotationValidation{}
 
-func (*annotationsMakeSense) Handles(op admission.Operation) bool {
-	return op == admission.Create || op == admission.Update
-}
+// Handles implements admission.Interface.
+func (*annotationValidation) Handles(op admission.Operation) bool { return isCreateOrUpdate(op) }
 
 // Validate implements admission.ValidationInterface.
-func (*annotationsMakeSense) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+func (*annotationValidation) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetSubresource() != "" {
 		return nil
 	}
-	errs := readAnnotations(a.GetObject())
-	if len(errs) == 0 || a.GetOperation() == admission.Update && sameWishes(a.GetOldObject(), a.GetObject()) {
+	errs := validateAnnotations(a.GetObject())
+	if len(errs) == 0 || a.GetOperation() == admission.Update && sameSettings(a.GetOldObject(), a.GetObject()) {
 		return nil
 	}
 	return apierrors.NewInvalid(a.GetKind().GroupKind(), a.GetName(), errs)
 }
 
-func readAnnotations(obj any) (errs field.ErrorList) {
+func validateAnnotations(obj any) (errs field.ErrorList) {
 	switch o := obj.(type) {
 	case *corev1.Service:
 		_, errs = annotations.OfService(o)
@@ -49,9 +48,9 @@ func readAnnotations(obj any) (errs field.ErrorList) {
 	return errs
 }
 
-// sameWishes says whether two states of an object have the same annotations of ours. A Service that has got a selector
-// since is another matter.
-func sameWishes(before, after any) bool {
+// sameSettings reports whether two versions of an object have the same annotations of viaduct.dev. A Service that gains
+// or loses its selector is not the same: some annotations are invalid beside a selector.
+func sameSettings(before, after any) bool {
 	if was, ok := before.(*corev1.Service); ok &&
 		(len(was.Spec.Selector) > 0) != (len(after.(*corev1.Service).Spec.Selector) > 0) {
 		return false

@@ -1,4 +1,4 @@
-package apiserver
+package admission
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-func TestExternalIPsAreForAdministrators(t *testing.T) {
+func TestDenyServiceExternalIPs(t *testing.T) {
 	with := func(ips ...string) *corev1.Service {
 		return &corev1.Service{Spec: corev1.ServiceSpec{ExternalIPs: ips}}
 	}
@@ -48,7 +48,7 @@ func TestExternalIPsAreForAdministrators(t *testing.T) {
 			attrs := admission.NewAttributesRecord(tt.now, tt.old, corev1.SchemeGroupVersion.WithKind("Service"), "default",
 				"web",
 				corev1.SchemeGroupVersion.WithResource(tt.resource), tt.subresource, op, nil, false, tt.who)
-			err := (&externalIPsForAdmins{authorizer: onlyRoot}).Validate(t.Context(), attrs, nil)
+			err := (&denyServiceExternalIPs{authorizer: onlyRoot}).Validate(t.Context(), attrs, nil)
 			if apierrors.IsForbidden(err) != tt.forbidden || !tt.forbidden && err != nil {
 				t.Errorf("answer %v, want forbidden %t", err, tt.forbidden)
 			}
@@ -56,25 +56,25 @@ func TestExternalIPsAreForAdministrators(t *testing.T) {
 	}
 }
 
-// onlyRoot lets the user root do everything, and nobody else anything.
+// onlyRoot allows every action of the user root, and none of other users.
 var onlyRoot = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string,
 	error) {
 	if a.GetUser().GetName() == "root" && a.GetVerb() == "*" && a.GetResource() == "*" && a.GetAPIGroup() == "*" &&
 		a.GetNamespace() == "" {
-		return authorizer.DecisionAllow, "", errors.New("a role of root's is missing")
+		return authorizer.DecisionAllow, "", errors.New("another role is missing")
 	}
 	return authorizer.DecisionNoOpinion, "", nil
 })
 
-// An authorizer that cannot answer is no reason to let anybody pass.
-func TestExternalIPsWithoutAnAnswer(t *testing.T) {
+// An authorizer that fails refuses the write.
+func TestDenyServiceExternalIPsFailsClosed(t *testing.T) {
 	broken := authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
-		return authorizer.DecisionNoOpinion, "", errors.New("no roles to be had")
+		return authorizer.DecisionNoOpinion, "", errors.New("no roles")
 	})
 	svc := &corev1.Service{Spec: corev1.ServiceSpec{ExternalIPs: []string{"192.0.2.1"}}}
 	attrs := admission.NewAttributesRecord(svc, nil, corev1.SchemeGroupVersion.WithKind("Service"), "default", "web",
 		corev1.SchemeGroupVersion.WithResource("services"), "", admission.Create, nil, false, &user.DefaultInfo{Name: "root"})
-	if err := (&externalIPsForAdmins{authorizer: broken}).Validate(t.Context(), attrs, nil); err == nil {
+	if err := (&denyServiceExternalIPs{authorizer: broken}).Validate(t.Context(), attrs, nil); err == nil {
 		t.Error("let pass")
 	}
 }
