@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"internal/endpoints": {"internal/membership", "internal/routing", "internal/explain", "internal/annotations",
 		"internal/healthcheck", "internal/resolver"},
 	"internal/scheduler":       {},
+	"internal/supervisor":      {},
+	"internal/echo":            {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/routing", "internal/loop"},
 	"internal/proxy/takeover":  {"internal/routing"}, // its test has Services carried

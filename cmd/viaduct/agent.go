@@ -14,6 +14,7 @@ import (
 
 	"viaduct/internal/node"
 	"viaduct/internal/node/network"
+	"viaduct/internal/supervisor"
 )
 
 // defaultAgentPort is where a kubelet, too, can be asked without a password.
@@ -88,13 +89,13 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	if err != nil {
 		return err
 	}
-	parts := []part{p, lean(log)}
+	parts := []supervisor.Component{p, lean(log)}
 	if port != "" {
 		parts = append(parts, portPart("agent's metrics port", port, askable(metrics), log))
 	}
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
-	return supervise(ctx, nil, parts...)
+	return supervisor.Run(ctx, nil, parts...)
 }
 
 // openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this
@@ -108,7 +109,7 @@ func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*n
 
 // agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
 func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network,
-	log *slog.Logger) (part, []prometheus.Collector, error) {
+	log *slog.Logger) (supervisor.Component, []prometheus.Collector, error) {
 	var second netip.Prefix
 	if len(o.podCIDRs) > 1 {
 		second = o.podCIDRs[1]
@@ -122,9 +123,9 @@ func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods
 		Log:     log.With("part", "agent"),
 	})
 	if err != nil {
-		return part{}, nil, fmt.Errorf("making the node agent: %w", err)
+		return supervisor.Component{}, nil, fmt.Errorf("making the node agent: %w", err)
 	}
-	return part{name: "agent", run: func(ctx context.Context) error {
+	return supervisor.Component{Name: "agent", Run: func(ctx context.Context) error {
 		if pods == nil {
 			return agent.Run(ctx)
 		}

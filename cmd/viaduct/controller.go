@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 
+	"viaduct/internal/supervisor"
+
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
 )
@@ -74,11 +76,11 @@ func runController(ctx context.Context, con console, o controllerOptions, which 
 	if err != nil {
 		return err
 	}
-	var parts []part
+	var parts []supervisor.Component
 	if listener != nil {
 		parts = append(parts, debugPart(listener, c, api, log))
 	}
-	return supervise(ctx, nil, append(parts, c.part(), lean(log))...)
+	return supervisor.Run(ctx, nil, append(parts, c.component(), lean(log))...)
 }
 
 // ownControllers are those of `viaduct up`. They are the only ones if the store is its own; over a store that other

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"viaduct/internal/supervisor"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,8 +79,8 @@ func ownCertificate(address net.IP) (tls.Certificate, error) {
 }
 
 // debugPart answers on listener until it is stopped.
-func debugPart(listener net.Listener, c *controllers, client kubernetes.Interface, log *slog.Logger) part {
-	return part{name: "port for questions", run: func(ctx context.Context) error {
+func debugPart(listener net.Listener, c *controllers, client kubernetes.Interface, log *slog.Logger) supervisor.Component {
+	return supervisor.Component{Name: "port for questions", Run: func(ctx context.Context) error {
 		server := &http.Server{
 			Handler: debugHandler(c, client), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 			WriteTimeout: time.Minute,

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+
+	"viaduct/internal/echo"
 )
 
 // ground is a pair of address ranges that no other demo on this host uses.
@@ -42,22 +44,22 @@ func (g *ground) release() { g.claim.Close() }
 
 // outsiders starts two servers that are no Pods, on one port of 127.0.0.1 and 127.0.0.2: the example's if it is free,
 // else another.
-func outsiders(examplePort uint16) ([]*echoServer, uint16, error) {
+func outsiders(examplePort uint16) ([]*echo.Server, uint16, error) {
 	var last error
 	for _, port := range append([]uint16{examplePort}, make([]uint16, 10)...) {
-		first, err := newEchoServer(echoOptions{name: "server-a", http: net.JoinHostPort("127.0.0.1",
+		first, err := echo.New(echo.Options{Name: "server-a", HTTP: net.JoinHostPort("127.0.0.1",
 			strconv.Itoa(int(port)))})
 		if err != nil {
 			last = err
 			continue
 		}
-		port = first.http.Addr().(*net.TCPAddr).AddrPort().Port()
-		second, err := newEchoServer(echoOptions{name: "server-b", http: net.JoinHostPort("127.0.0.2",
+		port = first.Addr().(*net.TCPAddr).AddrPort().Port()
+		second, err := echo.New(echo.Options{Name: "server-b", HTTP: net.JoinHostPort("127.0.0.2",
 			strconv.Itoa(int(port)))})
 		if err == nil {
-			return []*echoServer{first, second}, port, nil
+			return []*echo.Server{first, second}, port, nil
 		}
-		first.close()
+		first.Close()
 		last = errors.Join(last, err)
 	}
 	return nil, 0, fmt.Errorf("starting two servers that are no Pods: %w", last)

@@ -120,7 +120,7 @@ func (t *tour) handWritten(ctx context.Context) error {
 		return err
 	}
 	for _, s := range t.outsiders {
-		if who := s.name + " " + s.http.Addr().String(); total[who] == 0 {
+		if who := s.Name() + " " + s.Addr().String(); total[who] == 0 {
 			return fmt.Errorf("%s got nothing: %v", who, total)
 		}
 	}

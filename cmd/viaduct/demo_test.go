@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"viaduct/internal/echo"
 )
 
 func TestSpreadFair(t *testing.T) {
@@ -44,8 +47,8 @@ func TestSpreadTable(t *testing.T) {
 }
 
 func TestVisitManyCountsEveryone(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1"})
-	addr := s.http.Addr().String()
+	s := runEcho(t, echo.Options{Name: "web-1"})
+	addr := s.Addr().String()
 	got, err := newVisitor().visitMany(t.Context(), "http://"+addr+"/", 50)
 	if err != nil || len(got) != 1 || got["web-1 "+addr] != 50 {
 		t.Errorf("got %v, %v, want 50 of web-1", got, err)
@@ -53,18 +56,18 @@ func TestVisitManyCountsEveryone(t *testing.T) {
 }
 
 func TestVisitManyTellsFailure(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1", unready: true})
-	_, err := newVisitor().visitMany(t.Context(), "http://"+s.http.Addr().String()+"/healthz", 50)
+	s := runEcho(t, echo.Options{Name: "web-1", Unready: true})
+	_, err := newVisitor().visitMany(t.Context(), "http://"+s.Addr().String()+"/healthz", 50)
 	if err == nil || !strings.Contains(err.Error(), http.StatusText(http.StatusServiceUnavailable)) {
 		t.Errorf("got %v, want the 503", err)
 	}
 }
 
 func TestUntilAvoided(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1"})
+	s := runEcho(t, echo.Options{Name: "web-1"})
 	changed := make(chan struct{})
 	close(changed)
-	url := "http://" + s.http.Addr().String() + "/"
+	url := "http://" + s.Addr().String() + "/"
 	log := newVisitor().untilAvoided(t.Context(), url, "web-2", changed)
 	if log.err != nil || log.total != avoidedVisits || !log.last.IsZero() {
 		t.Errorf("%+v, want %d visits that all avoided web-2", log, avoidedVisits)
@@ -95,17 +98,17 @@ func TestGroundIsClaimed(t *testing.T) {
 }
 
 func TestOutsidersShareAPort(t *testing.T) {
-	taken := runEcho(t, echoOptions{})
-	busy := taken.http.Addr().(*net.TCPAddr).AddrPort().Port()
+	taken := runEcho(t, echo.Options{})
+	busy := taken.Addr().(*net.TCPAddr).AddrPort().Port()
 	servers, port, err := outsiders(busy)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range servers {
-		if want := fmt.Sprintf("127.0.0.%d:%d", i+1, port); s.http.Addr().String() != want {
-			t.Errorf("server %d listens on %s, want %s", i, s.http.Addr(), want)
+		if want := fmt.Sprintf("127.0.0.%d:%d", i+1, port); s.Addr().String() != want {
+			t.Errorf("server %d listens on %s, want %s", i, s.Addr(), want)
 		}
-		s.close()
+		s.Close()
 	}
 	if port == busy || len(servers) != 2 {
 		t.Errorf("%d servers on port %d, want 2 on another than %d", len(servers), port, busy)
@@ -138,4 +141,24 @@ func TestMutedWriter(t *testing.T) {
 	if out.String() != "after\n" {
 		t.Errorf("got %q, want only what came after", out.String())
 	}
+}
+
+// runEcho serves HTTP on a free port until the test ends.
+func runEcho(t *testing.T, o echo.Options) *echo.Server {
+	t.Helper()
+	o.HTTP = "127.0.0.1:0"
+	s, err := echo.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return s
 }

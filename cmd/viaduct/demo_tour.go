@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"viaduct/internal/echo"
+
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -31,9 +33,9 @@ type tour struct {
 	client    kubernetes.Interface
 	apply     *applier
 	visitor   *visitor
-	outsiders []*echoServer // servers that are no Pods
-	stop      func()        // ends them
-	left      []string      // addresses that must not answer once all is cleaned up
+	outsiders []*echo.Server // servers that are no Pods
+	stop      func()         // ends them
+	left      []string       // addresses that must not answer once all is cleaned up
 }
 
 func newTour(out io.Writer, dataDir string) *tour {
@@ -119,7 +121,7 @@ func (t *tour) goodbye() {
 func (t *tour) closeServers() { t.stop() }
 
 // serve runs the servers that are no Pods until closeServers.
-func (t *tour) serve(servers []*echoServer) {
+func (t *tour) serve(servers []*echo.Server) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{}, len(servers))
 	for _, s := range servers {

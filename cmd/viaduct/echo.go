@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 
+	"viaduct/internal/echo"
+
 	"github.com/spf13/cobra"
 )
 
 func newEcho(con console) *cobra.Command {
-	o := echoOptions{}
+	o := echo.Options{}
 	cmd := &cobra.Command{
 		Use:   "echo",
 		Short: "A tiny server that says who answered: something to put behind a Service",
@@ -23,7 +25,7 @@ func newEcho(con console) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := onSignal(cmd.Context(), con.Err)
 			defer stop()
-			s, err := newEchoServer(o)
+			s, err := echo.New(o)
 			if err != nil {
 				return err
 			}
@@ -33,12 +35,12 @@ func newEcho(con console) *cobra.Command {
 	host, _ := os.Hostname()
 	at := cmp.Or(os.Getenv("POD_IP"), "127.0.0.1")
 	flags := cmd.Flags()
-	flags.StringVar(&o.name, "name", cmp.Or(os.Getenv("POD_NAME"), os.Getenv("HOSTNAME"), host),
+	flags.StringVar(&o.Name, "name", cmp.Or(os.Getenv("POD_NAME"), os.Getenv("HOSTNAME"), host),
 		"name to answer with; $POD_NAME sets the default")
-	o.http = net.JoinHostPort(at, "8080")
-	flags.Var(hostPort{&o.http}, "listen", "address to serve HTTP on; $POD_IP sets the default's address")
-	flags.Var(hostPort{&o.tcp}, "tcp", "address to echo TCP lines on, each after the name (default: none)")
-	flags.Var(hostPort{&o.udp}, "udp", "address to echo UDP datagrams on, each after the name (default: none)")
-	flags.BoolVar(&o.unready, "unready", false, "start without being ready")
+	o.HTTP = net.JoinHostPort(at, "8080")
+	flags.Var(hostPort{&o.HTTP}, "listen", "address to serve HTTP on; $POD_IP sets the default's address")
+	flags.Var(hostPort{&o.TCP}, "tcp", "address to echo TCP lines on, each after the name (default: none)")
+	flags.Var(hostPort{&o.UDP}, "udp", "address to echo UDP datagrams on, each after the name (default: none)")
+	flags.BoolVar(&o.Unready, "unready", false, "start without being ready")
 	return cmd
 }

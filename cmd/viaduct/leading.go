@@ -18,6 +18,7 @@ import (
 	"viaduct/internal/history"
 	"viaduct/internal/leader"
 	"viaduct/internal/scheduler"
+	"viaduct/internal/supervisor"
 )
 
 // What --controllers takes beside the names of the controllers.
@@ -142,7 +143,9 @@ func newControllers(client kubernetes.Interface, which []string, election electi
 	return c, nil
 }
 
-func (c *controllers) part() part { return part{name: "controllers", run: c.run} }
+func (c *controllers) component() supervisor.Component {
+	return supervisor.Component{Name: "controllers", Run: c.run}
+}
 
 // run keeps the caches, and works while it is this process's turn. What is under way is finished before the turn ends.
 func (c *controllers) run(ctx context.Context) error {

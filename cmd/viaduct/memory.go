@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"viaduct/internal/supervisor"
 )
 
 const (
@@ -54,8 +56,8 @@ func percentFor(alive uint64) int {
 }
 
 // lean is the part that keeps the heap in proportion, and returns memory whenever the process has come to rest.
-func lean(log *slog.Logger) part {
-	return part{name: "memory", run: func(ctx context.Context) error {
+func lean(log *slog.Logger) supervisor.Component {
+	return supervisor.Component{Name: "memory", Run: func(ctx context.Context) error {
 		stayLean(ctx, log)
 		return nil
 	}}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"viaduct/internal/supervisor"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -35,8 +37,8 @@ func askable(part []prometheus.Collector) *http.ServeMux {
 const portRetry = 5 * time.Second
 
 // portPart serves h at address. A port that is taken is told once and tried again: a part is worth more than its port.
-func portPart(name, address string, h http.Handler, log *slog.Logger) part {
-	return part{name: name, run: func(ctx context.Context) error {
+func portPart(name, address string, h http.Handler, log *slog.Logger) supervisor.Component {
+	return supervisor.Component{Name: name, Run: func(ctx context.Context) error {
 		var l net.Listener
 		for told := false; l == nil; told = true {
 			var err error

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"viaduct/internal/proxy"
+	"viaduct/internal/supervisor"
 )
 
 // Which data path carries connections.
@@ -87,11 +88,11 @@ func runProxy(ctx context.Context, con console, client clientOptions, o proxyOpt
 	if o.takeOver.dryRun {
 		return dryRun(ctx, con.Out, api, o, log)
 	}
-	return supervise(ctx, nil, append(proxyParts(api, o, log), lean(log))...)
+	return supervisor.Run(ctx, nil, append(proxyParts(api, o, log), lean(log))...)
 }
 
 // proxyParts makes the proxy, or nothing for --proxy=none.
-func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) []part {
+func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) []supervisor.Component {
 	if o.mode == proxyNone {
 		return nil
 	}
@@ -101,5 +102,5 @@ func proxyParts(client kubernetes.Interface, o proxyOptions, log *slog.Logger) [
 	p := proxy.New(client, proxy.Options{NodeName: o.nodeName, Backend: backend, NodePorts: o.nodePorts,
 		OnApplied: applied, Log: log})
 	run := func(ctx context.Context) error { return errors.Join(p.Run(ctx), backend.Close()) }
-	return append(append([]part{{name: "proxy", run: run}}, takeOver...), o.ports.parts(p, backend, log)...)
+	return append(append([]supervisor.Component{{Name: "proxy", Run: run}}, takeOver...), o.ports.parts(p, backend, log)...)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"viaduct/internal/proxy"
+	"viaduct/internal/supervisor"
 )
 
 // proxyPorts say where the proxy can be asked. The flags and the ports are kube-proxy's; nothing listens beyond
@@ -46,7 +47,7 @@ func (o optionalHostPort) Set(s string) error {
 }
 
 // parts answer for p, whose connections path carries.
-func (o proxyPorts) parts(p *proxy.Proxy, path *dataPath, log *slog.Logger) (list []part) {
+func (o proxyPorts) parts(p *proxy.Proxy, path *dataPath, log *slog.Logger) (list []supervisor.Component) {
 	if o.health != "" {
 		list = append(list, portPart("proxy's health port", o.health, p.HealthHandler(), log))
 	}

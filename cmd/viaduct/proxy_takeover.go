@@ -11,6 +11,7 @@ import (
 
 	"viaduct/internal/proxy/takeover"
 	"viaduct/internal/routing"
+	"viaduct/internal/supervisor"
 )
 
 // takeOverOptions say what becomes of kube-proxy's rules.
@@ -36,7 +37,7 @@ func (o takeOverOptions) check(mode string) error {
 }
 
 // part makes the part that takes over, if it is wanted, and what has to be called after each application.
-func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, applied func([]routing.Name)) {
+func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []supervisor.Component, applied func([]routing.Name)) {
 	if !o.takeOver {
 		return nil, nil
 	}
@@ -60,5 +61,5 @@ func (o takeOverOptions) part(path *dataPath, log *slog.Logger) (parts []part, a
 			once()
 		}
 	}
-	return []part{{name: "take-over", run: run}}, applied
+	return []supervisor.Component{{Name: "take-over", Run: run}}, applied
 }

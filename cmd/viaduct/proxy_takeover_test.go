@@ -98,7 +98,7 @@ func TestTakeOverWaitsForTheLastService(t *testing.T) {
 	defer func() { _ = path.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- lab.Do(proxytest.Node, func() error { return parts[0].run(ctx) }) }()
+	go func() { done <- lab.Do(proxytest.Node, func() error { return parts[0].Run(ctx) }) }()
 
 	path.whole = false
 	applied(nil)

@@ -13,6 +13,7 @@ import (
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/apiserver/store"
+	"viaduct/internal/supervisor"
 )
 
 // serverOptions are the flags of the API server.
@@ -89,7 +90,7 @@ func runServer(ctx context.Context, con console, o serverOptions, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	return supervise(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server), lean(log))
+	return supervisor.Run(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server), lean(log))
 }
 
 // claim makes the data directory and takes its locks.
@@ -129,8 +130,8 @@ func (o *serverOptions) open(ctx context.Context, nodeName string, log *slog.Log
 	return server, nil
 }
 
-func serverPart(server *apiserver.Server) part {
-	return part{name: "API server", run: server.Run, ready: server.Ready()}
+func serverPart(server *apiserver.Server) supervisor.Component {
+	return supervisor.Component{Name: "API server", Run: server.Run, Ready: server.Ready()}
 }
 
 // announce tells where everything is, once the API answers.

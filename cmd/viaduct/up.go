@@ -18,6 +18,7 @@ import (
 	"viaduct/internal/narrate"
 	"viaduct/internal/node"
 	"viaduct/internal/node/network"
+	"viaduct/internal/supervisor"
 )
 
 // upOptions are the flags of every part together.
@@ -104,7 +105,7 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		}
 		return err
 	}
-	return supervise(ctx, func() {
+	return supervisor.Run(ctx, func() {
 		if ready != nil {
 			ready(server)
 		}
@@ -113,7 +114,7 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 
 // build makes the server and the other parts.
 func (o *upOptions) build(ctx context.Context, con console, pods *network.Network, log *slog.Logger) (*apiserver.Server,
-	[]part, error) {
+	[]supervisor.Component, error) {
 	if pods != nil {
 		o.proxy.pods = o.agent.podCIDRs
 		o.server.forPods = pods.Gateways()
@@ -132,7 +133,7 @@ func (o *upOptions) build(ctx context.Context, con console, pods *network.Networ
 
 // parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one
 // reads how the Pods end.
-func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]part,
+func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]supervisor.Component,
 	error) {
 	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
 	if err != nil {
@@ -156,9 +157,9 @@ func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.N
 	}
 	server.Handle(agentMetricsPath, metricsOf(metrics))
 	narrator := narrate.New(admin, con.Out)
-	parts := []part{serverPart(server), tellReady(con, o.server.dataDir, server.URL()),
-		{name: "narrator", run: narrator.Run}}
-	parts = append(parts, controllers.part())
+	parts := []supervisor.Component{serverPart(server), tellReady(con, o.server.dataDir, server.URL()),
+		{Name: "narrator", Run: narrator.Run}}
+	parts = append(parts, controllers.component())
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
 	parts = append(parts, agent, lean(log))
 	if len(o.files) > 0 {
@@ -189,9 +190,9 @@ func clientAs(server *apiserver.Server, user, userAgent string) (kubernetes.Inte
 }
 
 // tellReady prints where everything is as soon as the API answers; the other parts start right after.
-func tellReady(con console, dataDir, url string) part {
+func tellReady(con console, dataDir, url string) supervisor.Component {
 	told := make(chan struct{})
-	return part{name: "announcement", ready: told, run: func(ctx context.Context) error {
+	return supervisor.Component{Name: "announcement", Ready: told, Run: func(ctx context.Context) error {
 		announce(con, dataDir, url)
 		close(told)
 		<-ctx.Done()
@@ -201,8 +202,8 @@ func tellReady(con console, dataDir, url string) part {
 
 // applyPart applies files once, after ready. A manifest that is refused is told, and nothing else stops for it: it can
 // be applied again.
-func applyPart(con console, dataDir string, files []string, ready <-chan struct{}) part {
-	return part{name: "manifests", run: func(ctx context.Context) error {
+func applyPart(con console, dataDir string, files []string, ready <-chan struct{}) supervisor.Component {
+	return supervisor.Component{Name: "manifests", Run: func(ctx context.Context) error {
 		select {
 		case <-ready:
 			if err := newApplier(dataDir, con.Out).files(ctx, files); err != nil && ctx.Err() == nil {

@@ -1,4 +1,4 @@
-package main
+package echo
 
 import (
 	"bufio"
@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// runEcho serves on free ports until the test ends, and fails it if the server does not end well.
-func runEcho(t *testing.T, o echoOptions) *echoServer {
+// runEcho serves on free ports until the test ends. The test fails if Run returns an error.
+func runEcho(t *testing.T, o Options) *Server {
 	t.Helper()
-	o.http, o.tcp, o.udp = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	s, err := newEchoServer(o)
+	o.HTTP, o.TCP, o.UDP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +50,8 @@ func fetch(t *testing.T, method, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func TestEchoSaysWhoAnswered(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1"})
+func TestAnswerNamesTheServer(t *testing.T) {
+	s := runEcho(t, Options{Name: "web-1"})
 	code, body := fetch(t, "GET", fmt.Sprintf("http://%s/some/path?q=1", s.http.Addr()))
 	lines := strings.Split(body, "\n")
 	if code != 200 || lines[0] != "web-1 "+s.http.Addr().String() {
@@ -62,8 +62,8 @@ func TestEchoSaysWhoAnswered(t *testing.T) {
 	}
 }
 
-func TestEchoReadiness(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1"})
+func TestReadiness(t *testing.T) {
+	s := runEcho(t, Options{Name: "web-1"})
 	base := "http://" + s.http.Addr().String()
 	steps := []struct {
 		method, path string
@@ -79,18 +79,18 @@ func TestEchoReadiness(t *testing.T) {
 	}
 }
 
-func TestEchoStartsUnready(t *testing.T) {
-	s := runEcho(t, echoOptions{unready: true})
+func TestStartsUnready(t *testing.T) {
+	s := runEcho(t, Options{Unready: true})
 	if code, _ := fetch(t, "GET", "http://"+s.http.Addr().String()+"/healthz"); code != 503 {
 		t.Errorf("got %d, want 503", code)
 	}
 }
 
-func TestEchoEnvShowsServicesOnly(t *testing.T) {
+func TestEnvShowsServicesOnly(t *testing.T) {
 	t.Setenv("HELLO_SERVICE_HOST", "127.96.0.9")
 	t.Setenv("HELLO_PORT_8080_TCP_ADDR", "127.96.0.9")
 	t.Setenv("PASSWORD", "secret")
-	s := runEcho(t, echoOptions{})
+	s := runEcho(t, Options{})
 	_, body := fetch(t, "GET", "http://"+s.http.Addr().String()+"/env")
 	for _, want := range []string{"HELLO_SERVICE_HOST=127.96.0.9\n", "HELLO_PORT_8080_TCP_ADDR=127.96.0.9\n"} {
 		if !strings.Contains(body, want) {
@@ -98,12 +98,12 @@ func TestEchoEnvShowsServicesOnly(t *testing.T) {
 		}
 	}
 	if strings.Contains(body, "secret") {
-		t.Errorf("%q tells what is no Service's", body)
+		t.Errorf("%q shows a variable that does not describe a Service", body)
 	}
 }
 
-func TestEchoTCPAndUDP(t *testing.T) {
-	s := runEcho(t, echoOptions{name: "web-1"})
+func TestTCPAndUDP(t *testing.T) {
+	s := runEcho(t, Options{Name: "web-1"})
 	for network, addr := range map[string]net.Addr{"tcp": s.tcp.Addr(), "udp": s.udp.LocalAddr()} {
 		conn, err := net.DialTimeout(network, addr.String(), time.Second)
 		if err != nil {
@@ -118,10 +118,10 @@ func TestEchoTCPAndUDP(t *testing.T) {
 	}
 }
 
-func TestEchoPortTaken(t *testing.T) {
-	s := runEcho(t, echoOptions{})
-	if _, err := newEchoServer(echoOptions{http: s.http.Addr().String()}); err == nil || !strings.Contains(err.Error(),
+func TestPortTaken(t *testing.T) {
+	s := runEcho(t, Options{})
+	if _, err := New(Options{HTTP: s.http.Addr().String()}); err == nil || !strings.Contains(err.Error(),
 		"listening for HTTP") {
-		t.Errorf("got %v, want that it cannot listen", err)
+		t.Errorf("got %v, want an error of listening", err)
 	}
 }
