@@ -44,13 +44,15 @@ var mayImport = map[string][]string{
 	"internal/echo":            {},
 	"internal/narrate":         {},
 	"internal/proxy":           {"internal/routing", "internal/loop"},
-	"internal/proxy/takeover":  {"internal/routing"}, // its test has Services carried
+	"internal/nftables":        {},
+	"internal/proxy/takeover":  {"internal/routing", "internal/nftables"}, // its test has Services carried
 	"internal/proxy/userspace": {"internal/routing", "internal/proxy"},
-	"internal/proxy/nft":       {"internal/routing", "internal/proxy", "internal/proxy/conntrack"},
+	"internal/proxy/nft": {"internal/routing", "internal/proxy", "internal/proxy/conntrack",
+		"internal/nftables"},
 	"internal/proxy/conntrack": {"internal/routing"},
 	"internal/proxy/proxytest": {"internal/routing", "internal/proxy"},
 	"internal/node":            {"internal/prober", "internal/node/network"},
-	"internal/node/network":    {},
+	"internal/node/network":    {"internal/nftables"},
 	"internal/apiserver": {
 		"internal/apiserver/validation", "internal/apiserver/printers", "internal/apiserver/openapi",
 		"internal/apiserver/access",

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/proxy/conntrack"
 	"viaduct/internal/routing"
 )
@@ -25,14 +26,14 @@ type Options struct {
 type Backend struct {
 	opts    Options
 	metrics metrics
-	socket  *socket
+	conn    *nftables.Conn
 	lock    *hostLock
-	// listener hears of what others do to the tables. It belongs to Watch.
-	listener *socket
+	// monitor hears of what others do to the tables. It belongs to Watch.
+	monitor *nftables.Monitor
 
 	// What follows says what the kernel holds. doubt means that it has to be read first.
 	doubt     bool
-	skeletons map[family]*skeleton
+	skeletons map[nftables.Family]*skeleton
 	applied   map[routing.Name]*applied
 	last      *routing.Table // nil: none was applied yet
 	pods      []netip.Prefix
@@ -57,15 +58,15 @@ func New(opts Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openSocket()
+	conn, err := nftables.Open()
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	listener, err := listen(s)
+	monitor, err := nftables.NewMonitor(conn)
 	if err != nil {
-		return nil, errors.Join(err, s.close(), lock.release())
+		return nil, errors.Join(err, conn.Close(), lock.release())
 	}
-	b := &Backend{opts: opts, metrics: newMetrics(), socket: s, lock: lock, listener: listener, doubt: true}
+	b := &Backend{opts: opts, metrics: newMetrics(), conn: conn, lock: lock, monitor: monitor, doubt: true}
 	if err := b.probe(); err != nil {
 		return nil, errors.Join(err, b.Leave())
 	}
@@ -80,12 +81,12 @@ func (b *Backend) SetPods(list []netip.Prefix) {
 }
 
 // podRanges are where the Pods of this node have their addresses, without one that lies in another.
-func (b *Backend) podRanges(f family) (list []netip.Prefix) {
+func (b *Backend) podRanges(f nftables.Family) (list []netip.Prefix) {
 	all := slices.Concat(b.opts.Pods, b.pods)
 	for i, p := range all {
 		inside := func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }
 		later := func(o netip.Prefix) bool { return o.Bits() < p.Bits() && o.Contains(p.Addr()) }
-		if familyOf(p.Addr()) == f && !slices.ContainsFunc(all[:i], inside) && !slices.ContainsFunc(all[i+1:], later) {
+		if nftables.FamilyOf(p.Addr()) == f && !slices.ContainsFunc(all[:i], inside) && !slices.ContainsFunc(all[i+1:], later) {
 			list = append(list, p.Masked())
 		}
 	}
@@ -95,7 +96,7 @@ func (b *Backend) podRanges(f family) (list []netip.Prefix) {
 
 // probe asks for something that only those may see who may program the tables.
 func (b *Backend) probe() error {
-	if _, err := b.socket.read(ip4); err != nil {
+	if _, err := readTable(b.conn, nftables.IPv4); err != nil {
 		return fmt.Errorf("looking whether nftables can be programmed: %w", err)
 	}
 	return nil
@@ -104,7 +105,7 @@ func (b *Backend) probe() error {
 // Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means
 // that the kernel is read and compared as a whole. It implements proxy.Backend.
 func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
-	if b.socket == nil {
+	if b.conn == nil {
 		return errors.New("the nftables backend has been closed")
 	}
 	if changed == nil || b.doubt {
@@ -149,7 +150,7 @@ func stale(err error) bool {
 
 // update writes what differs for the Services named.
 func (b *Backend) update(t *routing.Table, changed []routing.Name) error {
-	w := newWriter(b.socket)
+	w := newWriter(b.conn)
 	var next []change
 	for _, name := range changed {
 		c := b.prepare(name, b.served(t, name))
@@ -229,16 +230,16 @@ func (b *Backend) write(w *writer, c change) error {
 	for _, f := range families {
 		if k := b.skeletons[f]; k != nil && c.uses(f) {
 			for _, m := range k.grow(c.classes) {
-				w.message(m)
+				w.message(routing.Name{}, m)
 			}
 		}
 	}
 	return w.service(c.name, c.ops)
 }
 
-func (c change) uses(f family) bool {
+func (c change) uses(f nftables.Family) bool {
 	return len(c.classes) > 0 && slices.ContainsFunc(c.frontends,
-		func(one routing.Frontend) bool { return familyOf(one.Addr) == f })
+		func(one routing.Frontend) bool { return nftables.FamilyOf(one.Addr) == f })
 }
 
 func (b *Backend) settle(c change) {
@@ -252,11 +253,11 @@ func (b *Backend) settle(c change) {
 // renew reads what the kernel holds and writes what differs.
 func (b *Backend) renew(ctx context.Context, t *routing.Table) error {
 	b.doubt = true
-	b.skeletons, b.applied, b.refs = map[family]*skeleton{}, map[routing.Name]*applied{}, map[key]int{}
+	b.skeletons, b.applied, b.refs = map[nftables.Family]*skeleton{}, map[routing.Name]*applied{}, map[key]int{}
 	have := newKernel()
 	for _, f := range families {
-		k, err := b.socket.raise(f)
-		if f == ip6 && without(err) {
+		k, err := raise(b.conn, f)
+		if f == nftables.IPv6 && without(err) {
 			b.opts.Log.DebugContext(ctx, "this kernel has no nftables for IPv6, so IPv6 addresses are not served", "err", err)
 			continue
 		}
@@ -264,7 +265,7 @@ func (b *Backend) renew(ctx context.Context, t *routing.Table) error {
 			return err
 		}
 		b.skeletons[f] = k
-		if err := b.socket.readElements(f, k, have); err != nil {
+		if err := readElements(b.conn, f, k, have); err != nil {
 			return err
 		}
 	}
@@ -278,12 +279,12 @@ func without(err error) bool {
 
 // served are the Frontends of a Service in the families that the kernel has.
 func (b *Backend) served(t *routing.Table, name routing.Name) []routing.Frontend {
-	return slices.DeleteFunc(t.Of(name), func(f routing.Frontend) bool { return b.skeletons[familyOf(f.Addr)] == nil })
+	return slices.DeleteFunc(t.Of(name), func(f routing.Frontend) bool { return b.skeletons[nftables.FamilyOf(f.Addr)] == nil })
 }
 
 // replace writes all that differs from have, and removes the rest of it.
 func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) error {
-	w := newWriter(b.socket)
+	w := newWriter(b.conn)
 	var errs []error
 	var all []change
 	b.writePods(w, have)
@@ -327,9 +328,9 @@ func (b *Backend) writePods(w *writer, have *kernel) {
 		if same {
 			continue
 		}
-		w.message(f.flushSet(setID{kind: pods}))
+		w.message(routing.Name{}, tableOf(f).FlushSet(setID{kind: pods}.name()))
 		if len(want) > 0 {
-			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, routing.Name{}, want))
+			w.message(routing.Name{}, addElements(want))
 		}
 	}
 }
@@ -339,18 +340,18 @@ func (b *Backend) Stats() Stats { return b.stats }
 
 // Leave ends the work and leaves the kernel as it is: connections go on, until somebody removes the table.
 func (b *Backend) Leave() error {
-	if b.socket == nil {
+	if b.conn == nil {
 		return nil
 	}
-	err := errors.Join(b.socket.close(), b.listener.close(), b.lock.release())
-	b.socket = nil
+	err := errors.Join(b.conn.Close(), b.monitor.Close(), b.lock.release())
+	b.conn = nil
 	return err
 }
 
 // Close removes the tables and ends the work. It implements proxy.Backend.
 func (b *Backend) Close() error {
-	if b.socket == nil {
+	if b.conn == nil {
 		return nil
 	}
-	return errors.Join(b.socket.removeTables(), b.Leave())
+	return errors.Join(removeTables(b.conn), b.Leave())
 }

@@ -5,25 +5,17 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
-)
-
-const (
-	// maxBatch bounds a transaction, in bytes: the kernel holds the lock of all its tables while it works, a few
-	// milliseconds for this many.
-	maxBatch = 96 << 10
-	// maxElements bounds a message: its list of elements is an attribute, and those end at 64 kB.
-	maxElements = 400
 )
 
 // A writer gathers ops of many Services into transactions. What the kernel refuses of one Service does not keep the
 // others from being written.
 type writer struct {
-	socket *socket
-	batch  []message
-	size   int
+	conn   *nftables.Conn
+	batch  []nftables.Message
+	owners []routing.Name // of the messages in batch; zero: the table itself
+	size   int            // of the messages in batch, in bytes
 	failed map[routing.Name]error
 	stats  Stats
 }
@@ -41,8 +33,8 @@ func (s *Stats) add(o Stats) {
 	s.Longest = max(s.Longest, o.Longest)
 }
 
-func newWriter(s *socket) *writer {
-	return &writer{socket: s, failed: map[routing.Name]error{}}
+func newWriter(c *nftables.Conn) *writer {
+	return &writer{conn: c, failed: map[routing.Name]error{}}
 }
 
 // service writes the ops of one Service, which are in order. Those about elements that other Services may want too are
@@ -55,14 +47,14 @@ func (w *writer) service(name routing.Name, ops []op) error {
 		}
 		portion := ops[:n]
 		if ops[0].verb != add {
-			w.message(elementsMessage(unix.NFT_MSG_DELSETELEM, owner, portion))
+			w.message(owner, deleteElements(portion))
 		}
 		if ops[0].verb != remove {
-			w.message(elementsMessage(unix.NFT_MSG_NEWSETELEM, owner, portion))
+			w.message(owner, addElements(portion))
 		}
 		w.stats.Elements += n
 		ops = ops[n:]
-		if w.size >= maxBatch {
+		if w.size >= nftables.MaxTransaction {
 			if err := w.flush(); err != nil {
 				return err
 			}
@@ -77,24 +69,26 @@ func (w *writer) service(name routing.Name, ops []op) error {
 // alike is how many ops at the beginning of the list can share a message.
 func alike(ops []op) int {
 	n, first := 1, ops[0]
-	for n < len(ops) && n < maxElements && ops[n].verb == first.verb && ops[n].set == first.set &&
+	for n < len(ops) && n < nftables.MaxElements && ops[n].verb == first.verb && ops[n].set == first.set &&
 		ops[n].family() == first.family() {
 		n++
 	}
 	return n
 }
 
-func (w *writer) message(m message) {
+// message adds one message for a Service; the zero owner is the table itself.
+func (w *writer) message(owner routing.Name, m nftables.Message) {
 	w.batch = append(w.batch, m)
-	w.size += len(m.body) + 20
+	w.owners = append(w.owners, owner)
+	w.size += m.Size()
 }
 
 // flush commits what is gathered. Refused Services are taken out, and the rest is tried again without them.
 func (w *writer) flush() error {
-	defer func() { w.batch, w.size = w.batch[:0], 0 }()
+	defer func() { w.batch, w.owners, w.size = w.batch[:0], w.owners[:0], 0 }()
 	for len(w.batch) > 0 {
 		started := time.Now()
-		err := w.socket.commit(w.batch)
+		err := w.conn.Commit(w.batch)
 		w.stats.add(Stats{Transactions: 1, Longest: time.Since(started)})
 		if err == nil {
 			return nil
@@ -108,36 +102,25 @@ func (w *writer) flush() error {
 
 // exclude takes those Services out of the batch that err names; false if it names none.
 func (w *writer) exclude(err error) bool {
+	var refused nftables.CommitError
+	if !errors.As(err, &refused) {
+		return false
+	}
 	out := map[routing.Name]bool{}
-	for _, r := range refusals(err) {
-		if r.index < 0 || r.index >= len(w.batch) || w.batch[r.index].owner == (routing.Name{}) {
+	for _, r := range refused {
+		if r.Index < 0 || r.Index >= len(w.batch) || w.owners[r.Index] == (routing.Name{}) {
 			return false
 		}
-		owner := w.batch[r.index].owner
+		owner := w.owners[r.Index]
 		out[owner] = true
-		w.failed[owner] = errors.Join(w.failed[owner], fmt.Errorf("the kernel refuses it: %w", r.errno))
+		w.failed[owner] = errors.Join(w.failed[owner], fmt.Errorf("the kernel refuses it: %w", r.Errno))
 	}
-	rest := w.batch[:0]
-	for _, m := range w.batch {
-		if !out[m.owner] {
-			rest = append(rest, m)
+	batch, owners := w.batch[:0], w.owners[:0]
+	for i, m := range w.batch {
+		if owner := w.owners[i]; !out[owner] {
+			batch, owners = append(batch, m), append(owners, owner)
 		}
 	}
-	w.batch = rest
-	return len(out) > 0
-}
-
-// refusals are the kernel's answers in err; none means that it is another error.
-func refusals(err error) (list []refusal) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range joined.Unwrap() {
-			list = append(list, refusals(one)...)
-		}
-		return list
-	}
-	var r refusal
-	if errors.As(err, &r) {
-		list = append(list, r)
-	}
-	return list
+	w.batch, w.owners = batch, owners
+	return true
 }

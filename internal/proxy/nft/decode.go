@@ -4,66 +4,32 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
-
-	"viaduct/internal/routing"
+	"viaduct/internal/nftables"
 )
 
-// decodeElements reads the elements of one message about a set. What is not as we would write it (a foreign hand can
-// put anything into a set) comes out as some other element than ours, or as none.
-func decodeElements(f family, s setID, body []byte, each func(element)) {
-	walk(body, func(kind uint16, list []byte) {
-		if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
-			return
-		}
-		walk(list, func(_ uint16, one []byte) {
-			if e, ok := decodeElement(f, s, one); ok {
-				each(e)
-			}
-		})
-	})
-}
-
-func decodeElement(f family, s setID, b []byte) (e element, ok bool) {
+// decodeElement reads an element of a set; ok is false if it is none that this package writes. Other programs can put
+// anything into a set.
+func decodeElement(f nftables.Family, s setID, in nftables.Element) (e element, ok bool) {
 	sp := s.kind.spec()
-	e.set = s
-	var end element
-	var flags uint32
-	walk(b, func(kind uint16, v []byte) {
-		switch kind {
-		case unix.NFTA_SET_ELEM_KEY:
-			ok = e.read(f, sp.key, dataOf(v))
-		case setElemKeyEnd:
-			end.set = s
-			end.read(f, sp.key, dataOf(v))
-		case unix.NFTA_SET_ELEM_DATA:
-			e.read(f, sp.data, dataOf(v))
-		case unix.NFTA_SET_ELEM_USERDATA:
-			e.comment = commentOf(v)
-		case unix.NFTA_SET_ELEM_FLAGS:
-			flags = u32Of(v)
-		}
-	})
-	if s.kind == allowed {
-		e.from, ok = prefixOf(e.from.Addr(), end.from.Addr())
+	e.set, e.comment = s, in.Comment
+	if !e.decode(f, sp.key, in.Key) || in.IntervalEnd {
+		return e, false
 	}
-	return e, ok && flags&setElemEnd == 0
+	e.decode(f, sp.data, in.Data)
+	if s.kind == allowed {
+		end := element{key: key{set: s}}
+		end.decode(f, sp.key, in.KeyEnd)
+		e.from, ok = prefixOf(e.from.Addr(), end.from.Addr())
+		return e, ok
+	}
+	return e, true
 }
 
-func dataOf(b []byte) (data []byte) {
-	walk(b, func(kind uint16, v []byte) {
-		if kind == unix.NFTA_DATA_VALUE {
-			data = v
-		}
-	})
-	return data
-}
-
-// read fills the fields of e from the bytes of a key or of data; false when there are too few.
-func (e *element) read(f family, fields []field, b []byte) bool {
+// decode fills the fields of e from the bytes of a key or of data; false when there are too few.
+func (e *element) decode(f nftables.Family, fields []field, b []byte) bool {
 	var to netip.Addr
 	for _, part := range fields {
-		size, _ := part.shape(f)
+		size := int(part.dataType(f).Size)
 		if len(b) < size {
 			return false
 		}
@@ -116,9 +82,4 @@ func prefixOf(first, last netip.Addr) (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
-}
-
-// destOf makes a Dest of its parts, for tests and for what people type.
-func destOf(addr netip.Addr, port uint16, proto routing.Proto) routing.Dest {
-	return routing.Dest{Addr: netip.AddrPortFrom(addr, port), Proto: proto}
 }

@@ -16,8 +16,9 @@
 //
 // schema.go lists the sets and maps, rules.go and layout.go the chains: both are data. compile.go says which elements a
 // Service is (pure), slots.go who sits in which slot (pure), diff.go in which order elements are written (pure).
-// encode.go and decode.go spell them as netlink messages, socket.go carries them, apply.go and read.go make the kernel
-// equal to them. backend.go is what a Proxy sees, words.go tells the table to people.
+// encode.go and decode.go turn elements into bytes and back; package nftables makes netlink messages of them.
+// skeleton.go, batch.go and read.go make the kernel equal to the layout and the elements. backend.go is what a Proxy
+// sees, words.go tells the table to people.
 //
 // The package decides nothing about traffic: all policy has been applied in the Frontends it is given.
 package nft

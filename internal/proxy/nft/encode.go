@@ -6,15 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
-)
-
-// Attributes that the library does not name.
-const (
-	setElemKeyEnd = 10 // NFTA_SET_ELEM_KEY_END, Linux 5.6
-	setDescConcat = 2  // NFTA_SET_DESC_CONCAT
-	setFieldLen   = 1  // NFTA_SET_FIELD_LEN
-	setElemEnd    = unix.NFT_SET_ELEM_INTERVAL_END
 )
 
 // protoNumber is the protocol as packets carry it.
@@ -40,191 +33,68 @@ func protoOf(n byte) routing.Proto {
 	return 0
 }
 
-// A message is one request to nftables, and for whom it is made.
-type message struct {
-	kind  uint16 // NFT_MSG_…
-	flags uint16
-	fam   family
-	body  attrs
-	owner routing.Name // zero: the table itself
+// tableOf is Viaduct's table of a family.
+func tableOf(f nftables.Family) nftables.Table { return nftables.Table{Family: f, Name: TableName} }
+
+// kernelRule is the rule as the kernel keeps it in a chain.
+func (r rule) kernelRule(chain string) nftables.Rule {
+	return nftables.Rule{Chain: chain, Comment: r.mark(), Exprs: r.exprs}
 }
 
-func (f family) message(kind, flags uint16, fill func(*attrs)) message {
-	m := message{kind: kind, flags: flags, fam: f}
-	m.body.text(1, TableName) // NFTA_…_TABLE is 1 in every message but that of tables, where it is the name
-	fill(&m.body)
-	return m
-}
-
-func (f family) newTable() message {
-	return f.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, func(*attrs) {})
-}
-
-func (f family) deleteTable() message {
-	return f.message(unix.NFT_MSG_DELTABLE, 0, func(*attrs) {})
-}
-
-func (f family) newChain(c chain) message {
-	return f.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, func(a *attrs) {
-		a.text(unix.NFTA_CHAIN_NAME, c.name)
-		if c.hook == "" {
-			return
-		}
-		hooks := map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "output": unix.NF_INET_LOCAL_OUT,
-			"postrouting": unix.NF_INET_POST_ROUTING}
-		a.nest(unix.NFTA_CHAIN_HOOK, func() {
-			a.u32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook])
-			a.u32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
-		})
-		a.text(unix.NFTA_CHAIN_TYPE, "nat")
-	})
-}
-
-func (f family) deleteChain(name string) message {
-	return f.message(unix.NFT_MSG_DELCHAIN, 0, func(a *attrs) { a.text(unix.NFTA_CHAIN_NAME, name) })
-}
-
-func (f family) newRule(chain string, r rule) message {
-	return f.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, func(a *attrs) {
-		a.text(unix.NFTA_RULE_CHAIN, chain)
-		a.nest(unix.NFTA_RULE_EXPRESSIONS, func() { *a = append(*a, r.exprs...) })
-		a.bytes(unix.NFTA_RULE_USERDATA, commentData(r.mark()))
-	})
-}
-
-// flushRules empties one chain, or all of the table's.
-func (f family) flushRules(chain string) message {
-	return f.message(unix.NFT_MSG_DELRULE, 0, func(a *attrs) {
-		if chain != "" {
-			a.text(unix.NFTA_RULE_CHAIN, chain)
-		}
-	})
-}
-
-// commentData is a comment as nft keeps it: type 0, a length, the text and its end.
-func commentData(text string) []byte {
-	return append(append([]byte{0, byte(len(text) + 1)}, text...), 0)
-}
-
-func (f family) newSet(s setID, number uint32) message {
+// kernelSet is the set as the kernel of a family keeps it.
+func (s setID) kernelSet(f nftables.Family) nftables.Set {
 	sp := s.kind.spec()
-	flags := sp.flags
-	if len(sp.data) > 0 {
-		flags |= unix.NFT_SET_MAP
+	set := nftables.Set{Name: s.name(), Flags: sp.flags, Limit: sp.size}
+	for _, part := range sp.key {
+		set.Key = append(set.Key, part.dataType(f))
 	}
-	return f.message(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE, func(a *attrs) {
-		a.text(unix.NFTA_SET_NAME, s.name())
-		a.u32(unix.NFTA_SET_FLAGS, flags)
-		size, printed := f.layoutOf(sp.key)
-		a.u32(unix.NFTA_SET_KEY_TYPE, printed)
-		a.u32(unix.NFTA_SET_KEY_LEN, size)
-		if len(sp.data) > 0 {
-			size, printed := f.layoutOf(sp.data)
-			a.u32(unix.NFTA_SET_DATA_TYPE, printed)
-			a.u32(unix.NFTA_SET_DATA_LEN, size)
-		}
-		a.u32(unix.NFTA_SET_ID, number)
-		f.describe(a, sp)
-	})
-}
-
-// describe adds what the kernel must know of a set besides its key: its bound, and the fields of one with ranges.
-func (f family) describe(a *attrs, sp *spec) {
-	concat := sp.flags&setConcat != 0
-	if sp.size == 0 && !concat {
-		return
+	for _, part := range sp.data {
+		set.Data = append(set.Data, part.dataType(f))
 	}
-	a.nest(unix.NFTA_SET_DESC, func() {
-		if sp.size > 0 {
-			a.u32(unix.NFTA_SET_DESC_SIZE, sp.size)
-		}
-		if !concat {
-			return
-		}
-		a.nest(setDescConcat, func() {
-			for _, part := range sp.key {
-				size, _ := part.shape(f)
-				a.nest(unix.NFTA_LIST_ELEM, func() { a.u32(setFieldLen, uint32(size)) })
-			}
-		})
-	})
+	return set
 }
 
-func (f family) deleteSet(name string) message {
-	return f.message(unix.NFT_MSG_DELSET, 0, func(a *attrs) { a.text(unix.NFTA_SET_NAME, name) })
+// addElements makes the message that adds elements, all of one set and family.
+func addElements(list []op) nftables.Message {
+	return tableOf(list[0].family()).AddElements(list[0].set.name(), encodeElements(list))
 }
 
-// flushSet removes all elements of a set.
-func (f family) flushSet(s setID) message {
-	return f.message(unix.NFT_MSG_DELSETELEM, 0, func(a *attrs) { a.text(unix.NFTA_SET_ELEM_LIST_SET, s.name()) })
+// deleteElements makes the message that removes elements, all of one set and family.
+func deleteElements(list []op) nftables.Message {
+	return tableOf(list[0].family()).DeleteElements(list[0].set.name(), encodeElements(list))
 }
 
-// layoutOf is the length of fields together, and the type by which nft prints them. Several are padded to registers.
-func (f family) layoutOf(fields []field) (size, printed uint32) {
-	for _, part := range fields {
-		n, t := part.shape(f)
-		if len(fields) > 1 {
-			n = (n + 3) &^ 3
-		}
-		size += uint32(n)
-		printed = printed<<6 | t
-	}
-	return size, printed
-}
-
-// elementsMessage adds elements to a set or removes them from it. All are of one set and family.
-func elementsMessage(kind uint16, owner routing.Name, list []op) message {
-	first := list[0]
-	f := first.family()
-	flags := uint16(unix.NLM_F_CREATE)
-	if kind == unix.NFT_MSG_DELSETELEM {
-		flags = 0
-	}
-	m := message{kind: kind, flags: flags, fam: f, owner: owner, body: make(attrs, 0, 64+len(list)*96)}
-	m.body.text(unix.NFTA_SET_ELEM_LIST_TABLE, TableName)
-	m.body.text(unix.NFTA_SET_ELEM_LIST_SET, first.set.name())
-	at := m.body.open(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+// encodeElements spells elements as bytes. All keys and data lie in one buffer.
+func encodeElements(list []op) []nftables.Element {
+	out := make([]nftables.Element, 0, len(list))
+	buf := make([]byte, 0, 64*len(list))
 	for i := range list {
-		m.body.element(f, &list[i].element, kind == unix.NFT_MSG_NEWSETELEM)
+		e := &list[i].element
+		if e.set.kind == pods {
+			out = append(out, encodeRange(e.from)...)
+			continue
+		}
+		sp := e.set.kind.spec()
+		one := nftables.Element{Comment: e.comment}
+		buf, one.Key = e.encode(buf, sp.key, false)
+		if sp.flags&nftables.SetConcat != 0 {
+			buf, one.KeyEnd = e.encode(buf, sp.key, true)
+		}
+		if len(sp.data) > 0 {
+			buf, one.Data = e.encode(buf, sp.data, false)
+		}
+		out = append(out, one)
 	}
-	m.body.close(at)
-	return m
+	return out
 }
 
-func (a *attrs) element(f family, e *element, withData bool) {
-	sp := e.set.kind.spec()
-	if e.set.kind == pods {
-		a.rangeElements(f, e.from)
-		return
-	}
-	at := a.open(unix.NFTA_LIST_ELEM)
-	a.data(unix.NFTA_SET_ELEM_KEY, f, sp.key, e, false)
-	if sp.flags&setConcat != 0 {
-		a.data(setElemKeyEnd, f, sp.key, e, true)
-	}
-	if withData && len(sp.data) > 0 {
-		a.data(unix.NFTA_SET_ELEM_DATA, f, sp.data, e, false)
-	}
-	if withData && e.comment != "" {
-		a.bytes(unix.NFTA_SET_ELEM_USERDATA, commentData(e.comment))
-	}
-	a.close(at)
-}
-
-// rangeElements is a range in a set of ranges: an element where it begins, and one that ends it where the next would.
-func (a *attrs) rangeElements(f family, p netip.Prefix) {
-	one := func(addr netip.Addr, flags uint32) {
-		a.nest(unix.NFTA_LIST_ELEM, func() {
-			if flags != 0 {
-				a.u32(unix.NFTA_SET_ELEM_FLAGS, flags)
-			}
-			a.nest(unix.NFTA_SET_ELEM_KEY, func() { a.bytes(unix.NFTA_DATA_VALUE, addr.AsSlice()) })
-		})
-	}
-	one(p.Masked().Addr(), 0)
+// encodeRange is a range in a set of ranges: an element where it begins, and one that ends it where the next would.
+func encodeRange(p netip.Prefix) []nftables.Element {
+	list := []nftables.Element{{Key: p.Masked().Addr().AsSlice()}}
 	if next := lastOf(p).Next(); next.IsValid() {
-		one(next, setElemEnd)
+		list = append(list, nftables.Element{Key: next.AsSlice(), IntervalEnd: true})
 	}
+	return list
 }
 
 // lastOf is the last address of a range.
@@ -237,46 +107,41 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return last
 }
 
-// data appends fields of e; end says that the end of a range is meant.
-func (a *attrs) data(kind uint16, f family, fields []field, e *element, end bool) {
-	outer := a.open(kind)
-	inner := len(*a)
-	*a = append(*a, 0, 0, 0, 0)
+// encode appends fields of e to buf, and returns them too; end says that the end of a range is meant.
+func (e *element) encode(buf []byte, fields []field, end bool) (longer, value []byte) {
+	from := len(buf)
 	for _, part := range fields {
-		a.field(part, e, end)
-		if len(fields) > 1 {
-			a.pad()
+		buf = e.appendField(buf, part, end)
+		for len(fields) > 1 && (len(buf)-from)%4 != 0 {
+			buf = append(buf, 0)
 		}
 	}
-	binary.NativeEndian.PutUint16((*a)[inner:], uint16(len(*a)-inner))
-	binary.NativeEndian.PutUint16((*a)[inner+2:], unix.NFTA_DATA_VALUE)
-	a.pad()
-	a.close(outer)
+	return buf, buf[from:len(buf):len(buf)]
 }
 
-func (a *attrs) field(part field, e *element, end bool) {
+func (e *element) appendField(buf []byte, part field, end bool) []byte {
 	switch part {
 	case fAddr, fAgain:
-		a.addr(e.dest.Addr.Addr())
+		return appendAddr(buf, e.dest.Addr.Addr())
 	case fProto:
-		*a = append(*a, protoNumber(e.dest.Proto))
+		return append(buf, protoNumber(e.dest.Proto))
 	case fPort:
-		*a = binary.BigEndian.AppendUint16(*a, e.dest.Addr.Port())
+		return binary.BigEndian.AppendUint16(buf, e.dest.Addr.Port())
 	case fSlot:
-		*a = binary.NativeEndian.AppendUint32(*a, e.slot)
+		return binary.NativeEndian.AppendUint32(buf, e.slot)
 	case fClient:
-		client := e.from.Addr()
 		if end {
-			client = lastOf(e.from)
+			return appendAddr(buf, lastOf(e.from))
 		}
-		a.addr(client)
+		return appendAddr(buf, e.from.Addr())
 	case fSlots:
-		*a = binary.BigEndian.AppendUint16(*a, e.slots)
+		return binary.BigEndian.AppendUint16(buf, e.slots)
 	case fToAddr:
-		a.addr(e.target().Addr())
+		return appendAddr(buf, e.target().Addr())
 	case fToPort:
-		*a = binary.BigEndian.AppendUint16(*a, e.target().Port())
+		return binary.BigEndian.AppendUint16(buf, e.target().Port())
 	}
+	return buf
 }
 
 // target is what fToAddr and fToPort stand for: in the key of a member, in the data of a map.
@@ -287,12 +152,11 @@ func (e *element) target() netip.AddrPort {
 	return e.value.to
 }
 
-func (a *attrs) addr(addr netip.Addr) {
+func appendAddr(buf []byte, addr netip.Addr) []byte {
 	if addr.Is4() {
 		raw := addr.As4()
-		*a = append(*a, raw[:]...)
-		return
+		return append(buf, raw[:]...)
 	}
 	raw := addr.As16()
-	*a = append(*a, raw[:]...)
+	return append(buf, raw[:]...)
 }

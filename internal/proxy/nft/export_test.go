@@ -7,26 +7,25 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
 // Dump lists all that the tables of the calling thread's network namespace hold, a line for each thing, sorted.
 func Dump() (string, error) {
-	s, err := openSocket()
+	c, err := nftables.Open()
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = s.close() }()
+	defer func() { _ = c.Close() }()
 	var lines []string
 	for _, f := range families {
-		have, err := s.read(f)
+		have, err := readTable(c, f)
 		if err != nil {
 			return "", err
 		}
-		for name, c := range have.chains {
-			lines = append(lines, fmt.Sprintf("%s chain %s %v", f, name, c.marks))
+		for name, one := range have.chains {
+			lines = append(lines, fmt.Sprintf("%s chain %s %v", f, name, one.marks))
 		}
 		for name := range have.sets {
 			lines = append(lines, fmt.Sprintf("%s set %s", f, name))
@@ -34,7 +33,7 @@ func Dump() (string, error) {
 			if !ours {
 				continue
 			}
-			err := s.elements(f, set, func(e element) {
+			err := readSet(c, f, set, func(e element) {
 				lines = append(lines, fmt.Sprintf("%s set %s %v %d %v %v = %d %v", f, name, e.dest, e.slot, e.key.to, e.from,
 					e.slots, e.value.to))
 			})
@@ -63,44 +62,47 @@ func WithoutClasses(dump string) string {
 
 // Hands are what somebody else may do to the tables of the calling thread's network namespace.
 var Hands = map[string]func() error{
-	"deletes a table":   byHand(ip4.deleteTable()),
-	"flushes the rules": byHand(ip4.flushRules("")),
-	"flushes a chain":   byHand(ip6.flushRules(chainServices)),
-	"adds a rule": byHand(ip4.newRule(chainServices, newLayout(ip4).rule("by hand",
-		func(a *asm) { a.drop() }))),
-	"empties a map":            byHand(ip4.flushSet(setID{kind: services})),
-	"empties the Pods' ranges": byHand(ip6.flushSet(setID{kind: pods})),
+	"deletes a table":   byHand(tableOf(nftables.IPv4).Delete()),
+	"flushes the rules": byHand(tableOf(nftables.IPv4).Flush()),
+	"flushes a chain":   byHand(tableOf(nftables.IPv6).FlushChain(chainServices)),
+	"adds a rule": byHand(tableOf(nftables.IPv4).AddRule(newLayout(nftables.IPv4).rule("by hand",
+		func(a *asm) { a.Drop() }).kernelRule(chainServices))),
+	"empties a map":            byHand(tableOf(nftables.IPv4).FlushSet(setID{kind: services}.name())),
+	"empties the Pods' ranges": byHand(tableOf(nftables.IPv6).FlushSet(setID{kind: pods}.name())),
 	"removes one element": func() error {
-		s, err := openSocket()
+		c, err := nftables.Open()
 		if err != nil {
 			return err
 		}
-		defer func() { _ = s.close() }()
+		defer func() { _ = c.Close() }()
 		var one []op
-		err = s.elements(ip6, setID{kind: backends}, func(e element) { one = []op{{remove, e}} })
+		err = readSet(c, nftables.IPv6, setID{kind: backends}, func(e element) { one = []op{{remove, e}} })
 		if err != nil || one == nil {
 			return errors.Join(err, errors.New("there is no backend to remove"))
 		}
-		return s.commit([]message{elementsMessage(unix.NFT_MSG_DELSETELEM, routing.Name{}, one)})
+		return c.Commit([]nftables.Message{deleteElements(one)})
 	},
-	"adds an element": byHand(elementsMessage(unix.NFT_MSG_NEWSETELEM, routing.Name{}, []op{{add, element{
+	"adds an element": byHand(addElements([]op{{add, element{
 		key{set: setID{kind: services}, dest: destOf(netip.MustParseAddr("10.96.9.9"), 80, routing.TCP)},
 		value{slots: 1}}}})),
 }
 
-func byHand(m message) func() error {
+func byHand(m nftables.Message) func() error {
 	return func() error {
-		s, err := openSocket()
+		c, err := nftables.Open()
 		if err != nil {
 			return err
 		}
-		return errors.Join(s.commit([]message{m}), s.close())
+		return errors.Join(c.Commit([]nftables.Message{m}), c.Close())
 	}
 }
 
 // OtherTable makes a table that is none of ours.
 func OtherTable() error {
-	m := message{kind: unix.NFT_MSG_NEWTABLE, flags: unix.NLM_F_CREATE, fam: ip4}
-	m.body.text(unix.NFTA_TABLE_NAME, "others")
-	return byHand(m)()
+	return byHand(nftables.Table{Family: nftables.IPv4, Name: "others"}.Add())()
+}
+
+// destOf makes a Dest of its parts.
+func destOf(addr netip.Addr, port uint16, proto routing.Proto) routing.Dest {
+	return routing.Dest{Addr: netip.AddrPortFrom(addr, port), Proto: proto}
 }

@@ -3,6 +3,7 @@ package nft
 import (
 	"net/netip"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
@@ -11,12 +12,12 @@ import (
 type kernel struct {
 	elements map[key]value
 	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
-	pods     map[family][]netip.Prefix
+	pods     map[nftables.Family][]netip.Prefix
 	rare     map[routing.Dest]map[key]value // see about
 }
 
 func newKernel() *kernel {
-	return &kernel{elements: map[key]value{}, seats: map[placeKey][]netip.AddrPort{}, pods: map[family][]netip.Prefix{}}
+	return &kernel{elements: map[key]value{}, seats: map[placeKey][]netip.AddrPort{}, pods: map[nftables.Family][]netip.Prefix{}}
 }
 
 type placeKey struct {
@@ -25,7 +26,7 @@ type placeKey struct {
 }
 
 // readElements reads all elements of the family's sets, except for what packets have written.
-func (s *socket) readElements(f family, k *skeleton, have *kernel) error {
+func readElements(c *nftables.Conn, f nftables.Family, k *skeleton, have *kernel) error {
 	sets := fixed()
 	for set := range k.sets {
 		sets = append(sets, set)
@@ -35,14 +36,14 @@ func (s *socket) readElements(f family, k *skeleton, have *kernel) error {
 		case affinity:
 			continue
 		case pods:
-			ranges, err := s.ranges(f, set)
+			ranges, err := readRanges(c, f, set)
 			if err != nil {
 				return err
 			}
 			have.pods[f] = ranges
 			continue
 		}
-		if err := s.elements(f, set, have.note); err != nil {
+		if err := readSet(c, f, set, have.note); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
@@ -23,10 +24,9 @@ const (
 
 // A chain is one chain with its rules.
 type chain struct {
-	name     string
-	hook     string // of a base chain: prerouting, output or postrouting; empty for others
-	priority int32
-	rules    []rule
+	name  string
+	hook  *nftables.Hook // of a base chain; nil for others
+	rules []rule
 }
 
 // The priorities of kube-proxy and everybody else who redirects: after conntrack, before routing.
@@ -37,11 +37,11 @@ const (
 
 // A layout is what the table of a family holds besides elements.
 type layout struct {
-	family family
+	family nftables.Family
 	chains []chain // each after those that it leads to, except for the classes that are added on demand
 }
 
-func newLayout(f family) *layout {
+func newLayout(f nftables.Family) *layout {
 	l := &layout{family: f}
 	l.add(chain{name: chainReject, rules: l.rejecting()})
 	for n := range uint16(treeSlots) {
@@ -53,20 +53,24 @@ func newLayout(f family) *layout {
 	l.add(chain{name: chainServices, rules: l.dispatch()})
 	l.add(chain{name: chainOutside, rules: l.outside()})
 	l.add(
-		chain{name: chainPrerouting, hook: "prerouting", priority: priorityDNAT, rules: l.prerouting()},
-		chain{name: chainOutput, hook: "output", priority: priorityDNAT, rules: l.output()},
-		chain{name: chainPostrouting, hook: "postrouting", priority: prioritySNAT, rules: l.postrouting()},
+		chain{name: chainPrerouting, hook: natHook(unix.NF_INET_PRE_ROUTING, priorityDNAT), rules: l.prerouting()},
+		chain{name: chainOutput, hook: natHook(unix.NF_INET_LOCAL_OUT, priorityDNAT), rules: l.output()},
+		chain{name: chainPostrouting, hook: natHook(unix.NF_INET_POST_ROUTING, prioritySNAT), rules: l.postrouting()},
 	)
 	return l
+}
+
+func natHook(number uint32, priority int32) *nftables.Hook {
+	return &nftables.Hook{Type: "nat", Number: number, Priority: priority}
 }
 
 func (l *layout) add(c ...chain) { l.chains = append(l.chains, c...) }
 
 // rule makes a rule; write writes its expressions.
 func (l *layout) rule(comment string, write func(*asm)) rule {
-	a := asm{family: l.family}
+	a := asm{nftables.Exprs{Family: l.family}}
 	write(&a)
-	return rule{comment, a.out}
+	return rule{comment, a.Attrs}
 }
 
 // looks is how often a packet looks for its backend. Each look reads the maps several times, and a change between two
@@ -79,8 +83,8 @@ func (l *layout) prerouting() []rule {
 	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
 	for range looks {
 		list = append(list,
-			l.rule("from elsewhere", func(a *asm) { a.saddr(0); a.notIn(setID{kind: pods}, 0); a.jump(chainOutside) }),
-			l.rule("the others, and where there is no difference", func(a *asm) { a.jump(chainServices) }))
+			l.rule("from elsewhere", func(a *asm) { a.SourceAddr(0); a.notIn(setID{kind: pods}, 0); a.Jump(chainOutside) }),
+			l.rule("the others, and where there is no difference", func(a *asm) { a.Jump(chainServices) }))
 	}
 	return append(list, l.noPort())
 }
@@ -89,7 +93,7 @@ func (l *layout) prerouting() []rule {
 func (l *layout) output() []rule {
 	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
 	for range looks {
-		list = append(list, l.rule("every policy has been applied", func(a *asm) { a.jump(chainServices) }))
+		list = append(list, l.rule("every policy has been applied", func(a *asm) { a.Jump(chainServices) }))
 	}
 	return append(list, l.noPort())
 }
@@ -97,54 +101,51 @@ func (l *layout) output() []rule {
 // noPort refuses what goes to a cluster IP, but to none of its ports.
 func (l *layout) noPort() rule {
 	return l.rule("no port of the Service", func(a *asm) {
-		a.daddr(0)
+		a.DestAddr(0)
 		a.in(setID{kind: clusterIPs},
 			0)
-		a.goTo(chainReject)
+		a.Goto(chainReject)
 	})
 }
 
-func notOurs(a *asm) { a.daddr(0); a.notIn(setID{kind: addresses}, 0); a.leave() }
+func notOurs(a *asm) { a.DestAddr(0); a.notIn(setID{kind: addresses}, 0); a.Return() }
 
 // postrouting hides the client where a backend's answer would not find its way back through this node:
 // routing.Pool.Hides.
 func (l *layout) postrouting() []rule {
-	w := l.family.words()
+	w := l.family.AddrRegisters()
 	list := []rule{
 		l.rule("not redirected", func(a *asm) {
-			zero := make([]byte, 4)
-			a.ct(0, unix.NFT_CT_STATUS, false)
-			a.mask(0, statusDNAT)
-			a.compareBytes(0, unix.NFT_CMP_EQ, zero)
-			a.leave()
+			a.notRedirected()
+			a.Return()
 		}),
 		l.rule("a backend that asks itself", func(a *asm) {
-			a.saddr(0)
-			a.daddr(register(w))
+			a.SourceAddr(0)
+			a.DestAddr(nftables.Register(w))
 			a.in(setID{kind: local}, 0)
-			a.masquerade()
+			a.Masquerade()
 		}),
 		l.rule("a backend here answers through this node", func(a *asm) {
-			a.daddr(0)
-			a.daddr(register(w))
+			a.DestAddr(0)
+			a.DestAddr(nftables.Register(w))
 			a.in(setID{kind: local}, 0)
-			a.leave()
+			a.Return()
 		}),
 		l.rule("a Pod of this node is answered through it", func(a *asm) {
-			a.saddr(0)
+			a.SourceAddr(0)
 			a.in(setID{kind: pods},
 				0)
-			a.leave()
+			a.Return()
 		}),
 	}
 	for range looks { // as when it looked for its backend
 		for _, from := range []kind{services, outsideServices} {
 			list = append(list, l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
 				a.originalDest(0)
-				a.find(setID{kind: from}, 0, register(w+2))
+				a.find(setID{kind: from}, 0, nftables.Register(w+2))
 				// always so; without it nft would list the rule as if it asked nothing
-				a.compare(register(w+2), unix.NFT_CMP_GTE, 0)
-				a.masquerade()
+				a.CompareUint16(nftables.Register(w+2), unix.NFT_CMP_GTE, 0)
+				a.Masquerade()
 			}))
 		}
 	}
@@ -157,7 +158,7 @@ const smallSlots = 8
 // dispatch leads the first packet of a connection to its class.
 func (l *layout) dispatch() []rule {
 	by := func(comment string, op uint32, n uint16, to string) rule {
-		return l.rule(comment, func(a *asm) { l.compareSlots(a, services, op, n); a.goTo(to) })
+		return l.rule(comment, func(a *asm) { l.compareSlots(a, services, op, n); a.Goto(to) })
 	}
 	return []rule{
 		l.ranges(),
@@ -176,11 +177,11 @@ func (l *layout) outside() []rule {
 		l.dropped(outsideServices),
 		l.rule("nobody can serve", func(a *asm) {
 			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toReject)
-			a.goTo(chainReject)
+			a.Goto(chainReject)
 		}),
 		l.rule("there is a chain for each number of slots in use", func(a *asm) {
 			a.find(setID{kind: outsideServices}, 0, a.dest(0))
-			a.goTo(chainOutsideClasses)
+			a.Goto(chainOutsideClasses)
 		}),
 	}
 }
@@ -190,9 +191,9 @@ func (l *layout) ranges() rule {
 	return l.rule("loadBalancerSourceRanges", func(a *asm) {
 		after := a.dest(0)
 		a.in(setID{kind: restricted}, 0)
-		a.saddr(after)
+		a.SourceAddr(after)
 		a.notIn(setID{kind: allowed}, 0)
-		a.drop()
+		a.Drop()
 	})
 }
 
@@ -200,7 +201,7 @@ func (l *layout) ranges() rule {
 func (l *layout) dropped(in kind) rule {
 	return l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
 		l.compareSlots(a, in, unix.NFT_CMP_EQ, toDrop)
-		a.drop()
+		a.Drop()
 	})
 }
 
@@ -208,7 +209,7 @@ func (l *layout) dropped(in kind) rule {
 func (l *layout) compareSlots(a *asm, in kind, op uint32, n uint16) {
 	after := a.dest(0)
 	a.find(setID{kind: in}, 0, after)
-	a.compare(after, op, n)
+	a.CompareUint16(after, op, n)
 }
 
 func treeName(low, high uint16) string { return fmt.Sprintf("slots-%d-%d", low, high) }
@@ -233,22 +234,18 @@ func (l *layout) tree(low, high uint16) string {
 	l.add(chain{name: name, rules: []rule{
 		l.rule(fmt.Sprintf("%d to %d slots", low, middle), func(a *asm) {
 			l.compareSlots(a, services, unix.NFT_CMP_LTE, middle)
-			a.goTo(left)
+			a.Goto(left)
 		}),
-		l.rule(fmt.Sprintf("%d to %d slots", middle+1, high), func(a *asm) { a.goTo(right) }),
+		l.rule(fmt.Sprintf("%d to %d slots", middle+1, high), func(a *asm) { a.Goto(right) }),
 	}})
 	return name
 }
 
 // rejecting tells a client that nobody serves: TCP by a reset, which every system takes for a refusal at once.
 func (l *layout) rejecting() []rule {
-	code := uint32(3) // ICMP port unreachable, RFC 792
-	if l.family == ip6 {
-		code = 4 // ICMPv6 port unreachable, RFC 4443
-	}
 	return []rule{
-		l.rule("TCP", func(a *asm) { a.isProto(protoNumber(routing.TCP)); a.reject(unix.NFT_REJECT_TCP_RST, 0) }),
-		l.rule("the others", func(a *asm) { a.reject(unix.NFT_REJECT_ICMP_UNREACH, code) }),
+		l.rule("TCP", func(a *asm) { a.isProto(routing.TCP); a.RejectTCP() }),
+		l.rule("the others", func(a *asm) { a.RejectPort() }),
 	}
 }
 
@@ -258,14 +255,14 @@ func (l *layout) classChain(c class) chain {
 		return l.stickyChain(c)
 	}
 	return chain{name: c.chain(), rules: []rule{
-		l.rule(fmt.Sprintf("one of %d", c.slots), func(a *asm) { to := l.draw(a, c); a.dnat(to) }),
+		l.rule(fmt.Sprintf("one of %d", c.slots), func(a *asm) { to := l.draw(a, c); a.DNAT(to) }),
 	}}
 }
 
 // draw loads the backend of a slot that it draws, and returns where it is.
-func (l *layout) draw(a *asm, c class) (to register) {
-	to = register(2*l.family.words() + 2)
-	a.draw(a.dest(0), c.slots)
+func (l *layout) draw(a *asm, c class) (to nftables.Register) {
+	to = nftables.Register(2*l.family.AddrRegisters() + 2)
+	a.RandomNumber(a.dest(0), uint32(c.slots))
 	a.find(c.backends(), 0, to)
 	return to
 }
@@ -275,6 +272,6 @@ func (l *layout) draw(a *asm, c class) (to register) {
 func (l *layout) entryRule(c class) rule {
 	return l.rule(c.chain(), func(a *asm) {
 		l.compareSlots(a, c.services().kind, unix.NFT_CMP_EQ, c.verdict())
-		a.jump(c.chain())
+		a.Jump(c.chain())
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"viaduct/internal/nftables"
 )
 
 // Remove removes Viaduct's tables from the network namespace of the calling thread and names those that were there. It
@@ -17,23 +19,23 @@ func Remove(force bool) (removed []string, err error) {
 	if err == nil {
 		defer func() { _ = lock.release() }() // nothing depends on it any more
 	}
-	s, err := openSocket()
+	c, err := nftables.Open()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.close() }() // likewise
+	defer func() { _ = c.Close() }() // likewise
 	for _, f := range families {
-		have, err := s.read(f)
+		have, err := readTable(c, f)
 		if err != nil {
 			return removed, err
 		}
 		if !have.exists {
 			continue
 		}
-		if err := s.removeTable(f); err != nil {
+		if err := removeTable(c, f); err != nil {
 			return removed, err
 		}
-		removed = append(removed, "table "+f.String()+" "+TableName)
+		removed = append(removed, "table "+tableOf(f).String())
 	}
 	return removed, nil
 }
@@ -48,46 +50,46 @@ func Retire() (bool, error) {
 		return false, err
 	}
 	defer func() { _ = lock.release() }() // nothing depends on it any more
-	s, err := openSocket()
+	c, err := nftables.Open()
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = s.close() }() // likewise
+	defer func() { _ = c.Close() }() // likewise
 	retired := false
 	for _, f := range families {
-		have, err := s.read(f)
+		have, err := readTable(c, f)
 		if err != nil {
 			return retired, err
 		}
-		var list []message
+		var list []nftables.Message
 		for _, set := range []setID{{kind: addresses}, {kind: clusterIPs}, {kind: services}, {kind: outsideServices}} {
 			if have.setFits(set) {
-				list = append(list, f.flushSet(set))
+				list = append(list, tableOf(f).FlushSet(set.name()))
 			}
 		}
 		if len(list) == 0 {
 			continue
 		}
-		if err := s.commit(list); err != nil {
-			return retired, fmt.Errorf("retiring table %s %s: %w", f, TableName, err)
+		if err := c.Commit(list); err != nil {
+			return retired, fmt.Errorf("retiring table %s: %w", tableOf(f), err)
 		}
 		retired = true
 	}
 	return retired, nil
 }
 
-func (s *socket) removeTables() (err error) {
+func removeTables(c *nftables.Conn) (err error) {
 	for _, f := range families {
-		err = errors.Join(err, s.removeTable(f))
+		err = errors.Join(err, removeTable(c, f))
 	}
 	return err
 }
 
 // removeTable removes the table with all that is in it; that there is none is no error.
-func (s *socket) removeTable(f family) error {
-	err := s.commit([]message{f.deleteTable()})
+func removeTable(c *nftables.Conn, f nftables.Family) error {
+	err := c.Commit([]nftables.Message{tableOf(f).Delete()})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("removing table %s %s: %w", f, TableName, err)
+		return fmt.Errorf("removing table %s: %w", tableOf(f), err)
 	}
 	return nil
 }

@@ -8,44 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
 // TableName is the name of Viaduct's table in each family.
 const TableName = "viaduct"
 
-// A family is one of the two nftables families that have a table of ours.
-type family uint8
-
-const (
-	ip4 family = unix.NFPROTO_IPV4
-	ip6 family = unix.NFPROTO_IPV6
-)
-
-var families = [...]family{ip4, ip6}
-
-// String is the family as nft calls it.
-func (f family) String() string {
-	if f == ip6 {
-		return "ip6"
-	}
-	return "ip"
-}
-
-// size is the length of an address, in bytes.
-func (f family) size() int {
-	if f == ip6 {
-		return 16
-	}
-	return 4
-}
-
-func familyOf(a netip.Addr) family {
-	if a.Is6() {
-		return ip6
-	}
-	return ip4
-}
+// families are those that have a table of ours.
+var families = [...]nftables.Family{nftables.IPv4, nftables.IPv6}
 
 // kind says what the elements of a set or map mean.
 type kind uint8
@@ -91,29 +62,17 @@ const (
 	fSlots                   // a number of slots
 )
 
-// The types by which nft prints a field: an enumeration of its own, stable since it stands in its library's headers.
-const (
-	typeIPv4    = 7
-	typeIPv6    = 8
-	typeProto   = 12
-	typeService = 13
-	typeMark    = 19
-)
-
-// shape is the length and the printed type of one field.
-func (f field) shape(of family) (size int, printed uint32) {
+// dataType is the field's type in the kernel, by which nft prints it.
+func (f field) dataType(of nftables.Family) nftables.DataType {
 	switch f {
 	case fProto:
-		return 1, typeProto
+		return nftables.TypeInetProto
 	case fPort, fToPort, fSlots:
-		return 2, typeService
+		return nftables.TypeInetService
 	case fSlot:
-		return 4, typeMark
+		return nftables.TypeMark
 	}
-	if of == ip6 {
-		return 16, typeIPv6
-	}
-	return 4, typeIPv4
+	return of.AddrType()
 }
 
 // A spec is what a kind of set looks like in the kernel.
@@ -144,12 +103,9 @@ var specs = [kinds]spec{
 	affinity: {name: "affinity", key: []field{fClient, fAddr, fPort, fProto}, data: []field{fToAddr, fToPort},
 		flags: unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL, size: affinitySize},
 	restricted: {name: "restricted", key: []field{fAddr, fProto, fPort}},
-	allowed:    {name: "allowed", key: []field{fAddr, fProto, fPort, fClient}, flags: unix.NFT_SET_INTERVAL | setConcat},
+	allowed:    {name: "allowed", key: []field{fAddr, fProto, fPort, fClient}, flags: unix.NFT_SET_INTERVAL | nftables.SetConcat},
 	pods:       {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
 }
-
-// setConcat is NFT_SET_CONCAT (Linux 5.6): an interval set whose keys have several fields.
-const setConcat = 0x80
 
 func (k kind) spec() *spec { return &specs[k] }
 
@@ -217,9 +173,9 @@ type element struct {
 	value
 }
 
-func (k key) family() family {
+func (k key) family() nftables.Family {
 	if k.set.kind == pods {
-		return familyOf(k.from.Addr())
+		return nftables.FamilyOf(k.from.Addr())
 	}
-	return familyOf(k.dest.Addr.Addr())
+	return nftables.FamilyOf(k.dest.Addr.Addr())
 }

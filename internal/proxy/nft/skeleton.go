@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"viaduct/internal/nftables"
 )
 
 // A skeleton is the part of a family's table that is no elements, as it is in the kernel now.
@@ -16,8 +18,8 @@ type skeleton struct {
 
 // raise makes the skeleton of a family true in the kernel, whatever it holds of it, in one transaction: nothing when it
 // is as it should be, and without a gap when another version left its own. It returns how it is then.
-func (s *socket) raise(f family) (*skeleton, error) {
-	have, err := s.read(f)
+func raise(c *nftables.Conn, f nftables.Family) (*skeleton, error) {
+	have, err := readTable(c, f)
 	if err != nil {
 		return nil, err
 	}
@@ -26,8 +28,8 @@ func (s *socket) raise(f family) (*skeleton, error) {
 		k.adopt(have)
 		return k, nil
 	}
-	if err := s.commit(k.replace(have)); err != nil {
-		return nil, fmt.Errorf("making table %s %s: %w", f, TableName, err)
+	if err := c.Commit(k.replace(have)); err != nil {
+		return nil, fmt.Errorf("making table %s: %w", tableOf(f), err)
 	}
 	for name := range have.sets {
 		if set, ours := setNamed(name); ours && set.seconds > 0 && have.setFits(set) {
@@ -70,18 +72,18 @@ func (k *skeleton) complete(have found, c class) bool {
 }
 
 // replace is the transaction that makes the table what the layout says. Sets and maps that fit keep their elements.
-func (k *skeleton) replace(have found) []message {
-	f := k.layout.family
-	list := []message{f.newTable()}
+func (k *skeleton) replace(have found) []nftables.Message {
+	t := tableOf(k.layout.family)
+	list := []nftables.Message{t.Add()}
 	if have.exists {
-		list = append(list, f.flushRules(""))
+		list = append(list, t.Flush())
 	}
 	for _, name := range slices.Sorted(maps.Keys(have.chains)) {
-		list = append(list, f.deleteChain(name))
+		list = append(list, t.DeleteChain(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(have.sets)) {
 		if set, ours := setNamed(name); !ours || !have.setFits(set) {
-			list = append(list, f.deleteSet(name))
+			list = append(list, t.DeleteSet(name))
 		}
 	}
 	for _, s := range fixed() {
@@ -90,24 +92,24 @@ func (k *skeleton) replace(have found) []message {
 		}
 	}
 	for _, c := range k.layout.chains {
-		list = append(list, f.newChain(c))
+		list = append(list, t.AddChain(nftables.Chain{Name: c.name, Hook: c.hook}))
 	}
 	for _, c := range k.layout.chains {
 		for _, r := range c.rules {
-			list = append(list, f.newRule(c.name, r))
+			list = append(list, t.AddRule(r.kernelRule(c.name)))
 		}
 	}
 	return list
 }
 
-func (k *skeleton) newSet(s setID) message {
+func (k *skeleton) newSet(s setID) nftables.Message {
 	k.numbers++
-	return k.layout.family.newSet(s, k.numbers)
+	return tableOf(k.layout.family).AddSet(s.kernelSet(k.layout.family), k.numbers)
 }
 
 // grow is what makes the chains of classes that are not there yet, and notes that they are. It must be committed.
-func (k *skeleton) grow(classes []class) (list []message) {
-	f := k.layout.family
+func (k *skeleton) grow(classes []class) (list []nftables.Message) {
+	t := tableOf(k.layout.family)
 	for _, c := range classes {
 		if k.classes[c] {
 			continue
@@ -118,12 +120,12 @@ func (k *skeleton) grow(classes []class) (list []message) {
 			list = append(list, k.newSet(set))
 		}
 		made := k.layout.classChain(c)
-		list = append(list, f.newChain(made))
-		list = append(list, f.flushRules(made.name))
+		list = append(list, t.AddChain(nftables.Chain{Name: made.name, Hook: made.hook}))
+		list = append(list, t.FlushChain(made.name))
 		for _, r := range made.rules {
-			list = append(list, f.newRule(made.name, r))
+			list = append(list, t.AddRule(r.kernelRule(made.name)))
 		}
-		list = append(list, f.newRule(c.entry(), k.layout.entryRule(c)))
+		list = append(list, t.AddRule(k.layout.entryRule(c).kernelRule(c.entry())))
 	}
 	return list
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
@@ -92,16 +93,16 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	e := element{key{set: setID{kind: backends}, dest: destOf(netip.MustParseAddr("10.0.0.1"), 80, routing.TCP), slot: 3},
 		value{to: netip.MustParseAddrPort("10.0.0.2:8080")}}
-	f.Add(byte(backends), []byte(elementsMessage(0, routing.Name{}, []op{{add, e}}).body))
-	f.Fuzz(func(t *testing.T, k byte, body []byte) {
+	spelled := encodeElements([]op{{add, e}})[0]
+	f.Add(byte(backends), spelled.Key, spelled.KeyEnd, spelled.Data)
+	f.Fuzz(func(t *testing.T, k byte, key, end, data []byte) {
 		set := setID{kind: kind(k%byte(kinds-1)) + 1}
-		decodeElements(ip4, set, body, func(e element) {
-			if e.set != set {
+		for _, family := range families {
+			e, ok := decodeElement(family, set, nftables.Element{Key: key, KeyEnd: end, Data: data})
+			if ok && e.set != set {
 				t.Errorf("an element of %v in %v", e.set, set)
 			}
-		})
-		_ = messagesIn(body, func(uint16, uint16, uint32, []byte) error { return nil })
-		_ = commentOf(body)
+		}
 	})
 }
 
@@ -123,10 +124,8 @@ func TestEncodeDecode(t *testing.T) {
 			{key{set: setID{kind: restricted}, dest: at}, value{}},
 			{key{set: setID{kind: allowed}, dest: at, from: client}, value{}},
 		} {
-			var got []element
-			m := elementsMessage(12, routing.Name{}, []op{{add, e}})
-			decodeElements(e.family(), e.set, m.body, func(e element) { got = append(got, e) })
-			if len(got) != 1 || got[0] != e {
+			got, ok := decodeElement(e.family(), e.set, encodeElements([]op{{add, e}})[0])
+			if !ok || got != e {
 				t.Errorf("%v is read back as %v", e, got)
 			}
 		}

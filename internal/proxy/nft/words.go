@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/routing"
 )
 
@@ -39,21 +40,21 @@ type Description struct {
 // Describe reads the tables of the calling thread's network namespace. It needs CAP_NET_ADMIN.
 func Describe() (Description, error) {
 	var d Description
-	s, err := openSocket()
+	c, err := nftables.Open()
 	if err != nil {
 		return d, err
 	}
-	defer func() { _ = s.close() }() // nothing was written
+	defer func() { _ = c.Close() }() // nothing was written
 	for _, f := range families {
-		have, err := s.read(f)
+		have, err := readTable(c, f)
 		if err != nil {
 			return d, err
 		}
 		if !have.exists {
 			continue
 		}
-		d.Tables = append(d.Tables, f.String()+" "+TableName)
-		if err := s.describe(f, have, &d); err != nil {
+		d.Tables = append(d.Tables, tableOf(f).String())
+		if err := d.read(c, f, have); err != nil {
 			return d, err
 		}
 	}
@@ -66,19 +67,19 @@ func Describe() (Description, error) {
 	return d, nil
 }
 
-// describe adds one family's table.
-func (s *socket) describe(f family, have found, d *Description) error {
+// read adds one family's table.
+func (d *Description) read(c *nftables.Conn, f nftables.Family, have found) error {
 	k, all := &skeleton{layout: &layout{family: f}, sets: map[setID]bool{}}, newKernel()
 	for name := range have.sets {
 		if set, ours := setNamed(name); ours && set.seconds > 0 {
 			k.sets[set] = true
 		}
 	}
-	if err := s.readElements(f, k, all); err != nil {
+	if err := readElements(c, f, k, all); err != nil {
 		return err
 	}
 	remembered := map[netip.AddrPort]int{}
-	if err := s.elements(f, setID{kind: affinity}, func(e element) { remembered[e.dest.Addr]++ }); err != nil {
+	if err := readSet(c, f, setID{kind: affinity}, func(e element) { remembered[e.dest.Addr]++ }); err != nil {
 		return err
 	}
 	d.Pods = append(d.Pods, all.pods[f]...)
