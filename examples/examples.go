@@ -1,10 +1,10 @@
-// Package examples holds manifests to try and to start from. Those of the guided tour are embedded, so that `viaduct
-// demo` needs nothing but its binary.
+// Package examples holds manifests to try and to start from. The manifests of the quickstart are embedded, so
+// `viaduct demo` needs only its binary.
 package examples
 
 import "embed"
 
-// Quickstart is the folder of that name.
+// Quickstart is the folder quickstart.
 //
 //go:embed quickstart/*.yaml
 var Quickstart embed.FS
