@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -46,13 +44,15 @@ func (c *controllers) historyHandler() http.Handler {
 
 func newHistory(con console) *cobra.Command {
 	var s seeker
-	var output, controller, token string
+	var output string
+	var controller controllerAccess
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use:   "history service/NAME",
-		Short: "Tell every change of who is behind a Service, and why",
-		Long: `Lists every change of the addresses behind a Service: when, which address, why, and by which write. The controllers keep it: those of
-'viaduct up' across restarts, 16 MiB of it; 'viaduct controller' answers at its --secure-port, to who may get ` + historyPath + `*.`,
+		Short: "List every change of the addresses behind a Service, and why",
+		Long: `Lists every change of the addresses behind a Service: when, which address, why, and by which write. The controllers
+record it: those of 'viaduct up' keep 16 MiB across restarts. 'viaduct controller' answers at its --secure-port; the
+caller needs the right to get ` + historyPath + `*. Its certificate is verified unless it is on a loopback address.`,
 		Example: `  viaduct history service/web
   viaduct history service/web -n shop --since 1h
   viaduct history service/web --controller https://127.0.0.1:10267 --token "$(kubectl create token asker)"`,
@@ -64,7 +64,7 @@ func newHistory(con console) *cobra.Command {
 			if err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			changes, err := s.history(cmd.Context(), name, controller, token)
+			changes, err := s.history(cmd.Context(), name, controller)
 			if err != nil {
 				return err
 			}
@@ -74,22 +74,25 @@ func newHistory(con console) *cobra.Command {
 	s.register(cmd)
 	output = "text"
 	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
-	cmd.Flags().StringVar(&controller, "controller", "", "URL of the 'viaduct controller' that is asked (default: the "+
-		"API server, which is that of 'viaduct up')")
-	cmd.Flags().StringVar(&token, "token", "", "bearer token for --controller")
+	cmd.Flags().StringVar(&controller.url, "controller", "", "URL of the 'viaduct controller' that is asked (default: "+
+		"the API server, which is that of 'viaduct up')")
+	cmd.Flags().StringVar(&controller.caFile, "controller-ca", "", "PEM file with the certificates that sign the one of "+
+		"--controller (default: the system's; on a loopback address none is verified)")
+	cmd.Flags().StringVar(&controller.token, "token", "", "bearer token for --controller")
 	cmd.Flags().DurationVar(&since, "since", 0, "only what happened within this time (default: all)")
 	return cmd
 }
 
 // history asks the controller that is named, or the API server.
-func (s *seeker) history(ctx context.Context, name, controller, token string) (changes []history.Change, err error) {
+func (s *seeker) history(ctx context.Context, name string, controller controllerAccess) (changes []history.Change,
+	err error) {
 	if err := s.open(); err != nil {
 		return nil, err
 	}
 	path := historyPath + s.namespace + "/" + name
 	var data []byte
-	if controller != "" {
-		data, err = askController(ctx, strings.TrimSuffix(controller, "/")+path, token)
+	if controller.url != "" {
+		data, err = controller.get(ctx, path)
 	} else {
 		data, err = s.api.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(ctx)
 		if apierrors.IsNotFound(err) {
@@ -106,32 +109,6 @@ func (s *seeker) history(ctx context.Context, name, controller, token string) (c
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
 	return changes, nil
-}
-
-// askController asks a controller's own port. Its certificate is one of its own making, to which nobody vouches; it is
-// on this host, as a rule.
-func askController(ctx context.Context, url, token string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	// nolint:gosec // see above
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, bareURL(err)
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(strings.TrimSpace(string(data)))
-	}
-	return data, err
 }
 
 func tellHistory(out io.Writer, changes []history.Change, output string, since time.Duration) error {

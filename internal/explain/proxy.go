@@ -42,9 +42,11 @@ func (r *Report) proxied(w *World) {
 		}
 		lines.Places = append(lines.Places, line)
 	}
-	for dest := range have {
-		r.problem(StageProxy, fmt.Sprintf("The proxy of node %s still serves %s, which the Service does not have.",
-			lines.Node, dest))
+	for _, f := range w.Proxy.Frontends {
+		if _, extra := have[f.Dest()]; extra {
+			r.problem(StageProxy, fmt.Sprintf("The proxy of node %s still serves %s, which the Service does not have.",
+				lines.Node, f.Dest()))
+		}
 	}
 	for _, p := range w.Proxy.Problems {
 		r.problem(StageProxy, fmt.Sprintf("On node %s: %s.", lines.Node, p))
