@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 	"internal/apiserver/backup":     {"internal/apiserver/store"},
 	"internal/apiserver/apitest":    {"internal/apiserver", "internal/apiserver/store"},
 	"internal/apiserver/validation": {},
+	"internal/apiserver/drift":      {"internal/apiserver/validation", "internal/apiserver/access"}, // tests only
 	"internal/apiserver/printers":   {},
 	"internal/apiserver/openapi":    {},
 }
