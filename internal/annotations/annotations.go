@@ -70,7 +70,8 @@ type carrier struct {
 
 // OfService reads those of a Service. What is refused counts as not written.
 func OfService(svc *v1.Service) (Wishes, field.ErrorList) {
-	c := carrier{keys: []string{HealthCheck, WhenAllDown, Backends, Follow}, selector: len(svc.Spec.Selector) > 0}
+	c := carrier{keys: []string{HealthCheck, WhenAllDown, Backends, Follow, Policy, SlowStart},
+		selector: len(svc.Spec.Selector) > 0}
 	w, errs := c.read(svc.Annotations)
 	if len(w.Backends) > 0 {
 		errs = append(errs, checkPorts(svc, &w)...)
@@ -80,12 +81,12 @@ func OfService(svc *v1.Service) (Wishes, field.ErrorList) {
 
 // OfEndpoints reads those of an Endpoints object.
 func OfEndpoints(ep *v1.Endpoints) (Wishes, field.ErrorList) {
-	return carrier{keys: []string{HealthCheck, WhenAllDown, Follow}}.read(ep.Annotations)
+	return carrier{keys: []string{HealthCheck, WhenAllDown, Follow, Weight, Weights}}.read(ep.Annotations)
 }
 
 // OfSlice reads those of an EndpointSlice that a person wrote.
 func OfSlice(s *discovery.EndpointSlice) (Wishes, field.ErrorList) {
-	return carrier{keys: append([]string{HealthCheck, WhenAllDown}, ours()...)}.read(s.Annotations)
+	return carrier{keys: append([]string{HealthCheck, WhenAllDown, Weight, Weights}, ours()...)}.read(s.Annotations)
 }
 
 func (c carrier) read(annotations map[string]string) (w Wishes, errs field.ErrorList) {
@@ -99,7 +100,7 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 		case !slices.Contains(c.keys, key):
 			errs = append(errs, field.Invalid(path, value, fmt.Sprintf("no such annotation is known here%s; there are %s",
 				meant(key, c.keys), list(c.people()))))
-		case c.selector:
+		case c.selector && key != Policy && key != SlowStart:
 			errs = append(errs, field.Invalid(path, value, "may only be set on a Service without a selector: Pods say for "+
 				"themselves whether they are ready (readinessProbe)"))
 		default:
@@ -112,7 +113,7 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 }
 
 // ours are the keys that Viaduct writes itself.
-func ours() []string { return []string{StandsFor, Followed} }
+func ours() []string { return []string{StandsFor, Followed, ReadySince} }
 
 // people are the keys that people may write.
 func (c carrier) people() []string {
@@ -136,6 +137,8 @@ func (w *Wishes) take(key, value string) (err error) {
 			return fmt.Errorf(`must be "true" or "false"`)
 		}
 		w.Follow, w.follows = value == "true", true
+	default:
+		err = checkBalancing(key, value)
 	}
 	return err
 }

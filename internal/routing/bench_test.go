@@ -78,7 +78,7 @@ func BenchmarkPick(b *testing.B) {
 	var r uint64
 	for b.Loop() {
 		r += 0x9e3779b97f4a7c15
-		if _, ok := k.Pick(r); !ok {
+		if _, ok := k.Pick(Draw{Random: r}); !ok {
 			b.Fatal("nothing")
 		}
 	}

@@ -112,7 +112,7 @@ func (s portSpec) frontend(kind Kind, addr netip.Addr, port uint16) Frontend {
 		Key:      Key{Kind: kind, Addr: addr, Port: port, Proto: protoOf(s.port.Protocol)},
 		Service:  Name{s.svc.Namespace, s.svc.Name, s.port.Name},
 		Affinity: affinity(s.svc),
-		Policy:   Random,
+		Policy:   policyOf(s.svc),
 	}
 	f.Inside, f.Outside = s.choose(kind)
 	f.Serving = stillServing(s.endpoints, f)

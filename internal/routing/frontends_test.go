@@ -250,7 +250,7 @@ func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		Name{"a", "b", ""}.String(): "a/b", Name{"a", "b", "c"}.String(): "a/b:c",
 		UDP.String(): "UDP", Proto(9).String(): "unknown(9)", Kind(0).String(): "unknown(0)", Drop.String(): "Drop",
-		Random.String(): "Random",
+		Random.String(): "random",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -7,6 +7,11 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	v1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"viaduct/internal/annotations"
 )
 
 func poolWith(weights ...uint32) Pool {
@@ -27,7 +32,7 @@ func TestPicksFollowTheWeights(t *testing.T) {
 		got := map[Backend]int{}
 		const n = 40000
 		for range n {
-			b, ok := k.Pick(r.Uint64())
+			b, ok := k.Pick(Draw{Random: r.Uint64()})
 			if !ok {
 				t.Fatal("nothing picked")
 			}
@@ -46,12 +51,12 @@ func TestPicksFollowTheWeights(t *testing.T) {
 }
 
 func TestPickAtTheEdges(t *testing.T) {
-	if _, ok := NewPicker(Pool{}, Random).Pick(0); ok {
+	if _, ok := NewPicker(Pool{}, Random).Pick(Draw{}); ok {
 		t.Error("picked from nothing")
 	}
 	p := poolWith(1, 2, 3)
 	for random, want := range map[uint64]int{0: 0, ^uint64(0): 2} {
-		if b, _ := NewPicker(p, Random).Pick(random); b != p.Backends[want] {
+		if b, _ := NewPicker(p, Random).Pick(Draw{Random: random}); b != p.Backends[want] {
 			t.Errorf("Pick(%d) = %v", random, b)
 		}
 	}
@@ -62,13 +67,13 @@ func TestPickOtherTriesEachOnce(t *testing.T) {
 	tried := map[Backend]bool{}
 	k := NewPicker(p, Random)
 	for range p.Backends {
-		b, ok := k.PickOther(1<<63, func(b Backend) bool { return tried[b] })
+		b, ok := k.PickOther(Draw{Random: 1 << 63}, func(b Backend) bool { return tried[b] })
 		if !ok || tried[b] {
 			t.Fatalf("picked %v, %v after %v", b, ok, tried)
 		}
 		tried[b] = true
 	}
-	if b, ok := k.PickOther(0, func(b Backend) bool { return tried[b] }); ok || k.Len() != 4 {
+	if b, ok := k.PickOther(Draw{}, func(b Backend) bool { return tried[b] }); ok || k.Len() != 4 {
 		t.Errorf("picked %v when all had been tried", b)
 	}
 }
@@ -86,5 +91,18 @@ func TestSplit(t *testing.T) {
 	}
 	if fs, rest := Split(one); len(fs) != 1 || rest != nil || !errors.Is(one, io.EOF) {
 		t.Error("one alone is not itself")
+	}
+}
+
+// The annotation leads to the Frontend; what cannot be read counts as not written.
+func TestPolicyOfAService(t *testing.T) {
+	for value, want := range map[string]Policy{"": Random, "random": Random, "round-robin": RoundRobin,
+		"source-hash": SourceHash, "least-connections": LeastConnections, "Round-Robin": Random} {
+		svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotations.Policy: value}},
+			Spec: v1.ServiceSpec{ClusterIP: "10.96.0.10", Ports: []v1.ServicePort{{Port: 80}}}}
+		f := Frontends(Node{}, svc, nil)
+		if len(f) != 1 || f[0].Policy != want {
+			t.Errorf("%q: %+v, want %s", value, f, want)
+		}
 	}
 }

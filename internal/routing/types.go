@@ -52,17 +52,6 @@ func (a Action) String() string {
 	return spell([]string{"", "Reject", "Drop"}, a)
 }
 
-// Policy is how one backend of a pool is picked.
-type Policy uint8
-
-// Random picks each backend with a probability in proportion to its weight, anew for every connection.
-const Random Policy = 1
-
-// String names p.
-func (p Policy) String() string {
-	return spell([]string{"", "Random"}, p)
-}
-
 func spell[T ~uint8](words []string, v T) string {
 	if int(v) < len(words) && words[v] != "" {
 		return words[v]

@@ -42,6 +42,8 @@ func validateAnnotations(obj any) (errs field.ErrorList) {
 		_, errs = annotations.OfService(o)
 	case *corev1.Endpoints:
 		_, errs = annotations.OfEndpoints(o)
+	case *corev1.Pod:
+		errs = annotations.OfPod(o)
 	case *discoveryv1.EndpointSlice:
 		_, errs = annotations.OfSlice(o)
 	}

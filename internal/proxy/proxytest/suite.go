@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) proxy.Backend, opts Options) {
 		test func(*world)
 	}{
 		{"spreads over the endpoints", spreads},
+		{"round-robin", inTurn},
 		{"refuses at once without endpoints", refuses},
 		{"two places are kept apart", keptApart},
 		{"changes under load fail nobody", changesUnderLoad},

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"viaduct/internal/routing"
 )
@@ -11,6 +12,7 @@ import (
 // search is the way of one client to an endpoint: each is tried at most once.
 type search struct {
 	host  *host
+	turn  *atomic.Uint64 // of the place that the client came to: how many picks there were
 	from  routing.Origin
 	tried []netip.AddrPort
 }
@@ -49,15 +51,24 @@ func (s *search) again(f *front) (routing.Backend, bool) {
 // pick picks by policy: first anybody, and when somebody refused or is set aside, among the others.
 func (s *search) pick(f *front, k *routing.Picker) (routing.Backend, bool) {
 	if len(s.tried) == 0 && !s.host.ejected.any() {
-		return k.Pick(rand.Uint64())
+		return k.Pick(s.draw(f))
 	}
 	aside := s.host.ejected.of(f.PoolFor(s.from))
 	tried := func(b routing.Backend) bool { return slices.Contains(s.tried, b.Addr) }
-	b, ok := k.PickOther(rand.Uint64(), func(b routing.Backend) bool { return tried(b) || slices.Contains(aside, b.Addr) })
+	b, ok := k.PickOther(s.draw(f), func(b routing.Backend) bool { return tried(b) || slices.Contains(aside, b.Addr) })
 	if !ok {
-		b, ok = k.PickOther(rand.Uint64(), tried)
+		b, ok = k.PickOther(s.draw(f), tried)
 	}
 	return b, ok
+}
+
+// draw is what the pick of one endpoint depends on.
+func (s *search) draw(f *front) routing.Draw {
+	d := routing.Draw{Client: s.from.Addr, Random: rand.Uint64()}
+	if f.Policy == routing.RoundRobin {
+		d.Turn = s.turn.Add(1) - 1
+	}
+	return d
 }
 
 // found notes that to serves the client.

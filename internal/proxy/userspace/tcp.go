@@ -18,6 +18,7 @@ type tcpServer struct {
 	host  *host
 	at    netip.AddrPort
 	front atomic.Pointer[front]
+	turn  atomic.Uint64 // the picks under round-robin
 	meter meter
 
 	// What follows belongs to whoever calls update and close.
@@ -155,7 +156,7 @@ var errNobody = errors.New("no endpoint left to try")
 // connect finds an endpoint that accepts. The front is read anew for every try.
 func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, netip.AddrPort, error) {
 	from, _ := c.RemoteAddr().(*net.TCPAddr)
-	find := search{host: s.host, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
+	find := search{host: s.host, turn: &s.turn, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
 	deadline := time.Now().Add(s.host.opts.DialTimeout)
 	err := errNobody
 	for time.Now().Before(deadline) {

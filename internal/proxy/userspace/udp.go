@@ -18,6 +18,7 @@ type udpServer struct {
 	host  *host
 	at    netip.AddrPort
 	front atomic.Pointer[front]
+	turn  atomic.Uint64 // the picks under round-robin
 	meter meter
 
 	mu     sync.Mutex // protects the following
@@ -127,7 +128,7 @@ func (s *udpServer) flowOf(client netip.AddrPort) *flow {
 	if fl, ok := s.flows[client]; ok {
 		return fl
 	}
-	return s.begin(client, search{host: s.host, from: originOf(client.Addr(), s.at.Addr())})
+	return s.begin(client, search{host: s.host, turn: &s.turn, from: originOf(client.Addr(), s.at.Addr())})
 }
 
 // replace ends fl, whose endpoint refused, and makes another flow of its client to one that was not tried yet; nil when
