@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -10,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/proxy/nft"
 	"viaduct/internal/proxy/proxytest"
 	"viaduct/internal/routing"
@@ -120,25 +121,27 @@ func TestTakeOverWaitsForTheLastService(t *testing.T) {
 }
 
 func leaveKubeProxysTable() error {
-	c, err := nftables.New()
+	conn, err := nftables.Open()
 	if err != nil {
 		return err
 	}
-	c.AddChain(&nftables.Chain{Name: "services", Table: c.AddTable(&nftables.Table{Name: "kube-proxy",
-		Family: nftables.TableFamilyIPv4})})
-	return c.Flush()
+	t := nftables.Table{Family: nftables.IPv4, Name: "kube-proxy"}
+	err = conn.Commit([]nftables.Message{t.Add(), t.AddChain(nftables.Chain{Name: "services"})})
+	return errors.Join(err, conn.Close())
 }
 
-// tablesOf counts the tables of the lab's node.
+// tablesOf counts the tables of the lab's node, in both families.
 func tablesOf(lab *proxytest.Lab) (n int) {
 	lab.In(proxytest.Node, func() error {
-		c, err := nftables.New()
+		conn, err := nftables.Open()
 		if err != nil {
 			return err
 		}
-		list, err := c.ListTables()
-		n = len(list)
-		return err
+		for _, family := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+			list, e := conn.Tables(family)
+			n, err = n+len(list), errors.Join(err, e)
+		}
+		return errors.Join(err, conn.Close())
 	})
 	return n
 }

@@ -5,24 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
+	"viaduct/internal/nftables"
 )
 
-// TableName is the nftables table of the Pods' network, in each family that has a range: it hides Pods behind the host
-// where they speak with the world outside, and passes the host's ports on.
-const TableName = "viaduct-pods"
-
-// ErrPortTaken says that another Pod has the port of the host.
+// ErrPortTaken means that another Pod has the port of the host.
 var ErrPortTaken = errors.New("another Pod has this port of the host")
 
-// A HostPort is a port of the host that leads to a port of a Pod.
+// A HostPort is a port of the host whose connections go to a port of a Pod (a container's hostPort).
 type HostPort struct {
 	Proto    uint8 // IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP
 	Host     uint16
@@ -35,48 +27,39 @@ type portKey struct {
 	port  uint16
 }
 
-// hostPorts is the table and who has which port.
+// hostPorts keeps the Pods' tables, and knows which Pod has which port of the host.
 type hostPorts struct {
-	pods []netip.Prefix
+	tables []podTable
 
-	mu     sync.Mutex // protects the following
-	conn   *nftables.Conn
-	tables []*familyTable
-	owner  map[portKey]string
-	held   map[string][]HostPort
+	mu    sync.Mutex // protects the following
+	conn  *nftables.Conn
+	owner map[portKey]string    // the UID of the Pod that has the port
+	held  map[string][]HostPort // by UID of the Pod
 }
 
-// familyTable is the table of one family.
-type familyTable struct {
-	table *nftables.Table
-	ports *nftables.Set
-	pods  netip.Prefix
-}
-
-// newHostPorts makes the tables anew: what an earlier process left is replaced in one transaction.
+// newHostPorts makes the tables anew. Tables of an earlier process are replaced in one transaction.
 func newHostPorts(pods []netip.Prefix) (*hostPorts, error) {
-	conn, err := nftables.New(nftables.AsLasting())
+	conn, err := nftables.Open()
 	if err != nil {
-		return nil, fmt.Errorf("speaking with nftables: %w", err)
+		return nil, err
 	}
-	h := &hostPorts{pods: pods, conn: conn, owner: map[portKey]string{}, held: map[string][]HostPort{}}
+	h := &hostPorts{conn: conn, owner: map[portKey]string{}, held: map[string][]HostPort{}}
+	for _, p := range pods {
+		h.tables = append(h.tables, newPodTable(p))
+	}
 	return h, h.build()
 }
 
-// build makes the tables, with the ports that are held.
+// build replaces the tables by new ones with the ports that Pods have.
 func (h *hostPorts) build() error {
-	h.tables = nil
-	for _, r := range h.pods {
-		if err := h.make(r); err != nil {
-			return err
+	var list []nftables.Message
+	for _, t := range h.tables {
+		list = append(list, t.messages()...)
+		for _, ports := range h.held {
+			list = append(list, t.addPorts(ports)...)
 		}
 	}
-	for _, list := range h.held {
-		if err := h.change(list, h.conn.SetAddElements); err != nil {
-			return fmt.Errorf("making table %s: %w", TableName, err)
-		}
-	}
-	if err := h.conn.Flush(); err != nil {
+	if err := h.conn.Commit(list); err != nil {
 		return fmt.Errorf("making table %s: %w", TableName, err)
 	}
 	return nil
@@ -84,36 +67,22 @@ func (h *hostPorts) build() error {
 
 // whole reports whether every table has its rules.
 func (h *hostPorts) whole() (bool, error) {
-	for _, f := range h.tables {
-		chains, err := h.conn.ListChainsOfTableFamily(f.table.Family)
+	for _, t := range h.tables {
+		rules, err := h.conn.Rules(t.Table)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("reading table %s: %w", TableName, err)
 		}
-		rules := 0
-		for _, c := range chains {
-			if c.Table.Name != TableName {
-				continue
-			}
-			list, err := h.conn.GetRules(f.table, c)
-			if err != nil {
-				return false, err
-			}
-			rules += len(list)
-		}
-		if rules != chainsOfTable {
+		if len(rules) != rulesOfTable {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// chainsOfTable is how many chains a table has, each with one rule.
-const chainsOfTable = 3
-
-// repairInterval is how often the tables are looked at.
+// repairInterval is the time between two checks of the tables.
 const repairInterval = 5 * time.Second
 
-// Keep repairs what somebody else does to the Pods' tables, until ctx ends.
+// Keep repairs the Pods' tables after changes by other programs, until ctx ends.
 func (n *Network) Keep(ctx context.Context) {
 	ticker := time.NewTicker(repairInterval)
 	defer ticker.Stop()
@@ -124,14 +93,15 @@ func (n *Network) Keep(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if repaired, err := n.Repair(); err != nil {
-			n.opts.Log.WarnContext(ctx, "looking after the Pods' network", "err", err)
+			n.opts.Log.WarnContext(ctx, "the tables of the Pods' network cannot be checked", "err", err)
 		} else if repaired {
-			n.opts.Log.WarnContext(ctx, "somebody else changed the table "+TableName+", it was repaired")
+			n.opts.Log.WarnContext(ctx, "another program had changed the table of the Pods' network; it is repaired",
+				"table", TableName)
 		}
 	}
 }
 
-// Repair makes the Pods' tables anew if rules of theirs are missing, and reports whether it did.
+// Repair replaces the Pods' tables if rules are missing, and reports whether it did.
 func (n *Network) Repair() (bool, error) {
 	h := n.ports
 	h.mu.Lock()
@@ -143,100 +113,8 @@ func (n *Network) Repair() (bool, error) {
 	return true, h.build()
 }
 
-func (h *hostPorts) make(pods netip.Prefix) error {
-	t := &nftables.Table{Name: TableName, Family: nftables.TableFamilyIPv4}
-	address := nftables.TypeIPAddr
-	if pods.Addr().Is6() {
-		t.Family, address = nftables.TableFamilyIPv6, nftables.TypeIP6Addr
-	}
-	h.conn.AddTable(t) // so that there is one to delete
-	h.conn.DelTable(t)
-	h.conn.AddTable(t)
-	f := &familyTable{table: t, pods: pods.Masked()}
-	f.ports = &nftables.Set{
-		Table: t, Name: "host-ports", IsMap: true, Concatenation: true,
-		KeyType:  nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService),
-		DataType: nftables.MustConcatSetType(address, nftables.TypeInetService),
-	}
-	if err := h.conn.AddSet(f.ports, nil); err != nil {
-		return fmt.Errorf("making the map of host ports: %w", err)
-	}
-	for name, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting,
-		"output": nftables.ChainHookOutput} {
-		c := h.conn.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: hook,
-			Priority: nftables.ChainPriorityNATDest})
-		h.conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: f.redirect()})
-	}
-	out := h.conn.AddChain(&nftables.Chain{Name: "postrouting", Table: t, Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityRef(110)}) // after the service proxy's
-	h.conn.AddRule(&nftables.Rule{Table: t, Chain: out, Exprs: f.hide()})
-	h.tables = append(h.tables, f)
-	return nil
-}
-
-// addr loads an address of the packet.
-func (f *familyTable) addr(source bool, to uint32) expr.Any {
-	p := &expr.Payload{DestRegister: to, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4}
-	if f.pods.Addr().Is6() {
-		p.Offset, p.Len = 24, 16
-	}
-	if source {
-		p.Offset -= p.Len
-	}
-	return p
-}
-
-// within goes on if the packet's address is in p, or if it is not.
-func (f *familyTable) within(p netip.Prefix, source bool, op expr.CmpOp) []expr.Any {
-	size := p.Addr().BitLen() / 8
-	return []expr.Any{
-		f.addr(source, 1),
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: uint32(size), Mask: ipNet(p).Mask, Xor: make([]byte, size)},
-		&expr.Cmp{Op: op, Register: 1, Data: p.Masked().Addr().AsSlice()},
-	}
-}
-
-// hide: from a Pod, to none of them, not to the host itself.
-func (f *familyTable) hide() []expr.Any {
-	return slices.Concat(
-		f.within(f.pods, true, expr.CmpOpEq),
-		f.within(f.pods, false, expr.CmpOpNeq),
-		[]expr.Any{
-			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: interfaceName(Bridge)},
-			&expr.Masq{FullyRandom: true},
-		})
-}
-
-// redirect: to an address of the host other than its loopback, which redirected connections cannot leave.
-func (f *familyTable) redirect() []expr.Any {
-	loopback := netip.MustParsePrefix("127.0.0.0/8")
-	words := uint32(1)
-	if f.pods.Addr().Is6() {
-		loopback, words = netip.MustParsePrefix("::1/128"), 4
-	}
-	const first = unix.NFT_REG32_00
-	return slices.Concat(
-		f.within(loopback, false, expr.CmpOpNeq),
-		[]expr.Any{
-			&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: first},
-			&expr.Payload{DestRegister: first + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Lookup{SourceRegister: first, DestRegister: first, IsDestRegSet: true, SetName: f.ports.Name,
-				SetID: f.ports.ID},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(f.table.Family), RegAddrMin: first, RegProtoMin: first + words},
-		})
-}
-
-func interfaceName(name string) []byte {
-	b := make([]byte, unix.IFNAMSIZ)
-	copy(b, name)
-	return b
-}
-
-// PublishPorts leads ports of the host to a Pod. The error is ErrPortTaken if another Pod has one of them; then none is
-// led.
+// PublishPorts redirects ports of the host to a Pod. The error is ErrPortTaken if another Pod has one of them; then
+// none is redirected. Ports of a Pod that has some already stay as they are.
 func (n *Network) PublishPorts(uid string, list []HostPort) error {
 	h := n.ports
 	h.mu.Lock()
@@ -245,11 +123,15 @@ func (n *Network) PublishPorts(uid string, list []HostPort) error {
 		return nil
 	}
 	for _, p := range list {
-		if who := h.owner[portKey{p.Proto, p.Host}]; who != "" && who != uid {
+		if owner := h.owner[portKey{p.Proto, p.Host}]; owner != "" && owner != uid {
 			return fmt.Errorf("port %d: %w", p.Host, ErrPortTaken)
 		}
 	}
-	if err := h.change(list, h.conn.SetAddElements); err != nil {
+	var messages []nftables.Message
+	for _, t := range h.tables {
+		messages = append(messages, t.addPorts(list)...)
+	}
+	if err := h.conn.Commit(messages); err != nil {
 		return fmt.Errorf("publishing ports of the host: %w", err)
 	}
 	for _, p := range list {
@@ -272,44 +154,26 @@ func (n *Network) WithdrawPorts(uid string) error {
 		delete(h.owner, portKey{p.Proto, p.Host})
 	}
 	delete(h.held, uid)
-	if err := h.change(list, h.conn.SetDeleteElements); err != nil {
+	var messages []nftables.Message
+	for _, t := range h.tables {
+		messages = append(messages, t.deletePorts(list)...)
+	}
+	if err := h.conn.Commit(messages); err != nil {
 		return fmt.Errorf("withdrawing ports of the host: %w", err)
 	}
 	return nil
 }
 
-func (h *hostPorts) change(list []HostPort, how func(*nftables.Set, []nftables.SetElement) error) error {
-	for _, f := range h.tables {
-		var elements []nftables.SetElement
-		for _, p := range list {
-			for _, a := range p.PodAddrs {
-				if a.Is6() == f.pods.Addr().Is6() {
-					key := append([]byte{p.Proto, 0, 0, 0}, pad(binaryutil.BigEndian.PutUint16(p.Host))...)
-					elements = append(elements, nftables.SetElement{Key: key, Val: append(a.AsSlice(),
-						pad(binaryutil.BigEndian.PutUint16(p.Pod))...)})
-				}
-			}
-		}
-		if len(elements) > 0 {
-			if err := how(f.ports, elements); err != nil {
-				return err
-			}
-		}
-	}
-	return h.conn.Flush()
-}
-
-func pad(b []byte) []byte { return append(b, 0, 0) }
-
-// remove removes the tables.
+// remove removes the tables and closes the connection.
 func (h *hostPorts) remove() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, f := range h.tables {
-		h.conn.DelTable(f.table)
+	var list []nftables.Message
+	for _, t := range h.tables {
+		list = append(list, t.Delete())
 	}
-	if err := h.conn.Flush(); err != nil {
+	if err := h.conn.Commit(list); err != nil {
 		return fmt.Errorf("removing table %s: %w", TableName, err)
 	}
-	return h.conn.CloseLasting()
+	return h.conn.Close()
 }

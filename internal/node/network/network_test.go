@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/node/network"
 )
 
@@ -177,9 +177,11 @@ func hostPorts(t *testing.T, n *network.Network) {
 	if repaired, err := n.Repair(); repaired || err != nil {
 		t.Errorf("repairing what is whole: %v, %v", repaired, err)
 	}
-	flushRuleset(t)
-	if repaired, err := n.Repair(); !repaired || err != nil {
-		t.Errorf("repairing what was flushed: %v, %v", repaired, err)
+	for name, change := range map[string]func(*testing.T){"rules are gone": flushRules, "tables are gone": deleteTables} {
+		change(t)
+		if repaired, err := n.Repair(); !repaired || err != nil {
+			t.Errorf("%s: repaired %v, %v", name, repaired, err)
+		}
 	}
 	if got, err := ask("10.244.0.1:9000"); err != nil {
 		t.Errorf("after a repair: %q, %v", got, err)
@@ -195,14 +197,31 @@ func hostPorts(t *testing.T, n *network.Network) {
 	}
 }
 
-// flushRuleset does what a foreign hand may do.
-func flushRuleset(t *testing.T) {
-	conn, err := nftables.New()
+// flushRules removes the rules of a table, as another program may.
+func flushRules(t *testing.T) {
+	t.Helper()
+	conn, err := nftables.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.FlushRuleset()
-	if err := conn.Flush(); err != nil {
+	table := nftables.Table{Family: nftables.IPv4, Name: network.TableName}
+	if err := errors.Join(conn.Commit([]nftables.Message{table.Flush()}), conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deleteTables removes the Pods' tables, as "nft flush ruleset" does.
+func deleteTables(t *testing.T) {
+	t.Helper()
+	conn, err := nftables.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []nftables.Message
+	for _, f := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+		list = append(list, nftables.Table{Family: f, Name: network.TableName}.Delete())
+	}
+	if err := errors.Join(conn.Commit(list), conn.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,20 +3,22 @@ package network
 import (
 	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"viaduct/internal/nftables"
 )
 
-// Remove removes the bridge and the tables that a Network made in the network namespace of the calling thread and left
-// behind, and names those that were there. It fails with ErrHeld while a Network has them, unless force says that this
-// does not matter. Pods that still run lose their network.
+// Remove removes the bridge and the tables that an earlier Network left in the network namespace of the calling thread,
+// and names what was there. While a Network holds the bridge, Remove fails with ErrHeld, unless force is true. Pods that
+// still run lose their network.
 func Remove(force bool) (removed []string, err error) {
 	lock, err := holdBridge()
 	switch {
 	case err == nil:
-		defer func() { _ = unix.Close(lock) }() // nothing depends on it any more
+		defer func() { _ = unix.Close(lock) }() // nothing depends on the lock any more
 	case !force || !errors.Is(err, ErrHeld):
 		return nil, err
 	}
@@ -36,29 +38,25 @@ func Remove(force bool) (removed []string, err error) {
 	return append(removed, "bridge "+Bridge), nil
 }
 
-// removeTables removes the tables of both families at once.
+// removeTables removes the tables of both families in one transaction.
 func removeTables() (removed []string, err error) {
-	conn, err := nftables.New()
+	conn, err := nftables.Open()
 	if err != nil {
-		return nil, fmt.Errorf("speaking with nftables: %w", err)
+		return nil, err
 	}
-	families := []struct {
-		family nftables.TableFamily
-		name   string
-	}{{nftables.TableFamilyIPv4, "ip"}, {nftables.TableFamilyIPv6, "ip6"}}
-	for _, f := range families {
-		tables, err := conn.ListTablesOfFamily(f.family)
+	defer func() { _ = conn.Close() }() // what was committed stays
+	var list []nftables.Message
+	for _, f := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+		tables, err := conn.Tables(f)
 		if err != nil {
 			return nil, fmt.Errorf("listing tables of nftables: %w", err)
 		}
-		for _, t := range tables {
-			if t.Name == TableName {
-				conn.DelTable(t)
-				removed = append(removed, "table "+f.name+" "+TableName)
-			}
+		if t := (nftables.Table{Family: f, Name: TableName}); slices.Contains(tables, TableName) {
+			list = append(list, t.Delete())
+			removed = append(removed, "table "+t.String())
 		}
 	}
-	if err := conn.Flush(); err != nil {
+	if err := conn.Commit(list); err != nil {
 		return nil, fmt.Errorf("removing table %s: %w", TableName, err)
 	}
 	return removed, nil

@@ -8,10 +8,11 @@ import (
 	"net/netip"
 	"strings"
 
-	attributes "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"viaduct/internal/nftables"
 )
 
 // ipvs is what IPVS mode left: virtual servers, the interface with their addresses, and sets of addresses and ports
@@ -170,11 +171,11 @@ func decodeServer(message []byte) (s server) {
 	}
 	family := uint16(unix.AF_INET)
 	var raw []byte
-	each(message[nl.SizeofGenlmsg:], func(kind uint16, service []byte) {
+	for kind, service := range nftables.Attributes(message[nl.SizeofGenlmsg:]) {
 		if kind != ipvsService {
-			return
+			continue
 		}
-		each(service, func(kind uint16, value []byte) {
+		for kind, value := range nftables.Attributes(service) {
 			switch {
 			case kind == ipvsFamily && len(value) >= 2:
 				family = binary.NativeEndian.Uint16(value)
@@ -185,24 +186,13 @@ func decodeServer(message []byte) (s server) {
 			case kind == ipvsAddr:
 				raw = value // 16 bytes, of which IPv4 uses the first 4
 			}
-		})
-	})
+		}
+	}
 	if family == unix.AF_INET && len(raw) > 4 {
 		raw = raw[:4]
 	}
 	s.addr, _ = netip.AddrFromSlice(raw)
 	return s
-}
-
-// each calls f for the attributes in b, up to the first that makes no sense.
-func each(b []byte, f func(kind uint16, value []byte)) {
-	list, err := attributes.NewAttributeDecoder(b) // nl.ParseRouteAttr panics if the padding of the last one is missing
-	if err != nil {
-		return
-	}
-	for list.Next() {
-		f(list.Type(), list.Bytes())
-	}
 }
 
 // encode is the attribute that names s to the kernel.

@@ -3,6 +3,7 @@ package takeover_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -12,10 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
+	"viaduct/internal/nftables"
 	"viaduct/internal/proxy/proxytest"
 	"viaduct/internal/proxy/takeover"
 )
@@ -53,73 +54,98 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
-// kubeProxy writes what kube-proxy leaves in nftables, in both families, and rules of others. It needs no binary.
-func kubeProxy(lab *proxytest.Lab) {
+// commit applies messages on the node.
+func commit(lab *proxytest.Lab, list []nftables.Message) {
 	lab.In(proxytest.Node, func() error {
-		c, err := nftables.New()
+		conn, err := nftables.Open()
 		if err != nil {
 			return err
 		}
-		for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
-			own := c.AddTable(&nftables.Table{Name: "kube-proxy", Family: family})
-			services := c.AddChain(&nftables.Chain{Name: "services", Table: own})
-			hook(c, own, "nat-prerouting", services.Name)
-			theirs := c.AddTable(&nftables.Table{Name: "somebody", Family: family})
-			c.AddChain(&nftables.Chain{Name: "KUBE-SERVICES", Table: theirs}) // not in a table of iptables
-			nat := c.AddTable(&nftables.Table{Name: "nat", Family: family})
-			for _, name := range []string{"KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-A", "KUBE-KUBELET-CANARY", "DOCKER"} {
-				c.AddChain(&nftables.Chain{Name: name, Table: nat})
-			}
-			jump(c, nat, "KUBE-SERVICES", "KUBE-SVC-A")
-			jump(c, nat, "KUBE-SVC-A", "KUBE-SEP-A")
-			hook(c, nat, "PREROUTING", "DOCKER", "KUBE-SERVICES")
-		}
-		return c.Flush()
+		return errors.Join(conn.Commit(list), conn.Close())
 	})
 }
 
-func hook(c *nftables.Conn, t *nftables.Table, name string, to ...string) {
-	c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting,
-		Priority: nftables.ChainPriorityNATDest})
-	for _, target := range to {
-		jump(c, t, name, target)
+// kubeProxy writes what kube-proxy leaves in nftables, in both families, and rules of other programs. It needs no
+// binary.
+func kubeProxy(lab *proxytest.Lab) {
+	var list []nftables.Message
+	for _, family := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+		own := nftables.Table{Family: family, Name: "kube-proxy"}
+		list = append(list, own.Add(), own.AddChain(nftables.Chain{Name: "services"}))
+		list = append(list, hook(own, "nat-prerouting", "services")...)
+		other := nftables.Table{Family: family, Name: "other"} // not a table of iptables
+		list = append(list, other.Add(), other.AddChain(nftables.Chain{Name: "KUBE-SERVICES"}))
+		nat := nftables.Table{Family: family, Name: "nat"}
+		list = append(list, nat.Add())
+		for _, name := range []string{"KUBE-SERVICES", "KUBE-SVC-A", "KUBE-SEP-A", "KUBE-KUBELET-CANARY", "DOCKER"} {
+			list = append(list, nat.AddChain(nftables.Chain{Name: name}))
+		}
+		list = append(list, jump(nat, "KUBE-SERVICES", "KUBE-SVC-A"), jump(nat, "KUBE-SVC-A", "KUBE-SEP-A"))
+		list = append(list, hook(nat, "PREROUTING", "DOCKER", "KUBE-SERVICES")...)
 	}
+	commit(lab, list)
 }
 
-func jump(c *nftables.Conn, t *nftables.Table, from, to string) {
-	c.AddRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: from}, Exprs: []expr.Any{
-		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictJump, Chain: to},
-	}})
+// hook makes a base chain with a rule for each chain that it leads to.
+func hook(t nftables.Table, name string, targets ...string) []nftables.Message {
+	prerouting := &nftables.Hook{Type: "nat", Number: unix.NF_INET_PRE_ROUTING, Priority: -100}
+	list := []nftables.Message{t.AddChain(nftables.Chain{Name: name, Hook: prerouting})}
+	for _, target := range targets {
+		list = append(list, jump(t, name, target))
+	}
+	return list
 }
 
-// chains lists the node's chains, with where their rules lead.
+func jump(t nftables.Table, from, to string) nftables.Message {
+	e := nftables.Exprs{Family: t.Family}
+	e.Expr("counter", func(*nftables.Attrs) {})
+	e.Jump(to)
+	return t.AddRule(nftables.Rule{Chain: from, Exprs: e.Attrs})
+}
+
+// chains lists the node's chains of both families, with the targets of their rules.
 func chains(lab *proxytest.Lab) (list []string) {
 	lab.In(proxytest.Node, func() error {
-		c, err := nftables.New()
+		conn, err := nftables.Open()
 		if err != nil {
 			return err
 		}
-		all, err := c.ListChains()
-		if err != nil {
-			return err
-		}
-		for _, one := range all {
-			rules, err := c.GetRules(one.Table, one)
+		defer func() { _ = conn.Close() }()
+		for _, family := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+			names, err := conn.Tables(family)
 			if err != nil {
 				return err
 			}
-			text := one.Table.Name + " " + one.Name
-			for _, r := range rules {
-				if v, ok := r.Exprs[len(r.Exprs)-1].(*expr.Verdict); ok {
-					text += " > " + v.Chain
+			for _, name := range names {
+				some, err := chainsOf(conn, nftables.Table{Family: family, Name: name})
+				if err != nil {
+					return err
 				}
+				list = append(list, some...)
 			}
-			list = append(list, text)
 		}
 		return nil
 	})
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+func chainsOf(conn *nftables.Conn, t nftables.Table) (list []string, err error) {
+	chains, err := conn.Chains(t)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := conn.Rules(t)
+	for _, c := range chains {
+		text := t.Name + " " + c.Name
+		for _, r := range rules {
+			if r.Chain == c.Name && r.Target != "" {
+				text += " > " + r.Target
+			}
+		}
+		list = append(list, text)
+	}
+	return list, err
 }
 
 func TestNFTables(t *testing.T) {
@@ -142,7 +168,7 @@ func TestNFTables(t *testing.T) {
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %q, want %q", removed, want)
 	}
-	left := []string{"nat DOCKER", "nat KUBE-KUBELET-CANARY", "nat PREROUTING > DOCKER", "somebody KUBE-SERVICES"}
+	left := []string{"nat DOCKER", "nat KUBE-KUBELET-CANARY", "nat PREROUTING > DOCKER", "other KUBE-SERVICES"}
 	if got := chains(lab); !slices.Equal(got, left) {
 		t.Errorf("left: %q, want %q", got, left)
 	}
@@ -152,27 +178,18 @@ func TestNFTables(t *testing.T) {
 func TestManyChains(t *testing.T) {
 	lab := proxytest.NewLab(t)
 	const n = 1200
-	lab.In(proxytest.Node, func() error {
-		c, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		nat := c.AddTable(&nftables.Table{Name: "nat", Family: nftables.TableFamilyIPv4})
-		c.AddChain(&nftables.Chain{Name: "KUBE-SERVICES", Table: nat})
-		hook(c, nat, "PREROUTING", "KUBE-SERVICES")
-		for i := range n {
-			name := "KUBE-SVC-" + strings.Repeat("A", i%16) + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) +
-				string(rune('A'+i/676))
-			c.AddChain(&nftables.Chain{Name: name, Table: nat})
-			jump(c, nat, "KUBE-SERVICES", name)
-			if i%50 == 49 {
-				if err := c.Flush(); err != nil {
-					return err
-				}
-			}
-		}
-		return c.Flush()
-	})
+	nat := nftables.Table{Family: nftables.IPv4, Name: "nat"}
+	commit(lab, append([]nftables.Message{nat.Add(), nat.AddChain(nftables.Chain{Name: "KUBE-SERVICES"})},
+		hook(nat, "PREROUTING", "KUBE-SERVICES")...))
+	var list []nftables.Message
+	for i := range n {
+		name := "KUBE-SVC-" + strings.Repeat("A", i%16) + string(rune('A'+i%26)) + string(rune('A'+i/26%26)) +
+			string(rune('A'+i/676))
+		list = append(list, nat.AddChain(nftables.Chain{Name: name}), jump(nat, "KUBE-SERVICES", name))
+	}
+	for some := range slices.Chunk(list, 100) {
+		commit(lab, some)
+	}
 	remove(t, lab)
 	if got := chains(lab); !slices.Equal(got, []string{"nat PREROUTING"}) {
 		t.Errorf("left: %d chains", len(got))

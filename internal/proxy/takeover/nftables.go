@@ -5,72 +5,41 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
+	"viaduct/internal/nftables"
 )
 
-// nfTables is what of kube-proxy nftables holds: tables of its own, and chains in the tables of iptables-nft.
+// nfTables is kube-proxy's part of nftables: tables of its own, and chains in the tables of iptables-nft.
 type nfTables struct {
-	tables []*nftables.Table
-	chains []int // in each of these tables
+	tables []ownTable
 	edits  []edit
+}
+
+// An ownTable is a table of kube-proxy in nftables mode.
+type ownTable struct {
+	nftables.Table
+	chains int // the number of its chains
 }
 
 const nftTool = "iptables-nft"
 
-// atOnce bounds how much is asked of the kernel in one transaction, during which nobody else may change any table.
-const atOnce = 500
-
-// dial opens a connection to nftables. Every message of a batch is answered, and the answers have to fit into its
-// buffer.
-func dial() (*nftables.Conn, error) {
-	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(
-		func(c *netlink.Conn) error { return c.SetReadBuffer(4 << 20) },
-		func(c *netlink.Conn) error { return c.SetWriteBuffer(1 << 20) },
-	))
-	if err != nil {
-		return nil, fmt.Errorf("asking nftables: %w", err)
-	}
-	return c, nil
-}
-
-var families = []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6}
-
-func nameOf(f nftables.TableFamily) string {
-	if f == nftables.TableFamilyIPv6 {
-		return "ip6"
-	}
-	return "ip"
-}
-
-func familyOf(name string) nftables.TableFamily {
-	if name == "ip6" {
-		return nftables.TableFamilyIPv6
-	}
-	return nftables.TableFamilyIPv4
-}
+// chainsPerTransaction bounds a transaction: no other program can change any table during it.
+const chainsPerTransaction = 500
 
 // findNFTables reads the tables of both families.
 func findNFTables() (parts []part, notes []string, err error) {
-	c, err := dial()
+	conn, err := nftables.Open()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = c.CloseLasting() }()
+	defer func() { _ = conn.Close() }() // nothing was written
 	var found nfTables
-	for _, family := range families {
-		chains, err := c.ListChainsOfTableFamily(family)
-		if err != nil {
-			return nil, nil, fmt.Errorf("listing chains of nftables: %w", err)
-		}
-		tables, err := c.ListTablesOfFamily(family)
+	for _, family := range []nftables.Family{nftables.IPv4, nftables.IPv6} {
+		names, err := conn.Tables(family)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing tables of nftables: %w", err)
 		}
-		for _, t := range tables {
-			if err := found.look(c, t, slices.DeleteFunc(slices.Clone(chains),
-				func(c *nftables.Chain) bool { return c.Table.Name != t.Name })); err != nil {
+		for _, name := range names {
+			if err := found.add(conn, nftables.Table{Family: family, Name: name}); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -81,60 +50,61 @@ func findNFTables() (parts []part, notes []string, err error) {
 	return []part{found}, notes, nil
 }
 
-// look notes what of a table is kube-proxy's.
-func (n *nfTables) look(c *nftables.Conn, t *nftables.Table, chains []*nftables.Chain) error {
-	switch t.Name {
-	case nftablesTable:
-		n.tables, n.chains = append(n.tables, t), append(n.chains, len(chains))
-		return nil
-	case "nat", "filter", "mangle", "raw", "security": // iptables'
-	default:
+// add adds kube-proxy's part of one table.
+func (n *nfTables) add(conn *nftables.Conn, t nftables.Table) error {
+	own := t.Name == nftablesTable
+	if !own && !slices.Contains([]string{"nat", "filter", "mangle", "raw", "security"}, t.Name) { // those of iptables
 		return nil
 	}
-	if !slices.ContainsFunc(chains, func(c *nftables.Chain) bool { return isKubeProxyChain(c.Name) }) {
-		return nil
-	}
-	r, err := readRules(c, t, chains)
+	chains, err := conn.Chains(t)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing chains of nftables: %w", err)
 	}
-	if e := decide(r); !e.empty() || len(e.kept) > 0 {
+	if own {
+		n.tables = append(n.tables, ownTable{t, len(chains)})
+		return nil
+	}
+	if !slices.ContainsFunc(chains, func(c nftables.Chain) bool { return isKubeProxyChain(c.Name) }) {
+		return nil
+	}
+	rules, err := conn.Rules(t)
+	if err != nil {
+		return fmt.Errorf("reading the rules of table %s: %w", t, err)
+	}
+	if e := decide(rulesetOf(t, chains, rules)); !e.empty() || len(e.kept) > 0 {
 		n.edits = append(n.edits, e)
 	}
 	return nil
 }
 
-func readRules(c *nftables.Conn, t *nftables.Table, chains []*nftables.Chain) (ruleset, error) {
-	r := ruleset{family: nameOf(t.Family), table: t.Name}
-	for _, one := range chains {
-		drops := one.Policy != nil && *one.Policy == nftables.ChainPolicyDrop
-		next := chain{name: one.Name, base: one.Hooknum != nil, drops: drops}
-		rules, err := c.GetRules(t, one)
-		if err != nil {
-			return r, fmt.Errorf("reading chain %s of table %s %s: %w", one.Name, r.family, r.table, err)
-		}
-		for _, raw := range rules {
-			next.rules = append(next.rules, rule{target: leadsTo(raw), handle: raw.Handle})
-		}
-		r.chains = append(r.chains, next)
+// rulesetOf is a table of iptables-nft as decide takes it.
+func rulesetOf(t nftables.Table, chains []nftables.Chain, rules []nftables.Rule) ruleset {
+	r := ruleset{family: t.Family.String(), table: t.Name}
+	at := map[string]int{}
+	for _, c := range chains {
+		at[c.Name] = len(r.chains)
+		r.chains = append(r.chains, chain{name: c.Name, base: c.Hook != nil, drops: c.Hook != nil && c.Hook.Drop})
 	}
-	return r, nil
+	for _, one := range rules {
+		if i, known := at[one.Chain]; known { // else another program added the chain meanwhile
+			r.chains[i].rules = append(r.chains[i].rules, rule{target: one.Target, handle: one.Handle})
+		}
+	}
+	return r
 }
 
-// leadsTo is the chain a rule jumps or goes to, if any.
-func leadsTo(r *nftables.Rule) string {
-	for _, e := range r.Exprs {
-		if v, ok := e.(*expr.Verdict); ok && v.Chain != "" {
-			return v.Chain
-		}
+// nftTable is the table of an edit, for iptables-nft.
+func (e edit) nftTable() nftables.Table {
+	t := nftables.Table{Family: nftables.IPv4, Name: e.table}
+	if e.family == nftables.IPv6.String() {
+		t.Family = nftables.IPv6
 	}
-	return ""
+	return t
 }
 
 func (n nfTables) lines() (list []string) {
-	for i, t := range n.tables {
-		list = append(list, fmt.Sprintf("nftables table %s %s: %s, with all that is in it", nameOf(t.Family), t.Name,
-			count(n.chains[i], "chain")))
+	for _, t := range n.tables {
+		list = append(list, fmt.Sprintf("nftables table %s: %s, with all that is in it", t, count(t.chains, "chain")))
 	}
 	for _, e := range n.edits {
 		if !e.empty() {
@@ -144,49 +114,38 @@ func (n nfTables) lines() (list []string) {
 	return list
 }
 
-// remove takes all of it out of the packets' way in one transaction, and clears up what nothing leads to any more in as
-// many as it takes.
+// remove removes kube-proxy's tables and the rules that lead to its chains in one transaction, so that packets meet all
+// of its rules or none. Then it removes the chains, in as many transactions as that takes.
 func (n nfTables) remove(ctx context.Context) error {
-	c, err := dial()
+	conn, err := nftables.Open()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.CloseLasting() }()
+	defer func() { _ = conn.Close() }() // what was committed stays
+	var first, flush, del []nftables.Message
 	for _, t := range n.tables {
-		c.DelTable(t)
+		first = append(first, t.Delete())
 	}
-	var chains []*nftables.Chain
 	for _, e := range n.edits {
-		t := &nftables.Table{Name: e.table, Family: familyOf(e.family)}
+		t := e.nftTable()
 		for _, l := range e.leads {
-			if err := c.DelRule(&nftables.Rule{Table: t, Chain: &nftables.Chain{Name: l.chain, Table: t},
-				Handle: l.rule.handle}); err != nil {
-				return fmt.Errorf("removing a rule of %s: %w", e.title(nftTool), err)
-			}
+			first = append(first, t.DeleteRule(l.chain, l.rule.handle))
 		}
 		for _, name := range e.chains {
-			chains = append(chains, &nftables.Chain{Name: name, Table: t})
+			flush = append(flush, t.FlushChain(name))
+			del = append(del, t.DeleteChain(name))
 		}
 	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("taking kube-proxy's rules out of nftables: %w", err)
+	if err := conn.Commit(first); err != nil {
+		return fmt.Errorf("removing kube-proxy's tables and the rules that lead to its chains from nftables: %w", err)
 	}
-	return clearUp(ctx, c, chains)
-}
-
-// clearUp removes chains. They are emptied first, for one that another leads to cannot be removed.
-func clearUp(ctx context.Context, c *nftables.Conn, chains []*nftables.Chain) error {
-	for _, do := range []func(*nftables.Chain){c.FlushChain, c.DelChain} {
-		for some := range slices.Chunk(chains, atOnce) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			for _, one := range some {
-				do(one)
-			}
-			if err := c.Flush(); err != nil {
-				return fmt.Errorf("removing kube-proxy's chains from nftables: %w", err)
-			}
+	// A chain that another one leads to cannot be removed, so all are emptied first.
+	for some := range slices.Chunk(slices.Concat(flush, del), chainsPerTransaction) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := conn.Commit(some); err != nil {
+			return fmt.Errorf("removing kube-proxy's chains from nftables: %w", err)
 		}
 	}
 	return nil
