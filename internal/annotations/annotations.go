@@ -27,9 +27,9 @@ const (
 	Follow      = Prefix + "follow"        // of a Service without a selector or of its Endpoints: "true" or "false"
 )
 
-// StandsFor is on an EndpointSlice that Viaduct made: the name of one that a person wrote, whose endpoints it repeats
+// Shadows is on an EndpointSlice that Viaduct made: the name of one that a person wrote, whose endpoints it repeats
 // with what the checks found. Who reads both is to believe this one.
-const StandsFor = Prefix + "stands-for"
+const Shadows = Prefix + "stands-for"
 
 // Followed is on an EndpointSlice that Viaduct made: which Pods the addresses of the Endpoints were written for, as
 // address=Pod, by commas.
@@ -41,8 +41,8 @@ const (
 	Refuse = "refuse"  // they are refused at once
 )
 
-// Wishes are what the annotations of one object ask for.
-type Wishes struct {
+// Settings are what the annotations of one object ask for.
+type Settings struct {
 	Check    *Check // nil: the addresses are not checked
 	AllDown  string // UseAll, Refuse, or "": not said
 	Backends []Backend
@@ -51,7 +51,7 @@ type Wishes struct {
 }
 
 // Or completes w by what another object asks for. The more general object comes first: a Service before its Endpoints.
-func (w Wishes) Or(o Wishes) Wishes {
+func (w Settings) Or(o Settings) Settings {
 	if w.Check == nil {
 		w.Check = o.Check
 	}
@@ -69,7 +69,7 @@ type carrier struct {
 }
 
 // OfService reads those of a Service. What is refused counts as not written.
-func OfService(svc *v1.Service) (Wishes, field.ErrorList) {
+func OfService(svc *v1.Service) (Settings, field.ErrorList) {
 	c := carrier{keys: []string{HealthCheck, WhenAllDown, Backends, Follow, Policy, SlowStart},
 		selector: len(svc.Spec.Selector) > 0}
 	w, errs := c.read(svc.Annotations)
@@ -80,16 +80,16 @@ func OfService(svc *v1.Service) (Wishes, field.ErrorList) {
 }
 
 // OfEndpoints reads those of an Endpoints object.
-func OfEndpoints(ep *v1.Endpoints) (Wishes, field.ErrorList) {
+func OfEndpoints(ep *v1.Endpoints) (Settings, field.ErrorList) {
 	return carrier{keys: []string{HealthCheck, WhenAllDown, Follow, Weight, Weights}}.read(ep.Annotations)
 }
 
 // OfSlice reads those of an EndpointSlice that a person wrote.
-func OfSlice(s *discovery.EndpointSlice) (Wishes, field.ErrorList) {
+func OfSlice(s *discovery.EndpointSlice) (Settings, field.ErrorList) {
 	return carrier{keys: append([]string{HealthCheck, WhenAllDown, Weight, Weights}, ours()...)}.read(s.Annotations)
 }
 
-func (c carrier) read(annotations map[string]string) (w Wishes, errs field.ErrorList) {
+func (c carrier) read(annotations map[string]string) (w Settings, errs field.ErrorList) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if !strings.HasPrefix(key, Prefix) {
 			continue
@@ -113,7 +113,7 @@ func (c carrier) read(annotations map[string]string) (w Wishes, errs field.Error
 }
 
 // ours are the keys that Viaduct writes itself.
-func ours() []string { return []string{StandsFor, Followed, ReadySince} }
+func ours() []string { return []string{Shadows, Followed, ReadySince} }
 
 // people are the keys that people may write.
 func (c carrier) people() []string {
@@ -121,7 +121,7 @@ func (c carrier) people() []string {
 }
 
 // take reads one annotation of a known key.
-func (w *Wishes) take(key, value string) (err error) {
+func (w *Settings) take(key, value string) (err error) {
 	switch key {
 	case HealthCheck:
 		w.Check, err = ParseCheck(value)

@@ -149,7 +149,7 @@ func TestOfService(t *testing.T) {
 			`metadata.annotations[viaduct.dev/health-check]: Invalid value: "pcp": there is no check`},
 		{"viaduct.dev/healthcheck", "tcp", one, nil, "viaduct.dev/health-check may be meant"},
 		{"viaduct.dev/backend", "a.example", one, nil, "viaduct.dev/backends may be meant"},
-		{StandsFor, "x", one, nil, "no such annotation"},
+		{Shadows, "x", one, nil, "no such annotation"},
 		{"example.org/backend", "!", one, nil, ""},
 		{WhenAllDown, "refuse", one, nil, ""},
 		{WhenAllDown, "drop", one, nil, "must be use-all or refuse"},
@@ -175,7 +175,7 @@ func TestOfService(t *testing.T) {
 }
 
 func TestOr(t *testing.T) {
-	read := func(annotations map[string]string) Wishes {
+	read := func(annotations map[string]string) Settings {
 		w, errs := OfEndpoints(&v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Annotations: annotations}})
 		if len(errs) > 0 {
 			t.Fatal(errs)

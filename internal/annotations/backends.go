@@ -107,7 +107,7 @@ func checkName(b Backend) error {
 }
 
 // checkPorts refuses backends whose ports cannot be those of svc, and takes them out of w.
-func checkPorts(svc *v1.Service, w *Wishes) field.ErrorList {
+func checkPorts(svc *v1.Service, w *Settings) field.ErrorList {
 	path := field.NewPath("metadata", "annotations").Key(Backends)
 	problem := ""
 	for _, b := range w.Backends {

@@ -18,13 +18,13 @@ import (
 // hand is what people gave a Service without a selector: the addresses they wrote, the names, and how these are
 // checked.
 type hand struct {
-	key     types.NamespacedName
-	svc     *v1.Service
-	ep      *v1.Endpoints // nil: none that counts
-	wishes  annotations.Wishes
-	ofEp    annotations.Wishes // those of the Service and of its Endpoints together
-	written []*discovery.EndpointSlice
-	members []membership.Member // that names stand for
+	key      types.NamespacedName
+	svc      *v1.Service
+	ep       *v1.Endpoints // nil: none that counts
+	settings annotations.Settings
+	ofEp     annotations.Settings // those of the Service and of its Endpoints together
+	written  []*discovery.EndpointSlice
+	members  []membership.Member // that names stand for
 
 	pods       membership.Pods
 	remembered map[netip.Addr]string // the Pod for which an address was written, from earlier
@@ -37,27 +37,27 @@ type hand struct {
 
 // planByHand plans the slices of a Service that people keep.
 func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, t *target) {
-	standIns := c.watch.slicesOf(key, membership.StandInManagedBy)
+	shadows := c.watch.slicesOf(key, membership.ShadowManagedBy)
 	named := c.watch.slicesOf(key, membership.NamesManagedBy)
 	if !membership.Mirrored(ep, svc) {
 		ep = nil
 	}
 	if svc == nil {
 		c.forgetHand(key)
-		t.mirror.Delete = slices.Concat(t.mirrored, standIns, named)
+		t.mirror.Delete = slices.Concat(t.mirrored, shadows, named)
 		return
 	}
-	h := c.readHand(key, svc, ep, slices.Concat(t.mirrored, standIns, named))
+	h := c.readHand(key, svc, ep, slices.Concat(t.mirrored, shadows, named))
 	c.check(h)
 	if ep == nil {
 		t.mirror.Delete = t.mirrored
 	} else {
 		t.mirrors = true
-		t.mirror, t.unmirrored = membership.PlanMirror(ep, t.mirrored, &membership.Amendments{Of: h.amend,
+		t.mirror, t.unmirrored = membership.PlanMirror(ep, t.mirrored, &membership.Overrides{Of: h.amend,
 			Followed: h.followed})
 	}
-	t.others = append(t.others, membership.PlanStandIns(h.written, standIns, &membership.Amendments{Of: h.amendChecked}))
-	if len(h.wishes.Backends) > 0 {
+	t.others = append(t.others, membership.PlanShadows(h.written, shadows, &membership.Overrides{Of: h.amendChecked}))
+	if len(h.settings.Backends) > 0 {
 		t.others = append(t.others, membership.PlanNamed(svc, membership.Checked(h.members, h.stand), named))
 	} else {
 		t.others = append(t.others, membership.Plan{Delete: named})
@@ -82,13 +82,13 @@ func (c *Controller) readHand(key types.NamespacedName, svc *v1.Service, ep *v1.
 	for _, s := range have {
 		maps.Copy(h.states, membership.KnownStates(s))
 	}
-	wishes, errs := annotations.OfService(svc)
+	settings, errs := annotations.OfService(svc)
 	c.tellRefused(key, svc, errs)
-	h.wishes, h.ofEp = wishes, wishes
+	h.settings, h.ofEp = settings, settings
 	if ep != nil {
 		ofEp, errs := annotations.OfEndpoints(ep)
 		c.tellRefused(key, ep, errs)
-		h.ofEp = wishes.Or(ofEp)
+		h.ofEp = settings.Or(ofEp)
 		c.tellForeign(key, ep)
 	}
 	h.written = c.watch.writtenSlices(key)
@@ -109,14 +109,14 @@ func (c *Controller) check(h *hand) {
 	for _, s := range h.written {
 		own, errs := annotations.OfSlice(s)
 		c.tellRefused(h.key, s, errs)
-		w := h.wishes.Or(own)
+		w := h.settings.Or(own)
 		refuse = cmp.Or(refuse, w.AllDown)
 		for _, m := range membership.OfSlice(s) {
 			c.want(targets, h, m, w.Check)
 		}
 	}
 	for _, m := range h.members {
-		c.want(targets, h, m, h.wishes.Check)
+		c.want(targets, h, m, h.settings.Check)
 	}
 	c.checks.Want(h.key, targets)
 	for t := range targets {

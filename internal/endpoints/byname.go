@@ -18,7 +18,7 @@ func (c *Controller) resolve(h *hand) []membership.Member {
 	var wanted []resolver.Name
 	var addrs []membership.Named
 	var problems []string
-	for _, b := range h.wishes.Backends {
+	for _, b := range h.settings.Backends {
 		if addr, ok := b.Addr(); ok {
 			addrs = append(addrs, membership.Named{Addr: addr, Port: b.Port})
 			continue

@@ -186,6 +186,6 @@ func (c *Controller) follows(ep *v1.Endpoints) bool {
 	if err != nil {
 		return false
 	}
-	wishes, _ := annotations.OfService(svc)
-	return wishes.Or(ofEp).Follow
+	settings, _ := annotations.OfService(svc)
+	return settings.Or(ofEp).Follow
 }

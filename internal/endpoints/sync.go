@@ -103,7 +103,7 @@ func (c *Controller) plan(key types.NamespacedName, svc *v1.Service, have *v1.En
 		members, t.hints = c.watch.members(svc, pods, t.kept)
 		t.want = desiredEndpoints(svc, members, have)
 		t.selects, t.slices = true, membership.PlanSlices(svc, members, t.kept)
-		t.mirror.Delete = slices.Concat(t.mirrored, c.watch.slicesOf(key, membership.StandInManagedBy),
+		t.mirror.Delete = slices.Concat(t.mirrored, c.watch.slicesOf(key, membership.ShadowManagedBy),
 			c.watch.slicesOf(key, membership.NamesManagedBy))
 		c.forgetHand(key)
 		if svc.DeletionTimestamp != nil { // nothing new is to hang on what is ending

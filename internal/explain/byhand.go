@@ -17,11 +17,11 @@ import (
 
 // hand is what people gave a Service without a selector, and what has become of it.
 type hand struct {
-	world  *World
-	wishes annotations.Wishes
-	stand  map[netip.Addr]membership.Standing // what the checks found, by the slices
-	pods   membership.Pods
-	known  map[netip.Addr]string
+	world    *World
+	settings annotations.Settings
+	stand    map[netip.Addr]membership.Standing // what the checks found, by the slices
+	pods     membership.Pods
+	known    map[netip.Addr]string
 }
 
 // byHand tells of the addresses that people wrote, of those that names stand for, and of the slices made of them.
@@ -36,7 +36,7 @@ func (r *Report) byHand(w *World) {
 		},
 		At: func(addr netip.Addr) []*v1.Pod { return w.At[addr] },
 	}
-	r.readWishes(h)
+	r.readSettings(h)
 	h.stand = standings(w.Slices)
 	ep := w.Endpoints
 	if !membership.Mirrored(ep, w.Service) {
@@ -49,13 +49,13 @@ func (r *Report) byHand(w *World) {
 	}
 }
 
-func (r *Report) readWishes(h *hand) {
-	wishes, errs := annotations.OfService(h.world.Service)
+func (r *Report) readSettings(h *hand) {
+	settings, errs := annotations.OfService(h.world.Service)
 	if h.world.Endpoints != nil {
 		of, more := annotations.OfEndpoints(h.world.Endpoints)
-		wishes, errs = wishes.Or(of), append(errs, more...)
+		settings, errs = settings.Or(of), append(errs, more...)
 	}
-	h.wishes = wishes
+	h.settings = settings
 	for _, err := range errs {
 		r.problem(StageService, err.Error()+"; it counts as not written.")
 	}
@@ -92,7 +92,7 @@ func standings(list []*discovery.EndpointSlice) map[netip.Addr]membership.Standi
 // amend is what the controller does with an address that was written, but for the check, of which the slices tell.
 func (h *hand) amend(m membership.Member) (membership.Member, bool) {
 	moved := false
-	if h.wishes.Follow {
+	if h.settings.Follow {
 		if name := membership.PodOf(m, h.world.Service.Namespace, h.pods, h.known); name != "" {
 			m, moved = membership.FollowPod(m, name, h.pods)
 		}
@@ -107,7 +107,7 @@ func (h *hand) amend(m membership.Member) (membership.Member, bool) {
 
 // checked says whether anything is.
 func (h *hand) checked() bool {
-	if h.wishes.Check != nil {
+	if h.settings.Check != nil {
 		return true
 	}
 	return slices.ContainsFunc(h.world.Slices, func(s *discovery.EndpointSlice) bool {
@@ -152,7 +152,7 @@ func (r *Report) writtenAddresses(h *hand, ep *v1.Endpoints) {
 		case s.Labels[discovery.LabelManagedBy] == membership.NamesManagedBy:
 			for _, m := range membership.OfSlice(s) {
 				m.Ready, m.Why = true, membership.ByName
-				if stand, ok := h.stand[m.Addr]; ok && h.wishes.Check != nil {
+				if stand, ok := h.stand[m.Addr]; ok && h.settings.Check != nil {
 					m.Ready, m.Why = stand.Ready, stand.Why
 				}
 				add(m, annotations.Backends, false)
@@ -221,7 +221,7 @@ func (r *Report) addressProblems(h *hand) {
 // writtenObjects compares the slices that are made of what people wrote with what they should be.
 func (r *Report) writtenObjects(h *hand, ep *v1.Endpoints) {
 	w := h.world
-	known := &membership.Amendments{Of: h.amend, Followed: map[netip.Addr]string{}}
+	known := &membership.Overrides{Of: h.amend, Followed: map[netip.Addr]string{}}
 	var plan membership.Plan
 	mirrored := keptBy(w.Slices, membership.MirrorManagedBy)
 	if ep != nil {
@@ -236,8 +236,8 @@ func (r *Report) writtenObjects(h *hand, ep *v1.Endpoints) {
 			written = append(written, s)
 		}
 	}
-	more := membership.PlanStandIns(written, keptBy(w.Slices, membership.StandInManagedBy),
-		&membership.Amendments{Of: h.amend})
+	more := membership.PlanShadows(written, keptBy(w.Slices, membership.ShadowManagedBy),
+		&membership.Overrides{Of: h.amend})
 	plan.Create, plan.Update, plan.Delete = append(plan.Create, more.Create...), append(plan.Update, more.Update...),
 		append(plan.Delete, more.Delete...)
 	plan.Update = slices.DeleteFunc(plan.Update, onlyNotes(w.Slices))

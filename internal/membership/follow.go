@@ -76,7 +76,7 @@ func Addresses(pod *v1.Pod) []netip.Addr {
 }
 
 // remember notes on a mirror which Pods its addresses were written for: when they have moved, nothing else tells.
-func (a *Amendments) remember(s *discovery.EndpointSlice) {
+func (a *Overrides) remember(s *discovery.EndpointSlice) {
 	if a == nil || len(a.Followed) == 0 {
 		return
 	}

@@ -18,8 +18,8 @@ const (
 	MirrorManagedBy         = "endpointslicemirroring-controller.k8s.io"
 
 	// What upstream has nothing like is marked as our own.
-	StandInManagedBy = "health.viaduct.dev" // what a person wrote into a slice, with what the checks found
-	NamesManagedBy   = "names.viaduct.dev"  // what names stand for
+	ShadowManagedBy = "health.viaduct.dev" // what a person wrote into a slice, with what the checks found
+	NamesManagedBy  = "names.viaduct.dev"  // what names stand for
 
 	overCapacityTruncated = "truncated"
 	skipMirrorLabel       = discovery.LabelSkipMirror
@@ -86,7 +86,7 @@ func ManagesEndpoints(ep *v1.Endpoints) bool {
 // WrittenByHand says whether a person, or at least none of the controllers here and upstream, keeps s.
 func WrittenByHand(s *discovery.EndpointSlice) bool {
 	switch s.Labels[discovery.LabelManagedBy] {
-	case SliceManagedBy, MirrorManagedBy, StandInManagedBy, NamesManagedBy:
+	case SliceManagedBy, MirrorManagedBy, ShadowManagedBy, NamesManagedBy:
 		return false
 	}
 	return true

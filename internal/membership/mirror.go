@@ -17,8 +17,8 @@ import (
 // MaxMirrored is how many addresses of one subset, once it is in canonical form, are mirrored; upstream's default.
 const MaxMirrored = 1000
 
-// Amendments are what is known of addresses since a person wrote them.
-type Amendments struct {
+// Overrides are what is known of addresses since a person wrote them.
+type Overrides struct {
 	// Of says what has become of an address, as a Member; false: nothing that is known, it is as it was written.
 	Of func(written Member) (now Member, changed bool)
 	// Followed are the Pods that addresses without a targetRef were written for, by name; filled by Of. They are
@@ -39,7 +39,7 @@ func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 // PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports.
 // skipped counts the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP
 // addresses. known, if not nil, is what has become of addresses since they were written.
-func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Amendments) (plan Plan, skipped int) {
+func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Overrides) (plan Plan, skipped int) {
 	want, skipped := mirrorGroups(ep, known)
 	held, plan := sortMirrors(want, have)
 	for _, key := range slices.SortedFunc(maps.Keys(want), compareGroups) {
@@ -82,7 +82,7 @@ func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[g
 
 // mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both
 // families, and the ready ones come first.
-func mirrorGroups(ep *v1.Endpoints, known *Amendments) (map[group]*wanted, int) {
+func mirrorGroups(ep *v1.Endpoints, known *Overrides) (map[group]*wanted, int) {
 	want := map[group]*wanted{}
 	skipped := countUnreadable(ep.Subsets)
 	for _, s := range Canonical(ep.Subsets) {
@@ -119,7 +119,7 @@ func countUnreadable(subsets []v1.EndpointSubset) int {
 }
 
 // amended spells m, and brings it up to date with what is known: then all is said of it.
-func amended(m *Member, known *Amendments) discovery.Endpoint {
+func amended(m *Member, known *Overrides) discovery.Endpoint {
 	if known != nil {
 		if next, changed := known.Of(*m); changed {
 			*m = next

@@ -7,11 +7,11 @@ import (
 )
 
 // Effective are the slices that count: a slice that a person wrote does not where another stands for it, which says
-// besides what checks found (see annotations.StandsFor). Nothing that was passed in is changed.
+// besides what checks found (see annotations.Shadows). Nothing that was passed in is changed.
 func Effective(from []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 	stoodFor := map[string]bool{}
 	for _, s := range from {
-		if of, ok := s.Annotations[annotations.StandsFor]; ok && s.DeletionTimestamp == nil {
+		if of, ok := s.Annotations[annotations.Shadows]; ok && s.DeletionTimestamp == nil {
 			stoodFor[of] = true
 		}
 	}

@@ -13,7 +13,7 @@ func TestEffective(t *testing.T) {
 	slice := func(name, of string) *discovery.EndpointSlice {
 		s := &discovery.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if of != "" {
-			s.Annotations = map[string]string{annotations.StandsFor: of}
+			s.Annotations = map[string]string{annotations.Shadows: of}
 		}
 		return s
 	}

@@ -52,12 +52,12 @@ func writtenMember(s *discovery.EndpointSlice, e *discovery.Endpoint) (Member, b
 	return m, true
 }
 
-// PlanStandIns plans the slices that stand for those that a person wrote (written), of which each repeats one with what
+// PlanShadows plans the slices that stand for those that a person wrote (written), of which each repeats one with what
 // is known. have are those that there are. A slice of which nothing is known needs none.
-func PlanStandIns(written, have []*discovery.EndpointSlice, known *Amendments) (plan Plan) {
+func PlanShadows(written, have []*discovery.EndpointSlice, known *Overrides) (plan Plan) {
 	held := map[string]*discovery.EndpointSlice{}
 	for _, s := range slices.SortedFunc(slices.Values(have), compareNames) {
-		of := s.Annotations[annotations.StandsFor]
+		of := s.Annotations[annotations.Shadows]
 		switch {
 		case s.DeletionTimestamp != nil:
 		case held[of] != nil:
@@ -67,7 +67,7 @@ func PlanStandIns(written, have []*discovery.EndpointSlice, known *Amendments) (
 		}
 	}
 	for _, w := range slices.SortedFunc(slices.Values(written), compareNames) {
-		next, amended := standIn(w, known)
+		next, amended := shadowSlice(w, known)
 		was := held[w.Name]
 		if !amended || w.DeletionTimestamp != nil || was != nil && was.AddressType != w.AddressType {
 			continue // what stands for it, if anything does, is left to be deleted
@@ -89,10 +89,10 @@ func PlanStandIns(written, have []*discovery.EndpointSlice, known *Amendments) (
 	return plan
 }
 
-// standIn repeats w with what is known of its endpoints; false if that is nothing.
-func standIn(w *discovery.EndpointSlice, known *Amendments) (*discovery.EndpointSlice, bool) {
-	labels, notes := maps.Clone(w.Labels), map[string]string{annotations.StandsFor: w.Name}
-	labels[discovery.LabelManagedBy] = StandInManagedBy
+// shadowSlice repeats w with what is known of its endpoints; false if that is nothing.
+func shadowSlice(w *discovery.EndpointSlice, known *Overrides) (*discovery.EndpointSlice, bool) {
+	labels, notes := maps.Clone(w.Labels), map[string]string{annotations.Shadows: w.Name}
+	labels[discovery.LabelManagedBy] = ShadowManagedBy
 	next := &discovery.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: generateName(w.Name), Namespace: w.Namespace, Labels: labels, Annotations: notes,
