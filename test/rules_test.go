@@ -63,17 +63,18 @@ var mayImport = map[string][]string{
 	"internal/apiserver/resource": {},
 	"internal/apiserver/admission": {"internal/apiserver/resource", "internal/apiserver/access",
 		"internal/apiserver/tokens", "internal/annotations"},
-	"internal/apiserver/access":     {},
-	"internal/apiserver/allocation": {},
-	"internal/apiserver/lifecycle":  {},
-	"internal/apiserver/store":      {},
-	"internal/apiserver/tokens":     {},
-	"internal/apiserver/backup":     {"internal/apiserver/store"},
-	"internal/apiserver/apitest":    {"internal/apiserver", "internal/apiserver/store"},
-	"internal/apiserver/validation": {},
-	"internal/apiserver/drift":      {"internal/apiserver/validation", "internal/apiserver/access"}, // tests only
-	"internal/apiserver/printers":   {},
-	"internal/apiserver/openapi":    {},
+	"internal/apiserver/access":       {"internal/apiserver/storagewatch"},
+	"internal/apiserver/allocation":   {},
+	"internal/apiserver/lifecycle":    {"internal/apiserver/storagewatch"},
+	"internal/apiserver/storagewatch": {},
+	"internal/apiserver/store":        {},
+	"internal/apiserver/tokens":       {},
+	"internal/apiserver/backup":       {"internal/apiserver/store"},
+	"internal/apiserver/apitest":      {"internal/apiserver", "internal/apiserver/store"},
+	"internal/apiserver/validation":   {},
+	"internal/apiserver/drift":        {"internal/apiserver/validation", "internal/apiserver/access"}, // tests only
+	"internal/apiserver/printers":     {},
+	"internal/apiserver/openapi":      {},
 }
 
 // Test files may use the test support packages too.

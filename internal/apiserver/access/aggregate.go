@@ -10,28 +10,29 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Aggregate returns the roles whose rules are not those of the roles they gather, with the rules that they should have:
-// the work of upstream's clusterrole-aggregation controller. A role that gathers one of them is seen to when it is
-// asked for again.
+// Aggregate returns the roles whose rules differ from those of the roles they aggregate, with the rules that they
+// should have. This is the work of upstream's clusterrole-aggregation controller. A role that aggregates a returned
+// role needs another call.
 func Aggregate(roles []rbacv1.ClusterRole) []rbacv1.ClusterRole {
 	var changed []rbacv1.ClusterRole
 	for i := range roles {
 		if roles[i].AggregationRule == nil {
 			continue
 		}
-		rules := gather(&roles[i], roles)
+		rules := aggregateRules(&roles[i], roles)
 		if apiequality.Semantic.DeepEqual(rules, roles[i].Rules) {
 			continue
 		}
-		better := roles[i].DeepCopy()
-		better.Rules = rules
-		changed = append(changed, *better)
+		updated := roles[i].DeepCopy()
+		updated.Rules = rules
+		changed = append(changed, *updated)
 	}
 	return changed
 }
 
-// gather returns the rules of the roles that one selects, each rule once: selector by selector, then by name.
-func gather(one *rbacv1.ClusterRole, roles []rbacv1.ClusterRole) []rbacv1.PolicyRule {
+// aggregateRules returns the rules of the roles that one selects, each rule once, ordered by selector and then by
+// name.
+func aggregateRules(one *rbacv1.ClusterRole, roles []rbacv1.ClusterRole) []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
 	for i := range one.AggregationRule.ClusterRoleSelectors {
 		for _, r := range selected(&one.AggregationRule.ClusterRoleSelectors[i], roles) {
@@ -40,8 +41,7 @@ func gather(one *rbacv1.ClusterRole, roles []rbacv1.ClusterRole) []rbacv1.Policy
 			}
 			for _, rule := range r.Rules {
 				known := slices.ContainsFunc(rules, func(k rbacv1.PolicyRule) bool {
-					return apiequality.Semantic.DeepEqual(k,
-						rule)
+					return apiequality.Semantic.DeepEqual(k, rule)
 				})
 				if !known {
 					rules = append(rules, rule)
@@ -67,22 +67,21 @@ func selected(by *metav1.LabelSelector, roles []rbacv1.ClusterRole) []*rbacv1.Cl
 	return out
 }
 
-// gatherNew gives those of fresh that are about to be created and gather others their rules at once, for what is
-// created complete need not be written twice. have is what is there already.
-func gatherNew(fresh, have []rbacv1.ClusterRole) {
-	for range len(fresh) { // view goes into edit, and edit into admin: once more for each step
+// aggregateNew fills in the rules of aggregating roles in fresh that are about to be created, so that they need no
+// second write. have is the list of existing roles.
+func aggregateNew(fresh, have []rbacv1.ClusterRole) {
+	for range len(fresh) { // view goes into edit, and edit into admin: one round for each step
 		all := slices.Concat(fresh, have)
-		settled := true
-		for _, better := range Aggregate(all) {
+		stable := true
+		for _, updated := range Aggregate(all) {
 			i := slices.IndexFunc(fresh, func(r rbacv1.ClusterRole) bool {
-				return r.Name == better.Name &&
-					r.ResourceVersion == ""
+				return r.Name == updated.Name && r.ResourceVersion == ""
 			})
 			if i >= 0 {
-				fresh[i].Rules, settled = better.Rules, false
+				fresh[i].Rules, stable = updated.Rules, false
 			}
 		}
-		if settled {
+		if stable {
 			return
 		}
 	}

@@ -9,18 +9,15 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// What marks the built-in roles and bindings, and lets somebody keep a change of one.
+// The label of the built-in roles and bindings, and the annotation that turns their reconciliation off.
 const (
 	labelBootstrapping   = "kubernetes.io/bootstrapping"
 	bootstrapping        = "rbac-defaults"
-	annotationAutoUpdate = rbacv1.AutoUpdateAnnotationKey // "false" keeps it as it is
+	annotationAutoUpdate = rbacv1.AutoUpdateAnnotationKey // "false" turns reconciliation off
 )
 
-// Users who have built-in roles.
-const (
-	userScheduler = "system:kube-scheduler"
-	userDelegate  = user.KubeControllerManager // the controllers of this program schedule, too
-)
+// userController is bound to the scheduler's role too, since the controllers of this program bind Pods to nodes.
+const userController = user.KubeControllerManager
 
 const (
 	groupCore           = ""
@@ -32,10 +29,10 @@ const (
 	groupAuthorization  = "authorization.k8s.io"
 )
 
-func read() []string   { return []string{"get", "list", "watch"} }
-func follow() []string { return []string{"list", "watch"} }
-func change() []string { return []string{"create", "delete", "deletecollection", "patch", "update"} }
-func both() []string   { return slices.Concat(read(), change()) }
+func read() []string      { return []string{"get", "list", "watch"} }
+func listWatch() []string { return []string{"list", "watch"} }
+func write() []string     { return []string{"create", "delete", "deletecollection", "patch", "update"} }
+func readWrite() []string { return slices.Concat(read(), write()) }
 
 func on(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
@@ -49,7 +46,7 @@ func create(group string, resources ...string) rbacv1.PolicyRule {
 	return on([]string{"create"}, group, resources...)
 }
 
-// recordEvents lets a part report events.
+// recordEvents is the rule that lets a component write events.
 func recordEvents() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{
 		Verbs: []string{"create", "patch", "update"}, APIGroups: []string{groupCore, groupEvents},
@@ -57,10 +54,10 @@ func recordEvents() rbacv1.PolicyRule {
 	}
 }
 
-// builtinRoles are the cluster roles that every cluster has: those of Kubernetes v1.36 that have to do with the kinds
-// served here. The rules of admin, edit and view are gathered from the roles that carry their labels.
+// builtinRoles are the cluster roles of Kubernetes v1.36 (bootstrappolicy/policy.go), without the rules for kinds
+// that are not served here. The rules of admin, edit and view are aggregated from the roles that carry their labels.
 func builtinRoles() []rbacv1.ClusterRole {
-	roles := slices.Concat(roleForPeople(), rolesForAll(), rolesForParts())
+	roles := slices.Concat(rolesForUsers(), rolesForEveryone(), rolesForComponents())
 	for i := range roles {
 		mark(&roles[i].ObjectMeta)
 	}
@@ -83,43 +80,43 @@ func aggregateLabel(to string) map[string]string {
 	return map[string]string{"rbac.authorization.k8s.io/aggregate-to-" + to: "true"}
 }
 
-// into makes r one of those whose rules the role to has.
-func into(to string, r rbacv1.ClusterRole) rbacv1.ClusterRole {
+// aggregatedInto labels r so that the role to includes its rules.
+func aggregatedInto(to string, r rbacv1.ClusterRole) rbacv1.ClusterRole {
 	r.Labels = aggregateLabel(to)
 	return r
 }
 
-// gathered is the role of this name that has the rules of those that are into it.
-func gathered(name string) rbacv1.ClusterRole {
+// aggregated returns the role of this name, whose rules are those of the roles labelled for it.
+func aggregated(name string) rbacv1.ClusterRole {
 	r := role(name)
 	r.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: aggregateLabel(
 		name)}}}
 	return r
 }
 
-// roleForPeople are the roles that an administrator gives to people, in one namespace or everywhere. Who may edit
-// cannot write Endpoints: by them, traffic could be led to what the writer cannot reach (CVE-2021-25740).
-func roleForPeople() []rbacv1.ClusterRole {
+// rolesForUsers are the roles that an administrator gives to users, in one namespace or everywhere. The role edit
+// cannot write Endpoints: a user could direct traffic to addresses that the user cannot reach (CVE-2021-25740).
+func rolesForUsers() []rbacv1.ClusterRole {
 	return []rbacv1.ClusterRole{
 		role("cluster-admin", on([]string{"*"}, "*", "*"), rbacv1.PolicyRule{Verbs: []string{"*"},
 			NonResourceURLs: []string{"*"}}),
-		gathered("admin"),
-		into("admin", gathered("edit")),
-		into("edit", gathered("view")),
-		into("admin", role("system:aggregate-to-admin",
+		aggregated("admin"),
+		aggregatedInto("admin", aggregated("edit")),
+		aggregatedInto("edit", aggregated("view")),
+		aggregatedInto("admin", role("system:aggregate-to-admin",
 			create(groupAuthorization, "localsubjectaccessreviews"),
-			on(both(), rbacv1.GroupName, "rolebindings", "roles"),
+			on(readWrite(), rbacv1.GroupName, "rolebindings", "roles"),
 		)),
-		into("edit", role("system:aggregate-to-edit",
+		aggregatedInto("edit", role("system:aggregate-to-edit",
 			on(read(), groupCore, "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "secrets", "services/proxy"),
 			on([]string{"impersonate"}, groupCore, "serviceaccounts"),
-			on(change(), groupCore, "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
+			on(write(), groupCore, "pods", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy"),
 			create(groupCore, "pods/eviction"),
-			on(change(), groupCore, "configmaps", "events", "secrets", "serviceaccounts", "services", "services/proxy"),
+			on(write(), groupCore, "configmaps", "events", "secrets", "serviceaccounts", "services", "services/proxy"),
 			create(groupCore, "serviceaccounts/token"),
-			on(both(), groupCoordination, "leases"),
+			on(readWrite(), groupCoordination, "leases"),
 		)),
-		into("view", role("system:aggregate-to-view",
+		aggregatedInto("view", role("system:aggregate-to-view",
 			on(read(), groupCore, "configmaps", "endpoints", "pods", "serviceaccounts", "services", "services/status"),
 			on(read(), groupCore, "bindings", "events", "namespaces/status", "pods/log", "pods/status"),
 			on(read(), groupCore, "namespaces"),
@@ -128,8 +125,8 @@ func roleForPeople() []rbacv1.ClusterRole {
 	}
 }
 
-// rolesForAll are what everybody, or every user of some sort, may do.
-func rolesForAll() []rbacv1.ClusterRole {
+// rolesForEveryone are the roles of all users, of all authenticated users, or of a whole group of them.
+func rolesForEveryone() []rbacv1.ClusterRole {
 	return []rbacv1.ClusterRole{
 		role("system:discovery", paths("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*",
 			"/readyz", "/version", "/version/")),
@@ -146,14 +143,15 @@ func rolesForAll() []rbacv1.ClusterRole {
 	}
 }
 
-// rolesForParts are the least that each part of the system can work with. The agents of nodes have none: see Nodes.
-func rolesForParts() []rbacv1.ClusterRole {
+// rolesForComponents are the least permissions that each component works with. The agents of nodes have no role: see
+// Nodes.
+func rolesForComponents() []rbacv1.ClusterRole {
 	return []rbacv1.ClusterRole{
 		role("system:kube-controller-manager",
 			on(read(), groupCore, "endpoints", "namespaces", "nodes", "pods", "services"),
 			on([]string{"create", "delete", "update"}, groupCore, "endpoints"),
-			on([]string{"patch"}, groupCore, "services/status"), // whether anybody is behind a Service
-			create(groupCore, "endpoints/restricted"),           // it repeats what others were allowed to write
+			on([]string{"patch"}, groupCore, "services/status"), // the condition that says whether a Service has endpoints
+			create(groupCore, "endpoints/restricted"),           // mirrored slices repeat addresses that their authors were allowed to write
 			on(read(), groupDiscovery, "endpointslices"),
 			on([]string{"create", "delete", "update"}, groupDiscovery, "endpointslices"),
 			on([]string{"create", "get", "list", "update", "watch"}, groupCoordination, "leases"),
@@ -167,16 +165,16 @@ func rolesForParts() []rbacv1.ClusterRole {
 			recordEvents(),
 		),
 		role("system:node-proxier",
-			on(follow(), groupCore, "endpoints", "services"),
+			on(listWatch(), groupCore, "endpoints", "services"),
 			on(read(), groupCore, "nodes"),
-			on(follow(), groupDiscovery, "endpointslices"),
-			on(follow(), groupNetworking, "servicecidrs"),
+			on(listWatch(), groupDiscovery, "endpointslices"),
+			on(listWatch(), groupNetworking, "servicecidrs"),
 			recordEvents(),
 		),
 	}
 }
 
-// builtinBindings say who has the built-in roles.
+// builtinBindings bind the built-in roles to users and groups.
 func builtinBindings() []rbacv1.ClusterRoleBinding {
 	bindings := []rbacv1.ClusterRoleBinding{
 		bindGroups("cluster-admin", user.SystemPrivilegedGroup),
@@ -186,10 +184,10 @@ func builtinBindings() []rbacv1.ClusterRoleBinding {
 		bindGroups("system:monitoring", user.MonitoringGroup),
 		bindGroups("system:service-account-issuer-discovery", serviceaccount.AllServiceAccountsGroup),
 		bindUser("system:kube-controller-manager", user.KubeControllerManager),
-		bindUser("system:kube-scheduler", userScheduler),
+		bindUser("system:kube-scheduler", user.KubeScheduler),
 		bindUser("system:node-proxier", user.KubeProxy),
 	}
-	ours := bindUser("system:kube-scheduler", userDelegate)
+	ours := bindUser("system:kube-scheduler", userController)
 	ours.Name = "viaduct:scheduler"
 	bindings = append(bindings, ours)
 	for i := range bindings {
@@ -206,7 +204,7 @@ func bindUser(role, name string) rbacv1.ClusterRoleBinding {
 	return bindSubjects(role, rbacv1.UserKind, []string{name})
 }
 
-// bindSubjects is the binding that has the name of its role.
+// bindSubjects returns a binding that has the name of its role.
 func bindSubjects(role, kind string, names []string) rbacv1.ClusterRoleBinding {
 	b := rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: role},

@@ -11,9 +11,9 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
-// ConfirmHeld returns nil if who may do in namespace, empty for everywhere, all that rules allow: only then may they be
-// granted to somebody, be it oneself. Otherwise the error lists what is missing, in upstream's words, by which tools
-// know it.
+// ConfirmHeld returns nil if who may do everything that rules allow in namespace; an empty namespace means the whole
+// cluster. Only then may who grant the rules to anyone. Otherwise the error lists the missing permissions in
+// upstream's words, which other tools parse.
 func (r *RBAC) ConfirmHeld(ctx context.Context, who user.Info, namespace string, rules []rbacv1.PolicyRule) error {
 	held, notFound := r.Rules(ctx, who, namespace)
 	covered, missing := validation.Covers(held, rules)
@@ -33,14 +33,13 @@ func (r *RBAC) ConfirmHeld(ctx context.Context, who user.Info, namespace string,
 	return fmt.Errorf("%s", text)
 }
 
-// compact joins those of the rules, each about one thing, that differ only in the verb.
+// compact joins rules about the same resources that differ only in their verb.
 func compact(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, rule := range rules {
 		i := slices.IndexFunc(out, func(o rbacv1.PolicyRule) bool {
-			return len(rule.Resources) > 0 && slices.Equal(o.APIGroups, rule.APIGroups) && slices.Equal(o.Resources,
-				rule.Resources) &&
-				slices.Equal(o.ResourceNames, rule.ResourceNames)
+			return len(rule.Resources) > 0 && slices.Equal(o.APIGroups, rule.APIGroups) &&
+				slices.Equal(o.Resources, rule.Resources) && slices.Equal(o.ResourceNames, rule.ResourceNames)
 		})
 		if i < 0 {
 			out = append(out, *rule.DeepCopy())
@@ -55,7 +54,7 @@ func compact(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	return out
 }
 
-// brief is a rule on one line.
+// brief renders a rule on one line, as upstream does.
 func brief(r rbacv1.PolicyRule) string {
 	var parts []string
 	for _, part := range []struct {

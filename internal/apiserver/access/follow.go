@@ -13,43 +13,44 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"viaduct/internal/apiserver/storagewatch"
 )
 
-// Storage is where one kind of object is.
+// Storage is the storage of one kind of object.
 type Storage interface {
 	List(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error)
 	rest.Watcher
 }
 
-// Source is one kind of object.
+// Source is a storage and how recent its first list must be.
 type Source struct {
 	Storage
-	Since string // the resourceVersion that the first reading must have seen; "0" for whatever is there
+	Since string // the resourceVersion that the first list must include; "0" accepts any
 }
 
-// Sources are the four kinds.
+// Sources are the four kinds of RBAC objects.
 type Sources struct {
 	Roles, RoleBindings, ClusterRoles, ClusterRoleBindings Source
 	Log                                                    *slog.Logger
 }
 
-// follower keeps the index up to date. An event says only that a kind has to be read again, so no event can be lost or
-// misread.
+// follower keeps the index up to date. An event only says that a kind must be listed again, so no lost event can
+// make the index wrong.
 type follower struct {
 	kinds   []*kind
-	objects Objects // owned by the goroutine of Run
+	objects Objects // used by the goroutine of Run only
 }
 
-// kind is one of the four.
+// kind is one of the four kinds of RBAC objects.
 type kind struct {
 	name    string
 	source  Storage
-	changed chan struct{} // holds one when it has to be read again
+	changed chan struct{} // holds one value when the kind must be listed again
 	take    func(list runtime.Object) error
 }
 
-// Run reads the roles and bindings, and again after each change, until ctx ends. It fails only if they cannot be read
-// the first time.
+// Run lists the roles and bindings, and lists them again after each change, until ctx ends. It returns an error only
+// if the first list fails.
 func (r *RBAC) Run(ctx context.Context, sources Sources) error {
 	f, err := newFollower(ctx, sources)
 	if err != nil {
@@ -66,7 +67,7 @@ func (r *RBAC) Run(ctx context.Context, sources Sources) error {
 	return nil
 }
 
-// newFollower reads each kind for the first time.
+// newFollower lists each kind for the first time.
 func newFollower(ctx context.Context, s Sources) (*follower, error) {
 	f := &follower{}
 	add := func(name string, source Source, take func(runtime.Object) error) error {
@@ -87,21 +88,21 @@ func newFollower(ctx context.Context, s Sources) (*follower, error) {
 	)
 }
 
-// taker puts the items of a list where they belong.
+// taker returns a function that stores the items of a list in to.
 func taker[L runtime.Object, T any](to *[]T, items func(L) []T) func(runtime.Object) error {
 	return func(obj runtime.Object) error {
 		list, ok := obj.(L)
 		if !ok {
 			var want L
-			return fmt.Errorf("a list of %T where %T was expected", obj, want)
+			return fmt.Errorf("got a list of type %T, want %T", obj, want)
 		}
 		*to = items(list)
 		return nil
 	}
 }
 
-// next waits for a change, reads what changed and publishes the result; it returns false when ctx ends. Under many
-// changes it leaves three quarters of the time to others.
+// next waits for a change, lists the kind that changed and publishes the result. It returns false when ctx ends.
+// Under many changes it spends at most a quarter of the time.
 func (f *follower) next(ctx context.Context, log *slog.Logger, publish func(*index)) bool {
 	var k *kind
 	select {
@@ -121,19 +122,19 @@ func (f *follower) next(ctx context.Context, log *slog.Logger, publish func(*ind
 		return false
 	}
 	publish(compile(f.objects))
-	return pause(ctx, 3*time.Since(began))
+	return storagewatch.Pause(ctx, 3*time.Since(began))
 }
 
-// readAgain reads k until it can be read, or until ctx ends. The cache has seen what its watchers were told of: any
-// version will do.
+// readAgain lists k until that succeeds or ctx ends. Any version is recent enough, since the cache has seen
+// everything that its watchers have received.
 func (k *kind) readAgain(ctx context.Context, log *slog.Logger) bool {
 	for {
 		err := k.read(ctx, "0")
 		if err == nil {
 			return true
 		}
-		log.Warn("reading who may do what; the rules as they were apply", "err", err)
-		if !pause(ctx, retryAfter) {
+		log.Warn("listing roles and bindings; the previous rules stay in force", "err", err)
+		if !storagewatch.Pause(ctx, storagewatch.RetryAfter) {
 			return false
 		}
 	}
@@ -147,60 +148,24 @@ func (k *kind) read(ctx context.Context, since string) error {
 	return k.take(list)
 }
 
-// retryAfter is the pause after an error or a lost watch.
-const retryAfter = 100 * time.Millisecond
-
-// watch marks k as changed after each event, and after each watch that ended: whatever happened meanwhile was not
-// heard.
+// watch marks k as changed after each event, and after each watch that ended, since changes in between were missed.
 func (k *kind) watch(ctx context.Context, log *slog.Logger) {
+	options := &internalversion.ListOptions{}
 	for {
-		if err := k.watchOnce(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("watching who may do what", "kind", k.name, "err", err)
+		err := storagewatch.Once(ctx, k.source, options, func(watch.Event) error { k.mark(); return nil })
+		if err != nil && ctx.Err() == nil {
+			log.Warn("watching roles and bindings", "kind", k.name, "err", err)
 		}
-		if !pause(ctx, retryAfter) {
+		if !storagewatch.Pause(ctx, storagewatch.RetryAfter) {
 			return
 		}
 		k.mark()
 	}
 }
 
-func (k *kind) watchOnce(ctx context.Context) error {
-	w, err := k.source.Watch(ctx, &internalversion.ListOptions{})
-	if err != nil {
-		return err
-	}
-	defer w.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case event, ok := <-w.ResultChan():
-			if !ok {
-				return nil
-			}
-			if event.Type == watch.Error {
-				return fmt.Errorf("the watch ended: %v", event.Object)
-			}
-			k.mark()
-		}
-	}
-}
-
 func (k *kind) mark() {
 	select {
 	case k.changed <- struct{}{}:
-	default: // it is marked
-	}
-}
-
-// pause waits; it returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+	default: // it is marked already
 	}
 }

@@ -12,25 +12,25 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// shelf is a storage that a test fills, and whose watches it can cut.
-type shelf struct {
-	mu      sync.Mutex // protects what follows
+// fakeStorage is a storage that a test fills and whose watches the test can end.
+type fakeStorage struct {
+	mu      sync.Mutex // guards the fields below
 	list    runtime.Object
 	watches []*watch.RaceFreeFakeWatcher
-	watched chan struct{} // receives with each watch that begins
+	watched chan struct{} // receives a value when a watch is opened
 }
 
-func newShelf(list runtime.Object) *shelf {
-	return &shelf{list: list, watched: make(chan struct{}, 100)}
+func newShelf(list runtime.Object) *fakeStorage {
+	return &fakeStorage{list: list, watched: make(chan struct{}, 100)}
 }
 
-func (s *shelf) List(context.Context, *internalversion.ListOptions) (runtime.Object, error) {
+func (s *fakeStorage) List(context.Context, *internalversion.ListOptions) (runtime.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.list, nil
 }
 
-func (s *shelf) Watch(context.Context, *internalversion.ListOptions) (watch.Interface, error) {
+func (s *fakeStorage) Watch(context.Context, *internalversion.ListOptions) (watch.Interface, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := watch.NewRaceFreeFake()
@@ -40,7 +40,7 @@ func (s *shelf) Watch(context.Context, *internalversion.ListOptions) (watch.Inte
 }
 
 // put changes what is there; end is told to the last watch.
-func (s *shelf) put(list runtime.Object, end func(*watch.RaceFreeFakeWatcher)) {
+func (s *fakeStorage) put(list runtime.Object, end func(*watch.RaceFreeFakeWatcher)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = list
@@ -92,8 +92,8 @@ func TestFollowsThroughLostWatches(t *testing.T) {
 	}
 }
 
-// Whoever asks before the roles have been read waits, and not for ever.
-func TestNobodyIsRefusedBeforeRolesAreRead(t *testing.T) {
+// A request waits until the roles have been listed, and not beyond its context.
+func TestRequestsWaitForTheFirstList(t *testing.T) {
 	r := NewRBAC()
 	a := resource("get", "", "pods", "x")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -17,41 +17,40 @@ type Objects struct {
 	ClusterRoleBindings []rbacv1.ClusterRoleBinding
 }
 
-// index answers which rules apply to a user, without looking at the bindings of others. It does not change once it is
-// made.
+// index answers which rules apply to a user without visiting the bindings of others. It is immutable.
 type index struct {
 	objects Objects
 	given   map[subject]*given
 }
 
-// subject is a user or a group by name. A ServiceAccount is the user as which it logs in.
+// subject is the name of a user or of a group. A ServiceAccount is its user name.
 type subject struct {
 	group bool
 	name  string
 }
 
-// given is what one subject has been given.
+// given holds the grants of one subject.
 type given struct {
 	everywhere []grant
 	in         map[string][]grant // by namespace
 }
 
-// grant is one binding, as seen by one of its subjects.
+// grant is one binding from the view of one of its subjects.
 type grant struct {
 	*bound
-	to string // the subject, for people
+	to string // the subject, for messages
 }
 
 // bound is the role of one binding.
 type bound struct {
-	what  string // the binding and its role, for people
+	what  string // the binding and its role, for messages
 	rules []rbacv1.PolicyRule
-	err   error // the role is not there
+	err   error // set if the role does not exist
 }
 
 type roleName struct{ namespace, name string }
 
-// compile makes the index of objects, which must not change any more.
+// compile builds the index of objects, which must not change afterwards.
 func compile(objects Objects) *index {
 	x := &index{objects: objects, given: map[subject]*given{}}
 	roles := map[roleName][]rbacv1.PolicyRule{}
@@ -74,7 +73,7 @@ func compile(objects Objects) *index {
 	return x
 }
 
-// bind finds the role that a binding in namespace, empty for the cluster, refers to.
+// bind looks up the role of a binding in namespace; "" is a cluster role binding.
 func bind(what string, ref rbacv1.RoleRef, namespace string, roles map[roleName][]rbacv1.PolicyRule) *bound {
 	missing := "role"
 	if ref.Kind == "ClusterRole" {
@@ -87,7 +86,7 @@ func bind(what string, ref rbacv1.RoleRef, namespace string, roles map[roleName]
 	return &bound{what: what, rules: rules}
 }
 
-// add gives b to each of the subjects, in namespace or, if that is empty, everywhere.
+// add gives b to each of the subjects, in namespace or, if namespace is empty, everywhere.
 func (x *index) add(namespace string, subjects []rbacv1.Subject, b *bound) {
 	for _, s := range subjects {
 		key, ok := subjectOf(s, namespace)
@@ -111,7 +110,8 @@ func (x *index) add(namespace string, subjects []rbacv1.Subject, b *bound) {
 	}
 }
 
-// subjectOf says whom s means. A ServiceAccount that names no namespace is of the binding's.
+// subjectOf returns the subject that s means. A ServiceAccount without a namespace is in the namespace of the
+// binding.
 func subjectOf(s rbacv1.Subject, namespace string) (subject, bool) {
 	switch s.Kind {
 	case rbacv1.UserKind:
@@ -137,8 +137,8 @@ func describe(s rbacv1.Subject, namespace string) string {
 	return fmt.Sprintf("%s %q", s.Kind, s.Name+"/"+namespace)
 }
 
-// visit calls each with what who has been given in namespace, empty for what belongs to none, until it returns false. A
-// binding that names who more than once, as a user and by group, comes as often.
+// visit calls each with every grant of who in namespace until each returns false. An empty namespace is for
+// cluster-scoped requests. A binding that names who several times, by user and by group, is visited several times.
 func (x *index) visit(who user.Info, namespace string, each func(grant) bool) {
 	if !x.visitSubject(subject{name: who.GetName()}, namespace, each) {
 		return

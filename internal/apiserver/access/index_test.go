@@ -134,7 +134,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// naive answers as the documentation of RBAC reads: through all bindings, each time.
+// naive answers as the documentation of RBAC says, by visiting all bindings each time.
 func naive(o Objects, who user.Info, a authorizer.Attributes) bool {
 	applies := func(subjects []rbacv1.Subject, namespace string) bool {
 		return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {

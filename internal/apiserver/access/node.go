@@ -15,11 +15,11 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// NodeUserPrefix is what the user name of a node's agent begins with; the name of the node follows.
+// NodeUserPrefix is the prefix of the user name of a node's agent; the name of the node follows.
 const NodeUserPrefix = "system:node:"
 
-// NodeOf returns the name of the node whose agent who is. The group makes somebody an agent; the name is empty if it
-// says no node.
+// NodeOf returns the name of the node whose agent who is. Membership of the group system:nodes makes a user an
+// agent; the name is empty if the user name has no node.
 func NodeOf(who user.Info) (name string, isNode bool) {
 	if who == nil || !slices.Contains(who.GetGroups(), user.NodesGroup) {
 		return "", false
@@ -28,17 +28,18 @@ func NodeOf(who user.Info) (name string, isNode bool) {
 	return name, isNode
 }
 
-// Pods is where the Pods of a node are looked up.
+// Pods looks up the Pods of a node.
 type Pods interface {
-	// OnNode returns the Pods of a namespace that are bound to a node: those that a cache has or, if fresh, those that are
-	// stored. They must not be changed.
+	// OnNode returns the Pods of a namespace that are bound to a node, from a cache or, if fresh, from the store. The Pods
+	// must not be changed.
 	OnNode(ctx context.Context, namespace, node string, fresh bool) ([]corev1.Pod, error)
 }
 
-// Nodes lets the agents of nodes do what their own node and its Pods need, as
-// https://kubernetes.io/docs/reference/access-authn-authz/node describes: what an agent may read of Secrets and
-// ConfigMaps follows from the Pods bound to its node at that moment. What cannot be seen from a request's path (which
-// Node a created object is, whose Pod's status is written) is left to the admission step of nodes.
+// Nodes authorizes the agents of nodes for the objects of their own node and its Pods, as
+// https://kubernetes.io/docs/reference/access-authn-authz/node describes. An agent may read the Secrets and
+// ConfigMaps that the Pods bound to its node use at that moment. The path of a request does not show everything,
+// such as the name of a new Node or the node of a Pod whose status is written; admission (NodeRestriction upstream)
+// checks those.
 type Nodes struct{ pods Pods }
 
 var (
@@ -46,10 +47,11 @@ var (
 	_ authorizer.RuleResolver = &Nodes{}
 )
 
-// NewNodes makes an authorizer that looks up Pods in pods.
+// NewNodes returns an authorizer that looks up Pods in pods.
 func NewNodes(pods Pods) *Nodes { return &Nodes{pods: pods} }
 
-// Authorize implements authorizer.Authorizer. It allows or has no opinion, with a reason if the user is a node's agent.
+// Authorize implements authorizer.Authorizer. It allows or has no opinion. It gives a reason if the user is a node's
+// agent.
 func (n *Nodes) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	node, isNode := NodeOf(a.GetUser())
 	if !isNode || !a.IsResourceRequest() {
@@ -74,13 +76,14 @@ func (n *Nodes) ConditionsAwareAuthorize(ctx context.Context,
 	return authorizer.ConditionsAwareDecisionFromParts(n.Authorize(ctx, a))
 }
 
-// EvaluateConditions implements authorizer.Authorizer: there are none.
+// EvaluateConditions implements authorizer.Authorizer. This authorizer has no conditions.
 func (*Nodes) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision,
 	authorizer.ConditionsData) (authorizer.Decision, string, error) {
 	return authorizer.DecisionDeny, "", authorizer.ErrorConditionEvaluationNotSupported
 }
 
-// RulesFor implements authorizer.RuleResolver: what an agent may do cannot be listed, for it follows from its Pods.
+// RulesFor implements authorizer.RuleResolver. The rules of an agent cannot be listed, since they depend on its
+// Pods.
 func (*Nodes) RulesFor(_ context.Context, who user.Info, _ string) ([]authorizer.ResourceRuleInfo,
 	[]authorizer.NonResourceRuleInfo, bool, error) {
 	if _, isNode := NodeOf(who); isNode {
@@ -89,7 +92,7 @@ func (*Nodes) RulesFor(_ context.Context, who user.Info, _ string) ([]authorizer
 	return nil, nil, false, nil
 }
 
-// refuse says why a is not for the agent of node, or nothing if it is.
+// refuse returns why a is not allowed for the agent of node, or "" if it is allowed.
 func (n *Nodes) refuse(ctx context.Context, node string, a authorizer.Attributes) (string, error) {
 	switch (schema.GroupResource{Group: a.GetAPIGroup(), Resource: a.GetResource()}) {
 	case corev1.Resource("nodes"):
@@ -114,15 +117,17 @@ func (n *Nodes) refuse(ctx context.Context, node string, a authorizer.Attributes
 			return "", nil
 		}
 	}
-	return "not for the agent of a node", nil
+	return "the agent of a node has no access to this resource", nil
 }
 
-// nodeRules are what every agent may do: give its containers the variables of the Services, and report events.
+// nodeRules are the rules of every agent: read Services for the environment variables of containers, and write
+// events.
 func nodeRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{on(read(), groupCore, "services"), recordEvents()}
 }
 
-// does says whether a is one of the verbs, for a resource itself or, as "resource/verb" otherwise, its subresource.
+// does reports whether a has one of the verbs on the resource itself or, if subresource is not empty, on that
+// subresource.
 func does(a authorizer.Attributes, subresource string, verbs ...string) bool {
 	return a.GetSubresource() == subresource && slices.Contains(verbs, a.GetVerb())
 }
@@ -130,7 +135,7 @@ func does(a authorizer.Attributes, subresource string, verbs ...string) bool {
 func refuseNode(node string, a authorizer.Attributes) string {
 	switch {
 	case does(a, "", "create", "update", "patch"), does(a, "status", "update", "patch"):
-		return "" // which Node is for admission to see
+		return "" // admission checks which Node
 	case !does(a, "", read()...):
 		return "can only read, create and update a node, and its status"
 	case a.GetName() != node:
@@ -145,7 +150,7 @@ func refuseLease(node string, a authorizer.Attributes) string {
 		return "can only get, create, update, patch, or delete a node lease"
 	case a.GetNamespace() != corev1.NamespaceNodeLease:
 		return fmt.Sprintf("can only access leases in the %q system namespace", corev1.NamespaceNodeLease)
-	case a.GetVerb() != "create" && a.GetName() != node: // the name of what is created is for admission to see
+	case a.GetVerb() != "create" && a.GetName() != node: // admission checks the name of a new Lease
 		return "can only access node lease with the same name as the requesting node"
 	}
 	return ""
@@ -154,7 +159,7 @@ func refuseLease(node string, a authorizer.Attributes) string {
 func (n *Nodes) refusePod(ctx context.Context, node string, a authorizer.Attributes) (string, error) {
 	switch {
 	case does(a, "", "delete"), does(a, "status", "update", "patch"), does(a, "eviction", "create"):
-		return "", nil // whose Pod is for admission to see
+		return "", nil // admission checks the node of the Pod
 	case !does(a, "", read()...):
 		return "can only read and delete pods, and write their status", nil
 	case a.GetVerb() != "get" && selectsNode(a, node):
@@ -171,15 +176,15 @@ func selectsNode(a authorizer.Attributes, node string) bool {
 		return false
 	}
 	for _, r := range selector {
-		if r.Field == "spec.nodeName" && r.Value == node && (r.Operator == selection.Equals ||
-			r.Operator == selection.DoubleEquals) {
+		equals := r.Operator == selection.Equals || r.Operator == selection.DoubleEquals
+		if r.Field == "spec.nodeName" && r.Value == node && equals {
 			return true
 		}
 	}
 	return false
 }
 
-// refuseRead refuses all but to read one object that a Pod of the node uses.
+// refuseRead refuses everything except reading one object that a Pod of the node uses.
 func (n *Nodes) refuseRead(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod,
 	string) bool) (string, error) {
 	if !does(a, "", read()...) || a.GetName() == "" || a.GetNamespace() == "" {
@@ -188,8 +193,8 @@ func (n *Nodes) refuseRead(ctx context.Context, node string, a authorizer.Attrib
 	return n.refuseUnrelated(ctx, node, a, uses)
 }
 
-// refuseUnrelated refuses what no Pod of the node uses. The cache is asked first; a Pod that was bound a moment ago may
-// be in the store alone.
+// refuseUnrelated refuses objects that no Pod of the node uses. It asks the cache first, and then the store, since
+// the cache may not have a Pod that was bound a moment ago.
 func (n *Nodes) refuseUnrelated(ctx context.Context, node string, a authorizer.Attributes, uses func(*corev1.Pod,
 	string) bool) (string, error) {
 	for _, fresh := range []bool{false, true} {

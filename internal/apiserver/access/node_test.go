@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// podList answers with what the cache has, and with what is stored.
+// podList answers with the Pods of a cache and with those of a store.
 type podList struct{ cached, stored []corev1.Pod }
 
 func (p podList) OnNode(_ context.Context, _, _ string, fresh bool) ([]corev1.Pod, error) {

@@ -2,7 +2,8 @@ package access
 
 import corev1 "k8s.io/api/core/v1"
 
-// usesSecret says whether a Pod names a Secret: for pulling images, in the environment of a container, or as a volume.
+// usesSecret reports whether a Pod refers to a Secret: to pull images, in the environment of a container, or as a
+// volume.
 func usesSecret(pod *corev1.Pod, name string) bool {
 	for _, ref := range pod.Spec.ImagePullSecrets {
 		if ref.Name == name {
@@ -32,7 +33,7 @@ func volumeUsesSecret(v *corev1.VolumeSource, name string) bool {
 		v.CSI != nil && v.CSI.NodePublishSecretRef != nil && v.CSI.NodePublishSecretRef.Name == name
 }
 
-// usesConfigMap says whether a Pod names a ConfigMap: in the environment of a container, or as a volume.
+// usesConfigMap reports whether a Pod refers to a ConfigMap: in the environment of a container, or as a volume.
 func usesConfigMap(pod *corev1.Pod, name string) bool {
 	for i := range pod.Spec.Volumes {
 		if volumeUsesConfigMap(&pod.Spec.Volumes[i].VolumeSource, name) {
@@ -56,33 +57,37 @@ func volumeUsesConfigMap(v *corev1.VolumeSource, name string) bool {
 	return v.ConfigMap != nil && v.ConfigMap.Name == name
 }
 
-// anyEnv asks about each source of the environments of all containers, of either sort; the other one is empty.
+// anyEnv reports whether matches accepts a source of the environment of any container. It passes either an EnvFromSource
+// or an EnvVarSource; the other one is empty.
 func anyEnv(pod *corev1.Pod, matches func(*corev1.EnvFromSource, *corev1.EnvVarSource) bool) bool {
-	in := func(froms []corev1.EnvFromSource, vars []corev1.EnvVar) bool {
-		for i := range froms {
-			if matches(&froms[i], &corev1.EnvVarSource{}) {
-				return true
-			}
-		}
-		for i := range vars {
-			if vars[i].ValueFrom != nil && matches(&corev1.EnvFromSource{}, vars[i].ValueFrom) {
-				return true
-			}
-		}
-		return false
-	}
-	for i := range pod.Spec.InitContainers {
-		if in(pod.Spec.InitContainers[i].EnvFrom, pod.Spec.InitContainers[i].Env) {
+	spec := &pod.Spec
+	for i := range spec.InitContainers {
+		if envMatches(spec.InitContainers[i].EnvFrom, spec.InitContainers[i].Env, matches) {
 			return true
 		}
 	}
-	for i := range pod.Spec.Containers {
-		if in(pod.Spec.Containers[i].EnvFrom, pod.Spec.Containers[i].Env) {
+	for i := range spec.Containers {
+		if envMatches(spec.Containers[i].EnvFrom, spec.Containers[i].Env, matches) {
 			return true
 		}
 	}
-	for i := range pod.Spec.EphemeralContainers {
-		if in(pod.Spec.EphemeralContainers[i].EnvFrom, pod.Spec.EphemeralContainers[i].Env) {
+	for i := range spec.EphemeralContainers {
+		if envMatches(spec.EphemeralContainers[i].EnvFrom, spec.EphemeralContainers[i].Env, matches) {
+			return true
+		}
+	}
+	return false
+}
+
+func envMatches(froms []corev1.EnvFromSource, vars []corev1.EnvVar,
+	matches func(*corev1.EnvFromSource, *corev1.EnvVarSource) bool) bool {
+	for i := range froms {
+		if matches(&froms[i], &corev1.EnvVarSource{}) {
+			return true
+		}
+	}
+	for i := range vars {
+		if vars[i].ValueFrom != nil && matches(&corev1.EnvFromSource{}, vars[i].ValueFrom) {
 			return true
 		}
 	}

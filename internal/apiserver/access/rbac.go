@@ -12,14 +12,14 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// RBAC answers by the roles and bindings in the API, as https://kubernetes.io/docs/reference/access-authn-authz/rbac
-// describes. An answer costs a few map look-ups and the rules of the user's own roles; no list is copied. Until Run has
-// read the roles once, whoever asks waits.
+// RBAC authorizes by the roles and bindings in the API, as
+// https://kubernetes.io/docs/reference/access-authn-authz/rbac describes. An answer costs a few map lookups and the
+// rules of the user's own roles; no list is copied. Requests wait until Run has listed the roles once.
 type RBAC struct {
 	index   atomic.Pointer[index]
 	loaded  chan struct{} // closed when index is set for the first time
 	once    sync.Once     // closes loaded
-	changed chan struct{} // holds one when index is newer than Objects was last called for
+	changed chan struct{} // holds one value when the index has changed
 }
 
 var (
@@ -27,19 +27,19 @@ var (
 	_ authorizer.RuleResolver = &RBAC{}
 )
 
-// NewRBAC makes an authorizer that knows of no role yet.
+// NewRBAC returns an authorizer that has no roles yet.
 func NewRBAC() *RBAC {
 	return &RBAC{loaded: make(chan struct{}), changed: make(chan struct{}, 1)}
 }
 
-// Loaded is closed once the roles have been read.
+// Loaded is closed once the roles have been listed.
 func (r *RBAC) Loaded() <-chan struct{} { return r.loaded }
 
-// Changed receives after a change of any role or binding; several changes may come as one.
+// Changed receives a value after a change of any role or binding. Several changes may give one value.
 func (r *RBAC) Changed() <-chan struct{} { return r.changed }
 
-// Objects returns the roles and bindings by which r answers. They must not be changed. It waits until they have been
-// read once, and fails only if ctx ends before.
+// Objects returns the roles and bindings in force. They must not be changed. It waits until they have been listed
+// once, and returns an error only if ctx ends before.
 func (r *RBAC) Objects(ctx context.Context) (Objects, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *RBAC) publish(x *index) {
 	r.once.Do(func() { close(r.loaded) })
 	select {
 	case r.changed <- struct{}{}:
-	default: // it has been said, and not yet heard
+	default: // the previous change was not received yet
 	}
 }
 
@@ -69,8 +69,8 @@ func (r *RBAC) current(ctx context.Context) (*index, error) {
 	}
 }
 
-// Authorize implements authorizer.Authorizer. It allows or has no opinion; the reason of the latter names the roles
-// that were bound to the user and do not exist.
+// Authorize implements authorizer.Authorizer. It allows or has no opinion. In the second case the reason names the
+// roles that are bound to the user and do not exist.
 func (r *RBAC) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *RBAC) Authorize(ctx context.Context, a authorizer.Attributes) (authoriz
 	return authorizer.DecisionNoOpinion, reason, nil
 }
 
-// decide says whether a is allowed, and by which binding.
+// decide reports whether a is allowed, and by which binding.
 func (x *index) decide(a authorizer.Attributes) (allowed bool, reason string) {
 	who := a.GetUser()
 	if who == nil {
@@ -114,14 +114,14 @@ func (r *RBAC) ConditionsAwareAuthorize(ctx context.Context,
 	return authorizer.ConditionsAwareDecisionFromParts(r.Authorize(ctx, a))
 }
 
-// EvaluateConditions implements authorizer.Authorizer: there are none.
+// EvaluateConditions implements authorizer.Authorizer. This authorizer has no conditions.
 func (*RBAC) EvaluateConditions(context.Context, authorizer.ConditionsAwareDecision,
 	authorizer.ConditionsData) (authorizer.Decision, string, error) {
 	return authorizer.DecisionDeny, "", authorizer.ErrorConditionEvaluationNotSupported
 }
 
-// Rules returns all that who may do in namespace, empty for what belongs to none. An error beside the rules is of roles
-// that are bound to who and do not exist: the rules are those of the rest.
+// Rules returns all rules of who in namespace; an empty namespace is for cluster-scoped requests. If roles that are
+// bound to who do not exist, Rules returns an error beside the rules of the others.
 func (r *RBAC) Rules(ctx context.Context, who user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
 	x, err := r.current(ctx)
 	if err != nil {
@@ -148,7 +148,7 @@ func (x *index) rules(who user.Info, namespace string) ([]rbacv1.PolicyRule, err
 	return rules, utilerrors.NewAggregate(missing)
 }
 
-// RulesFor implements authorizer.RuleResolver: what `kubectl auth can-i --list` shows.
+// RulesFor implements authorizer.RuleResolver. `kubectl auth can-i --list` shows its result.
 func (r *RBAC) RulesFor(ctx context.Context, who user.Info, namespace string) ([]authorizer.ResourceRuleInfo,
 	[]authorizer.NonResourceRuleInfo, bool, error) {
 	rules, err := r.Rules(ctx, who, namespace)
@@ -156,7 +156,7 @@ func (r *RBAC) RulesFor(ctx context.Context, who user.Info, namespace string) ([
 	return resources, paths, false, err
 }
 
-// RuleInfos sorts rules into those about resources and those about other paths.
+// RuleInfos converts rules into those about resources and those about other paths.
 func RuleInfos(rules []rbacv1.PolicyRule) ([]authorizer.ResourceRuleInfo, []authorizer.NonResourceRuleInfo) {
 	var resources []authorizer.ResourceRuleInfo
 	var paths []authorizer.NonResourceRuleInfo

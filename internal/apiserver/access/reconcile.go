@@ -10,14 +10,15 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
-// Changes are what should be written. An object without a resourceVersion is to be created, one with it to be updated.
+// Changes are the writes that a caller should make. An object without a resourceVersion is to be created, an object
+// with one is to be updated.
 type Changes struct {
-	Unbind   []string // cluster role bindings to delete first: a binding cannot change its role
+	Unbind   []string // cluster role bindings to delete first, since the role of a binding cannot change
 	Roles    []rbacv1.ClusterRole
 	Bindings []rbacv1.ClusterRoleBinding
 }
 
-// Absent returns the built-in roles and bindings that are not there at all.
+// Absent returns the built-in roles and bindings that do not exist.
 func Absent(have Objects) Changes {
 	all := Reconcile(have)
 	var absent Changes
@@ -34,53 +35,53 @@ func Absent(have Objects) Changes {
 	return absent
 }
 
-// Reconcile returns what the start of a server should write, as upstream's does: built-in roles and bindings that are
-// not there, and permissions and subjects that one of them lacks. What somebody added to one stays, and nothing of one
-// changes whose annotation rbac.authorization.kubernetes.io/autoupdate is "false".
+// Reconcile returns what a server should write when it starts, as upstream does: missing built-in roles and
+// bindings, and missing permissions and subjects of existing ones. Permissions that an administrator added stay. An
+// object with the annotation rbac.authorization.kubernetes.io/autoupdate "false" is not changed.
 func Reconcile(have Objects) Changes {
 	var c Changes
 	for _, want := range builtinRoles() {
 		i := slices.IndexFunc(have.ClusterRoles, func(r rbacv1.ClusterRole) bool { return r.Name == want.Name })
 		if i < 0 {
 			c.Roles = append(c.Roles, want)
-		} else if better := completeRole(&have.ClusterRoles[i], &want); better != nil {
-			c.Roles = append(c.Roles, *better)
+		} else if updated := completeRole(&have.ClusterRoles[i], &want); updated != nil {
+			c.Roles = append(c.Roles, *updated)
 		}
 	}
-	gatherNew(c.Roles, have.ClusterRoles)
+	aggregateNew(c.Roles, have.ClusterRoles)
 	for _, want := range builtinBindings() {
 		i := slices.IndexFunc(have.ClusterRoleBindings, func(b rbacv1.ClusterRoleBinding) bool { return b.Name == want.Name })
 		if i < 0 {
 			c.Bindings = append(c.Bindings, want)
 			continue
 		}
-		better, ofOther := completeBinding(&have.ClusterRoleBindings[i], &want)
-		if ofOther {
+		updated, otherRole := completeBinding(&have.ClusterRoleBindings[i], &want)
+		if otherRole {
 			c.Unbind = append(c.Unbind, want.Name)
 		}
-		if better != nil {
-			c.Bindings = append(c.Bindings, *better)
+		if updated != nil {
+			c.Bindings = append(c.Bindings, *updated)
 		}
 	}
 	return c
 }
 
-// completeRole returns have with what it lacks of want, or nil if it lacks nothing or is not to be changed.
+// completeRole returns have with the permissions of want that it lacks, or nil if nothing is to be changed.
 func completeRole(have, want *rbacv1.ClusterRole) *rbacv1.ClusterRole {
-	better := have.DeepCopy()
-	if !completeMeta(&better.ObjectMeta, &want.ObjectMeta) {
+	updated := have.DeepCopy()
+	if !completeMeta(&updated.ObjectMeta, &want.ObjectMeta) {
 		return nil
 	}
 	if _, missing := validation.Covers(have.Rules, want.Rules); len(missing) > 0 {
-		better.Rules = append(better.Rules, compact(missing)...)
+		updated.Rules = append(updated.Rules, compact(missing)...)
 	}
 	if want.AggregationRule != nil {
-		completeAggregation(better, want.AggregationRule)
+		completeAggregation(updated, want.AggregationRule)
 	}
-	if apiequality.Semantic.DeepEqual(have, better) {
+	if apiequality.Semantic.DeepEqual(have, updated) {
 		return nil
 	}
-	return better
+	return updated
 }
 
 func completeAggregation(role *rbacv1.ClusterRole, want *rbacv1.AggregationRule) {
@@ -97,28 +98,28 @@ func completeAggregation(role *rbacv1.ClusterRole, want *rbacv1.AggregationRule)
 	}
 }
 
-// completeBinding returns have with the subjects it lacks of want, or nil if it lacks none or is not to be changed. If
-// have is of another role, it returns a new binding instead.
-func completeBinding(have, want *rbacv1.ClusterRoleBinding) (better *rbacv1.ClusterRoleBinding, ofOther bool) {
-	better = have.DeepCopy()
-	if !completeMeta(&better.ObjectMeta, &want.ObjectMeta) {
+// completeBinding returns have with the subjects of want that it lacks, or nil if nothing is to be changed. If have
+// refers to another role, it returns want and otherRole true.
+func completeBinding(have, want *rbacv1.ClusterRoleBinding) (updated *rbacv1.ClusterRoleBinding, otherRole bool) {
+	updated = have.DeepCopy()
+	if !completeMeta(&updated.ObjectMeta, &want.ObjectMeta) {
 		return nil, false
 	}
 	if have.RoleRef != want.RoleRef {
 		return want, true
 	}
 	for _, s := range want.Subjects {
-		if !slices.Contains(better.Subjects, s) {
-			better.Subjects = append(better.Subjects, s)
+		if !slices.Contains(updated.Subjects, s) {
+			updated.Subjects = append(updated.Subjects, s)
 		}
 	}
-	if apiequality.Semantic.DeepEqual(have, better) {
+	if apiequality.Semantic.DeepEqual(have, updated) {
 		return nil, false
 	}
-	return better, false
+	return updated, false
 }
 
-// completeMeta adds the labels and annotations that have lacks; it returns false if somebody wants have left alone.
+// completeMeta adds missing labels and annotations. It returns false if the annotation turns reconciliation off.
 func completeMeta(have, want *metav1.ObjectMeta) bool {
 	if have.Annotations[annotationAutoUpdate] == "false" {
 		return false
@@ -128,7 +129,7 @@ func completeMeta(have, want *metav1.ObjectMeta) bool {
 	return true
 }
 
-// union has the entries of both; those of b count where both have one.
+// union returns the entries of both maps; the value in b wins.
 func union(a, b map[string]string) map[string]string {
 	out := maps.Clone(a)
 	maps.Copy(out, b)

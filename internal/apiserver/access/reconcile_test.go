@@ -10,7 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// stored is what is there after everything built in was written once.
+// stored returns the objects after all built-in ones were written once.
 func stored() Objects {
 	c := Reconcile(Objects{})
 	o := Objects{ClusterRoles: c.Roles, ClusterRoleBindings: c.Bindings}
@@ -43,21 +43,21 @@ func bindingIn(t *testing.T, bindings []rbacv1.ClusterRoleBinding, name string) 
 
 func (c Changes) empty() bool { return len(c.Unbind)+len(c.Roles)+len(c.Bindings) == 0 }
 
-func TestWhatIsThereNeedsNothing(t *testing.T) {
+func TestReconcileIsIdempotent(t *testing.T) {
 	have := stored()
 	if c := Reconcile(have); !c.empty() {
 		t.Errorf("written again: %+v", c)
 	}
 	if c := Aggregate(have.ClusterRoles); len(c) != 0 {
-		t.Errorf("gathered again: %+v", c)
+		t.Errorf("aggregated again: %+v", c)
 	}
 }
 
-// What is created complete has the rules of the roles that the gathered ones gather, two steps deep.
-func TestGatheredAtOnce(t *testing.T) {
+// A new role has the rules of the roles that it aggregates, two steps deep.
+func TestAggregatedAtOnce(t *testing.T) {
 	admin := roleIn(t, stored().ClusterRoles, "admin")
 	for _, want := range []rbacv1.PolicyRule{
-		on(both(), rbacv1.GroupName, "rolebindings", "roles"), on(both(), groupCoordination, "leases"),
+		on(readWrite(), rbacv1.GroupName, "rolebindings", "roles"), on(readWrite(), groupCoordination, "leases"),
 		on(read(), groupDiscovery, "endpointslices"),
 	} {
 		if !slices.ContainsFunc(admin.Rules, func(r rbacv1.PolicyRule) bool { return brief(r) == brief(want) }) {
@@ -159,7 +159,7 @@ func TestAbsent(t *testing.T) {
 }
 
 func TestAggregate(t *testing.T) {
-	labelled := into("view", role("crontabs", on(read(), "stable.example.com", "crontabs")))
+	labelled := aggregatedInto("view", role("crontabs", on(read(), "stable.example.com", "crontabs")))
 	roles := append(stored().ClusterRoles, labelled)
 	changed := Aggregate(roles)
 	if len(changed) != 1 || changed[0].Name != "view" || !strings.Contains(brief(changed[0].Rules[0]), "crontabs") {
@@ -169,7 +169,7 @@ func TestAggregate(t *testing.T) {
 	if next := Aggregate(roles); len(next) != 1 || next[0].Name != "edit" {
 		t.Errorf("then %+v", next)
 	}
-	self := gathered("self")
+	self := aggregated("self")
 	self.Labels = aggregateLabel("self")
 	if c := Aggregate([]rbacv1.ClusterRole{self}); len(c) != 0 {
 		t.Errorf("a role gathers itself: %+v", c)
@@ -187,7 +187,7 @@ func TestConfirmHeld(t *testing.T) {
 	tests := []struct {
 		name    string
 		grant   rbacv1.PolicyRule
-		missing string // empty: it is held
+		missing string // empty: the permission is held
 	}{
 		{"less", on([]string{"get"}, "", "pods"), ""},
 		{"a subresource of any", on([]string{"get"}, "", "nodes/status"), ""},

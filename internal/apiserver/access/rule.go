@@ -8,16 +8,14 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// allows says whether one rule alone allows what is asked. Rules only ever add: nothing takes away what another rule
-// allows.
+// allows reports whether one rule alone allows a. Rules only add permissions; no rule takes a permission away.
 func allows(rule *rbacv1.PolicyRule, a authorizer.Attributes) bool {
 	if !holds(rule.Verbs, a.GetVerb(), rbacv1.VerbAll) {
 		return false
 	}
 	if !a.IsResourceRequest() {
 		return slices.ContainsFunc(rule.NonResourceURLs, func(pattern string) bool {
-			return matchesPath(pattern,
-				a.GetPath())
+			return matchesPath(pattern, a.GetPath())
 		})
 	}
 	return holds(rule.APIGroups, a.GetAPIGroup(), rbacv1.APIGroupAll) &&
@@ -29,8 +27,8 @@ func holds(list []string, value, all string) bool {
 	return slices.Contains(list, value) || slices.Contains(list, all)
 }
 
-// holdsResource looks for a resource, by its name, or for a subresource, as resource/subresource or */subresource; "*"
-// is any of both.
+// holdsResource reports whether list has a resource by its name, or a subresource as resource/subresource or
+// */subresource. The entry "*" matches both.
 func holdsResource(list []string, resource, subresource string) bool {
 	return slices.ContainsFunc(list, func(entry string) bool {
 		if entry == rbacv1.ResourceAll || subresource == "" {
@@ -41,7 +39,7 @@ func holdsResource(list []string, resource, subresource string) bool {
 	})
 }
 
-// matchesPath compares a path with a pattern, which may end with "*" for whatever follows.
+// matchesPath compares a path with a pattern. A trailing "*" in the pattern matches any rest.
 func matchesPath(pattern, path string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(path, strings.TrimRight(prefix, "*"))

@@ -13,29 +13,31 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// collector makes objects end, or stay, as their owners do.
+// collector deletes or keeps objects according to the state of their owners.
 type collector struct {
 	graph     *graph
 	resources []Resource
-	look      func(types.UID) // queues an object to be looked at
-	complain  func(ctx context.Context, about *node, reason, message string)
+	enqueue   func(types.UID) // queues an object for sync
+	warn      func(ctx context.Context, about *node, reason, message string)
 }
 
-func (c *collector) seen(r *Resource, obj metav1.Object) { c.lookAt(c.graph.set(r, obj)) }
-func (c *collector) gone(_ *Resource, obj metav1.Object) { c.lookAt(c.graph.remove(obj.GetUID())) }
-func (c *collector) are(r *Resource, there map[types.UID]bool) {
-	for _, uid := range c.graph.missing(r, there) {
-		c.lookAt(c.graph.remove(uid))
+func (c *collector) onUpdate(r *Resource, obj metav1.Object) { c.enqueueAll(c.graph.set(r, obj)) }
+func (c *collector) onDelete(_ *Resource, obj metav1.Object) {
+	c.enqueueAll(c.graph.remove(obj.GetUID()))
+}
+func (c *collector) onRelist(r *Resource, exist map[types.UID]bool) {
+	for _, uid := range c.graph.missing(r, exist) {
+		c.enqueueAll(c.graph.remove(uid))
 	}
 }
 
-func (c *collector) lookAt(uids []types.UID) {
+func (c *collector) enqueueAll(uids []types.UID) {
 	for _, uid := range uids {
-		c.look(uid)
+		c.enqueue(uid)
 	}
 }
 
-// sync does what the state of one object asks for. An error means: again.
+// sync does what the state of one object requires. The caller retries after an error.
 func (c *collector) sync(ctx context.Context, uid types.UID) error {
 	n := c.graph.node(uid)
 	switch {
@@ -46,14 +48,15 @@ func (c *collector) sync(ctx context.Context, uid types.UID) error {
 	case n.foreground:
 		return c.awaitDependents(ctx, n)
 	case n.deleting:
-		return nil // somebody else's finalizer, or a Pod that takes its time
+		return nil // another finalizer holds the object, or its Pod is still running
 	}
 	return c.followOwners(ctx, n)
 }
 
-// followOwners ends an object that has lost all its owners, and takes those out of its list that it has lost.
+// followOwners deletes an object that has lost all its owners. If some owners are left, followOwners removes the
+// lost ones from the owner references.
 func (c *collector) followOwners(ctx context.Context, n *node) error {
-	obj, err := c.get(ctx, n.place, n.name, n.uid)
+	obj, err := c.get(ctx, n.location, n.name, n.uid)
 	if err != nil || obj == nil || obj.GetDeletionTimestamp() != nil {
 		return err
 	}
@@ -77,11 +80,11 @@ func (c *collector) followOwners(ctx context.Context, n *node) error {
 	return nil
 }
 
-// end deletes an object that has no owner left, as it was seen.
+// end deletes an object that has no owner left, unless the object has changed since it was read.
 func (c *collector) end(ctx context.Context, n *node, obj metav1.Object, states []ownerState) error {
 	dependents := c.graph.dependentsOf(n.uid)
 	policy := policyFor(obj.GetFinalizers(), states, len(dependents) > 0)
-	if policy == metav1.DeletePropagationForeground && inCircle(dependents) {
+	if policy == metav1.DeletePropagationForeground && hasWaitingDependent(dependents) {
 		unblock := func(obj metav1.Object) { obj.SetOwnerReferences(unblocked(obj.GetOwnerReferences())) }
 		if err := c.update(ctx, n, unblock); err != nil {
 			return err
@@ -91,8 +94,9 @@ func (c *collector) end(ctx context.Context, n *node, obj metav1.Object, states 
 	return c.delete(ctx, n, policy, obj.GetResourceVersion())
 }
 
-// inCircle says that one of the dependents waits for dependents of its own, of which the object may be one.
-func inCircle(dependents []*node) bool {
+// hasWaitingDependent reports whether a dependent waits for dependents of its own. The object may be one of them;
+// then the owner references form a circle.
+func hasWaitingDependent(dependents []*node) bool {
 	for _, d := range dependents {
 		if d.waits() {
 			return true
@@ -101,30 +105,30 @@ func inCircle(dependents []*node) bool {
 	return false
 }
 
-// stateOf looks for an owner: first in the graph, and in the store before it is called absent.
+// stateOf returns the state of an owner. It looks in the graph first, and asks the store before it answers absent.
 func (c *collector) stateOf(ctx context.Context, n *node, ref metav1.OwnerReference) (ownerState, error) {
 	r := c.resource(ref)
 	if r == nil {
 		return unknown, nil
 	}
 	if r.Namespaced && n.namespace == "" {
-		c.complain(ctx, n, "OwnerRefInvalidNamespace",
-			fmt.Sprintf("its owner %s %s is in a namespace, which the owner of an object of no namespace cannot be", ref.Kind,
+		c.warn(ctx, n, "OwnerRefInvalidNamespace",
+			fmt.Sprintf("owner %s %s is namespaced; the owner of a cluster-scoped object must be cluster-scoped", ref.Kind,
 				ref.Name))
 		return unknown, nil
 	}
-	at, known := c.graph.place(ref.UID)
-	if known && at.fits(n, ref) {
+	at, known := c.graph.locate(ref.UID)
+	if known && at.matches(n, ref) {
 		return stateOfLiving(c.graph.node(ref.UID).waits()), nil
 	}
-	owner, err := c.get(ctx, place{r, n.namespace}, ref.Name, ref.UID)
+	owner, err := c.get(ctx, location{r, n.namespace}, ref.Name, ref.UID)
 	if err != nil {
 		return unknown, err
 	}
 	if owner == nil {
 		if known {
-			c.complain(ctx, n, "OwnerRefInvalidNamespace",
-				fmt.Sprintf("its owner %s %s (%s) is in another namespace: it counts as absent", ref.Kind, ref.Name, ref.UID))
+			c.warn(ctx, n, "OwnerRefInvalidNamespace",
+				fmt.Sprintf("owner %s %s (%s) is in another namespace and counts as absent", ref.Kind, ref.Name, ref.UID))
 		}
 		return absent, nil
 	}
@@ -138,7 +142,7 @@ func stateOfLiving(waits bool) ownerState {
 	return alive
 }
 
-// releaseDependents takes an owner out of the lists of its dependents, and then lets it end.
+// releaseDependents removes an owner from the references of its dependents and then lets the owner be deleted.
 func (c *collector) releaseDependents(ctx context.Context, owner *node) error {
 	is := func(uid types.UID) bool { return uid == owner.uid }
 	var errs []error
@@ -152,18 +156,18 @@ func (c *collector) releaseDependents(ctx context.Context, owner *node) error {
 	return c.dropFinalizer(ctx, owner, metav1.FinalizerOrphanDependents)
 }
 
-// awaitDependents lets an owner end once nothing below it holds it, and until then has its dependents looked at: they
-// end with it.
+// awaitDependents lets an owner be deleted once no dependent blocks it. Until then it queues the dependents, which
+// are deleted with their owner.
 func (c *collector) awaitDependents(ctx context.Context, owner *node) error {
 	held := false
 	for _, d := range c.graph.dependentsOf(owner.uid) {
 		held = held || blocks(d.owners, owner.uid)
 		if !d.deleting {
-			c.look(d.uid)
+			c.enqueue(d.uid)
 		}
 	}
 	if held {
-		return nil // it is looked at again when a dependent changes
+		return nil // a change of a dependent queues the owner again
 	}
 	return c.dropFinalizer(ctx, owner, metav1.FinalizerDeleteDependents)
 }
@@ -189,8 +193,8 @@ func (c *collector) resource(ref metav1.OwnerReference) *Resource {
 	return nil
 }
 
-// get reads past all caches. It returns nil if there is no such object, or if another one has its name.
-func (c *collector) get(ctx context.Context, at place, name string, uid types.UID) (metav1.Object, error) {
+// get reads past all caches. It returns nil if the object does not exist, or if another object has its name.
+func (c *collector) get(ctx context.Context, at location, name string, uid types.UID) (metav1.Object, error) {
 	obj, err := at.resource.Store.Get(in(ctx, at.namespace), name, &metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -205,20 +209,20 @@ func (c *collector) get(ctx context.Context, at place, name string, uid types.UI
 	return found, nil
 }
 
-// update changes the metadata of an object, if it is still there.
+// update changes the metadata of an object. An object that no longer exists is no error.
 func (c *collector) update(ctx context.Context, n *node, change func(metav1.Object)) error {
-	wish := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
 		obj := stored.DeepCopyObject()
 		m, err := meta.Accessor(obj)
 		if err == nil && m.GetUID() != n.uid {
-			err = apierrors.NewNotFound(n.resource.GroupResource, n.name) // another object has its name by now
+			err = apierrors.NewNotFound(n.resource.GroupResource, n.name) // another object has the name now
 		}
 		if err == nil {
 			change(m)
 		}
 		return obj, err
 	})
-	_, _, err := n.resource.Store.Update(in(ctx, n.namespace), n.name, wish,
+	_, _, err := n.resource.Store.Update(in(ctx, n.namespace), n.name, updated,
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -226,7 +230,8 @@ func (c *collector) update(ctx context.Context, n *node, change func(metav1.Obje
 	return err
 }
 
-// delete ends an object: if version is not empty, only as it was seen.
+// delete deletes an object. If version is not empty, the object must still have that resource version. An object
+// that no longer exists is no error.
 func (c *collector) delete(ctx context.Context, n *node, policy metav1.DeletionPropagation, version string) error {
 	options := &metav1.DeleteOptions{PropagationPolicy: &policy, Preconditions: &metav1.Preconditions{UID: &n.uid}}
 	if version != "" {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestDependentsEndWithTheirOwner(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	owner := s.config("owner")
 	child := s.config("child", by(owner))
 	s.config("grandchild", by(child))
@@ -17,12 +17,12 @@ func TestDependentsEndWithTheirOwner(t *testing.T) {
 	s.delete("owner", "")
 	s.await("all below the owner are gone", func() bool { return s.isGone("child") && s.isGone("grandchild") })
 	if s.isGone("bystander") {
-		t.Error("what nobody owned is gone, too")
+		t.Error("an object without owners is deleted")
 	}
 }
 
 func TestForegroundEndsTheOwnerLast(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	owner := s.config("owner")
 	child := s.config("child", blockedBy(owner))
 	s.config("grandchild", blockedBy(child))
@@ -40,7 +40,7 @@ func TestForegroundEndsTheOwnerLast(t *testing.T) {
 }
 
 func TestForegroundDoesNotWaitForWhatDoesNotBlock(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	owner := s.config("owner")
 	s.config("child", by(owner))
 	s.setFinalizers("child", "test.example/hold")
@@ -54,7 +54,7 @@ func TestForegroundDoesNotWaitForWhatDoesNotBlock(t *testing.T) {
 }
 
 func TestOrphansStay(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	owner := s.config("owner")
 	other := s.config("other")
 	s.config("child", by(owner), by(other))
@@ -67,7 +67,7 @@ func TestOrphansStay(t *testing.T) {
 }
 
 func TestOneOwnerLeftIsEnough(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	first, second := s.config("first"), s.config("second")
 	s.config("child", by(first), by(second))
 	s.delete("first", "")
@@ -80,15 +80,15 @@ func TestOneOwnerLeftIsEnough(t *testing.T) {
 }
 
 func TestOwnersThatAreNotThere(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	real := s.config("real")
 	never := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "never", UID: "no-such-uid"}
 	successor := by(real)
 	successor.UID = "of-an-earlier-one"
-	s.config("of-nobody", never)
+	s.config("without-owner", never)
 	s.config("of-a-predecessor", successor)
 	s.config("of-both", never, by(real))
-	s.await("what has no owner is gone", func() bool { return s.isGone("of-nobody") && s.isGone("of-a-predecessor") })
+	s.await("what has no owner is gone", func() bool { return s.isGone("without-owner") && s.isGone("of-a-predecessor") })
 	s.await("the one with an owner has lost the other", func() bool {
 		cm, err := s.get("of-both")
 		return err == nil && len(cm.OwnerReferences) == 1
@@ -98,12 +98,12 @@ func TestOwnersThatAreNotThere(t *testing.T) {
 	s.config("later", never)
 	s.await("a later one is gone", func() bool { return s.isGone("later") })
 	if s.isGone(gadget.Name) {
-		t.Error("an object is gone whose owner is of a kind that nobody here knows")
+		t.Error("an object whose owner is of an unknown kind is deleted")
 	}
 }
 
 func TestAnOwnerInAnotherNamespaceIsNone(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.namespace("elsewhere")
 	far, err := s.CoreV1().ConfigMaps("elsewhere").Create(t.Context(),
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "far"}}, metav1.CreateOptions{})
@@ -121,7 +121,7 @@ func TestACircleEnds(t *testing.T) {
 	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground,
 		metav1.DeletePropagationForeground} {
 		t.Run(string(policy), func(t *testing.T) {
-			s := newStage(t)
+			s := newFixture(t)
 			a := s.config("a")
 			b := s.config("b", blockedBy(a))
 			a.OwnerReferences = []metav1.OwnerReference{blockedBy(b)}
@@ -136,7 +136,7 @@ func TestACircleEnds(t *testing.T) {
 // TestManyDependents ends a thousand with their owner, and none of the thousand beside them.
 func TestManyDependents(t *testing.T) {
 	const many = 1000
-	s := newStage(t)
+	s := newFixture(t)
 	owner, other := s.config("owner"), s.config("other")
 	for i := range many {
 		s.config(fmt.Sprintf("child-%d", i), by(owner))

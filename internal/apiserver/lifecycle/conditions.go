@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// conditionsOf tells, in the words of upstream's condition types and reasons, why a namespace has not ended yet.
-func conditionsOf(left *remains, failed error) []corev1.NamespaceCondition {
+// conditionsOf explains why a namespace has not ended yet, with upstream's condition types, reasons and messages.
+func conditionsOf(left *leftovers, failed error) []corev1.NamespaceCondition {
 	found := corev1.NamespaceCondition{
 		Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionFalse, Reason: "ResourcesDiscovered",
 		Message: "All resources successfully discovered",
@@ -51,7 +51,7 @@ func counted(numbers map[string]int, form string) string {
 	return strings.Join(texts, ", ")
 }
 
-// setConditions puts conditions into a namespace's status, and says whether that changed anything.
+// setConditions puts conditions into the status of a namespace and reports whether the status changed.
 func setConditions(ns *corev1.Namespace, conditions []corev1.NamespaceCondition) (changed bool) {
 	for _, c := range conditions {
 		changed = setCondition(ns, c) || changed

@@ -7,28 +7,27 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ownerState is what has become of an owner.
+// ownerState is the state of one owner of an object.
 type ownerState int
 
 const (
 	alive   ownerState = iota
-	absent             // it is gone, or another object has its name now
-	waiting            // it ends as soon as its dependents have
-	// of a kind that is not served here, or of a namespace where the dependent is of none: nobody can tell
-	unknown
+	absent             // deleted, or another object has its name now
+	waiting            // being deleted, and waiting for its dependents to be deleted first
+	unknown            // of a kind that is not served here, or namespaced while the dependent is cluster-scoped
 )
 
-// verdict is what becomes of a dependent.
+// verdict is what happens to a dependent.
 type verdict int
 
 const (
 	keep   verdict = iota
-	unlink         // from the owners that it lost
-	end            // it has no owner left
+	unlink         // remove the lost owners from its references
+	end            // delete it: no owner is left
 )
 
-// decide says what becomes of an object with owners in these states, in the order of its references. An owner of whom
-// nobody can tell keeps its dependents, as a living one does.
+// decide returns what happens to an object whose owners have these states. An owner in state unknown keeps its
+// dependents, as a living owner does.
 func decide(owners []ownerState) verdict {
 	lost := func(s ownerState) bool { return s == absent || s == waiting }
 	switch {
@@ -40,8 +39,8 @@ func decide(owners []ownerState) verdict {
 	return end
 }
 
-// policyFor is how an object is deleted that has no owner left. Where an owner waits for everything below it to end, so
-// does what is between; else what its user asked for, by a finalizer, is respected.
+// policyFor returns the propagation policy for the deletion of an object that has no owner left. If an owner waits
+// for its dependents, objects in between wait for theirs too. Otherwise a finalizer that the user set decides.
 func policyFor(finalizers []string, owners []ownerState, hasDependents bool) metav1.DeletionPropagation {
 	switch {
 	case hasDependents && slices.Contains(owners, waiting):
@@ -54,19 +53,19 @@ func policyFor(finalizers []string, owners []ownerState, hasDependents bool) met
 	return metav1.DeletePropagationBackground
 }
 
-// without is refs but for those for which drop is true.
+// without returns refs without the references whose UID drop accepts.
 func without(refs []metav1.OwnerReference, drop func(types.UID) bool) []metav1.OwnerReference {
 	return slices.DeleteFunc(slices.Clone(refs), func(ref metav1.OwnerReference) bool { return drop(ref.UID) })
 }
 
-// blocks says whether one of refs keeps owner from ending before the object that has them.
+// blocks reports whether one of refs blocks the deletion of owner.
 func blocks(refs []metav1.OwnerReference, owner types.UID) bool {
 	return slices.ContainsFunc(refs, func(ref metav1.OwnerReference) bool {
 		return ref.UID == owner && ref.BlockOwnerDeletion != nil && *ref.BlockOwnerDeletion
 	})
 }
 
-// unblocked is refs, none of which keeps its owner from ending: the way out of a circle whose members wait for one
+// unblocked returns refs with blockOwnerDeletion turned off. It breaks a circle of objects that wait for one
 // another.
 func unblocked(refs []metav1.OwnerReference) []metav1.OwnerReference {
 	out := slices.Clone(refs)

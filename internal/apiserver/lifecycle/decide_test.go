@@ -20,12 +20,12 @@ func TestDecide(t *testing.T) {
 		{"one gone, one waits", []ownerState{absent, waiting}, end},
 		{"one gone, one lives", []ownerState{absent, alive}, unlink},
 		{"one lives, one waits", []ownerState{alive, waiting}, unlink},
-		{"nobody can tell", []ownerState{unknown}, keep},
-		{"one gone, of the other nobody can tell", []ownerState{absent, unknown}, unlink},
+		{"unknown", []ownerState{unknown}, keep},
+		{"one gone, one unknown", []ownerState{absent, unknown}, unlink},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := decide(row.owners); got != row.want {
-				t.Errorf("decided %d, not %d", got, row.want)
+				t.Errorf("verdict %d, want %d", got, row.want)
 			}
 		})
 	}
@@ -41,17 +41,17 @@ func TestPolicyFor(t *testing.T) {
 		want          metav1.DeletionPropagation
 	}{
 		{"plain", nil, []ownerState{absent}, true, metav1.DeletePropagationBackground},
-		{"its user wants it to wait", []string{foreground}, []ownerState{absent}, false, metav1.DeletePropagationForeground},
-		{"its user wants dependents to stay", []string{orphan}, []ownerState{absent}, true, metav1.DeletePropagationOrphan},
+		{"a foreground finalizer", []string{foreground}, []ownerState{absent}, false, metav1.DeletePropagationForeground},
+		{"an orphan finalizer", []string{orphan}, []ownerState{absent}, true, metav1.DeletePropagationOrphan},
 		{"between an owner that waits and dependents", nil, []ownerState{absent, waiting}, true,
 			metav1.DeletePropagationForeground},
-		{"an owner that waits outweighs a wish", []string{orphan}, []ownerState{waiting}, true,
+		{"an owner that waits outweighs a updated", []string{orphan}, []ownerState{waiting}, true,
 			metav1.DeletePropagationForeground},
 		{"the last below an owner that waits", nil, []ownerState{waiting}, false, metav1.DeletePropagationBackground},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := policyFor(row.finalizers, row.owners, row.hasDependents); got != row.want {
-				t.Errorf("it is deleted in the way %s, not %s", got, row.want)
+				t.Errorf("policy %s, want %s", got, row.want)
 			}
 		})
 	}

@@ -1,18 +1,18 @@
-// Package lifecycle sees to what must happen to objects because of what happens to others: a namespace that is deleted
-// takes its content with it, a new one gets what every namespace has, and an object ends, or stays, when its owners do.
+// Package lifecycle does to objects what follows from changes of other objects: it deletes the content of a namespace that
+// is being deleted, creates the objects that every namespace has, and deletes or keeps objects when their owners end.
 //
-//	lifecycle.go        the queues between what is seen and what is done
-//	follow.go           what is there, from watching every resource
-//	graph.go            who owns whom
-//	decide.go    PURE   what becomes of an object, given the states of its owners
-//	collect.go          makes it so
-//	complain.go         tells users, by events, of owners that cannot be
-//	namespaces.go       empties namespaces that end, and furnishes those that live
-//	remains.go          deletes what is in a namespace, and counts what is left
-//	conditions.go       what a namespace says of its end
+//	lifecycle.go        the queues between watching and acting
+//	watch.go            lists and watches every resource
+//	graph.go            the owner references of all objects
+//	decide.go    PURE   what happens to an object, given the states of its owners
+//	collect.go          carries out the decision
+//	events.go           warns about owner references that cannot be right
+//	namespaces.go       empties namespaces that end; creates the default objects of the others
+//	leftovers.go        deletes the content of a namespace and counts what is left
+//	conditions.go       the conditions of a namespace that ends
 //
-// It works on the storages of the server that it runs in. Several servers over one store may each run it: every write
-// names the object that was seen by its UID, and doing what has been done already does nothing.
+// The package works on the storages of the server that it runs in. Several servers over one store may each run it: every
+// write names the UID of the object that was seen, and repeating a step that was already done does nothing.
 //
-// It must not decide who may delete what, nor delete anything that has an owner left.
+// It must not decide who may delete an object, and it must not delete an object that has an owner left.
 package lifecycle

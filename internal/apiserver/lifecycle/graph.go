@@ -9,45 +9,45 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// graph is who owns whom. Most objects neither have an owner nor wait for dependents: of these it keeps only that they
-// live, and where.
+// graph holds the owner references of all objects. Most objects neither have an owner nor wait for dependents; the
+// graph keeps only the location of those.
 type graph struct {
-	mu         sync.Mutex // guards what follows
-	live       map[types.UID]place
+	mu         sync.Mutex // guards the fields below
+	live       map[types.UID]location
 	nodes      map[types.UID]*node
-	dependents map[types.UID]map[types.UID]bool // owner → those that name it, whether it lives or not
+	dependents map[types.UID]map[types.UID]bool // by owner, which may not exist
 }
 
-// place is where an object is.
-type place struct {
+// location is the resource and the namespace of an object.
+type location struct {
 	resource  *Resource
 	namespace string
 }
 
 // node is an object that has owners, or that waits for its dependents before it ends.
 type node struct {
-	place
+	location
 	uid      types.UID
 	name     string
 	owners   []metav1.OwnerReference
 	deleting bool
-	// What is to become of the dependents before the object, which is deleting, ends.
+	// Set while the object is being deleted: its dependents must be deleted first, or must be released first.
 	foreground, orphan bool
 }
 
 func newGraph() *graph {
-	return &graph{live: map[types.UID]place{}, nodes: map[types.UID]*node{},
+	return &graph{live: map[types.UID]location{}, nodes: map[types.UID]*node{},
 		dependents: map[types.UID]map[types.UID]bool{}}
 }
 
-// waits says that the object is there only until its dependents are gone.
+// waits reports whether the object is being deleted and waits for its dependents.
 func (n *node) waits() bool { return n != nil && n.deleting && n.foreground }
 
-// nodeOf is nil for an object that needs no node.
+// nodeOf returns nil for an object that needs no node.
 func nodeOf(r *Resource, obj metav1.Object) *node {
 	deleting := obj.GetDeletionTimestamp() != nil
 	n := &node{
-		place: place{r, obj.GetNamespace()}, uid: obj.GetUID(), name: obj.GetName(), owners: obj.GetOwnerReferences(),
+		location: location{r, obj.GetNamespace()}, uid: obj.GetUID(), name: obj.GetName(), owners: obj.GetOwnerReferences(),
 		deleting:   deleting,
 		foreground: deleting && slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents),
 		orphan:     deleting && slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents),
@@ -58,21 +58,21 @@ func nodeOf(r *Resource, obj metav1.Object) *node {
 	return n
 }
 
-// set records obj as it is now, and returns the objects to be looked at for it.
+// set records the current state of obj and returns the objects that sync must visit.
 func (g *graph) set(r *Resource, obj metav1.Object) []types.UID {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	uid := obj.GetUID()
-	g.live[uid] = place{r, obj.GetNamespace()}
+	g.live[uid] = location{r, obj.GetNamespace()}
 	before, now := g.nodes[uid], nodeOf(r, obj)
-	look := g.relink(uid, before, now)
+	affected := g.relink(uid, before, now)
 	if now != nil && (now.foreground || now.orphan || g.lacksOwner(now)) {
-		look = append(look, uid)
+		affected = append(affected, uid)
 	}
-	return look
+	return affected
 }
 
-// relink replaces a node, either of which may be nil, and returns those of its owners that wait for it.
+// relink replaces the node of an object and returns the owners that wait for the object. before and now may be nil.
 func (g *graph) relink(uid types.UID, before, now *node) []types.UID {
 	var waiting []types.UID
 	if before != nil {
@@ -100,57 +100,57 @@ func (g *graph) relink(uid types.UID, before, now *node) []types.UID {
 	return waiting
 }
 
-// lacksOwner says that an owner of n is not where n says, or that it waits for n to end.
+// lacksOwner reports whether an owner of n does not exist where the reference says, or waits for n to end.
 func (g *graph) lacksOwner(n *node) bool {
 	return slices.ContainsFunc(n.owners, func(ref metav1.OwnerReference) bool {
 		at, ok := g.live[ref.UID]
-		return !ok || !at.fits(n, ref) || g.nodes[ref.UID].waits()
+		return !ok || !at.matches(n, ref) || g.nodes[ref.UID].waits()
 	})
 }
 
-// fits says whether what lives at p can be what n means by ref.
-func (p place) fits(n *node, ref metav1.OwnerReference) bool {
+// matches reports whether an object at p can be the owner that n refers to by ref.
+func (p location) matches(n *node, ref metav1.OwnerReference) bool {
 	return p.resource.is(ref) && (!p.resource.Namespaced || p.namespace == n.namespace)
 }
 
-// remove forgets an object that is gone, and returns the objects to be looked at for it: its dependents, and owners
-// that waited.
+// remove forgets a deleted object and returns the objects that sync must visit: its dependents, and owners that
+// waited for it.
 func (g *graph) remove(uid types.UID) []types.UID {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.live, uid)
-	look := g.relink(uid, g.nodes[uid], nil)
-	return slices.AppendSeq(look, maps.Keys(g.dependents[uid]))
+	affected := g.relink(uid, g.nodes[uid], nil)
+	return slices.AppendSeq(affected, maps.Keys(g.dependents[uid]))
 }
 
-// missing lists the objects of r that live here and are not among those that are there.
-func (g *graph) missing(r *Resource, there map[types.UID]bool) []types.UID {
+// missing lists the objects of r that the graph knows and that do not exist any more.
+func (g *graph) missing(r *Resource, exist map[types.UID]bool) []types.UID {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var gone []types.UID
 	for uid, at := range g.live {
-		if at.resource == r && !there[uid] {
+		if at.resource == r && !exist[uid] {
 			gone = append(gone, uid)
 		}
 	}
 	return gone
 }
 
-// node is nil if there is none of that UID. Nodes are never changed, only replaced.
+// node returns nil if there is no node of that UID. Nodes are never changed, only replaced.
 func (g *graph) node(uid types.UID) *node {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.nodes[uid]
 }
 
-func (g *graph) place(uid types.UID) (place, bool) {
+func (g *graph) locate(uid types.UID) (location, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at, ok := g.live[uid]
 	return at, ok
 }
 
-// dependentsOf lists those that name uid as an owner.
+// dependentsOf lists the objects that name uid as an owner.
 func (g *graph) dependentsOf(uid types.UID) []*node {
 	g.mu.Lock()
 	defer g.mu.Unlock()

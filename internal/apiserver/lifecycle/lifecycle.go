@@ -15,26 +15,26 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// Options say what there is to work on.
+// Options are the storages that a Lifecycle works on.
 type Options struct {
-	Resources []Resource   // all that are served; namespaces, config maps, service accounts and events must be among them
+	Resources []Resource   // all served resources, with namespaces, configmaps, serviceaccounts and events
 	Finalize  rest.Updater // namespaces/finalize
 	Status    rest.Updater // namespaces/status
 	RootCA    []byte       // the certificate authority of the server, PEM
 	Log       *slog.Logger
 }
 
-// The pace of retries of what failed.
+// The pause before a failed step is retried, which doubles each time.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = 30 * time.Second
 )
 
-// workers is how many objects, and how many namespaces, are worked on at a time: together their writes share the
-// store's syncs.
+// workers is how many objects, and how many namespaces, are processed in parallel. Parallel writes share the syncs
+// of the store.
 const workers = 16
 
-// Lifecycle is the package's work, done by Run.
+// Lifecycle does the work of this package in Run.
 type Lifecycle struct {
 	resources  []Resource
 	namespaces *namespaces
@@ -46,7 +46,7 @@ type Lifecycle struct {
 
 type queue[T comparable] = workqueue.TypedRateLimitingInterface[T]
 
-// New prepares the work on what options say; it starts nothing.
+// New returns a Lifecycle for the given storages. It starts nothing.
 func New(options Options) *Lifecycle {
 	l := &Lifecycle{resources: options.Resources, log: options.Log}
 	stored := func(gr schema.GroupResource) Store {
@@ -57,17 +57,17 @@ func New(options Options) *Lifecycle {
 		resources: l.resources, store: stored(corev1.Resource("namespaces")), finalize: options.Finalize,
 		status:   options.Status,
 		accounts: stored(corev1.Resource("serviceaccounts")), configs: stored(corev1.Resource("configmaps")),
-		rootCA: string(options.RootCA), look: func(name string) { l.names.Add(name) }, ending: newNameSet(),
+		rootCA: string(options.RootCA), enqueue: func(name string) { l.names.Add(name) }, ending: newNameSet(),
 		living: newNameSet(),
 	}
 	l.collector = &collector{
-		graph: newGraph(), resources: l.resources, look: func(uid types.UID) { l.uids.Add(uid) },
-		complain: complainer{stored(corev1.Resource("events"))}.complain,
+		graph: newGraph(), resources: l.resources, enqueue: func(uid types.UID) { l.uids.Add(uid) },
+		warn: eventRecorder{stored(corev1.Resource("events"))}.warn,
 	}
 	return l
 }
 
-// Run works until ctx ends. Nothing is deleted for want of an owner before everything is known.
+// Run works until ctx ends. It deletes no object for a missing owner before every resource has been listed.
 func (l *Lifecycle) Run(ctx context.Context) {
 	l.names = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry,
 		lastRetry))
@@ -102,7 +102,7 @@ func (l *Lifecycle) Run(ctx context.Context) {
 	working.Wait()
 }
 
-// work syncs what is queued until the queue is shut down.
+// work processes the queue until the queue is shut down.
 func work[T comparable](ctx context.Context, q queue[T], sync func(context.Context, T) error, log *slog.Logger) {
 	for {
 		item, shutDown := q.Get()
@@ -114,29 +114,29 @@ func work[T comparable](ctx context.Context, q queue[T], sync func(context.Conte
 		case err == nil || ctx.Err() != nil:
 			q.Forget(item)
 		default:
-			log.Debug("following the life of objects; tried again", "of", item, "err", err)
+			log.Debug("acting on a change; retried later", "object", item, "err", err)
 			q.AddRateLimited(item)
 		}
 		q.Done(item)
 	}
 }
 
-func (l *Lifecycle) seen(r *Resource, obj metav1.Object) {
-	l.collector.seen(r, obj)
-	l.namespaces.seen(r, obj)
+func (l *Lifecycle) onUpdate(r *Resource, obj metav1.Object) {
+	l.collector.onUpdate(r, obj)
+	l.namespaces.onUpdate(r, obj)
 }
 
-func (l *Lifecycle) gone(r *Resource, obj metav1.Object) {
-	l.collector.gone(r, obj)
-	l.namespaces.gone(r, obj)
+func (l *Lifecycle) onDelete(r *Resource, obj metav1.Object) {
+	l.collector.onDelete(r, obj)
+	l.namespaces.onDelete(r, obj)
 }
 
-func (l *Lifecycle) are(r *Resource, there map[types.UID]bool) {
-	l.collector.are(r, there)
-	l.namespaces.are(r, there)
+func (l *Lifecycle) onRelist(r *Resource, exist map[types.UID]bool) {
+	l.collector.onRelist(r, exist)
+	l.namespaces.onRelist(r, exist)
 }
 
-// nameSet is a set of names that several goroutines use.
+// nameSet is a set of names for several goroutines.
 type nameSet struct {
 	mu    sync.Mutex
 	names map[string]bool // guarded by mu

@@ -15,17 +15,17 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// What every namespace has.
+// The objects that every namespace has.
 const (
 	defaultAccount = "default"
 	rootCAName     = "kube-root-ca.crt"
 	rootCAKey      = "ca.crt"
 
 	descriptionKey = "kubernetes.io/description"
-	rootCAText     = "The certificate authority of this API server, by which Pods recognize it. Kept by the server."
+	rootCAText     = "The certificate authority of this API server. Pods verify the server with it. The server maintains this object."
 )
 
-// namespaces empties those that end and furnishes those that live.
+// namespaces empties the namespaces that end and creates the default objects of the others.
 type namespaces struct {
 	resources []Resource
 	store     rest.Getter
@@ -34,49 +34,50 @@ type namespaces struct {
 	accounts  Store
 	configs   Store
 	rootCA    string
-	look      func(name string)
+	enqueue   func(name string)
 	ending    *nameSet
 	living    *nameSet
 }
 
-// seen has a namespace looked at when it is new, has changed, or is ending while something in it changes; and when what
-// every namespace has was edited.
-func (n *namespaces) seen(r *Resource, obj metav1.Object) {
+// onUpdate queues a namespace when the namespace changes, when an object in it changes while it ends, and when one
+// of its default objects changes.
+func (n *namespaces) onUpdate(r *Resource, obj metav1.Object) {
 	switch {
 	case r.GroupResource == corev1.Resource("namespaces"):
 		ending := obj.GetDeletionTimestamp() != nil
 		n.ending.set(obj.GetName(), ending)
 		n.living.set(obj.GetName(), !ending)
-		n.look(obj.GetName())
+		n.enqueue(obj.GetName())
 	case n.ending.has(obj.GetNamespace()):
-		n.look(obj.GetNamespace())
-	case furnishing(r, obj):
-		n.look(obj.GetNamespace())
+		n.enqueue(obj.GetNamespace())
+	case isDefaultObject(r, obj):
+		n.enqueue(obj.GetNamespace())
 	}
 }
 
-func (n *namespaces) gone(r *Resource, obj metav1.Object) {
+func (n *namespaces) onDelete(r *Resource, obj metav1.Object) {
 	switch {
 	case r.GroupResource == corev1.Resource("namespaces"):
 		n.ending.set(obj.GetName(), false)
 		n.living.set(obj.GetName(), false)
-	case n.ending.has(obj.GetNamespace()), furnishing(r, obj):
-		n.look(obj.GetNamespace())
+	case n.ending.has(obj.GetNamespace()), isDefaultObject(r, obj):
+		n.enqueue(obj.GetNamespace())
 	}
 }
 
-// are may have missed that something is gone: everything that it may have been of is looked at.
-func (n *namespaces) are(r *Resource, _ map[types.UID]bool) {
+// onRelist queues every namespace of which a deletion may have been missed.
+func (n *namespaces) onRelist(r *Resource, _ map[types.UID]bool) {
 	names := n.ending.list()
 	if r.GroupResource == corev1.Resource("serviceaccounts") || r.GroupResource == corev1.Resource("configmaps") {
 		names = append(names, n.living.list()...)
 	}
 	for _, name := range names {
-		n.look(name)
+		n.enqueue(name)
 	}
 }
 
-func furnishing(r *Resource, obj metav1.Object) bool {
+// isDefaultObject reports whether obj is one of the objects that every namespace has.
+func isDefaultObject(r *Resource, obj metav1.Object) bool {
 	switch r.GroupResource {
 	case corev1.Resource("serviceaccounts"):
 		return obj.GetName() == defaultAccount
@@ -86,7 +87,7 @@ func furnishing(r *Resource, obj metav1.Object) bool {
 	return false
 }
 
-// sync does what the state of one namespace asks for. An error means: again.
+// sync does what the state of one namespace requires. The caller retries after an error.
 func (n *namespaces) sync(ctx context.Context, name string) error {
 	obj, err := n.store.Get(in(ctx, ""), name, &metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -97,20 +98,20 @@ func (n *namespaces) sync(ctx context.Context, name string) error {
 	}
 	ns := obj.(*corev1.Namespace)
 	if ns.DeletionTimestamp == nil {
-		return n.furnish(ctx, name)
+		return n.ensureDefaults(ctx, name)
 	}
 	if !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
-		return nil // another finalizer's owner has yet to come
+		return nil // another finalizer is left
 	}
 	return n.empty(ctx, ns)
 }
 
-// furnish makes what every namespace has.
-func (n *namespaces) furnish(ctx context.Context, name string) error {
+// ensureDefaults creates the objects that every namespace has.
+func (n *namespaces) ensureDefaults(ctx context.Context, name string) error {
 	ctx = in(ctx, name)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount, Namespace: name}}
 	if err := createMissing(ctx, n.accounts, account); err != nil {
-		return fmt.Errorf("making the service account %s: %w", defaultAccount, err)
+		return fmt.Errorf("creating the service account %s: %w", defaultAccount, err)
 	}
 	config := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: rootCAName, Namespace: name,
@@ -118,26 +119,26 @@ func (n *namespaces) furnish(ctx context.Context, name string) error {
 		Data: map[string]string{rootCAKey: n.rootCA},
 	}
 	if err := createMissing(ctx, n.configs, config); err != nil {
-		return fmt.Errorf("making the config map %s: %w", rootCAName, err)
+		return fmt.Errorf("creating the config map %s: %w", rootCAName, err)
 	}
-	return n.restore(ctx, config.Data)
+	return n.restoreRootCA(ctx, config.Data)
 }
 
-// restore undoes an edit of the certificate authority.
-func (n *namespaces) restore(ctx context.Context, data map[string]string) error {
+// restoreRootCA undoes an edit of the certificate authority.
+func (n *namespaces) restoreRootCA(ctx context.Context, data map[string]string) error {
 	stored, err := n.configs.Get(ctx, rootCAName, &metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil // deleted a moment ago: that is an event of its own
+		return nil // its deletion queues the namespace again
 	}
 	if err != nil || maps.Equal(stored.(*corev1.ConfigMap).Data, data) {
 		return err
 	}
-	wish := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
 		config := stored.DeepCopyObject().(*corev1.ConfigMap)
 		config.Data, config.BinaryData = data, nil
 		return config, nil
 	})
-	_, _, err = n.configs.Update(ctx, rootCAName, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+	_, _, err = n.configs.Update(ctx, rootCAName, updated, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
 		false, &metav1.UpdateOptions{})
 	return err
 }
@@ -156,16 +157,17 @@ func createMissing(ctx context.Context, store Store, obj interface {
 	return err
 }
 
-// empty deletes what is in a namespace: its Pods, and once these are gone the rest, lest a Pod outlives what it is
-// guarded by (KEP-5080). Some of it may take its time: the namespace is looked at again when it is gone.
+// empty deletes the Pods of a namespace and, once these are gone, all other objects: an object that protects a Pod,
+// such as a network policy, must not go first (KEP-5080). Each deletion that completes later queues the namespace
+// again.
 func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
-	var left remains
+	var left leftovers
 	isPods := func(r *Resource) bool { return r.GroupResource == corev1.Resource("pods") }
 	failed := n.deleteAll(ctx, ns.Name, &left, isPods)
-	if left.nothing() && failed == nil {
+	if left.isEmpty() && failed == nil {
 		failed = n.deleteAll(ctx, ns.Name, &left, func(r *Resource) bool { return !isPods(r) })
 	}
-	if left.nothing() && failed == nil {
+	if left.isEmpty() && failed == nil {
 		return n.finish(ctx, ns)
 	}
 	if err := n.report(ctx, ns, conditionsOf(&left, failed)); err != nil {
@@ -174,7 +176,7 @@ func (n *namespaces) empty(ctx context.Context, ns *corev1.Namespace) error {
 	return failed
 }
 
-func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *remains,
+func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *leftovers,
 	wanted func(*Resource) bool) error {
 	var errs []error
 	for i := range n.resources {
@@ -189,7 +191,7 @@ func (n *namespaces) deleteAll(ctx context.Context, namespace string, left *rema
 	return errors.Join(errs...)
 }
 
-// finish takes away our finalizer. If it was the last, the namespace is gone with it.
+// finish removes our finalizer. If it was the last one, the namespace is deleted.
 func (n *namespaces) finish(ctx context.Context, ns *corev1.Namespace) error {
 	return n.write(ctx, n.finalize, ns, func(stored *corev1.Namespace) bool {
 		stored.Spec.Finalizers = slices.DeleteFunc(stored.Spec.Finalizers,
@@ -207,7 +209,7 @@ func (n *namespaces) report(ctx context.Context, ns *corev1.Namespace, condition
 
 func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Namespace,
 	change func(*corev1.Namespace) bool) error {
-	wish := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
 		obj := stored.DeepCopyObject().(*corev1.Namespace)
 		if obj.UID != ns.UID {
 			return nil, apierrors.NewNotFound(corev1.Resource("namespaces"), ns.Name)
@@ -215,7 +217,7 @@ func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Name
 		change(obj)
 		return obj, nil
 	})
-	_, _, err := to.Update(in(ctx, ""), ns.Name, wish, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
+	_, _, err := to.Update(in(ctx, ""), ns.Name, updated, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
 		&metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil

@@ -17,8 +17,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-func TestEveryNamespaceIsFurnished(t *testing.T) {
-	s := newStage(t)
+func TestEveryNamespaceHasDefaultObjects(t *testing.T) {
+	s := newFixture(t)
 	s.namespace("new")
 	for _, ns := range []string{"default", "kube-system", "new"} {
 		s.await(ns+" has its service account and its certificate authority", func() bool {
@@ -29,8 +29,8 @@ func TestEveryNamespaceIsFurnished(t *testing.T) {
 	}
 }
 
-func TestWhatEveryNamespaceHasComesBack(t *testing.T) {
-	s := newStage(t)
+func TestDefaultObjectsComeBack(t *testing.T) {
+	s := newFixture(t)
 	configs := s.CoreV1().ConfigMaps("default")
 	s.await("it is there", func() bool { return !s.isGone("kube-root-ca.crt") })
 	was, err := s.get("kube-root-ca.crt")
@@ -59,8 +59,8 @@ func TestWhatEveryNamespaceHasComesBack(t *testing.T) {
 	})
 }
 
-// fill puts one of each kind into a namespace.
-func (s *stage) fill(ns string) {
+// fill creates one object of each kind in a namespace.
+func (s *fixture) fill(ns string) {
 	s.Helper()
 	ctx, meta, none := s.Context(), metav1.ObjectMeta{Name: "x", Namespace: ns}, metav1.CreateOptions{}
 	ports := []corev1.ServicePort{{Port: 80}}
@@ -85,8 +85,8 @@ func (s *stage) fill(ns string) {
 	}
 }
 
-// pod makes a Pod on the test's node, which has it end in its own time.
-func (s *stage) pod(ns string) {
+// pod creates a Pod on the test's node. Its deletion waits for the agent, which does not run.
+func (s *fixture) pod(ns string) {
 	s.Helper()
 	pod, err := s.CoreV1().Pods(ns).Create(s.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "pod"},
@@ -96,14 +96,14 @@ func (s *stage) pod(ns string) {
 }
 
 func TestANamespaceTakesItsContentAlong(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.namespace("full")
 	s.fill("full")
 	s.pod("full")
 	if err := s.CoreV1().Namespaces().Delete(t.Context(), "full", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.await("the pod is told to end", func() bool {
+	s.await("the pod is being deleted", func() bool {
 		pod, err := s.CoreV1().Pods("full").Get(t.Context(), "pod", metav1.GetOptions{})
 		return err == nil && pod.DeletionTimestamp != nil
 	})
@@ -122,15 +122,15 @@ func TestANamespaceTakesItsContentAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await("the namespace is gone", func() bool { return s.namespaceIsGone("full") })
-	s.namespace("full") // nothing of the old one is left to be found in a new one
+	s.namespace("full") // a new namespace of that name is empty
 	list, err := s.CoreV1().Services("full").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) > 0 {
 		t.Errorf("the new namespace has %d services, %v", len(list.Items), err)
 	}
 }
 
-// says tells whether a condition of a namespace is true and has this message in it.
-func (s *stage) says(ns string, condition corev1.NamespaceConditionType, text string) bool {
+// says reports whether a condition of a namespace is true and contains text.
+func (s *fixture) says(ns string, condition corev1.NamespaceConditionType, text string) bool {
 	obj, err := s.CoreV1().Namespaces().Get(s.Context(), ns, metav1.GetOptions{})
 	if err != nil || obj.Status.Phase != corev1.NamespaceTerminating {
 		return false
@@ -144,7 +144,7 @@ func (s *stage) says(ns string, condition corev1.NamespaceConditionType, text st
 }
 
 func TestFinalizersHoldANamespace(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	ns := s.namespace("held")
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x", Finalizers: []string{"test.example/hold"}}}
 	_, err := s.CoreV1().ConfigMaps("held").Create(t.Context(), cm, metav1.CreateOptions{})
@@ -174,7 +174,7 @@ func TestFinalizersHoldANamespace(t *testing.T) {
 
 func TestManyNamespacesAtOnce(t *testing.T) {
 	const many = 50
-	s := newStage(t)
+	s := newFixture(t)
 	for i := range many {
 		s.namespace(fmt.Sprintf("n%d", i))
 	}
@@ -189,9 +189,9 @@ func TestManyNamespacesAtOnce(t *testing.T) {
 	})
 }
 
-// TestARestartGoesOn stops the server while a namespace and an owner's dependents have yet to end.
+// TestARestartGoesOn stops the server while a namespace and the dependents of an owner still have to end.
 func TestARestartGoesOn(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.namespace("ending")
 	s.pod("ending")
 	owner := s.config("owner")

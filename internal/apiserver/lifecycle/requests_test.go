@@ -11,7 +11,7 @@ import (
 )
 
 func TestRequestsToDeleteANamespace(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	namespaces := s.CoreV1().Namespaces()
 	ns := s.namespace("asked")
 	if ns.Status.Phase != corev1.NamespaceActive || len(ns.Spec.Finalizers) != 1 ||
@@ -20,7 +20,7 @@ func TestRequestsToDeleteANamespace(t *testing.T) {
 	}
 	if err := namespaces.Delete(t.Context(), "asked",
 		metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
-		t.Errorf("asking what would be: %v", err)
+		t.Errorf("a dry run: %v", err)
 	}
 	another := types.UID("another")
 	err := namespaces.Delete(t.Context(), "asked",
@@ -29,10 +29,10 @@ func TestRequestsToDeleteANamespace(t *testing.T) {
 		t.Errorf("deleting another of that name: %v", err)
 	}
 	if now, err := namespaces.Get(t.Context(), "asked", metav1.GetOptions{}); err != nil || now.DeletionTimestamp != nil {
-		t.Fatalf("the namespace ends, or is not there, before anybody said so: %v", err)
+		t.Fatalf("the namespace is being deleted, or is missing, before its deletion: %v", err)
 	}
 	s.pod("asked")
-	for range 2 { // the second request has nothing to add
+	for range 2 { // the second request changes nothing
 		if err := namespaces.Delete(t.Context(), "asked", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -47,9 +47,9 @@ func TestRequestsToDeleteANamespace(t *testing.T) {
 }
 
 func TestAnEmptyNamespaceEndsAtOnce(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.namespace("empty")
-	s.await("it is furnished", func() bool {
+	s.await("it has its default objects", func() bool {
 		_, err := s.CoreV1().ConfigMaps("empty").Get(t.Context(), "kube-root-ca.crt", metav1.GetOptions{})
 		return err == nil
 	})
@@ -58,17 +58,17 @@ func TestAnEmptyNamespaceEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await("it is gone", func() bool { return s.namespaceIsGone("empty") })
-	if took := time.Since(begin); took > 2*time.Second { // upstream looks again after some seconds
+	if took := time.Since(begin); took > 2*time.Second { // upstream retries after some seconds
 		t.Errorf("it took %s", took)
 	} else {
 		t.Logf("it took %s", took)
 	}
 }
 
-// TestOrphanDependents asks by the field that propagationPolicy has replaced.
+// TestOrphanDependents uses the field that propagationPolicy has replaced.
 func TestOrphanDependents(t *testing.T) {
 	for _, orphan := range []bool{true, false} {
-		s := newStage(t)
+		s := newFixture(t)
 		s.config("child", by(s.config("owner")))
 		err := s.CoreV1().ConfigMaps("default").Delete(t.Context(), "owner", metav1.DeleteOptions{OrphanDependents: &orphan})
 		if err != nil {
@@ -85,10 +85,10 @@ func TestOrphanDependents(t *testing.T) {
 	}
 }
 
-// TestTheServerStopsInTheMidst stops servers that have reads and writes of a namespace's end under way.
+// TestTheServerStopsInTheMidst stops servers while reads and writes for a namespace that ends are under way.
 func TestTheServerStopsInTheMidst(t *testing.T) {
 	for range 5 {
-		s := newStage(t)
+		s := newFixture(t)
 		s.namespace("ending")
 		s.pod("ending")
 		if err := s.CoreV1().Namespaces().Delete(t.Context(), "ending", metav1.DeleteOptions{}); err != nil {

@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// TestServersTogether has three servers over one store, all of which do the package's work.
+// TestServersTogether runs three servers over one store. Each of them does the work of this package.
 func TestServersTogether(t *testing.T) {
 	cluster, pki := apitest.Etcd(t), t.TempDir()
 	start := func() *apitest.Server {
@@ -21,7 +21,7 @@ func TestServersTogether(t *testing.T) {
 	}
 	first, second := start(), start()
 	start()
-	s, other := &stage{t, first, first.Client(t)}, &stage{t, second, second.Client(t)}
+	s, other := &fixture{t, first, first.Client(t)}, &fixture{t, second, second.Client(t)}
 	for i := range 10 {
 		name := fmt.Sprintf("n%d", i)
 		s.namespace(name)
@@ -42,13 +42,13 @@ func TestServersTogether(t *testing.T) {
 		list, err := s.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
 		return err == nil && len(list.Items) == 4
 	})
-	s.await("the owner and what was its alone are gone", func() bool {
+	s.await("the owner and the objects without another owner are gone", func() bool {
 		list, err := s.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
-		return err == nil && len(list.Items) == 1+50+1 // what stays, what it owns, the certificate authority
+		return err == nil && len(list.Items) == 1+50+1 // the second owner, its dependents, the certificate authority
 	})
 }
 
-// BenchmarkDependents measures how long 10,000 objects take to end after their owner.
+// BenchmarkDependents measures how long the deletion of 10,000 dependents takes after that of their owner.
 func BenchmarkDependents(b *testing.B) {
 	const dependents, clients = 10_000, 16
 	server := apitest.StartIn(b, b.TempDir(), netip.MustParsePrefix("127.96.0.0/16"))

@@ -17,15 +17,15 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 )
 
-// A Ref names an object, and says which of those that have had the name is meant.
+// A Ref names an object. The UID distinguishes objects that had the same name.
 type Ref struct {
 	Name string `json:"name,omitempty"`
 	UID  string `json:"uid,omitempty"`
 }
 
-// An Account is whom a signed token is for, in the form of the claim "kubernetes.io" (KEP-1205, KEP-4193): a
-// ServiceAccount, and what it is bound to: the token is valid only while all of these exist. Node is only where the Pod
-// is if there is a Pod.
+// An Account is the subject of a signed token, in the form of the claim "kubernetes.io" (KEP-1205, KEP-4193): a
+// ServiceAccount and the objects that the token is bound to. The token is valid only while all of them exist. If
+// there is a Pod, Node is informational: it is the node of the Pod.
 type Account struct {
 	Namespace      string `json:"namespace,omitempty"`
 	Node           *Ref   `json:"node,omitempty"`
@@ -34,31 +34,32 @@ type Account struct {
 	ServiceAccount Ref    `json:"serviceaccount,omitempty"`
 }
 
-// Claims are what a signed token says.
+// Claims are the content of a signed token.
 type Claims struct {
 	jwt.RegisteredClaims
 	Account Account `json:"kubernetes.io"`
 }
 
-// An Authority signs tokens with a key, and knows its own again.
+// An Authority signs tokens with a key and verifies them.
 type Authority struct {
 	issuer   string
 	key      *ecdsa.PrivateKey
 	keyID    string
 	parser   *jwt.Parser
 	times    *jwt.Validator
-	verified *cache.LRUExpireCache // SHA-256 of a token → *Claims, of which all but the time has been checked
+	verified *cache.LRUExpireCache // *Claims by SHA-256 of the token; everything except the time was verified
 }
 
 const (
-	// leeway is how far the clocks of two servers may be apart; upstream's.
+	// leeway is the difference that is allowed between the clocks of two servers; upstream's value.
 	leeway = time.Minute
-	// maxVerified and verifiedFor bound the memory of checked signatures: a check costs more than all else of a login.
+	// maxVerified and verifiedFor bound the cache of verified signatures. Verifying a signature costs more than the rest of
+	// an authentication.
 	maxVerified = 4096
 	verifiedFor = 5 * time.Minute
 )
 
-// NewAuthority makes an authority that calls itself issuer, a URL. The key must be on P-256.
+// NewAuthority returns an authority with the given issuer, a URL. The key must be on P-256.
 func NewAuthority(issuer string, key *ecdsa.PrivateKey) (*Authority, error) {
 	if key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("the key is on %s, not on P-256", key.Curve.Params().Name)
@@ -71,14 +72,15 @@ func NewAuthority(issuer string, key *ecdsa.PrivateKey) (*Authority, error) {
 	return &Authority{
 		issuer:   issuer,
 		key:      key,
-		keyID:    base64.RawURLEncoding.EncodeToString(id[:]), // as upstream names it
+		keyID:    base64.RawURLEncoding.EncodeToString(id[:]), // upstream's form
 		parser:   jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), jwt.WithoutClaimsValidation()),
 		times:    jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithLeeway(leeway), jwt.WithIssuer(issuer)),
 		verified: cache.NewLRUExpireCache(maxVerified),
 	}, nil
 }
 
-// Issue signs a token for account that those of audiences may accept for lifetime, which is counted in whole seconds.
+// Issue signs a token for account. The members of audiences may accept the token for lifetime, which is counted in
+// whole seconds.
 func (a *Authority) Issue(account Account, audiences []string, lifetime time.Duration) (text string, claims Claims,
 	err error) {
 	now := time.Now().Truncate(time.Second)
@@ -93,15 +95,15 @@ func (a *Authority) Issue(account Account, audiences []string, lifetime time.Dur
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
 	token.Header["kid"] = a.keyID
-	delete(token.Header, "typ") // upstream has none
+	delete(token.Header, "typ") // upstream's tokens have no typ
 	if text, err = token.SignedString(a.key); err != nil {
 		return "", Claims{}, fmt.Errorf("signing a token: %w", err)
 	}
 	return text, claims, nil
 }
 
-// Verify returns what text says, if it is a token of this authority and its time has come and is not over. It is not
-// ours, and no error, if text is no such token or another issuer's. The claims are shared, and must not be changed.
+// Verify returns the claims of text if it is a token of this authority that is valid now. ours is false, without an
+// error, if text is no signed token or has another issuer. The claims are shared and must not be changed.
 func (a *Authority) Verify(text string) (claims *Claims, ours bool, err error) {
 	digest := sha256.Sum256([]byte(text))
 	if known, ok := a.verified.Get(digest); ok {
@@ -128,7 +130,7 @@ func (a *Authority) verifySignature(text string) (claims *Claims, ours bool, err
 	if _, _, err := a.parser.ParseUnverified(text, claims); err != nil || claims.Issuer != a.issuer {
 		return nil, false, nil
 	}
-	claims = &Claims{} // what follows is to stand on verified text alone
+	claims = &Claims{} // drop the claims that were read without verification
 	_, err = a.parser.ParseWithClaims(text, claims, func(token *jwt.Token) (any, error) {
 		if id, named := token.Header["kid"]; named && id != a.keyID {
 			return nil, errors.New("signed with a key that this server does not have")
@@ -141,7 +143,7 @@ func (a *Authority) verifySignature(text string) (claims *Claims, ours bool, err
 	return claims, true, nil
 }
 
-// EncodeKey is the PEM form of a signing key.
+// EncodeKey returns the PEM form of a signing key.
 func EncodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -150,8 +152,8 @@ func EncodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// DecodeKey reads the PEM form of a signing key, which must be an ECDSA key: PKCS #8, or SEC 1 as openssl ecparam
-// writes it.
+// DecodeKey reads the PEM form of a signing key: PKCS #8, or SEC 1 as openssl ecparam writes it. The key must be
+// ECDSA.
 func DecodeKey(text []byte) (*ecdsa.PrivateKey, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
@@ -165,7 +167,7 @@ func DecodeKey(text []byte) (*ecdsa.PrivateKey, error) {
 			if key, ok := key.(*ecdsa.PrivateKey); ok {
 				return key, nil
 			}
-			return nil, fmt.Errorf("a key of type %T cannot sign tokens: it must be ECDSA on P-256", key)
+			return nil, fmt.Errorf("a key of type %T cannot sign tokens; want ECDSA on P-256", key)
 		}
 	}
 	return nil, errors.New("no private key in PEM form")

@@ -53,7 +53,7 @@ func issue(t testing.TB, a *Authority, lifetime time.Duration) string {
 	return text
 }
 
-// What others read in a token is upstream's, to the letter.
+// The claims of a token are exactly upstream's.
 func TestClaims(t *testing.T) {
 	text := issue(t, newAuthority(t, us, newKey(t)), time.Hour)
 	parts := strings.Split(text, ".")
@@ -88,7 +88,7 @@ func TestVerify(t *testing.T) {
 	key := newKey(t)
 	a := newAuthority(t, us, key)
 	good := issue(t, a, time.Hour)
-	for range 2 { // the second time from memory
+	for range 2 { // the second time from the cache
 		claims, ours, err := a.Verify(good)
 		if err != nil || !ours || claims.Account.ServiceAccount != (Ref{Name: "robot", UID: "u1"}) ||
 			!slices.Equal(claims.Audience, []string{"api", "other"}) {
@@ -102,7 +102,7 @@ func TestVerify(t *testing.T) {
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
 	for name, c := range map[string]struct {
 		text string
-		ours bool // said to be ours: then there is an error
+		ours bool // true: the token is ours, so there is an error
 	}{
 		"empty":                     {"", false},
 		"no token":                  {"a.b.c", false},
@@ -122,7 +122,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// byPublicKey signs with the public key as if it were a shared secret: verifiers that believe a token's own algorithm
+// byPublicKey signs with the public key as if it were a shared secret. Verifiers that trust the algorithm in a token
 // accept that.
 func byPublicKey(t *testing.T, key *ecdsa.PrivateKey, issuer string) string {
 	public, err := x509.MarshalPKIXPublicKey(key.Public())
@@ -187,7 +187,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// Somebody who has only what is published can check a token.
+// The published documents are enough to verify a token.
 func TestPublishedKeys(t *testing.T) {
 	a := newAuthority(t, us, newKey(t))
 	raw, err := a.Keys()

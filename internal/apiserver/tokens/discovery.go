@@ -8,13 +8,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Where others find out how to check the tokens of an authority (OpenID Connect Discovery 1.0, section 4; RFC 7517).
+// The paths where others learn how to verify the tokens of an authority (OpenID Connect Discovery 1.0, section 4;
+// RFC 7517).
 const (
 	ConfigurationPath = "/.well-known/openid-configuration"
 	KeysPath          = "/openid/v1/jwks"
 )
 
-// configuration is the part of OpenID provider metadata that upstream publishes.
+// configuration is the part of the OpenID provider metadata that upstream publishes.
 type configuration struct {
 	Issuer        string   `json:"issuer"`
 	KeysURI       string   `json:"jwks_uri"`
@@ -34,7 +35,7 @@ type publicKey struct {
 	Y         string `json:"y"`
 }
 
-// Configuration is what ConfigurationPath serves; keysURI is the whole URL of KeysPath.
+// Configuration returns the document for ConfigurationPath. keysURI is the whole URL of KeysPath.
 func (a *Authority) Configuration(keysURI string) ([]byte, error) {
 	return json.Marshal(configuration{
 		Issuer: a.issuer, KeysURI: keysURI, ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"},
@@ -42,7 +43,7 @@ func (a *Authority) Configuration(keysURI string) ([]byte, error) {
 	})
 }
 
-// Keys is what KeysPath serves.
+// Keys returns the document for KeysPath.
 func (a *Authority) Keys() ([]byte, error) {
 	point, err := a.key.PublicKey.Bytes() // 0x04, then the two coordinates
 	if err != nil {

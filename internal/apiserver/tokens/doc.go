@@ -1,6 +1,6 @@
-// Package tokens makes and checks the two kinds of bearer tokens: opaque ones for users, of which the API stores a
-// hash, and signed ones (JWT) for ServiceAccounts, which the API does not store at all.
+// Package tokens creates and verifies the two kinds of bearer tokens: opaque tokens for users, of which the API stores a
+// hash, and signed tokens (JWT) for ServiceAccounts, which the API does not store.
 //
-// It reads and writes nothing outside itself: whether the object behind a token still exists is for its caller to find
-// out. It must not log: what it is given is secret.
+// The package does no input or output. Its caller checks whether the object behind a token still exists. It must not log,
+// since its inputs are secret.
 package tokens

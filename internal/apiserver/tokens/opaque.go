@@ -17,7 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// Where the Secrets of users' tokens are, and how they are told from others.
+// The type, namespace and name of the Secrets that hold users' tokens.
 const (
 	SecretType      corev1.SecretType = "viaduct.dev/token"
 	SecretNamespace                   = metav1.NamespaceSystem
@@ -28,12 +28,12 @@ const (
 // The keys of such a Secret.
 const (
 	keyUser    = "user"
-	keyGroups  = "groups"     // one a line; absent: none
+	keyGroups  = "groups"     // one per line; absent: none
 	keyExpires = "expiration" // RFC 3339; absent: never
-	keyHash    = "sha256"     // of the whole token's text, in hexadecimal
+	keyHash    = "sha256"     // of the whole token, in hexadecimal
 )
 
-// A Grant is what the bearer of a token is logged in as.
+// A Grant is the identity that a token authenticates.
 type Grant struct {
 	ID      string
 	User    string
@@ -43,15 +43,14 @@ type Grant struct {
 	hash [sha256.Size]byte
 }
 
-// Lengths in letters of base32, which carry five bits each. The secret has 130 bits: a hash that can be computed
-// quickly is enough.
+// Lengths in base32 letters of five bits each. The secret has 130 bits, so a fast hash is safe.
 const (
 	idLength     = 10
 	secretLength = 26
 )
 
-// New makes a token, of the form ID.SECRET. The text is for its bearer; it cannot be had again from the Secret, which
-// is for the API. A zero expires means never.
+// New creates a token of the form ID.SECRET. The text is for its bearer and cannot be recovered from the Secret,
+// which is stored in the API. A zero expires means that the token does not expire.
 func New(name string, groups []string, expires time.Time) (text string, secret *corev1.Secret) {
 	id := strings.ToLower(rand.Text()[:idLength])
 	text = id + "." + strings.ToLower(rand.Text())
@@ -70,10 +69,10 @@ func New(name string, groups []string, expires time.Time) (text string, secret *
 	return text, secret
 }
 
-// SecretName is the name of the Secret of a token.
+// SecretName returns the name of the Secret of a token.
 func SecretName(id string) string { return secretPrefix + id }
 
-// ID returns which token text claims to be; ok is false if text is not of the form of such a token.
+// ID returns the ID part of a token. ok is false if text does not have the form of a token.
 func ID(text string) (id string, ok bool) {
 	id, secret, found := strings.Cut(text, ".")
 	if !found || len(id) != idLength || len(secret) != secretLength || !isBase32(id) || !isBase32(secret) {
@@ -82,24 +81,24 @@ func ID(text string) (id string, ok bool) {
 	return id, true
 }
 
-// IsID says whether s could be the ID of a token.
+// IsID reports whether s has the form of a token's ID.
 func IsID(s string) bool { return len(s) == idLength && isBase32(s) }
 
 func isBase32(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '2' || r > '7') }) < 0
 }
 
-// Matches says whether text is the token of g. How long that takes tells nothing.
+// Matches reports whether text is the token of g, in constant time.
 func (g Grant) Matches(text string) bool {
 	hash := sha256.Sum256([]byte(text))
 	return subtle.ConstantTimeCompare(hash[:], g.hash[:]) == 1
 }
 
-// Expired says whether the token is of no use any more.
+// Expired reports whether the token has expired.
 func (g Grant) Expired(now time.Time) bool { return !g.Expires.IsZero() && !now.Before(g.Expires) }
 
-// Parse reads the Secret of a token, which must have SecretType. It refuses one that would log somebody in as whom no
-// token may.
+// Parse reads the Secret of a token, which must have SecretType. It returns errors for an identity that no token may
+// have.
 func Parse(secret *corev1.Secret) (Grant, field.ErrorList) {
 	data := field.NewPath("data")
 	g := Grant{User: string(secret.Data[keyUser])}
@@ -107,7 +106,7 @@ func Parse(secret *corev1.Secret) (Grant, field.ErrorList) {
 	id, named := strings.CutPrefix(secret.Name, secretPrefix)
 	if !named || !IsID(id) {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), secret.Name,
-			fmt.Sprintf("must be %s and %d letters of base32", secretPrefix, idLength)))
+			fmt.Sprintf("must be %s followed by %d base32 letters", secretPrefix, idLength)))
 	}
 	g.ID = id
 	if secret.Namespace != SecretNamespace {
@@ -122,39 +121,40 @@ func Parse(secret *corev1.Secret) (Grant, field.ErrorList) {
 	if err == nil && len(hash) != sha256.Size {
 		err = errors.New("wrong length")
 	}
-	if err != nil { // the value is not repeated: somebody may have put the token there
+	if err != nil { // the error does not repeat the value, which may be the token itself
 		errs = append(errs, field.Invalid(data.Key(keyHash), "", "must be the SHA-256 of the token in hexadecimal"))
 	}
 	copy(g.hash[:], hash)
 	if text, ok := secret.Data[keyExpires]; ok {
 		if g.Expires, err = time.Parse(time.RFC3339, string(text)); err != nil || g.Expires.IsZero() {
-			errs = append(errs, field.Invalid(data.Key(keyExpires), string(text), "must be a time as in RFC 3339"))
+			errs = append(errs, field.Invalid(data.Key(keyExpires), string(text), "must be an RFC 3339 time"))
 		}
 	}
 	return g, errs
 }
 
-// CheckLogin says why nobody may have a token of user name in groups. The paths are those of the two values.
+// CheckLogin returns errors if no token may authenticate as user name in groups. The paths are those of the two
+// values.
 func CheckLogin(name string, groups []string, namePath, groupsPath *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch {
 	case name == "":
-		errs = append(errs, field.Required(namePath, "a token is somebody's"))
+		errs = append(errs, field.Required(namePath, "a token needs a user"))
 	case strings.ContainsFunc(name, isControl):
 		errs = append(errs, field.Invalid(namePath, name, "must not have control characters"))
 	case name == user.Anonymous:
-		errs = append(errs, field.Forbidden(namePath, "nobody logs in as "+name))
+		errs = append(errs, field.Forbidden(namePath, "no token can authenticate as "+name))
 	case strings.HasPrefix(name, serviceaccount.ServiceAccountUsernamePrefix):
-		errs = append(errs, field.Forbidden(namePath, "a ServiceAccount has tokens of its own: kubectl create token"))
+		errs = append(errs, field.Forbidden(namePath, "a ServiceAccount has its own tokens: kubectl create token"))
 	}
 	for _, group := range groups {
 		switch {
 		case group == "" || strings.ContainsFunc(group, isControl):
 			errs = append(errs, field.Invalid(groupsPath, group, "a group must not be empty or have control characters"))
 		case group == user.SystemPrivilegedGroup:
-			errs = append(errs, field.Forbidden(groupsPath, "no role can limit "+group+": its members log in by certificate"))
+			errs = append(errs, field.Forbidden(groupsPath, "no role can limit "+group+"; its members authenticate by certificate"))
 		case group == user.AllUnauthenticated:
-			errs = append(errs, field.Forbidden(groupsPath, "nobody who has logged in is in "+group))
+			errs = append(errs, field.Forbidden(groupsPath, "no authenticated user is in "+group))
 		}
 	}
 	return errs

@@ -35,7 +35,7 @@ func TestOpaqueToken(t *testing.T) {
 		t.Errorf("matches: its own %v, another %v, none %v", grant.Matches(text), grant.Matches(other), grant.Matches(""))
 	}
 	if grant.Expired(expires.Add(-time.Second)) || !grant.Expired(expires) {
-		t.Error("it expires at another time than it says")
+		t.Error("it does not expire at its expiry time")
 	}
 }
 
@@ -74,20 +74,20 @@ func TestParseRefuses(t *testing.T) {
 			"FieldValueInvalid data[user]"},
 		"a service account": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:serviceaccount:a:b") },
 			"FieldValueForbidden data[user]"},
-		"nobody": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:anonymous") },
+		"anonymous": {func(s *corev1.Secret) { s.Data[keyUser] = []byte("system:anonymous") },
 			"FieldValueForbidden data[user]"},
-		"all power": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\nsystem:masters") },
+		"unlimited rights": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\nsystem:masters") },
 			"FieldValueForbidden data[groups]"},
-		"those not logged in": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("system:unauthenticated") },
+		"unauthenticated users": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("system:unauthenticated") },
 			"FieldValueForbidden data[groups]"},
 		"a group without name": {func(s *corev1.Secret) { s.Data[keyGroups] = []byte("dev\n") },
 			"FieldValueInvalid data[groups]"},
 		"no hash": {func(s *corev1.Secret) { delete(s.Data, keyHash) }, "FieldValueInvalid data[sha256]"},
-		"a hash of another sort": {func(s *corev1.Secret) { s.Data[keyHash] = []byte("00ff") },
+		"a hash of another length": {func(s *corev1.Secret) { s.Data[keyHash] = []byte("00ff") },
 			"FieldValueInvalid data[sha256]"},
-		"an end in words": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("tomorrow") },
+		"an expiry in words": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("tomorrow") },
 			"FieldValueInvalid data[expiration]"},
-		"an end before time": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("0001-01-01T00:00:00Z") },
+		"a zero expiry": {func(s *corev1.Secret) { s.Data[keyExpires] = []byte("0001-01-01T00:00:00Z") },
 			"FieldValueInvalid data[expiration]"},
 	} {
 		t.Run(name, func(t *testing.T) {

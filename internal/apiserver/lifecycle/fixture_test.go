@@ -15,22 +15,22 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// awaitTimeout is when something that should take milliseconds counts as not happening.
+// awaitTimeout is far above the milliseconds that each awaited change takes.
 const awaitTimeout = 30 * time.Second
 
-// stage is a real server, and an administrator's client.
-type stage struct {
+// fixture is a real server and an administrator's client.
+type fixture struct {
 	*testing.T
 	server *apitest.Server
 	kubernetes.Interface
 }
 
-func newStage(t *testing.T) *stage {
+func newFixture(t *testing.T) *fixture {
 	server := apitest.Start(t)
-	return &stage{t, server, server.Client(t)}
+	return &fixture{t, server, server.Client(t)}
 }
 
-// must ends the test for an error.
+// must ends the test if there is an error.
 func must[T any](t *testing.T, v T, err error) T {
 	t.Helper()
 	if err != nil {
@@ -39,8 +39,8 @@ func must[T any](t *testing.T, v T, err error) T {
 	return v
 }
 
-// await asks again, after any change anywhere, until done says so.
-func (s *stage) await(what string, done func() bool) {
+// await polls done until it is true.
+func (s *fixture) await(what string, done func() bool) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), awaitTimeout)
 	defer cancel()
@@ -49,43 +49,43 @@ func (s *stage) await(what string, done func() bool) {
 	for !done() {
 		select {
 		case <-ctx.Done():
-			s.Fatalf("within %s it did not happen that %s", awaitTimeout, what)
+			s.Fatalf("not within %s: %s", awaitTimeout, what)
 		case <-tick.C:
 		}
 	}
 }
 
-func (s *stage) namespace(name string) *corev1.Namespace {
+func (s *fixture) namespace(name string) *corev1.Namespace {
 	s.Helper()
 	ns, err := s.CoreV1().Namespaces().Create(s.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
 		metav1.CreateOptions{})
 	return must(s.T, ns, err)
 }
 
-func (s *stage) namespaceIsGone(name string) bool {
+func (s *fixture) namespaceIsGone(name string) bool {
 	_, err := s.CoreV1().Namespaces().Get(s.Context(), name, metav1.GetOptions{})
 	return apierrors.IsNotFound(err)
 }
 
-// config makes a config map in the namespace default, owned by others.
-func (s *stage) config(name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
+// config creates a config map in the namespace default with the given owners.
+func (s *fixture) config(name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
 	s.Helper()
 	cm, err := s.CoreV1().ConfigMaps("default").Create(s.Context(),
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners}}, metav1.CreateOptions{})
 	return must(s.T, cm, err)
 }
 
-func (s *stage) get(name string) (*corev1.ConfigMap, error) {
+func (s *fixture) get(name string) (*corev1.ConfigMap, error) {
 	return s.CoreV1().ConfigMaps("default").Get(s.Context(), name, metav1.GetOptions{})
 }
 
-func (s *stage) isGone(name string) bool {
+func (s *fixture) isGone(name string) bool {
 	_, err := s.get(name)
 	return apierrors.IsNotFound(err)
 }
 
 // delete deletes a config map; an empty policy is the default.
-func (s *stage) delete(name string, policy metav1.DeletionPropagation) {
+func (s *fixture) delete(name string, policy metav1.DeletionPropagation) {
 	s.Helper()
 	options := metav1.DeleteOptions{}
 	if policy != "" {
@@ -107,7 +107,7 @@ func blockedBy(cm *corev1.ConfigMap) metav1.OwnerReference {
 }
 
 // setFinalizers replaces the finalizers of a config map.
-func (s *stage) setFinalizers(name string, finalizers ...string) {
+func (s *fixture) setFinalizers(name string, finalizers ...string) {
 	s.Helper()
 	list := "null"
 	if len(finalizers) > 0 {

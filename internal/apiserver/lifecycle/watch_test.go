@@ -25,11 +25,11 @@ func owned(uid types.UID, owners ...types.UID) corev1.ConfigMap {
 	return cm
 }
 
-// forgetful is a store whose watches end before they told anything: what changes meanwhile shows only in the next list.
+// forgetful is a store whose watches end before their first event. Changes show only in the next list.
 type forgetful struct {
 	Store
 	lists chan []corev1.ConfigMap
-	end   context.CancelFunc // called when there is no further list
+	end   context.CancelFunc // called after the last list
 }
 
 func (f *forgetful) List(ctx context.Context, _ *internalversion.ListOptions) (apiruntime.Object, error) {
@@ -55,25 +55,25 @@ func TestALostWatchHeals(t *testing.T) {
 	store.lists <- []corev1.ConfigMap{owned("owner"), owned("child", "owner"), owned("other")}
 	store.lists <- []corev1.ConfigMap{owned("child", "owner"), owned("other")}
 	configs := &Resource{GroupResource: corev1.Resource("configmaps"), Kind: "ConfigMap", Namespaced: true, Store: store}
-	var looked []types.UID
-	c := &collector{graph: newGraph(), look: func(uid types.UID) { looked = append(looked, uid) }}
+	var queued []types.UID
+	c := &collector{graph: newGraph(), enqueue: func(uid types.UID) { queued = append(queued, uid) }}
 	ready := 0
 	follow(ctx, configs, c, func() { ready++ }, slog.New(slog.DiscardHandler))
-	if !slices.Contains(looked, "child") {
-		t.Errorf("the object whose owner went while nobody watched is not looked at, only %v", looked)
+	if !slices.Contains(queued, "child") {
+		t.Errorf("queued: %v, want the child whose owner was deleted while no watch was open", queued)
 	}
-	if _, lives := c.graph.place("owner"); lives {
-		t.Error("the owner is still taken to live")
+	if _, lives := c.graph.locate("owner"); lives {
+		t.Error("the graph still has the owner")
 	}
-	if _, lives := c.graph.place("other"); !lives {
-		t.Error("what was in both lists is taken to be gone")
+	if _, lives := c.graph.locate("other"); !lives {
+		t.Error("the graph has lost an object of both lists")
 	}
 	if ready != 2 {
-		t.Errorf("ready was said %d times for 2 answers", ready)
+		t.Errorf("ready was called %d times for 2 lists", ready)
 	}
 }
 
-// TestTheGraphIsSmall bounds what 10,000 objects cost: few of them have owners as a rule, but all may.
+// TestTheGraphIsSmall bounds the memory of 10,000 objects. Few objects have owners as a rule, but all may.
 func TestTheGraphIsSmall(t *testing.T) {
 	const objects = 10_000
 	uid := func(i int) types.UID { return types.UID(fmt.Sprintf("%036d", i)) }
@@ -97,14 +97,14 @@ func TestTheGraphIsSmall(t *testing.T) {
 				t.Errorf("%d bytes for each object, more than %d", each, row.limit)
 			}
 			if len(g.live) != objects {
-				t.Errorf("it knows %d objects", len(g.live))
+				t.Errorf("the graph has %d objects", len(g.live))
 			}
 			t.Logf("%d bytes for each object", each)
 		})
 	}
 }
 
-// heap is how much memory is in use, in bytes.
+// heap returns the memory in use, in bytes.
 func heap() uint64 {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -9,19 +9,19 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// complainer tells users of what cannot be as they wrote it, by Warning events.
-type complainer struct{ events rest.Creater }
+// eventRecorder writes Warning events about owner references that cannot be right.
+type eventRecorder struct{ events rest.Creater }
 
-// complain writes one event. If it cannot be written nothing else is to fail for it.
-func (c complainer) complain(ctx context.Context, about *node, reason, message string) {
+// warn writes one event. Its errors are dropped, since an event that cannot be written must not stop the collection.
+func (r eventRecorder) warn(ctx context.Context, about *node, reason, message string) {
 	namespace := about.namespace
 	if namespace == "" {
-		namespace = metav1.NamespaceDefault // where events about objects of no namespace are
+		namespace = metav1.NamespaceDefault // events about cluster-scoped objects are stored there
 	}
 	now := metav1.Now()
 	event := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
-			// One event for an object and reason, however often it is looked at.
+			// The name is the same each time, so there is one event for an object and reason.
 			Name: about.name + "." + strings.ToLower(reason) + "." + string(about.uid), Namespace: namespace,
 		},
 		InvolvedObject: corev1.ObjectReference{
@@ -32,5 +32,5 @@ func (c complainer) complain(ctx context.Context, about *node, reason, message s
 		Source:              corev1.EventSource{Component: "garbage-collector-controller"},
 		ReportingController: "garbage-collector-controller",
 	}
-	_, _ = c.events.Create(in(ctx, namespace), event, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	_, _ = r.events.Create(in(ctx, namespace), event, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 }

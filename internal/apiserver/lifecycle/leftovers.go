@@ -12,16 +12,17 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// remains is what is still in a namespace.
-type remains struct {
-	objects    map[string]int // resource → how many
-	finalizers map[string]int // finalizer → how many objects it holds
+// leftovers counts what is still in a namespace.
+type leftovers struct {
+	objects    map[string]int // number by resource
+	finalizers map[string]int // number of objects by finalizer
 }
 
-func (left *remains) nothing() bool { return len(left.objects) == 0 }
+func (left *leftovers) isEmpty() bool { return len(left.objects) == 0 }
 
-// deleteAll deletes the objects of r, unless they all are being deleted already, and counts what is left.
-func (left *remains) deleteAll(ctx context.Context, r *Resource) error {
+// deleteAll deletes the objects of r, unless all of them are being deleted already, and counts the objects that are
+// left.
+func (left *leftovers) deleteAll(ctx context.Context, r *Resource) error {
 	list, err := r.Store.List(ctx, &internalversion.ListOptions{})
 	if err != nil {
 		return err
@@ -31,7 +32,7 @@ func (left *remains) deleteAll(ctx context.Context, r *Resource) error {
 	}
 	collection, ok := r.Store.(rest.CollectionDeleter)
 	if !ok {
-		return errors.New("they cannot be deleted together")
+		return errors.New("the storage cannot delete a collection")
 	}
 	background := metav1.DeletePropagationBackground
 	options := &metav1.DeleteOptions{PropagationPolicy: &background}
@@ -46,16 +47,16 @@ func (left *remains) deleteAll(ctx context.Context, r *Resource) error {
 }
 
 func allEnding(list runtime.Object) bool {
-	lives := errors.New("one lives")
+	alive := errors.New("an object is not being deleted")
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		if obj, err := meta.Accessor(item); err != nil || obj.GetDeletionTimestamp() == nil {
-			return lives
+			return alive
 		}
 		return nil
 	}) == nil
 }
 
-func (left *remains) addAll(r *Resource, list runtime.Object) error {
+func (left *leftovers) addAll(r *Resource, list runtime.Object) error {
 	return meta.EachListItem(list, func(item runtime.Object) error {
 		obj, err := meta.Accessor(item)
 		if err == nil {
@@ -65,7 +66,7 @@ func (left *remains) addAll(r *Resource, list runtime.Object) error {
 	})
 }
 
-func (left *remains) add(r *Resource, obj metav1.Object) {
+func (left *leftovers) add(r *Resource, obj metav1.Object) {
 	if left.objects == nil {
 		left.objects, left.finalizers = map[string]int{}, map[string]int{}
 	}
