@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Reader reads one resource of the API. The resourceVersion says how old the answer may be, as in the API itself: empty
-// for the latest, "0" for whatever is at hand. Errors are those of the API.
+// Reader reads one resource of the API. resourceVersion has the meaning that it has in the API: empty for the latest
+// state, "0" for any state, such as that of a cache. Errors are those of the API.
 type Reader[T any] interface {
 	Get(ctx context.Context, namespace, name, resourceVersion string) (T, error)
 	List(ctx context.Context, resourceVersion string) ([]T, error)
@@ -21,27 +21,27 @@ type Reader[T any] interface {
 // Store reads and writes one resource of the API.
 type Store[T any] interface {
 	Reader[T]
-	// Create fails with AlreadyExists if there is an object of that name.
+	// Create returns AlreadyExists if an object of that name exists.
 	Create(ctx context.Context, obj T) (T, error)
-	// Delete removes the object if it still has the UID of obj; NotFound or Conflict if not.
+	// Delete removes the object if it still has the UID of obj; otherwise it returns NotFound or Conflict.
 	Delete(ctx context.Context, obj T) error
 }
 
-// Whatever is at hand, or the latest.
+// The resource versions that reads use: the state of a cache, and the latest state.
 const (
 	anyVersion = "0"
 	latest     = ""
 )
 
-// ManagedBy is the value by which IPAddress objects of Services say whose they are; upstream's.
+// ManagedBy is the value of the managed-by label of the IPAddress objects of Services; upstream's value.
 const ManagedBy = "ipallocator.k8s.io"
 
-// ownerUID is the annotation of an IPAddress that tells its Service from earlier and later ones of the same name.
-// (Upstream's objects have none, and are told by name.)
+// ownerUID is the annotation of an IPAddress with the UID of its Service, which distinguishes Services that had the
+// same name. Upstream's objects have no such annotation and are compared by name.
 const ownerUID = "viaduct/service-uid"
 
-// addresses records the holders of addresses as IPAddress objects: the name is the address, so the store refuses a
-// second one.
+// addresses records the holders of addresses as IPAddress objects. The name of the object is the address, so the
+// store refuses a second holder.
 type addresses struct {
 	store Store[*networkingv1.IPAddress]
 }
@@ -77,13 +77,13 @@ func (a addresses) release(ctx context.Context, addr netip.Addr, v version) erro
 	return nil
 }
 
-// seemsFree asks what is at hand: a wrong answer costs another try, or an address that is free a moment later.
+// seemsFree asks the cache. A wrong answer costs another try, or misses an address that became free a moment ago.
 func (a addresses) seemsFree(ctx context.Context, addr netip.Addr) bool {
 	_, err := a.store.Get(ctx, "", addr.String(), anyVersion)
 	return apierrors.IsNotFound(err)
 }
 
-// ipAddress is the record that owner holds addr, as upstream writes it.
+// ipAddress returns the record that owner holds addr, in upstream's form.
 func ipAddress(addr netip.Addr, owner Owner) *networkingv1.IPAddress {
 	return &networkingv1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{

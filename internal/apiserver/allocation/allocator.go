@@ -16,21 +16,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// Config is what an Allocator works with.
+// Config is the configuration of an Allocator.
 type Config struct {
-	// Families are those that Services may have, the primary first. They come from the server's own ranges, not from the
-	// ServiceCIDR objects, as upstream's do.
+	// Families are the IP families that Services may have, the primary first. As upstream, they come from the server's own
+	// ranges, not from the ServiceCIDR objects.
 	Families  []corev1.IPFamily
 	NodePorts PortRange // the zero value: DefaultNodePorts
 
 	Addresses Store[*networkingv1.IPAddress]
 	Ranges    Reader[*networkingv1.ServiceCIDR]
-	KV        clientv3.KV // where ports are recorded
+	KV        clientv3.KV // the store of the ports' records
 	Log       *slog.Logger
 }
 
-// Allocator gives Services what they need. It holds no state: any number of them may work over one store, and all
-// methods may be called at once.
+// Allocator allocates addresses and ports to Services. It holds no state: any number of allocators may work over one
+// store, and all methods may be called concurrently.
 type Allocator struct {
 	families  []corev1.IPFamily
 	nodePorts PortRange
@@ -52,14 +52,14 @@ func New(c Config) *Allocator {
 	}
 }
 
-// Families are those that Services may have, the primary first.
+// Families returns the IP families that Services may have, the primary first.
 func (a *Allocator) Families() []corev1.IPFamily { return a.families }
 
-// ready lists the ranges of a family that addresses may be taken from now.
+// ready lists the ranges of a family from which addresses may be allocated now.
 func (a *Allocator) ready(ctx context.Context, family corev1.IPFamily) ([]Range, error) {
 	cidrs, err := a.ranges.List(ctx, anyVersion)
 	if err != nil {
-		return nil, fmt.Errorf("reading the service CIDRs: %w", err)
+		return nil, fmt.Errorf("listing the service CIDRs: %w", err)
 	}
 	var ranges []Range
 	for _, cidr := range oldestFirst(cidrs) {
@@ -75,8 +75,8 @@ func (a *Allocator) ready(ctx context.Context, family corev1.IPFamily) ([]Range,
 	return ranges, nil
 }
 
-// takeAddress gives the owner of b the address that it asked for.
-func (a *Allocator) takeAddress(ctx context.Context, b *book[netip.Addr], addr netip.Addr) error {
+// takeAddress claims a requested address for the owner of b.
+func (a *Allocator) takeAddress(ctx context.Context, b *claims[netip.Addr], addr netip.Addr) error {
 	began := time.Now()
 	ranges, err := a.ready(ctx, FamilyOf(addr))
 	if err != nil {
@@ -94,13 +94,13 @@ func (a *Allocator) takeAddress(ctx context.Context, b *book[netip.Addr], addr n
 	return fmt.Errorf("%w. The range of valid IPs is %s", errOutOfRange, strings.Join(names, ", "))
 }
 
-// guesses is how many random addresses of a range are looked at before all that are held are listed. Up to a range that
-// is nine tenths full, fewer than one allocation in thirty has to.
+// guesses is the number of random addresses that are tried before all held addresses are listed. Up to a range that
+// is nine tenths full, fewer than one allocation in thirty lists them.
 const guesses = 32
 
-// nextAddress gives the owner of b a free address of a family. Its cost depends on how full the ranges are, not on how
-// large: while they are not nearly full it reads a few keys of a cache.
-func (a *Allocator) nextAddress(ctx context.Context, b *book[netip.Addr], family corev1.IPFamily) (netip.Addr, error) {
+// nextAddress claims a free address of a family for the owner of b. Its cost depends on how full the ranges are, not
+// on how large they are: far from full, it reads a few keys of a cache.
+func (a *Allocator) nextAddress(ctx context.Context, b *claims[netip.Addr], family corev1.IPFamily) (netip.Addr, error) {
 	began := time.Now()
 	ranges, err := a.ready(ctx, family)
 	if err != nil {
@@ -111,15 +111,15 @@ func (a *Allocator) nextAddress(ctx context.Context, b *book[netip.Addr], family
 	return addr, err
 }
 
-func (a *Allocator) anyAddress(ctx context.Context, b *book[netip.Addr], ranges []Range) (netip.Addr, error) {
+func (a *Allocator) anyAddress(ctx context.Context, b *claims[netip.Addr], ranges []Range) (netip.Addr, error) {
 	for _, r := range ranges {
 		addr, err := a.guessAddress(ctx, b, r)
 		if !errors.Is(err, errFull) {
 			return addr, err
 		}
 	}
-	// A list that is a moment old may show as held what was just freed. So only the latest one is believed when it says
-	// "full".
+	// A list from the cache may show an address as held that was freed a moment ago, so only the latest list can say that
+	// a range is full.
 	for _, age := range []string{anyVersion, latest} {
 		addr, err := a.findAddress(ctx, b, ranges, age)
 		if !errors.Is(err, errFull) {
@@ -129,8 +129,8 @@ func (a *Allocator) anyAddress(ctx context.Context, b *book[netip.Addr], ranges 
 	return netip.Addr{}, errFull
 }
 
-// guessAddress tries random addresses of the dynamic band. errFull says that it was out of luck.
-func (a *Allocator) guessAddress(ctx context.Context, b *book[netip.Addr], r Range) (netip.Addr, error) {
+// guessAddress tries random addresses of the dynamic band. errFull means that none of them was free.
+func (a *Allocator) guessAddress(ctx context.Context, b *claims[netip.Addr], r Range) (netip.Addr, error) {
 	for range guesses {
 		n, ok := r.dynamic(rand.Uint64N)
 		if !ok {
@@ -147,13 +147,13 @@ func (a *Allocator) guessAddress(ctx context.Context, b *book[netip.Addr], r Ran
 	return netip.Addr{}, errFull
 }
 
-// findAddress takes an address that a list of all held ones does not show: of the dynamic bands if there is any, else
-// of the static ones.
-func (a *Allocator) findAddress(ctx context.Context, b *book[netip.Addr], ranges []Range, age string) (netip.Addr,
+// findAddress claims an address that is missing in a list of all held addresses. It tries the dynamic bands before
+// the static ones.
+func (a *Allocator) findAddress(ctx context.Context, b *claims[netip.Addr], ranges []Range, age string) (netip.Addr,
 	error) {
 	all, err := a.addresses.store.List(ctx, age)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("reading the addresses held: %w", err)
+		return netip.Addr{}, fmt.Errorf("listing the held addresses: %w", err)
 	}
 	taken := sets.New[string]()
 	for _, ip := range all {
@@ -178,8 +178,8 @@ func (a *Allocator) findAddress(ctx context.Context, b *book[netip.Addr], ranges
 func upperBand(r Range) func(func(uint64) bool) { return r.upper(rand.Uint64N) }
 func lowerBand(r Range) func(func(uint64) bool) { return r.lower(rand.Uint64N) }
 
-// takePort gives the owner of b the port that it asked for.
-func (a *Allocator) takePort(ctx context.Context, b *book[int32], port int32) error {
+// takePort claims a requested port for the owner of b.
+func (a *Allocator) takePort(ctx context.Context, b *claims[int32], port int32) error {
 	if !a.nodePorts.contains(port) {
 		return fmt.Errorf("%w. The range of valid ports is %s", errOutOfRange, a.nodePorts)
 	}
@@ -188,18 +188,18 @@ func (a *Allocator) takePort(ctx context.Context, b *book[int32], port int32) er
 	return err
 }
 
-// portGuesses is how many random ports are tried before all that are held are listed: a list is at most as long as the
-// range.
+// portGuesses is the number of random ports that are tried before all held ports are listed. A list is at most as
+// long as the range.
 const portGuesses = 3
 
-// nextPort gives the owner of b a free port.
-func (a *Allocator) nextPort(ctx context.Context, b *book[int32]) (int32, error) {
+// nextPort claims a free port for the owner of b.
+func (a *Allocator) nextPort(ctx context.Context, b *claims[int32]) (int32, error) {
 	port, err := a.anyPort(ctx, b)
 	a.metrics.port(b, scopeDynamic, err)
 	return port, err
 }
 
-func (a *Allocator) anyPort(ctx context.Context, b *book[int32]) (int32, error) {
+func (a *Allocator) anyPort(ctx context.Context, b *claims[int32]) (int32, error) {
 	bands := a.nodePorts.bands()
 	for range portGuesses {
 		n, ok := bands.dynamic(rand.Uint64N)
@@ -228,8 +228,8 @@ func (a *Allocator) anyPort(ctx context.Context, b *book[int32]) (int32, error) 
 	return 0, errFull
 }
 
-// endTimeout bounds the release of what a request gives up. It does not end with the request: what is not released is
-// held for nobody until the repair pass finds it.
+// endTimeout bounds the release of allocations after a request. The release does not end with the request: a number
+// that is not released stays held until the repair pass finds it.
 const endTimeout = 10 * time.Second
 
 func (a *Allocator) finish(ctx context.Context, owner Owner, ends ...func(context.Context) error) {
@@ -237,15 +237,15 @@ func (a *Allocator) finish(ctx context.Context, owner Owner, ends ...func(contex
 	defer cancel()
 	for _, end := range ends {
 		if err := end(ctx); err != nil {
-			a.log.Warn("releasing what a service held; the repair pass will", "service", owner.String(), "err", err)
+			a.log.Warn("releasing the allocations of a service; the repair pass will retry", "service", owner.String(), "err", err)
 		}
 	}
 }
 
-// ReleaseAll gives up all that svc held; it is for a Service that is gone. What cannot be released now is left to the
-// repair pass.
+// ReleaseAll releases everything that svc held, for a Service that was deleted. The repair pass releases what cannot
+// be released now.
 func (a *Allocator) ReleaseAll(ctx context.Context, svc *corev1.Service) {
 	t := a.begin(svc, svc, false)
-	a.finish(ctx, t.addrs.owner, func(ctx context.Context) error { return t.leave(ctx, t.before) }, t.addrs.keep,
-		t.ports.keep)
+	a.finish(ctx, t.addrs.owner, func(ctx context.Context) error { return t.leave(ctx, t.before) }, t.addrs.commit,
+		t.ports.commit)
 }

@@ -94,8 +94,8 @@ func TestFamilies(t *testing.T) {
 	c.checkRecords(t)
 }
 
-// An update may change the type to any other. What the new type cannot have is free at once, and what it keeps is the
-// same.
+// An update may change the type to any other. Numbers that the new type cannot have are free at once, and the others
+// stay the same.
 func TestTransitions(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
@@ -132,7 +132,7 @@ func TestTransitions(t *testing.T) {
 	c.checkRecords(t)
 }
 
-// The protocols of one port number have one node port, whether they came together or not.
+// The protocols of one port number have one node port, whether they were added together or not.
 func TestProtocolsShareANodePort(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
@@ -180,7 +180,7 @@ func TestRefusals(t *testing.T) {
 			{onNodePort(30009), "spec.ports[0].nodePort", "provided port is already allocated"},
 			{onNodePort(30040), "spec.ports[0].nodePort", "provided port is not in the valid range. The range of valid ports " +
 				"is 30000-30039"},
-			// The second address of two is taken: the first is given back.
+			// The second address of two is taken, so the first one is released.
 			{func(svc *corev1.Service) {
 				withIPs("fd00::9", "10.96.0.9")(svc)
 				withPolicy(corev1.IPFamilyPolicyRequireDualStack)(svc)
@@ -212,7 +212,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A dry run says what would be, of a server that has other things to give away as well, and takes nothing.
+// A dry run returns what a real request would get, on a server that allocates other numbers too, and claims nothing.
 func TestDryRun(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
@@ -240,7 +240,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// A server that starts again knows what was given away before, from the first request on.
+// A restarted server knows what was allocated before, from the first request on.
 func TestRestart(t *testing.T) {
 	options := apiserver.Options{DataDir: t.TempDir(), ServiceCIDRs: ranges("10.96.0.0/24")}
 	server := apitest.StartWith(t, options)

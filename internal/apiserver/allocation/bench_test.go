@@ -11,8 +11,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// BenchmarkAllocation measures the life of a Service with an address, or with a node port too, by eight clients at
-// once, beside so many others: the figures are to be the same for few and for many.
+// BenchmarkAllocation measures create and delete of a Service with an address, or with a node port too, by eight
+// concurrent clients, beside a number of other Services. The results should not depend on that number.
 func BenchmarkAllocation(b *testing.B) {
 	for _, beside := range []int{0, 2000} {
 		server := apitest.Start(b)

@@ -8,16 +8,18 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 )
 
-// DefaultServiceCIDR is the name of the ServiceCIDR that the server makes from its own ranges.
+// DefaultServiceCIDR is the name of the ServiceCIDR that the server creates from its own ranges.
 const DefaultServiceCIDR = "kubernetes"
 
-// isReady says that addresses may be taken from a ServiceCIDR. One that nobody has judged yet counts as ready.
+// isReady reports whether addresses may be allocated from a ServiceCIDR. A ServiceCIDR without a Ready condition
+// counts as ready.
 func isReady(cidr *networkingv1.ServiceCIDR) bool {
 	return cidr.DeletionTimestamp == nil && !meta.IsStatusConditionFalse(cidr.Status.Conditions,
 		networkingv1.ServiceCIDRConditionReady)
 }
 
-// rangesOf leaves out what nothing can be allocated from: upstream accepts such objects too.
+// rangesOf returns the ranges of a ServiceCIDR. It leaves out ranges that nothing can be allocated from, which
+// upstream accepts too.
 func rangesOf(cidr *networkingv1.ServiceCIDR) []Range {
 	var ranges []Range
 	for _, s := range cidr.Spec.CIDRs {
@@ -32,7 +34,7 @@ func rangesOf(cidr *networkingv1.ServiceCIDR) []Range {
 	return ranges
 }
 
-// oldestFirst sorts, so that ranges which were added later are used later.
+// oldestFirst sorts ServiceCIDRs by age, so that ranges that were added later are used later.
 func oldestFirst(cidrs []*networkingv1.ServiceCIDR) []*networkingv1.ServiceCIDR {
 	return slices.SortedFunc(slices.Values(cidrs), func(a, b *networkingv1.ServiceCIDR) int {
 		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {

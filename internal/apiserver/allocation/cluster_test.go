@@ -20,7 +20,7 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// cluster is some servers over one etcd, and a look into it.
+// cluster is several servers over one etcd, and a client of that etcd.
 type cluster struct {
 	clients []*kubernetes.Clientset // one a server
 	etcd    *clientv3.Client
@@ -35,7 +35,7 @@ func ranges(cidrs ...string) []netip.Prefix {
 	return list
 }
 
-// startCluster starts that many servers with options, of which only the ranges have to be given.
+// startCluster starts servers with options, of which only the ranges are required.
 func startCluster(t testing.TB, servers int, options apiserver.Options) *cluster {
 	t.Helper()
 	shared := apitest.Etcd(t)
@@ -93,7 +93,8 @@ func (c *cluster) recorded(t testing.TB) []string {
 	return all
 }
 
-// needed lists what the stored Services hold, in the same form. What two hold is in it twice.
+// needed lists what the stored Services hold, in the form of recorded. A number that two Services hold is listed
+// twice.
 func (c *cluster) needed(t testing.TB) []string {
 	t.Helper()
 	services, err := c.clients[0].CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
@@ -111,7 +112,7 @@ func (c *cluster) needed(t testing.TB) []string {
 	return all
 }
 
-// heldBy is what a Service holds, as anybody can read from it: the oracle of these tests.
+// heldBy returns what the fields of a Service name. It is independent of the code under test.
 func heldBy(svc *corev1.Service) map[string]bool {
 	things := map[string]bool{}
 	for _, ip := range svc.Spec.ClusterIPs {
@@ -127,7 +128,7 @@ func heldBy(svc *corev1.Service) map[string]bool {
 	return things
 }
 
-// checkRecords fails the test unless exactly what Services hold is recorded, each thing for one of them.
+// checkRecords fails the test unless the records are exactly what the Services hold, each number for one Service.
 func (c *cluster) checkRecords(t testing.TB) {
 	t.Helper()
 	recorded, needed := c.recorded(t), c.needed(t)
@@ -149,7 +150,7 @@ func without(list, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
 }
 
-// service makes a Service of namespace default with one port.
+// service returns a Service of namespace default with one port.
 func service(name string, change ...func(*corev1.Service)) *corev1.Service {
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault},

@@ -15,7 +15,7 @@ import (
 	"viaduct/internal/apiserver/allocation"
 )
 
-// register is what the clients of a test were told that they hold.
+// register is what the clients of a test have been allocated.
 type register struct {
 	mu     sync.Mutex
 	holder map[string]string
@@ -32,7 +32,7 @@ func (r *register) add(t *testing.T, svc *corev1.Service) {
 	}
 }
 
-// remove must come before the request that gives things up.
+// remove must be called before the request that releases the numbers.
 func (r *register) remove(svc *corev1.Service) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +41,8 @@ func (r *register) remove(svc *corev1.Service) {
 	}
 }
 
-// Sixty-four clients of two servers want more than there is, half of them by name. Nothing is given twice, and at the
-// end nothing is held.
+// Sixty-four clients of two servers request more than there is, half of them by name. No number is allocated twice,
+// and at the end none is held.
 func TestNeverTwiceAndNothingLeaks(t *testing.T) {
 	const clients, rounds = 64, 6
 	c := startCluster(t, 2, apiserver.Options{
@@ -66,7 +66,7 @@ func TestNeverTwiceAndNothingLeaks(t *testing.T) {
 	}
 }
 
-// live is the life of one Service: created, changed to another type, and deleted.
+// live creates one Service, changes its type, and deletes it.
 func live(t *testing.T, client kubernetes.Interface, given *register, name string, random *rand.Rand) {
 	ctx := t.Context()
 	svc, err := create(ctx, client, randomService(name, random))
@@ -91,7 +91,7 @@ func live(t *testing.T, client kubernetes.Interface, given *register, name strin
 	}
 }
 
-// expected fails the test for an error that is not one of a range that is full, or of a number that another has.
+// expected fails the test for an error other than a full range or a number that is taken.
 func expected(t *testing.T, err error) {
 	t.Helper()
 	if !apierrors.IsInvalid(err) && !apierrors.IsInternalError(err) {
@@ -119,7 +119,7 @@ func randomService(name string, random *rand.Rand) *corev1.Service {
 	return svc
 }
 
-// randomChange makes spec one of another type, or of other ports.
+// randomChange changes spec to another type, or to other ports.
 func randomChange(spec *corev1.ServiceSpec, random *rand.Rand) {
 	switch random.IntN(4) {
 	case 0:
@@ -135,7 +135,7 @@ func randomChange(spec *corev1.ServiceSpec, random *rand.Rand) {
 	}
 }
 
-// Every address of a range can be given, by servers that know nothing of one another, and then it is full.
+// Servers that share nothing but the store can allocate every address of a range, and then the range is full.
 func TestRangeIsFilledToTheLast(t *testing.T) {
 	c := startCluster(t, 2, smallRanges())
 	var all sync.WaitGroup

@@ -11,25 +11,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Who reports what; upstream's names.
+// The components that events name as their source; upstream's names.
 const (
 	addressController = "ipallocator-repair-controller"
 	portController    = "portallocator-repair-controller"
 	rangeController   = "kubernetes-service-cidr-controller"
 )
 
-// Events tells people what was found, in the API.
+// Events writes Warning events.
 type Events struct {
 	create func(context.Context, *corev1.Event) error
 	log    *slog.Logger
 }
 
-// NewEvents returns events that create stores.
+// NewEvents returns Events that are stored by create.
 func NewEvents(create func(context.Context, *corev1.Event) error, log *slog.Logger) *Events {
 	return &Events{create: create, log: log}
 }
 
-// warn stores a warning about an object. That an event is lost is no reason to do less.
+// warn stores a Warning event about an object. A failure is logged only, since it must not stop the work.
 func (e *Events) warn(ctx context.Context, controller string, about corev1.ObjectReference, reason, message string) {
 	now := metav1.Now()
 	namespace := about.Namespace
@@ -51,7 +51,8 @@ func (e *Events) warn(ctx context.Context, controller string, about corev1.Objec
 	}
 }
 
-// eventName is unique, and begins with the name of the object; the colons of an IPv6 address cannot be in it.
+// eventName returns a unique name that begins with the name of the object. Colons of an IPv6 address are replaced,
+// since a name cannot have them.
 func eventName(object string) string {
 	return fmt.Sprintf("%s.%x", strings.Trim(strings.ReplaceAll(object, ":", "-"), "-"), time.Now().UnixNano())
 }

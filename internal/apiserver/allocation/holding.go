@@ -9,32 +9,32 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// Owner is the Service that a record is made for. Two Services of one name, one after the other, are two owners.
+// Owner is the Service that a record is made for. Two Services that had the same name are two owners.
 type Owner struct {
 	Namespace string    `json:"namespace"`
 	Name      string    `json:"name"`
-	UID       types.UID `json:"uid"` // empty in records that others made: then the name counts
+	UID       types.UID `json:"uid"` // empty in records of other programs, which are compared by name
 }
 
 func (o Owner) String() string { return o.Namespace + "/" + o.Name }
 
-// OwnerOf is svc as an owner.
+// OwnerOf returns the owner that svc is.
 func OwnerOf(svc *corev1.Service) Owner {
 	return Owner{Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID}
 }
 
-// is says whether a record of o is one of svc's.
+// is reports whether a record of o belongs to svc.
 func (o Owner) is(svc Owner) bool {
 	return o.Namespace == svc.Namespace && o.Name == svc.Name && (o.UID == "" || o.UID == svc.UID)
 }
 
-// holding is what a Service holds.
+// holding is the set of numbers that a Service holds.
 type holding struct {
 	addrs sets.Set[netip.Addr]
 	ports sets.Set[int32]
 }
 
-// held reads it from the Service; nil holds nothing.
+// held returns the numbers in the fields of a Service. A nil Service holds nothing.
 func held(svc *corev1.Service) holding {
 	h := holding{addrs: sets.New[netip.Addr](), ports: sets.New[int32]()}
 	if svc == nil {
@@ -59,12 +59,12 @@ func held(svc *corev1.Service) holding {
 	return h
 }
 
-// minus is what h has and other does not.
-func (h holding) minus(other holding) holding {
+// without returns the numbers of h that other does not have.
+func (h holding) without(other holding) holding {
 	return holding{addrs: h.addrs.Difference(other.addrs), ports: h.ports.Difference(other.ports)}
 }
 
-// clusterIPs is the list, also of a Service stored before there was one.
+// clusterIPs returns the cluster IPs, also those of a Service that was stored before spec.clusterIPs existed.
 func clusterIPs(spec *corev1.ServiceSpec) []string {
 	if len(spec.ClusterIPs) == 0 && spec.ClusterIP != "" {
 		return []string{spec.ClusterIP}
@@ -72,18 +72,18 @@ func clusterIPs(spec *corev1.ServiceSpec) []string {
 	return spec.ClusterIPs
 }
 
-// hasAddresses says that the Service is neither headless nor a mere name.
+// hasAddresses reports whether the Service is neither headless nor of type ExternalName.
 func hasAddresses(spec *corev1.ServiceSpec) bool {
 	return spec.Type != corev1.ServiceTypeExternalName && spec.ClusterIP != corev1.ClusterIPNone &&
 		!slices.Contains(spec.ClusterIPs, corev1.ClusterIPNone)
 }
 
-// mayHaveNodePorts says that node ports which are named are held.
+// mayHaveNodePorts reports whether the Service holds the node ports that it names.
 func mayHaveNodePorts(spec *corev1.ServiceSpec) bool {
 	return spec.Type == corev1.ServiceTypeNodePort || spec.Type == corev1.ServiceTypeLoadBalancer
 }
 
-// needsNodePorts says that ports without a node port get one.
+// needsNodePorts reports whether ports without a node port get one.
 func needsNodePorts(spec *corev1.ServiceSpec) bool {
 	if spec.Type == corev1.ServiceTypeLoadBalancer {
 		return spec.AllocateLoadBalancerNodePorts == nil || *spec.AllocateLoadBalancerNodePorts
@@ -91,7 +91,7 @@ func needsNodePorts(spec *corev1.ServiceSpec) bool {
 	return spec.Type == corev1.ServiceTypeNodePort
 }
 
-// needsHealthPort says that load balancers must ask each node whether it has endpoints of its own.
+// needsHealthPort reports whether load balancers must ask each node for local endpoints.
 func needsHealthPort(spec *corev1.ServiceSpec) bool {
 	return spec.Type == corev1.ServiceTypeLoadBalancer &&
 		spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal

@@ -20,7 +20,7 @@ import (
 
 const finalizer = "networking.k8s.io/service-cidr-finalizer"
 
-// awaitCIDR waits until a ServiceCIDR is as wanted; nil stands for one that is gone.
+// awaitCIDR waits until a ServiceCIDR is as wanted. A nil function waits for its deletion.
 func awaitCIDR(t *testing.T, client kubernetes.Interface, name string, wanted func(*networkingv1.ServiceCIDR) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -56,8 +56,8 @@ func newCIDR(name string, cidrs ...string) *networkingv1.ServiceCIDR {
 		Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}
 }
 
-// The server's own ranges are an object too, which gains a second family with the flag, and else stays what it was at
-// first.
+// The server's own ranges are a ServiceCIDR. It gains a second family with the flag, and otherwise keeps its first
+// value.
 func TestOwnRanges(t *testing.T) {
 	dir := t.TempDir()
 	start := func(cidrs ...string) *apitest.Server {
@@ -87,7 +87,7 @@ func TestOwnRanges(t *testing.T) {
 	}
 }
 
-// A range that is full gets another beside it, which can go again when nobody needs it.
+// A second range helps when the first is full, and can be deleted when no Service holds its addresses.
 func TestMoreRanges(t *testing.T) {
 	t.Parallel() // it waits for the ten seconds that every server has to hear of a deletion
 	c := startCluster(t, 2, apiserver.Options{ServiceCIDRs: ranges("10.96.0.0/28")})

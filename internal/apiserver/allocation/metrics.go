@@ -9,14 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The bands of a range as labels: whether a number was asked for by name.
+// The values of the label scope: whether a number was requested by name.
 const (
 	scopeStatic  = "static"
 	scopeDynamic = "dynamic"
 )
 
-// metrics are what an Allocator counts, under kube-apiserver's names. What a dry run claims is nobody's and is not
-// counted.
+// metrics are the counters of an Allocator, under kube-apiserver's names. Dry runs are not counted.
 type metrics struct {
 	addresses, addressErrors *prometheus.CounterVec
 	took                     *prometheus.HistogramVec
@@ -33,19 +32,19 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		addresses: counter(ofAddresses, "allocation_total", "Addresses given to Services", "cidr", "scope"),
-		addressErrors: counter(ofAddresses, "allocation_errors_total", "Addresses that could not be given to Services",
+		addresses: counter(ofAddresses, "allocation_total", "Addresses allocated to Services", "cidr", "scope"),
+		addressErrors: counter(ofAddresses, "allocation_errors_total", "Failed allocations of addresses",
 			"cidr", "scope"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Subsystem: ofAddresses, Name: "allocation_duration_seconds",
-			Help: "Time to give an address to a Service", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
+			Help: "Duration of the allocation of an address", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
 			[]string{"cidr"}),
-		ports:      counter(ofPorts, "allocation_total", "Node ports given to Services", "scope"),
-		portErrors: counter(ofPorts, "allocation_errors_total", "Node ports that could not be given to Services", "scope"),
+		ports:      counter(ofPorts, "allocation_total", "Node ports allocated to Services", "scope"),
+		portErrors: counter(ofPorts, "allocation_errors_total", "Failed allocations of node ports", "scope"),
 	}
 }
 
-// address counts the attempt to give away an address of one of ranges; of those, invalid is none.
-func (m *metrics) address(b *book[netip.Addr], ranges []Range, scope string, began time.Time, addr netip.Addr,
+// address counts one attempt to allocate an address of one of ranges. addr is invalid if the attempt failed.
+func (m *metrics) address(b *claims[netip.Addr], ranges []Range, scope string, began time.Time, addr netip.Addr,
 	err error) {
 	if b.dryRun {
 		return
@@ -62,8 +61,8 @@ func (m *metrics) address(b *book[netip.Addr], ranges []Range, scope string, beg
 	}
 }
 
-// port counts the attempt to give away a port.
-func (m *metrics) port(b *book[int32], scope string, err error) {
+// port counts one attempt to allocate a port.
+func (m *metrics) port(b *claims[int32], scope string, err error) {
 	switch {
 	case b.dryRun:
 	case err != nil:
@@ -73,30 +72,30 @@ func (m *metrics) port(b *book[int32], scope string, err error) {
 	}
 }
 
-// Collectors are the Allocator's metrics, for a registry.
+// Collectors returns the metrics of the Allocator, for a registry.
 func (a *Allocator) Collectors() []prometheus.Collector {
 	m := a.metrics
-	return []prometheus.Collector{m.addresses, m.addressErrors, m.took, m.ports, m.portErrors, stock{a, a.log}}
+	return []prometheus.Collector{m.addresses, m.addressErrors, m.took, m.ports, m.portErrors, usageCollector{a, a.log}}
 }
 
-// stock counts what is given away, and what is left, when it is asked.
-type stock struct {
+// usageCollector counts allocated and available numbers at each scrape.
+type usageCollector struct {
 	a   *Allocator
 	log *slog.Logger
 }
 
 func addressDescs() (allocated, available *prometheus.Desc) {
-	return prometheus.NewDesc(ofAddresses+"_allocated_ips", "Addresses that Services have", []string{"cidr"}, nil),
-		prometheus.NewDesc(ofAddresses+"_available_ips", "Addresses that Services may still get", []string{"cidr"}, nil)
+	return prometheus.NewDesc(ofAddresses+"_allocated_ips", "Addresses that Services hold", []string{"cidr"}, nil),
+		prometheus.NewDesc(ofAddresses+"_available_ips", "Addresses that are free", []string{"cidr"}, nil)
 }
 
 func portDescs() (allocated, available *prometheus.Desc) {
-	return prometheus.NewDesc(ofPorts+"_allocated_ports", "Node ports that Services have", nil, nil),
-		prometheus.NewDesc(ofPorts+"_available_ports", "Node ports that Services may still get", nil, nil)
+	return prometheus.NewDesc(ofPorts+"_allocated_ports", "Node ports that Services hold", nil, nil),
+		prometheus.NewDesc(ofPorts+"_available_ports", "Node ports that are free", nil, nil)
 }
 
-// Describe says what Collect gives.
-func (stock) Describe(to chan<- *prometheus.Desc) {
+// Describe implements prometheus.Collector.
+func (usageCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, descs := range []func() (*prometheus.Desc, *prometheus.Desc){addressDescs, portDescs} {
 		allocated, available := descs()
 		to <- allocated
@@ -104,51 +103,66 @@ func (stock) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// countTime bounds the reading of what is given away.
-const countTime = 5 * time.Second
+// collectTimeout bounds the reads of one scrape.
+const collectTimeout = 5 * time.Second
 
-// Collect counts. What cannot be read now is left out.
-func (s stock) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), countTime)
+// Collect implements prometheus.Collector. It leaves out numbers that cannot be read now.
+func (c usageCollector) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	if err := c.collectAddresses(ctx, to); err != nil {
+		c.log.Debug("counting the allocated addresses", "err", err)
 	}
-	held, err := s.a.addresses.store.List(ctx, anyVersion)
+	if err := c.collectPorts(ctx, to); err != nil {
+		c.log.Debug("counting the allocated node ports", "err", err)
+	}
+}
+
+func (c usageCollector) collectAddresses(ctx context.Context, to chan<- prometheus.Metric) error {
+	held, err := c.a.addresses.store.List(ctx, anyVersion)
 	if err != nil {
-		s.log.Debug("counting the addresses held", "err", err)
+		return err
 	}
-	ranges, rangesErr := s.a.allReady(ctx)
-	if err == nil && rangesErr == nil {
-		allocated, available := addressDescs()
-		for _, r := range ranges {
-			n := 0
-			for _, ip := range held {
-				if addr, err := netip.ParseAddr(ip.Name); err == nil && r.contains(addr) {
-					n++
-				}
+	ranges, err := c.a.allReady(ctx)
+	if err != nil {
+		return err
+	}
+	allocated, available := addressDescs()
+	for _, r := range ranges {
+		n := 0
+		for _, ip := range held {
+			if addr, err := netip.ParseAddr(ip.Name); err == nil && r.contains(addr) {
+				n++
 			}
-			gauge(allocated, float64(n), r.prefix.String())
-			gauge(available, float64(r.count)-float64(n), r.prefix.String())
 		}
+		to <- gauge(allocated, float64(n), r.prefix.String())
+		to <- gauge(available, float64(r.count)-float64(n), r.prefix.String())
 	}
-	ports, err := s.a.ports.all(ctx, true)
+	return nil
+}
+
+func (c usageCollector) collectPorts(ctx context.Context, to chan<- prometheus.Metric) error {
+	ports, err := c.a.ports.all(ctx, true)
 	if err != nil {
-		s.log.Debug("counting the node ports held", "err", err)
-		return
+		return err
 	}
 	n := 0
 	for port := range ports {
-		if s.a.nodePorts.contains(port) {
+		if c.a.nodePorts.contains(port) {
 			n++
 		}
 	}
 	allocated, available := portDescs()
-	gauge(allocated, float64(n))
-	gauge(available, float64(s.a.nodePorts.bands().count)-float64(n))
+	to <- gauge(allocated, float64(n))
+	to <- gauge(available, float64(c.a.nodePorts.bands().count)-float64(n))
+	return nil
 }
 
-// allReady lists the ranges of all families that addresses may be taken from now, each once.
+func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// allReady lists the ranges of all families from which addresses may be allocated now, each once.
 func (a *Allocator) allReady(ctx context.Context) (all []Range, err error) {
 	seen := map[netip.Prefix]bool{}
 	for _, family := range a.families {

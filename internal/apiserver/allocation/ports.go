@@ -10,8 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// portPrefix is where the holders of node ports are recorded, a key a port. (Upstream keeps one bitmap of all ports in
-// one key, which every change writes.)
+// portPrefix is the prefix of the etcd keys of node ports, one key per port. (Upstream keeps one bitmap of all ports
+// in one key, which every change writes.)
 const portPrefix = "/registry/viaduct/nodeports/"
 
 // ports records the holders of node ports and health check node ports.
@@ -49,7 +49,7 @@ func (p ports) holder(ctx context.Context, port int32) (*record, error) {
 func (p ports) release(ctx context.Context, port int32, v version) error {
 	revision, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil {
-		return fmt.Errorf("removing the record of port %d: %q is no revision", port, v)
+		return fmt.Errorf("removing the record of port %d: %q is not a revision", port, v)
 	}
 	same := clientv3.Compare(clientv3.ModRevision(portKey(port)), "=", revision)
 	if _, err := p.kv.Txn(ctx).If(same).Then(clientv3.OpDelete(portKey(port))).Commit(); err != nil {
@@ -58,7 +58,7 @@ func (p ports) release(ctx context.Context, port int32, v version) error {
 	return nil
 }
 
-// all reads every record. With keysOnly the records are empty: that is enough to know what is taken.
+// all reads every record. With keysOnly the records are empty, which is enough to know which ports are held.
 func (p ports) all(ctx context.Context, keysOnly bool) (map[int32]*record, error) {
 	options := []clientv3.OpOption{clientv3.WithPrefix()}
 	if keysOnly {
@@ -78,7 +78,7 @@ func (p ports) all(ctx context.Context, keysOnly bool) (map[int32]*record, error
 	return found, nil
 }
 
-// portRecord reads a record. One that nobody can read is nobody's: the repair pass removes it.
+// portRecord decodes a record. A record that cannot be decoded has no owner, and the repair pass removes it.
 func portRecord(value []byte, revision int64) *record {
 	r := &record{version: portVersion(revision)}
 	_ = json.Unmarshal(value, &r.owner)

@@ -21,7 +21,7 @@ type sequence struct {
 	done   map[string]int             // by outcome
 }
 
-// After each step, whatever it was and however it ended, exactly what the Services hold is recorded.
+// After each step, whatever its result, the records are exactly what the Services hold.
 func TestRecordsAreWhatServicesHold(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -31,7 +31,7 @@ func TestRecordsAreWhatServicesHold(t *testing.T) {
 	}
 	steps := map[string]func(*testing.T, string) error{
 		"create": s.create, "create by PUT": s.put, "create for show": s.dryRun, "update": s.update,
-		"update for show": s.updateForShow,
+		"update for show": s.updateDryRun,
 		"stale update":    s.stale, "delete": s.delete, "delete later": s.deleteLater,
 	}
 	names := slices.Sorted(maps.Keys(steps))
@@ -52,7 +52,7 @@ func TestRecordsAreWhatServicesHold(t *testing.T) {
 	for _, outcome := range []string{"create, true", "create, false", "update, true", "update, false", "delete, true",
 		"stale update, false", "delete later, true"} {
 		if s.done[outcome] == 0 {
-			t.Errorf("never: %s; the test lost its purpose: %v", outcome, s.done)
+			t.Errorf("never reached: %s, of %v", outcome, s.done)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (s *sequence) put(t *testing.T, name string) error {
 	return err
 }
 
-// dryRun creates for show, and then in truth what was shown: as nobody else writes, that must be possible.
+// dryRun makes a dry run, and then creates what the dry run returned. Without other writers that must succeed.
 func (s *sequence) dryRun(t *testing.T, name string) error {
 	shown, err := create(t.Context(), s.client(), s.any(name), metav1.DryRunAll)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *sequence) dryRun(t *testing.T, name string) error {
 	}
 	made, err := create(t.Context(), s.client(), shown)
 	if err != nil {
-		t.Errorf("what was shown cannot be had: %v", err)
+		t.Errorf("the result of the dry run cannot be created: %v", err)
 		return err
 	}
 	s.now[name] = made
@@ -110,11 +110,11 @@ func (s *sequence) update(t *testing.T, name string) error {
 	return s.change(t, name, metav1.UpdateOptions{}, func(*corev1.Service) {})
 }
 
-func (s *sequence) updateForShow(t *testing.T, name string) error {
+func (s *sequence) updateDryRun(t *testing.T, name string) error {
 	return s.change(t, name, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}}, func(*corev1.Service) {})
 }
 
-// stale fails after whatever was to be allocated has been.
+// stale is an update that fails after everything was allocated.
 func (s *sequence) stale(t *testing.T, name string) error {
 	return s.change(t, name, metav1.UpdateOptions{},
 		func(svc *corev1.Service) { svc.Labels = map[string]string{"not a label": ""} })
@@ -145,7 +145,7 @@ func (s *sequence) delete(t *testing.T, name string) error {
 	return err
 }
 
-// deleteLater deletes a Service that has a finalizer, which is taken away while something else is changed too.
+// deleteLater deletes a Service that has a finalizer, and then removes the finalizer together with another change.
 func (s *sequence) deleteLater(t *testing.T, name string) error {
 	old := s.now[name]
 	if old == nil {
@@ -173,7 +173,7 @@ func (s *sequence) deleteLater(t *testing.T, name string) error {
 	return nil
 }
 
-// any is a Service of any type, that names some of what it wants: often enough what another has, or nobody can have.
+// any returns a Service of any type that names some numbers, often ones that are held or that no Service can have.
 func (s *sequence) any(name string) *corev1.Service {
 	svc := randomService(name, s.random)
 	r := s.random
@@ -199,7 +199,7 @@ func (s *sequence) any(name string) *corev1.Service {
 			corev1.ServiceExternalTrafficPolicyLocal
 		svc.Spec.HealthCheckNodePort = int32(29999 + r.IntN(8))
 	case 7:
-		svc.Spec.Selector = map[string]string{"not a label": ""} // refused when everything has been allocated
+		svc.Spec.Selector = map[string]string{"not a label": ""} // refused after the allocation
 	}
 	return svc
 }

@@ -11,15 +11,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// bands are the numbers 0 … count-1. The first ones, the static band, are left to those who ask for a number by name:
-// dynamic ones come from above it while there are any (KEP-3070).
+// bands are the numbers 0 … count-1. The first of them are the static band, which is left for requests that name a
+// number: dynamic allocation uses the numbers above while there are any (KEP-3070).
 type bands struct {
 	count  uint64
 	static uint64 // how many of count
 }
 
-// staticBand is how much of a range of this size is left to static numbers: a part of it within bounds, nothing of a
-// small one.
+// staticBand returns the size of the static band of a range: a share of the range within bounds, and nothing of a
+// small range.
 func staticBand(size, divisor, most uint64) uint64 {
 	if size <= 16 {
 		return 0
@@ -27,8 +27,8 @@ func staticBand(size, divisor, most uint64) uint64 {
 	return min(max(size/divisor, 16), most)
 }
 
-// dynamic returns a number of the dynamic band, chosen by random, which returns a number below its argument. It is
-// false if there are none.
+// dynamic returns a random number of the dynamic band. random returns a number below its argument. ok is false if
+// the band is empty.
 func (b bands) dynamic(random func(uint64) uint64) (uint64, bool) {
 	if b.static >= b.count {
 		return 0, false
@@ -36,15 +36,15 @@ func (b bands) dynamic(random func(uint64) uint64) (uint64, bool) {
 	return b.static + random(b.count-b.static), true
 }
 
-// upper goes through the dynamic band from a random place on, and lower through the static band.
+// upper iterates over the dynamic band from a random start, and lower over the static band.
 func (b bands) upper(random func(uint64) uint64) iter.Seq[uint64] {
 	return ring(b.static, b.count, random)
 }
 
 func (b bands) lower(random func(uint64) uint64) iter.Seq[uint64] { return ring(0, b.static, random) }
 
-// ring goes once through the numbers from … to-1, starting at a random one: what was freed a moment ago is not handed
-// to the next in line.
+// ring iterates once over the numbers from … to-1, from a random start: a number that was freed a moment ago is not
+// the next one to be allocated.
 func ring(from, to uint64, random func(uint64) uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		if from >= to {
@@ -65,19 +65,19 @@ func ring(from, to uint64, random func(uint64) uint64) iter.Seq[uint64] {
 	}
 }
 
-// shortestIPv6 bounds an IPv6 range, as upstream does: what is larger cannot be counted in 64 bits.
+// shortestIPv6 is the shortest prefix of an IPv6 range, as upstream; a larger range cannot be counted in 64 bits.
 const shortestIPv6 = 64
 
 var errTooLarge = errors.New("an IPv6 range must be a /64 or smaller")
 
-// Range is the addresses of a CIDR that can be ClusterIPs: all but the network's own and, for IPv4, the broadcast
-// address.
+// Range is the set of addresses of a CIDR that can be ClusterIPs: all except the network address and, for IPv4, the
+// broadcast address.
 type Range struct {
 	prefix netip.Prefix
 	bands
 }
 
-// NewRange fails for an IPv6 prefix shorter than /64. Bits after the prefix are ignored.
+// NewRange returns an error for an IPv6 prefix shorter than /64. Bits after the prefix are ignored.
 func NewRange(prefix netip.Prefix) (Range, error) {
 	prefix = prefix.Masked()
 	hostBits := prefix.Addr().BitLen() - prefix.Bits()
@@ -88,7 +88,7 @@ func NewRange(prefix netip.Prefix) (Range, error) {
 	if hostBits < 64 {
 		last = 1<<hostBits - 1
 	}
-	size := last // but for one, which matters to no band
+	size := last // one less only for the largest range, where no band depends on it
 	if size < math.MaxUint64 {
 		size++
 	}
@@ -99,13 +99,13 @@ func NewRange(prefix netip.Prefix) (Range, error) {
 	return Range{prefix: prefix, bands: bands{count: usable, static: min(usable, staticBand(size, 16, 256))}}, nil
 }
 
-// First is the lowest address of the range, which the Service kubernetes has. It is the network's own if the range is
-// empty.
+// First returns the lowest address of the range, which the Service kubernetes has. It returns the network address if
+// the range is empty.
 func (r Range) First() netip.Addr { return r.at(0) }
 
 func (r Range) family() corev1.IPFamily { return FamilyOf(r.prefix.Addr()) }
 
-// at is the n-th usable address.
+// at returns the n-th usable address.
 func (r Range) at(n uint64) netip.Addr {
 	if r.count == 0 {
 		return r.prefix.Addr()
@@ -116,7 +116,7 @@ func (r Range) at(n uint64) netip.Addr {
 	return addr
 }
 
-// contains says whether addr is a usable address of the range.
+// contains reports whether addr is a usable address of the range.
 func (r Range) contains(addr netip.Addr) bool {
 	if !r.prefix.Contains(addr) || addr == r.prefix.Addr() || r.count == 0 {
 		return false
@@ -132,10 +132,10 @@ func FamilyOf(addr netip.Addr) corev1.IPFamily {
 	return corev1.IPv6Protocol
 }
 
-// PortRange is the node ports that may be allocated, both ends included; 1 <= First <= Last <= 65535.
+// PortRange is the range of node ports that may be allocated, both ends included; 1 <= First <= Last <= 65535.
 type PortRange struct{ First, Last int32 }
 
-// DefaultNodePorts is upstream's default range.
+// DefaultNodePorts returns upstream's default range.
 func DefaultNodePorts() PortRange { return PortRange{First: 30000, Last: 32767} }
 
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }

@@ -5,51 +5,51 @@ import (
 	"errors"
 )
 
-// What a request for a number is refused for.
+// Why a request for a number is refused.
 var (
 	errTaken      = errors.New("already allocated")
 	errOutOfRange = errors.New("not in the valid range")
 	errFull       = errors.New("range is full")
 )
 
-// records is where the holders of one sort of number are written down: addresses, or ports.
+// records stores the holders of one kind of number: addresses or ports.
 type records[K comparable] interface {
-	// claim records that owner holds key; errTaken if anybody does, owner included: two requests about one Service may be
-	// under way, and the one that fails must not give back what the other was given.
+	// claim records that owner holds key. It returns errTaken if a record exists, even one of owner: of two concurrent
+	// requests for one Service, the one that fails must not release what the other one claimed.
 	claim(ctx context.Context, key K, owner Owner) (version, error)
-	// holder reads the latest record of key; nil if there is none.
+	// holder returns the latest record of key, or nil if there is none.
 	holder(ctx context.Context, key K) (*record, error)
-	// release removes the record of key if it is still the one of that version. It is no error if it is not.
+	// release removes the record of key if it still has that version. Another version is no error.
 	release(ctx context.Context, key K, v version) error
 }
 
-// version tells a record from earlier and later ones of the same key.
+// version distinguishes the records that a key has had.
 type version string
 
-// record says who holds something.
+// record is the holder of one number.
 type record struct {
 	owner   Owner
 	version version
-	// The rest differs from these zero values only for addresses, which others may write too.
-	foreign   bool // what it is held for is no Service
-	unmanaged bool // its labels do not say that it is one of ours
+	// Only records of addresses can have these set, since other programs may write IPAddress objects.
+	foreign   bool // the parent is not a Service
+	unmanaged bool // the managed-by label is not ManagedBy
 }
 
-// book is what one request does to one sort of records.
-type book[K comparable] struct {
+// claims collects what one request does to one kind of records.
+type claims[K comparable] struct {
 	records[K]
 	owner   Owner
-	dryRun  bool          // claims are answered as they would be, and not made
+	dryRun  bool          // nothing is written, and answers are those of a real request
 	taken   map[K]version // by this request
-	leaving map[K]version // to be given up when this request succeeds
+	leaving map[K]version // to be released when this request succeeds
 }
 
-func newBook[K comparable](r records[K], owner Owner, dryRun bool) *book[K] {
-	return &book[K]{records: r, owner: owner, dryRun: dryRun, taken: map[K]version{}, leaving: map[K]version{}}
+func newClaims[K comparable](r records[K], owner Owner, dryRun bool) *claims[K] {
+	return &claims[K]{records: r, owner: owner, dryRun: dryRun, taken: map[K]version{}, leaving: map[K]version{}}
 }
 
 // take claims key.
-func (b *book[K]) take(ctx context.Context, key K) error {
+func (b *claims[K]) take(ctx context.Context, key K) error {
 	if _, ok := b.taken[key]; ok {
 		return errTaken
 	}
@@ -70,9 +70,9 @@ func (b *book[K]) take(ctx context.Context, key K) error {
 	return err
 }
 
-// leave looks up which record of key is to go when the request has succeeded. It must be called before the Service is
-// written: later the record may be that of another request about the same Service.
-func (b *book[K]) leave(ctx context.Context, key K) error {
+// leave notes the record of key that is to be released when the request has succeeded. It must be called before the
+// Service is written: afterwards the record may belong to another request for the same Service.
+func (b *claims[K]) leave(ctx context.Context, key K) error {
 	if b.dryRun {
 		return nil
 	}
@@ -83,11 +83,11 @@ func (b *book[K]) leave(ctx context.Context, key K) error {
 	return err
 }
 
-// keep ends a request that succeeded, and undo one that did not.
-func (b *book[K]) keep(ctx context.Context) error { return b.releaseAll(ctx, b.leaving) }
-func (b *book[K]) undo(ctx context.Context) error { return b.releaseAll(ctx, b.taken) }
+// commit ends a request that succeeded, and rollback ends a request that failed.
+func (b *claims[K]) commit(ctx context.Context) error   { return b.releaseAll(ctx, b.leaving) }
+func (b *claims[K]) rollback(ctx context.Context) error { return b.releaseAll(ctx, b.taken) }
 
-func (b *book[K]) releaseAll(ctx context.Context, versions map[K]version) error {
+func (b *claims[K]) releaseAll(ctx context.Context, versions map[K]version) error {
 	if b.dryRun {
 		return nil
 	}

@@ -14,50 +14,50 @@ import (
 )
 
 const (
-	// repairEvery is how often the records are examined; upstream's interval.
+	// repairEvery is the time between two passes; upstream's interval.
 	repairEvery = 3 * time.Minute
-	// Grace is how long a record that nobody needs is left alone: a request that is under way on some server may be about
-	// to. It is longer than a request may take, a minute.
+	// Grace is how long a record without a Service is left alone, since a request on some server may be about to write the
+	// Service. It is longer than the longest request, one minute.
 	Grace = 90 * time.Second
-	// curesAtOnce bounds the writes in flight.
-	curesAtOnce = 16
+	// repairsAtOnce bounds the concurrent writes.
+	repairsAtOnce = 16
 )
 
-// Repairer compares what Services hold with what is recorded, and makes the records right: those that are missing,
-// wrong, or leaked. What only people can put right, two Services with one address, it tells them, as an Event and in
-// the log, once. Any number may work over one store.
+// Repairer compares what Services hold with the records, and corrects records that are missing, wrong or leaked. It
+// reports what only an administrator can correct, such as two Services with one address, once by an Event and in the
+// log. Any number of repairers may work over one store.
 type Repairer struct {
 	a        *Allocator
 	services Reader[*corev1.Service]
 	events   *Events
 	again    chan struct{}
-	// Of Pass, which must not run beside itself.
-	seen map[string]sighting // records that seem wrong
-	told map[string]bool     // findings that were reported
+	// Used by Pass only, which must not run twice at a time.
+	seen     map[string]sighting // records that may be wrong
+	reported map[string]bool     // the findings of the previous pass
 }
 
-// sighting says since when a record of this version has been seen that may be wrong.
+// sighting says since when a record that may be wrong has had this version.
 type sighting struct {
 	version version
 	since   time.Time
 }
 
-// NewRepairer returns a repairer of what a records.
+// NewRepairer returns a repairer for the records of a.
 func NewRepairer(a *Allocator, services Reader[*corev1.Service], events *Events) *Repairer {
 	return &Repairer{a: a, services: services, events: events, again: make(chan struct{}, 1), seen: map[string]sighting{},
-		told: map[string]bool{}}
+		reported: map[string]bool{}}
 }
 
-// Kick makes Run examine the records now.
+// Kick makes Run start a pass now.
 func (r *Repairer) Kick() {
 	select {
 	case r.again <- struct{}{}:
-	default: // it is about to
+	default: // a pass is due already
 	}
 }
 
-// Deleted is told of every IPAddress that is deleted. Mostly the Service does not need it any more. If it does, because
-// somebody deleted the record of an address that is in use, it is made again at once.
+// Deleted must be called for every IPAddress that is deleted. If a Service still holds the address, Deleted kicks a
+// pass that creates the record again.
 func (r *Repairer) Deleted(ctx context.Context, ip *networkingv1.IPAddress) {
 	addr, err := netip.ParseAddr(ip.Name)
 	was := recordOf(ip)
@@ -70,7 +70,7 @@ func (r *Repairer) Deleted(ctx context.Context, ip *networkingv1.IPAddress) {
 	}
 }
 
-// Run makes a pass every three minutes, and when told, until ctx ends.
+// Run makes a pass every three minutes, and after each Kick, until ctx ends.
 func (r *Repairer) Run(ctx context.Context) error {
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
@@ -82,13 +82,13 @@ func (r *Repairer) Run(ctx context.Context) error {
 		case <-r.again:
 		}
 		if err := r.Pass(ctx, Grace); err != nil && ctx.Err() == nil {
-			r.a.log.Warn("repairing the records of cluster addresses and node ports", "err", err)
+			r.a.log.Warn("repairing the records of ClusterIPs and node ports", "err", err)
 		}
 	}
 }
 
-// Pass examines all records once. One that seems wrong is touched only when it has been seen unchanged for as long as
-// grace; a grace of 0 is right where nobody else can be writing, as before the only server of a store serves.
+// Pass checks all records once. It touches a record that may be wrong only if the record has not changed for grace.
+// A grace of 0 is right where no other writer can exist, as before the only server of a store serves requests.
 func (r *Repairer) Pass(ctx context.Context, grace time.Duration) error {
 	s, err := r.snapshot(ctx, grace == 0)
 	if err != nil {
@@ -97,31 +97,31 @@ func (r *Repairer) Pass(ctx context.Context, grace time.Duration) error {
 	if len(s.addresses) == 0 && len(s.ports) == 0 && len(s.services) > 0 {
 		return r.adopt(ctx, s)
 	}
-	p := &pass{r: r, grace: grace, seen: map[string]sighting{}, told: map[string]bool{}}
+	p := &pass{r: r, grace: grace, seen: map[string]sighting{}, reported: map[string]bool{}}
 	for owner, ips := range notValid(s.services) {
-		p.tell(ctx, addressNotValid, fmt.Sprint(ips), owner, "is no valid address; please recreate the service")
+		p.report(ctx, addressNotValid, fmt.Sprint(ips), owner, "is not a valid address; please recreate the service")
 	}
 	errs := []error{
-		cureAll(ctx, p, r.a.addresses, examineAddresses(s)),
-		cureAll(ctx, p, r.a.ports, examinePorts(s)),
+		repairAll(ctx, p, r.a.addresses, auditAddresses(s)),
+		repairAll(ctx, p, r.a.ports, auditPorts(s)),
 	}
-	r.seen, r.told = p.seen, p.told
+	r.seen, r.reported = p.seen, p.reported
 	return errors.Join(errs...)
 }
 
 func (r *Repairer) snapshot(ctx context.Context, alone bool) (snapshot, error) {
 	age := latest
 	if alone {
-		age = anyVersion // nobody can have written since the caches were filled
+		age = anyVersion // no other writer exists, so the caches are current
 	}
 	s := snapshot{nodePorts: r.a.nodePorts, addresses: map[netip.Addr]*record{}}
 	var err error
 	if s.services, err = r.services.List(ctx, age); err != nil {
-		return s, fmt.Errorf("reading the services: %w", err)
+		return s, fmt.Errorf("listing the services: %w", err)
 	}
 	ips, err := r.a.addresses.store.List(ctx, age)
 	if err != nil {
-		return s, fmt.Errorf("reading the addresses held: %w", err)
+		return s, fmt.Errorf("listing the held addresses: %w", err)
 	}
 	for _, ip := range ips {
 		if addr, err := netip.ParseAddr(ip.Name); err == nil {
@@ -133,7 +133,7 @@ func (r *Repairer) snapshot(ctx context.Context, alone bool) (snapshot, error) {
 	}
 	cidrs, err := r.a.ranges.List(ctx, anyVersion)
 	if err != nil {
-		return s, fmt.Errorf("reading the service CIDRs: %w", err)
+		return s, fmt.Errorf("listing the service CIDRs: %w", err)
 	}
 	for _, cidr := range cidrs {
 		s.ranges = append(s.ranges, rangesOf(cidr)...)
@@ -141,14 +141,14 @@ func (r *Repairer) snapshot(ctx context.Context, alone bool) (snapshot, error) {
 	return s, nil
 }
 
-// adopt makes the records for a store that has none: its Services were written by a version that kept them in memory.
-// That is nothing to be alarmed about, so it is logged in one line.
+// adopt creates the records for a store that has none, since its Services were written by a version that kept the
+// records in memory. It logs one line instead of a warning per record.
 func (r *Repairer) adopt(ctx context.Context, s snapshot) error {
-	r.a.log.Info("recording what the stored services hold", "services", len(s.services))
-	quiet := &pass{r: r, quiet: true, seen: map[string]sighting{}, told: map[string]bool{}}
+	r.a.log.Info("recording the allocations of the stored services", "services", len(s.services))
+	quiet := &pass{r: r, quiet: true, seen: map[string]sighting{}, reported: map[string]bool{}}
 	return errors.Join(
-		cureAll(ctx, quiet, r.a.addresses, examineAddresses(s)),
-		cureAll(ctx, quiet, r.a.ports, examinePorts(s)),
+		repairAll(ctx, quiet, r.a.addresses, auditAddresses(s)),
+		repairAll(ctx, quiet, r.a.ports, auditPorts(s)),
 	)
 }
 
@@ -156,14 +156,15 @@ func (r *Repairer) adopt(ctx context.Context, s snapshot) error {
 type pass struct {
 	r     *Repairer
 	grace time.Duration
-	quiet bool // what is missing is no news
+	quiet bool // missing records are not reported
 
-	mu   sync.Mutex // guards what follows
-	seen map[string]sighting
-	told map[string]bool
+	mu       sync.Mutex // guards the fields below
+	seen     map[string]sighting
+	reported map[string]bool
 }
 
-// isSure says that a wrong record is no longer one that a request under way may need, and remembers that it was seen.
+// isSure reports whether a wrong record is too old to belong to a request under way. It notes that the record was
+// seen.
 func (p *pass) isSure(key string, v version) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,21 +177,22 @@ func (p *pass) isSure(key string, v version) bool {
 	return now.Sub(before.since) >= p.grace
 }
 
-// tell reports a finding about a Service or, if there is none, about the record of what is named.
-func (p *pass) tell(ctx context.Context, reason, what string, about Owner, message string) {
+// report writes the log line and the event of a finding. The event is about the Service or, if there is none, about
+// the record.
+func (p *pass) report(ctx context.Context, reason, what string, about Owner, message string) {
 	p.mu.Lock()
 	id := reason + " " + what + " " + about.String()
-	known := p.r.told[id] || p.told[id]
-	p.told[id] = true
+	known := p.r.reported[id] || p.reported[id]
+	p.reported[id] = true
 	p.mu.Unlock()
 	if known || p.quiet && reason != addressAlreadyAllocated && reason != portAlreadyAllocated {
 		return
 	}
-	p.r.a.log.Warn("records of cluster addresses and node ports", "finding", reason, "what", what, "service",
+	p.r.a.log.Warn("the record of a ClusterIP or node port is wrong", "finding", reason, "what", what, "service",
 		about.String(), "detail", message)
 	switch reason {
 	case portLeaked:
-		return // there is no object to tell it of
+		return // no object exists that an event could be about
 	case addressLeaked, addressMisplaced:
 		ref := corev1.ObjectReference{Kind: "IPAddress", APIVersion: networkingv1.SchemeGroupVersion.String(), Name: what}
 		p.r.events.warn(ctx, addressController, ref, reason, fmt.Sprintf("IPAddress: %s for Service %s %s", what, about,
@@ -206,10 +208,10 @@ func (p *pass) tell(ctx context.Context, reason, what string, about Owner, messa
 	p.r.events.warn(ctx, controller, ref, reason, fmt.Sprintf("%s %s %s", noun, what, message))
 }
 
-// needs reads from the store whether a Service holds key now.
-func needs[K comparable](ctx context.Context, p *pass, owner Owner, key K) (bool, error) {
+// holds reads from the store and reports whether a Service holds key now.
+func holds[K comparable](ctx context.Context, p *pass, owner Owner, key K) (bool, error) {
 	if owner.Name == "" {
-		return false, nil // the record could not be read
+		return false, nil // the record cannot be decoded
 	}
 	svc, err := p.r.services.Get(ctx, owner.Namespace, owner.Name, latest)
 	switch {

@@ -21,8 +21,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// remote is a resource reached through the API, as a part of another process would. The pass of a Repairer needs no
-// more.
+// remote is a resource reached through the API, as from another process. The pass of a Repairer needs no more.
 type remote[T any] struct {
 	get    func(context.Context, string, string, metav1.GetOptions) (T, error)
 	list   func(context.Context, metav1.ListOptions) ([]T, error)
@@ -49,7 +48,8 @@ func pointers[T any](items []T) []*T {
 	return list
 }
 
-// newRepairer is one like those in the servers, of a third party. What it reports comes back by reason.
+// newRepairer returns a repairer like those of the servers, and a function that returns the events since its last
+// call.
 func (c *cluster) newRepairer() (*allocation.Repairer, func() []string) {
 	client := c.clients[0]
 	ips := client.NetworkingV1().IPAddresses()
@@ -98,33 +98,33 @@ func (c *cluster) newRepairer() (*allocation.Repairer, func() []string) {
 	return allocation.NewRepairer(a, services, events), func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		told := slices.Sorted(slices.Values(reasons))
+		reported := slices.Sorted(slices.Values(reasons))
 		reasons = nil
-		return told
+		return reported
 	}
 }
 
 func TestRepair(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client, ctx := c.clients[0], t.Context()
-	repairer, told := c.newRepairer()
+	repairer, reported := c.newRepairer()
 	pass := func(grace time.Duration) []string {
 		t.Helper()
 		if err := repairer.Pass(ctx, grace); err != nil {
 			t.Fatal(err)
 		}
-		return told()
+		return reported()
 	}
 	want := func(what string, got []string, want ...string) {
 		t.Helper()
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: told %q, want %q", what, got, want)
+			t.Errorf("%s: reported %q, want %q", what, got, want)
 		}
 	}
 	mustCreate(t, client, service("a", withIPs("10.96.0.9"), onNodePort(30009)))
-	want("all is well", pass(0))
+	want("nothing is wrong", pass(0))
 
-	// Records that are lost are made again, and that is told.
+	// Lost records are created again and reported.
 	c.lose(t, "10.96.0.9") // in etcd: the servers would notice a deletion by the API
 	if _, err := c.etcd.Delete(ctx, portKeys+"30009"); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestRepair(t *testing.T) {
 	c.checkRecords(t)
 	want("lost, again", pass(0))
 
-	// What nobody needs may be needed by a request under way: it stays for the grace, and unchanged, before it goes.
+	// A record without a Service may belong to a request under way, so it stays unchanged for the grace.
 	c.leak(t, "10.96.0.20", "gone")
 	c.leak(t, "10.96.0.21", "a")
 	if _, err := c.etcd.Put(ctx, portKeys+"30020", `{"namespace":"default","name":"gone","uid":"u"}`); err != nil {
@@ -145,17 +145,17 @@ func TestRepair(t *testing.T) {
 	if after := c.recorded(t); !slices.Equal(before, after) {
 		t.Errorf("removed too soon: %v", without(before, after))
 	}
-	want("leaked, surely", pass(0), "IPAddressNotAllocated 10.96.0.20", "IPAddressWrongReference 10.96.0.21")
+	want("leaked, after the grace", pass(0), "IPAddressNotAllocated 10.96.0.20", "IPAddressWrongReference 10.96.0.21")
 	c.checkRecords(t)
 
-	// What people have to put right is told once.
+	// What an administrator has to correct is reported once.
 	c.lose(t, "10.96.0.9")
-	mustCreate(t, client, service("b", withIPs("10.96.0.9"))) // nothing was recorded, so it was not refused
+	mustCreate(t, client, service("b", withIPs("10.96.0.9"))) // nothing was recorded, so the request was not refused
 	want("twice", pass(time.Hour), "ClusterIPAlreadyAllocated a")
 	want("twice, again", pass(time.Hour))
 }
 
-// The record of an address that is in use, deleted by somebody, is made again at once.
+// The record of an address in use is created again at once after its deletion.
 func TestDeletedRecordComesBack(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	client := c.clients[0]
@@ -179,7 +179,7 @@ func TestDeletedRecordComesBack(t *testing.T) {
 	c.checkRecords(t)
 }
 
-// Servers that start at once over an empty store all come up, with one Service kubernetes between them.
+// Servers that start at the same time over an empty store all start, with one Service kubernetes between them.
 func TestServersThatStartAtOnce(t *testing.T) {
 	c := &cluster{options: smallRanges()}
 	shared := apitest.Etcd(t)
@@ -187,7 +187,7 @@ func TestServersThatStartAtOnce(t *testing.T) {
 	servers := make(chan *apitest.Server, 3)
 	for range cap(servers) {
 		go func() {
-			var server *apitest.Server // nil, if it does not come up
+			var server *apitest.Server // nil if it does not start
 			defer func() { servers <- server }()
 			server = c.startServer(t)
 		}()
@@ -202,7 +202,7 @@ func TestServersThatStartAtOnce(t *testing.T) {
 	c.checkRecords(t)
 }
 
-// lose removes the record of an address, or of all, behind the servers' backs.
+// lose removes the record of an address, or all records, in etcd, so that the servers do not notice.
 func (c *cluster) lose(t *testing.T, ip string) {
 	t.Helper()
 	if _, err := c.etcd.Delete(t.Context(), "/registry/ipaddresses/"+ip, clientv3.WithPrefix()); err != nil {
@@ -225,9 +225,8 @@ func (c *cluster) leak(t *testing.T, ip, name string) {
 	}
 }
 
-// A repairer without patience, beside servers at work, takes nothing away from anybody as long as it does not touch
-// what it has not seen unchanged for its grace. (That grace is a minute and a half; here it only has to be longer than
-// a request takes.)
+// A repairer beside busy servers takes nothing away from a Service, as long as it touches only records that have not
+// changed for its grace. (That grace is a minute and a half; here it only has to be longer than a request.)
 func TestRepairBesideRequests(t *testing.T) {
 	c := startCluster(t, 2, smallRanges())
 	repairer, _ := c.newRepairer()
@@ -261,7 +260,8 @@ func TestRepairBesideRequests(t *testing.T) {
 	}
 }
 
-// A store written before there were records gets them at the start, before anybody could be given what is held.
+// A store from before there were records gets them when the server starts, before any request can be allocated a
+// held number.
 func TestStoreWithoutRecords(t *testing.T) {
 	c := startCluster(t, 1, smallRanges())
 	made := mustCreate(t, c.clients[0], service("a", ofType(corev1.ServiceTypeNodePort),
@@ -278,7 +278,7 @@ func TestStoreWithoutRecords(t *testing.T) {
 	}
 }
 
-// With a store to itself, a server cleans up at the start what its predecessor died over.
+// The only server of a store removes at its start the records that its predecessor leaked.
 func TestLeakIsGoneAfterARestart(t *testing.T) {
 	options := apiserver.Options{DataDir: t.TempDir(), ServiceCIDRs: ranges("10.96.0.0/24")}
 	server := apitest.StartWith(t, options)

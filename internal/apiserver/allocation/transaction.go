@@ -11,33 +11,34 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Transaction is what one create or update of a Service claims and gives up. The caller must end it once, with Commit
-// after the Service was written or Revert if it was not.
+// Transaction collects what one create or update of a Service claims and releases. The caller must end it once: with
+// Commit after the Service was written, or with Revert if it was not.
 type Transaction struct {
 	a      *Allocator
 	svc    *corev1.Service
-	before holding // what the Service held, and keeps if it still names it
-	addrs  *book[netip.Addr]
-	ports  *book[int32]
+	before holding // what the Service held; it keeps what it still names
+	addrs  *claims[netip.Addr]
+	ports  *claims[int32]
 }
 
 func (a *Allocator) begin(svc, old *corev1.Service, dryRun bool) *Transaction {
 	owner := OwnerOf(svc)
 	if old != nil {
-		owner = OwnerOf(old) // what a client sends to be put in its place need not say its UID
+		owner = OwnerOf(old) // an update need not name the UID
 	}
 	return &Transaction{
 		a: a, svc: svc, before: held(old),
-		addrs: newBook(a.addresses, owner, dryRun), ports: newBook(a.ports, owner, dryRun),
+		addrs: newClaims(a.addresses, owner, dryRun), ports: newClaims(a.ports, owner, dryRun),
 	}
 }
 
-// Allocate fills in the addresses and ports that svc needs, where old, nil at creation, does not have them, and claims
-// them. Its families must have been settled. The list is what the client asked for and cannot have, for an answer of
-// Invalid; the error is any other, in the form of the API. After either, nothing is claimed and there is no
-// transaction.
+// Allocate claims the addresses and ports that svc needs and old, nil at creation, does not hold, and fills them in.
+// The IP families of svc must have been determined before. The returned list holds what the client requested and
+// cannot have, for an Invalid response; the returned error is any other failure, in the form of the API. After
+// either, nothing is claimed and the transaction is nil.
 //
-// With dryRun nothing is claimed, and the answer is what it would be: what is filled in is free at this moment.
+// With dryRun nothing is claimed, and the result is that of a real request: the numbers that are filled in are free
+// at this moment.
 func (a *Allocator) Allocate(ctx context.Context, svc, old *corev1.Service, dryRun bool) (*Transaction, field.ErrorList,
 	error) {
 	t := a.begin(svc, old, dryRun)
@@ -51,12 +52,12 @@ func (a *Allocator) Allocate(ctx context.Context, svc, old *corev1.Service, dryR
 
 // Commit releases what the Service no longer names.
 func (t *Transaction) Commit(ctx context.Context) {
-	t.a.finish(ctx, t.addrs.owner, t.addrs.keep, t.ports.keep)
+	t.a.finish(ctx, t.addrs.owner, t.addrs.commit, t.ports.commit)
 }
 
-// Revert releases what was claimed for the Service, and nothing else.
+// Revert releases what this transaction claimed for the Service.
 func (t *Transaction) Revert(ctx context.Context) {
-	t.a.finish(ctx, t.addrs.owner, t.addrs.undo, t.ports.undo)
+	t.a.finish(ctx, t.addrs.owner, t.addrs.rollback, t.ports.rollback)
 }
 
 func (t *Transaction) allocate(ctx context.Context) (field.ErrorList, error) {
@@ -65,7 +66,7 @@ func (t *Transaction) allocate(ctx context.Context) (field.ErrorList, error) {
 			return errs, err
 		}
 	}
-	if err := t.leave(ctx, t.before.minus(held(t.svc))); err != nil {
+	if err := t.leave(ctx, t.before.without(held(t.svc))); err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
 	return nil, nil
@@ -108,7 +109,7 @@ func (t *Transaction) allocateAddresses(ctx context.Context) (field.ErrorList, e
 	return nil, nil
 }
 
-// takeAddress takes the address that the client named, unless the Service has it.
+// takeAddress claims the address that the client named, unless the Service holds it already.
 func (t *Transaction) takeAddress(ctx context.Context, named string) (field.ErrorList, error) {
 	refuse := func(reason any) field.ErrorList {
 		detail := fmt.Sprintf("failed to allocate IP %s: provided IP is %v", named, reason)
@@ -151,8 +152,8 @@ func (t *Transaction) allocatePorts(ctx context.Context) (field.ErrorList, error
 	return nil, t.allocateHealthPort(ctx)
 }
 
-// takePort takes the port that the client named, unless it named none or the Service has it. One port may serve several
-// protocols.
+// takePort claims the port that the client named, unless the client named none or the Service holds it already. One
+// port may serve several protocols.
 func (t *Transaction) takePort(ctx context.Context, port int32, path *field.Path) (field.ErrorList, error) {
 	if _, taken := t.ports.taken[port]; port == 0 || taken || t.before.ports.Has(port) {
 		return nil, nil
@@ -167,7 +168,7 @@ func (t *Transaction) takePort(ctx context.Context, port int32, path *field.Path
 	return nil, nil
 }
 
-// fillPort gives p the node port that its number has for another protocol, else a new one.
+// fillPort gives p the node port that the same port number has for another protocol, or a new one.
 func (t *Transaction) fillPort(ctx context.Context, p *corev1.ServicePort) error {
 	if p.NodePort != 0 {
 		return nil
@@ -183,7 +184,7 @@ func (t *Transaction) fillPort(ctx context.Context, p *corev1.ServicePort) error
 	return nil
 }
 
-// shared returns the node port of another entry with p's number that p can have too; 0 for none.
+// shared returns the node port of another entry with p's number that p can share, or 0.
 func shared(ports []corev1.ServicePort, p *corev1.ServicePort) int32 {
 	inUse := map[int32]bool{} // for p's protocol
 	for i := range ports {
@@ -199,7 +200,7 @@ func shared(ports []corev1.ServicePort, p *corev1.ServicePort) int32 {
 	return 0
 }
 
-// allocateHealthPort is upstream's in this too, that whatever goes wrong is the server's error.
+// allocateHealthPort returns every failure as an internal error, as upstream does.
 func (t *Transaction) allocateHealthPort(ctx context.Context) error {
 	spec := &t.svc.Spec
 	if !needsHealthPort(spec) {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// stored is a Service in namespace ns, created so many minutes after the others began.
+// stored returns a Service in namespace ns that was created the given number of minutes after the first one.
 func stored(name string, minute int, change ...func(*corev1.ServiceSpec)) *corev1.Service {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: name, UID: types.UID("uid-" + name),
@@ -54,15 +54,15 @@ func mustRange(t *testing.T, cidr string) Range {
 }
 
 func describe[K comparable](found []finding[K]) string {
-	cures := []string{"report", "claim", "replace", "remove"}
+	actions := []string{"report", "claim", "replace", "remove"}
 	var lines []string
 	for _, f := range found {
-		lines = append(lines, fmt.Sprintf("%v %s %s %s", f.key, f.reason, cures[f.cure], f.service.Name))
+		lines = append(lines, fmt.Sprintf("%v %s %s %s", f.key, f.reason, actions[f.action], f.service.Name))
 	}
 	return strings.Join(lines, "; ")
 }
 
-func TestExamineAddresses(t *testing.T) {
+func TestAuditAddresses(t *testing.T) {
 	ip := netip.MustParseAddr
 	tests := []struct {
 		name     string
@@ -70,20 +70,20 @@ func TestExamineAddresses(t *testing.T) {
 		records  map[netip.Addr]*record
 		want     string
 	}{
-		{"all is well", []*corev1.Service{stored("a", 0, at("10.0.0.1", "fd00::1"))},
+		{"nothing is wrong", []*corev1.Service{stored("a", 0, at("10.0.0.1", "fd00::1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): recorded("a"), ip("fd00::1"): recorded("a")}, ""},
-		{"upstream's records are told by name", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
+		{"upstream's records are compared by name", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): {owner: Owner{Namespace: "ns", Name: "a"}}}, ""},
-		{"headless, and a mere name", []*corev1.Service{stored("a", 0, at(corev1.ClusterIPNone)),
+		{"headless, and ExternalName", []*corev1.Service{stored("a", 0, at(corev1.ClusterIPNone)),
 			stored("b", 0, at("10.0.0.1"), func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeExternalName })}, nil, ""},
 		{"missing", []*corev1.Service{stored("a", 0, at("10.0.0.1", "fd00::1"))},
 			map[netip.Addr]*record{ip("fd00::1"): recorded("a")}, "10.0.0.1 ClusterIPNotAllocated claim a"},
 		{"a Service stored before clusterIPs", []*corev1.Service{stored("a", 0, at("10.0.0.1"),
 			func(s *corev1.ServiceSpec) { s.ClusterIPs = nil })}, nil,
 			"10.0.0.1 ClusterIPNotAllocated claim a"},
-		{"twice, the record tells", []*corev1.Service{stored("a", 0, at("10.0.0.1")), stored("b", 1, at("10.0.0.1"))},
+		{"twice, the record decides", []*corev1.Service{stored("a", 0, at("10.0.0.1")), stored("b", 1, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): recorded("b")}, "10.0.0.1 ClusterIPAlreadyAllocated report a"},
-		{"twice, the older is in the right", []*corev1.Service{stored("b", 1, at("10.0.0.1")),
+		{"twice, the older Service is right", []*corev1.Service{stored("b", 1, at("10.0.0.1")),
 			stored("a", 2, at("10.0.0.1"))}, nil,
 			"10.0.0.1 ClusterIPNotAllocated claim b; 10.0.0.1 ClusterIPAlreadyAllocated report a"},
 		{"out of range", []*corev1.Service{stored("a", 0, at("10.1.0.1"))}, nil, "10.1.0.1 ClusterIPOutOfRange report a"},
@@ -100,7 +100,7 @@ func TestExamineAddresses(t *testing.T) {
 		{"of no Service", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): {foreign: true}, ip("10.0.0.2"): {foreign: true}},
 			"10.0.0.1 ClusterIPNotAllocated replace a; 10.0.0.2 IPAddressNotAllocated remove "},
-		{"somebody else's", nil, map[netip.Addr]*record{ip("10.0.0.2"): {foreign: true, unmanaged: true}}, ""},
+		{"of another program", nil, map[netip.Addr]*record{ip("10.0.0.2"): {foreign: true, unmanaged: true}}, ""},
 		{"without its labels", []*corev1.Service{stored("a", 0, at("10.0.0.1"))},
 			map[netip.Addr]*record{ip("10.0.0.1"): {owner: OwnerOf(stored("a", 0)), unmanaged: true}},
 			"10.0.0.1 ClusterIPNotAllocated replace a"},
@@ -109,14 +109,14 @@ func TestExamineAddresses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := snapshot{services: tt.services, addresses: tt.records, ranges: []Range{mustRange(t, "10.0.0.0/24"),
 				mustRange(t, "fd00::/112")}}
-			if got := describe(examineAddresses(s)); got != tt.want {
+			if got := describe(auditAddresses(s)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestExaminePorts(t *testing.T) {
+func TestAuditPorts(t *testing.T) {
 	balancer := func(s *corev1.ServiceSpec) {
 		s.Type, s.ExternalTrafficPolicy, s.HealthCheckNodePort = corev1.ServiceTypeLoadBalancer,
 			corev1.ServiceExternalTrafficPolicyLocal, 30002
@@ -127,7 +127,7 @@ func TestExaminePorts(t *testing.T) {
 		records  map[int32]*record
 		want     string
 	}{
-		{"all is well", []*corev1.Service{stored("a", 0, onPorts(30001, 30001), balancer)},
+		{"nothing is wrong", []*corev1.Service{stored("a", 0, onPorts(30001, 30001), balancer)},
 			map[int32]*record{30001: recorded("a"), 30002: recorded("a")}, ""},
 		{"of a type without", []*corev1.Service{stored("a", 0, onPorts(30001), at("10.0.0.1"))}, nil, ""},
 		{"missing", []*corev1.Service{stored("a", 0, onPorts(30001), balancer)}, nil,
@@ -143,7 +143,7 @@ func TestExaminePorts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := describe(examinePorts(snapshot{services: tt.services, ports: tt.records,
+			if got := describe(auditPorts(snapshot{services: tt.services, ports: tt.records,
 				nodePorts: DefaultNodePorts()})); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

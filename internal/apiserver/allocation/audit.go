@@ -9,35 +9,35 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// snapshot is what the store said at about one moment.
+// snapshot is the content of the store at about one moment.
 type snapshot struct {
 	services  []*corev1.Service
 	addresses map[netip.Addr]*record
 	ports     map[int32]*record
-	ranges    []Range // of all ServiceCIDRs, those included that are ending
+	ranges    []Range // of all ServiceCIDRs, including those that are being deleted
 	nodePorts PortRange
 }
 
-// cure is what can be done about a finding.
-type cure int
+// action is what can be done about a finding.
+type action int
 
 const (
-	report  cure = iota // nothing but to tell people
-	claim               // make the record that is missing
-	replace             // put the right record in the place of a wrong one
-	remove              // remove a record that nobody needs
+	report  action = iota // nothing; an administrator must act
+	claim                 // create the missing record
+	replace               // replace a wrong record
+	remove                // remove a record that no Service needs
 )
 
-// finding is one thing that is wrong with the record of a key. Its reason is that of upstream's event.
+// finding is one wrong or missing record of a key. Its reason is the reason of upstream's event.
 type finding[K comparable] struct {
 	key     K
 	reason  string
-	cure    cure
-	service Owner   // which the finding is about: whose record is missing, or whose record should not be
-	version version // of the record that is wrong; empty if there is none
+	action  action
+	service Owner   // whose record is missing, or is wrong
+	version version // of the wrong record; empty if there is none
 }
 
-// The reasons. Those of addresses and of ports are upstream's; a leaked port has none there.
+// The reasons of events. They are upstream's, which has none for a leaked port.
 const (
 	addressNotAllocated     = "ClusterIPNotAllocated"
 	addressAlreadyAllocated = "ClusterIPAlreadyAllocated"
@@ -51,23 +51,23 @@ const (
 	portLeaked              = "PortLeaked"
 )
 
-// reasons are the words for one sort of records.
+// reasons are the event reasons for one kind of records.
 type reasons struct{ missing, duplicate, outOfRange, leaked, misplaced string }
 
-// examineAddresses compares the records of addresses with the Services. Findings are sorted by address.
-func examineAddresses(s snapshot) []finding[netip.Addr] {
-	e := examination[netip.Addr]{
+// auditAddresses compares the records of addresses with the Services. Findings are sorted by address.
+func auditAddresses(s snapshot) []finding[netip.Addr] {
+	e := audit[netip.Addr]{
 		holders: map[netip.Addr][]Owner{}, records: s.addresses, exists: sets.New[string](),
-		allowed: func(addr netip.Addr) bool { return within(s.ranges, addr) },
+		allowed: func(addr netip.Addr) bool { return inAny(s.ranges, addr) },
 		reasons: reasons{addressNotAllocated, addressAlreadyAllocated, addressOutOfRange, addressLeaked, addressMisplaced},
 	}
 	e.read(s.services, func(h holding) sets.Set[netip.Addr] { return h.addrs })
 	return e.findings(netip.Addr.Compare)
 }
 
-// examinePorts compares the records of ports with the Services. Findings are sorted by port.
-func examinePorts(s snapshot) []finding[int32] {
-	e := examination[int32]{
+// auditPorts compares the records of ports with the Services. Findings are sorted by port.
+func auditPorts(s snapshot) []finding[int32] {
+	e := audit[int32]{
 		holders: map[int32][]Owner{}, records: s.ports, exists: sets.New[string](), allowed: s.nodePorts.contains,
 		reasons: reasons{portNotAllocated, portAlreadyAllocated, portOutOfRange, portLeaked, portLeaked},
 	}
@@ -75,7 +75,7 @@ func examinePorts(s snapshot) []finding[int32] {
 	return e.findings(cmp.Compare[int32])
 }
 
-// notValid lists the cluster addresses that are none, by Service.
+// notValid lists the cluster IPs that are no addresses, by Service.
 func notValid(services []*corev1.Service) map[Owner][]string {
 	found := map[Owner][]string{}
 	for _, svc := range services {
@@ -91,16 +91,16 @@ func notValid(services []*corev1.Service) map[Owner][]string {
 	return found
 }
 
-// examination compares who holds what with what is recorded.
-type examination[K comparable] struct {
-	holders map[K][]Owner // the oldest Service first: where two hold one thing, it is in the right
+// audit compares the numbers that Services hold with the records.
+type audit[K comparable] struct {
+	holders map[K][]Owner // the oldest Service first: if two hold one number, the older one is right
 	records map[K]*record
-	exists  sets.Set[string] // the names of all Services
+	exists  sets.Set[string] // the namespaced names of all Services
 	allowed func(K) bool
 	reasons reasons
 }
 
-func (e *examination[K]) read(services []*corev1.Service, part func(holding) sets.Set[K]) {
+func (e *audit[K]) read(services []*corev1.Service, part func(holding) sets.Set[K]) {
 	oldest := slices.SortedFunc(slices.Values(services), func(a, b *corev1.Service) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(OwnerOf(a).String(),
 			OwnerOf(b).String()))
@@ -114,7 +114,7 @@ func (e *examination[K]) read(services []*corev1.Service, part func(holding) set
 	}
 }
 
-func (e *examination[K]) findings(order func(a, b K) int) []finding[K] {
+func (e *audit[K]) findings(order func(a, b K) int) []finding[K] {
 	var all []finding[K]
 	for key, holders := range e.holders {
 		all = append(all, e.ofHeld(key, holders)...)
@@ -128,8 +128,8 @@ func (e *examination[K]) findings(order func(a, b K) int) []finding[K] {
 	return all
 }
 
-// ofHeld judges a key that Services hold.
-func (e *examination[K]) ofHeld(key K, holders []Owner) []finding[K] {
+// ofHeld returns what is wrong with the record of a key that Services hold.
+func (e *audit[K]) ofHeld(key K, holders []Owner) []finding[K] {
 	var found []finding[K]
 	if !e.allowed(key) {
 		for _, h := range holders {
@@ -144,10 +144,10 @@ func (e *examination[K]) ofHeld(key K, holders []Owner) []finding[K] {
 	}
 	switch {
 	case r == nil:
-		found = append(found, finding[K]{key: key, reason: e.reasons.missing, cure: claim, service: holders[0]})
+		found = append(found, finding[K]{key: key, reason: e.reasons.missing, action: claim, service: holders[0]})
 	case r.foreign, r.unmanaged, right < 0:
 		right = max(right, 0)
-		found = append(found, finding[K]{key: key, reason: e.reasons.missing, cure: replace, service: holders[right],
+		found = append(found, finding[K]{key: key, reason: e.reasons.missing, action: replace, service: holders[right],
 			version: r.version})
 	}
 	for i, h := range holders {
@@ -158,9 +158,9 @@ func (e *examination[K]) ofHeld(key K, holders []Owner) []finding[K] {
 	return found
 }
 
-// ofUnused judges a record of what no Service holds.
-func (e *examination[K]) ofUnused(key K, r *record) finding[K] {
-	f := finding[K]{key: key, reason: e.reasons.leaked, cure: remove, service: r.owner, version: r.version}
+// ofUnused returns the finding for a record that no Service needs.
+func (e *audit[K]) ofUnused(key K, r *record) finding[K] {
+	f := finding[K]{key: key, reason: e.reasons.leaked, action: remove, service: r.owner, version: r.version}
 	if !r.foreign && e.exists.Has(r.owner.String()) {
 		f.reason = e.reasons.misplaced
 	}
