@@ -137,7 +137,8 @@ func (c *Conn) append(kind, flags uint16, fam Family, resource uint16, body []by
 }
 
 // awaitAnswers reads the kernel's answers to a transaction of n messages that began with sequence number first. The
-// answers come in the order of the messages. The answer to the last message ends them, or one to the transaction itself.
+// answers come in the order of the messages. The answer to the last message ends them, or one to the transaction
+// itself.
 func (c *Conn) awaitAnswers(first uint32, n int) error {
 	var refused CommitError
 	for over := false; !over; {

@@ -1,11 +1,12 @@
-// Package network gives Pods network namespaces of their own, each joined to the host by a veth on a bridge. It needs
+// Package network gives each Pod a network namespace, and connects it to a bridge of the host by a veth pair. It needs
 // root.
 //
-// A Pod's namespaces belong to a thread that stays in them and starts the Pod's processes; see Network.Enter. When the
-// thread ends, however the agent ended, the kernel removes the namespaces and with them the veths: there is nothing to
-// clean up after a crash but the bridge, which the next agent uses.
+// A Pod's namespaces belong to a thread that stays in them and starts the Pod's processes; see [Network.Enter]. When
+// the thread ends, the kernel removes the namespaces and the veth pair. A crash of the agent ends the thread, too. Only
+// the bridge and the nftables tables remain then, and the next agent uses them.
 //
-// The package does not choose addresses, does not run processes and knows no API objects.
+// podtable.go says what the tables hold (pure). The package does not choose addresses, does not run processes and knows
+// no API objects.
 package network
 
 import (
@@ -22,16 +23,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bridge is the name of the host's end of all Pods.
+// Bridge is the name of the bridge that connects the host and its Pods.
 const Bridge = "viaduct0"
 
-// ErrHeld says that another process has the bridge.
+// ErrHeld means that another process holds the bridge.
 var ErrHeld = errors.New("another viaduct process runs the Pods of this host")
 
-// Options say what a Network is to be. Pods must be given.
+// Options configure a Network. Pods is required.
 type Options struct {
-	Pods     []netip.Prefix // where Pods get their addresses: one range, or one of each family
-	Services []netip.Prefix // reached from this host through the bridge, also where it has no other way to them
+	Pods     []netip.Prefix // the ranges of the Pods' addresses: one range, or one of each family
+	Services []netip.Prefix // the Services' ranges, to which the host gets a route by the bridge
 	Log      *slog.Logger   // nil: no logs
 }
 
@@ -40,11 +41,12 @@ type Network struct {
 	opts   Options
 	bridge netlink.Link
 	ports  *hostPorts
-	lock   int // a socket whose name says that the bridge is ours
+	lock   int // the socket of holdBridge
 }
 
-// Open makes the bridge and what belongs to it, in the network namespace of the calling thread. What an earlier process
-// left is used. The error may be ErrHeld, or EPERM where there is no privilege.
+// Open makes the bridge, its addresses and routes, and the nftables tables, in the network namespace of the calling
+// thread. It uses the bridge of an earlier process, and replaces its tables. The error is ErrHeld while another Network
+// holds the bridge, and EPERM without the privilege.
 func Open(opts Options) (*Network, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -60,11 +62,12 @@ func Open(opts Options) (*Network, error) {
 	return n, nil
 }
 
-// holdBridge takes a name that only one process of a network namespace can have, and loses with its end.
+// holdBridge binds a socket to an abstract name. Only one socket of a network namespace can have the name, and the
+// kernel frees it when the process ends.
 func holdBridge() (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("claiming the bridge: %w", err)
+		return 0, fmt.Errorf("locking the bridge: %w", err)
 	}
 	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@" + Bridge})
 	if errors.Is(err, unix.EADDRINUSE) {
@@ -96,7 +99,7 @@ func (n *Network) build() error {
 	return err
 }
 
-// checkFree refuses ranges that the host already reaches in another way: its users would lose that.
+// checkFree refuses ranges to which the host has routes already: they would stop working.
 func (n *Network) checkFree() error {
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
@@ -107,10 +110,10 @@ func (n *Network) checkFree() error {
 		if !ok || to.Bits() == 0 || n.isBridge(r.LinkIndex) {
 			continue
 		}
-		for _, mine := range append(append([]netip.Prefix(nil), n.opts.Pods...), n.opts.Services...) {
-			if mine.Overlaps(to) {
+		for _, own := range slices.Concat(n.opts.Pods, n.opts.Services) {
+			if own.Overlaps(to) {
 				return fmt.Errorf("%s overlaps with %s, to which this host has a route: choose other ranges with --pod-cidr and "+
-					"--service-cidr", mine, to)
+					"--service-cidr", own, to)
 			}
 		}
 	}
@@ -145,16 +148,17 @@ func (n *Network) makeBridge() error {
 	for _, r := range n.opts.Pods {
 		gateway := ipNet(netip.PrefixFrom(Gateway(r), r.Bits()))
 		if err := netlink.AddrReplace(n.bridge, &netlink.Addr{IPNet: gateway, Flags: noDAD(r.Addr())}); err != nil {
-			return fmt.Errorf("giving the bridge %s its address %s: %w", Bridge, gateway, err)
+			return fmt.Errorf("adding the address %[2]s to the bridge %[1]s: %[3]w", Bridge, gateway, err)
 		}
 	}
 	if err := netlink.LinkSetUp(n.bridge); err != nil {
-		return fmt.Errorf("switching the bridge %s on: %w", Bridge, err)
+		return fmt.Errorf("setting the bridge %s up: %w", Bridge, err)
 	}
 	return nil
 }
 
-// withoutDAD are the settings that spare a link the seconds in which IPv6 asks whether somebody else has its address.
+// withoutDAD are the kernel settings that disable duplicate address detection on a link, which delays each IPv6 address
+// by a second or more. They are empty without IPv6 ranges.
 func (n *Network) withoutDAD(link string) map[string]string {
 	if !slices.ContainsFunc(n.opts.Pods, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
 		return nil
@@ -162,7 +166,7 @@ func (n *Network) withoutDAD(link string) map[string]string {
 	return map[string]string{"net/ipv6/conf/" + link + "/accept_dad": "0", "net/ipv6/conf/" + link + "/dad_transmits": "0"}
 }
 
-// dropOldAddresses takes addresses of other ranges from the bridge, which an earlier process may have used.
+// dropOldAddresses removes addresses from the bridge that belong to the ranges of an earlier process.
 func (n *Network) dropOldAddresses() error {
 	have, err := netlink.AddrList(n.bridge, netlink.FAMILY_ALL)
 	if err != nil {
@@ -174,13 +178,13 @@ func (n *Network) dropOldAddresses() error {
 			continue
 		}
 		if err := netlink.AddrDel(n.bridge, &a); err != nil {
-			return fmt.Errorf("taking the address %s from the bridge: %w", a.IPNet, err)
+			return fmt.Errorf("removing the address %s from the bridge: %w", a.IPNet, err)
 		}
 	}
 	return nil
 }
 
-// Gateways are the host's addresses for its Pods, one of each family.
+// Gateways are the host's addresses on the bridge, one of each family. They are the Pods' default gateways.
 func (n *Network) Gateways() (list []netip.Addr) {
 	for _, r := range n.opts.Pods {
 		list = append(list, Gateway(r))
@@ -188,11 +192,11 @@ func (n *Network) Gateways() (list []netip.Addr) {
 	return list
 }
 
-// Gateway is the address of the host for Pods of a range: its first.
+// Gateway is the host's address in a range of Pods: the first after the network address.
 func Gateway(r netip.Prefix) netip.Addr { return r.Masked().Addr().Next() }
 
-// forward lets the host pass on what Pods send and get. All of it passes the host, also from Pod to Pod: a Pod knows no
-// other way, and the host is not to suggest one.
+// forward enables forwarding of packets by the host, and disables ICMP redirects. Packets from Pod to Pod pass the
+// host, too, and a redirect would send them past it.
 func (n *Network) forward() error {
 	set := map[string]string{"net/ipv4/conf/" + Bridge + "/send_redirects": "0", "net/ipv4/conf/all/send_redirects": "0"}
 	for _, r := range n.opts.Pods {
@@ -205,7 +209,8 @@ func (n *Network) forward() error {
 	return setSysctls(set)
 }
 
-// setSysctls sets kernel settings that are not yet as they should be: some hosts let them only be read.
+// setSysctls changes the kernel settings that differ. Settings that agree are not written, because some hosts mount
+// /proc/sys read-only.
 func setSysctls(set map[string]string) error {
 	for name, value := range set {
 		path := "/proc/sys/" + name
@@ -219,8 +224,8 @@ func setSysctls(set map[string]string) error {
 	return nil
 }
 
-// routeToServices gives the host's own connections to Services an address that Pods can answer. They never take this
-// way: the service proxy redirects them before.
+// routeToServices makes a route to a range of Services. The route gives the host's own connections to Services a source
+// address that Pods can answer. No packet takes the route, because the service proxy redirects it before.
 func (n *Network) routeToServices(services netip.Prefix) error {
 	for _, r := range n.opts.Pods {
 		if r.Addr().Is6() != services.Addr().Is6() {
@@ -242,7 +247,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// noDAD spares an IPv6 address the second in which the kernel looks whether somebody else has it: nobody else can.
+// noDAD is the flag that disables duplicate address detection for an IPv6 address. The agent allocates the addresses,
+// so there are no duplicates.
 func noDAD(a netip.Addr) int {
 	if a.Is6() {
 		return unix.IFA_F_NODAD
@@ -250,7 +256,7 @@ func noDAD(a netip.Addr) int {
 	return 0
 }
 
-// Close removes the bridge and all that belongs to it. Pods that still run lose their network.
+// Close removes the bridge and the tables. Pods that still run lose their network.
 func (n *Network) Close() error {
 	err := n.ports.remove()
 	if e := netlink.LinkDel(n.bridge); e != nil {

@@ -20,7 +20,7 @@ import (
 	"viaduct/internal/node/network"
 )
 
-// host runs f on a thread in a network namespace of its own, which stands for a machine, or skips the test.
+// host runs f on a thread in a network namespace of its own, or skips the test without the privilege.
 func host(t *testing.T, f func() error) {
 	t.Helper()
 	result := make(chan error)
@@ -48,7 +48,7 @@ func host(t *testing.T, f func() error) {
 	}
 }
 
-// pod runs f in a sandbox of n, and keeps that until release is called.
+// pod runs f in a sandbox of n. The sandbox lasts until release is called.
 func pod(n *network.Network, box network.Sandbox, f func() error) (release func(), err error) {
 	result, end := make(chan error), make(chan struct{})
 	ns, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
@@ -58,7 +58,7 @@ func pod(n *network.Network, box network.Sandbox, f func() error) (release func(
 	defer ns.Close()
 	go func() {
 		runtime.LockOSThread()
-		err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET) // another thread of the same machine
+		err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET) // the namespace of the test's host
 		if err == nil {
 			err = n.Enter(box)
 		}
@@ -71,6 +71,7 @@ func pod(n *network.Network, box network.Sandbox, f func() error) (release func(
 	return func() { close(end) }, <-result
 }
 
+// greet answers each connection with the client's address.
 func greet(at string) error {
 	l, err := net.Listen("tcp", at)
 	if err != nil {
@@ -89,7 +90,7 @@ func greet(at string) error {
 	return nil
 }
 
-// ask says from which address the server at to sees us.
+// ask returns the address that the server at to sees as the client's.
 func ask(to string) (string, error) {
 	c, err := net.DialTimeout("tcp", to, 5*time.Second)
 	if err != nil {
@@ -158,8 +159,7 @@ func TestPods(t *testing.T) {
 	})
 }
 
-// hostPorts: a port of the host leads to the first Pod, to nobody else at the same time, and no more once it was
-// withdrawn.
+// hostPorts tests that a port of the host leads to one Pod at a time, until it is withdrawn.
 func hostPorts(t *testing.T, n *network.Network) {
 	list := []network.HostPort{{Proto: unix.IPPROTO_TCP, Host: 9000, Pod: 8080,
 		PodAddrs: []netip.Addr{netip.MustParseAddr("10.244.0.2"), netip.MustParseAddr("fd00:244::2")}}}

@@ -12,8 +12,8 @@ import (
 )
 
 // Remove removes the bridge and the tables that an earlier Network left in the network namespace of the calling thread,
-// and names what was there. While a Network holds the bridge, Remove fails with ErrHeld, unless force is true. Pods that
-// still run lose their network.
+// and names what was there. While a Network holds the bridge, Remove fails with ErrHeld, unless force is true. Pods
+// that still run lose their network.
 func Remove(force bool) (removed []string, err error) {
 	lock, err := holdBridge()
 	switch {

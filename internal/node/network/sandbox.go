@@ -11,22 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Sandbox is what one Pod gets.
+// A Sandbox describes the namespaces of one Pod.
 type Sandbox struct {
-	UID      string       // tells Pods apart
-	Addrs    []netip.Addr // its addresses, of the Network's ranges
+	UID      string       // of the Pod
+	Addrs    []netip.Addr // the Pod's addresses, within the Network's ranges
 	Hostname string
-	Hosts    string // the path of the file that it sees as /etc/hosts
-	Resolv   string // likewise /etc/resolv.conf; empty: the host's
+	Hosts    string // the path of the file that the Pod sees as /etc/hosts; empty: the host's
+	Resolv   string // the path of the file that the Pod sees as /etc/resolv.conf; empty: the host's
 }
 
-// Enter moves the calling thread into namespaces of its own, with the Sandbox's network, files and name, for good: the
-// caller must have locked its goroutine to the thread and must not unlock it. What the thread starts is in there too.
-// The namespaces last as long as the thread and what it started.
+// Enter moves the calling thread into new namespaces with the Sandbox's network, files and hostname. The thread cannot
+// leave them: the caller must have locked its goroutine to the thread (runtime.LockOSThread) and must not unlock it.
+// Processes that the thread starts are in the namespaces, too. The namespaces last until the thread and these processes
+// end.
 func (n *Network) Enter(s Sandbox) error {
 	outer, err := netlink.NewHandle()
 	if err != nil {
-		return fmt.Errorf("speaking with the host's network: %w", err)
+		return fmt.Errorf("opening a netlink socket in the host's network: %w", err)
 	}
 	defer outer.Close()
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
@@ -46,30 +47,30 @@ func (n *Network) Enter(s Sandbox) error {
 	return n.connect(outer, own, s)
 }
 
-// mount puts the Sandbox's files in the place of the host's, for this thread only. The host's own later mounts still
-// appear.
+// mount mounts the Sandbox's files over the host's, in the thread's mount namespace only. Later mounts of the host
+// still appear there.
 func (s Sandbox) mount() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("separating the mounts: %w", err)
+		return fmt.Errorf("making the mounts private: %w", err)
 	}
 	for target, source := range map[string]string{"/etc/hosts": s.Hosts, "/etc/resolv.conf": s.Resolv} {
 		if source == "" {
 			continue
 		}
 		err := unix.Mount(source, target, "", unix.MS_BIND, "")
-		// a host without such a file: whoever looks there finds none, as outside
+		// ENOENT: the host has no such file, and then the Pod has none either
 		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("putting %s in the place of %s: %w", source, target, err)
+			return fmt.Errorf("mounting %s over %s: %w", source, target, err)
 		}
 	}
 	return nil
 }
 
-// connect joins the namespace to the bridge.
+// connect makes the veth pair between the bridge and the Pod's namespace.
 func (n *Network) connect(outer *netlink.Handle, own netns.NsHandle, s Sandbox) error {
 	name := vethName(s.UID)
 	if stale, err := outer.LinkByName(name); err == nil {
-		_ = outer.LinkDel(stale) // of the same Pod, before the agent was started again; LinkAdd says if it is still there
+		_ = outer.LinkDel(stale) // of the same Pod, from before a restart of the agent; LinkAdd fails if it remains
 	}
 	if err := setSysctls(n.withoutDAD("default")); err != nil {
 		return err
@@ -86,12 +87,12 @@ func (n *Network) connect(outer *netlink.Handle, own netns.NsHandle, s Sandbox) 
 		return fmt.Errorf("finding the Pod's link %s: %w", name, err)
 	}
 	if err := errors.Join(outer.LinkSetHairpin(port, true), outer.LinkSetUp(port)); err != nil {
-		return fmt.Errorf("switching the Pod's link %s on: %w", name, err)
+		return fmt.Errorf("setting the Pod's link %s up: %w", name, err)
 	}
 	return n.configure(s)
 }
 
-// configure sets up the inner side, on the thread that is in there.
+// configure configures the links in the Pod's namespace. The calling thread is in it.
 func (n *Network) configure(s Sandbox) error {
 	if err := setSysctls(map[string]string{"net/ipv4/conf/all/accept_redirects": "0",
 		"net/ipv4/conf/default/accept_redirects": "0"}); err != nil {
@@ -99,7 +100,7 @@ func (n *Network) configure(s Sandbox) error {
 	}
 	inner, err := netlink.NewHandle()
 	if err != nil {
-		return fmt.Errorf("speaking with the Pod's network: %w", err)
+		return fmt.Errorf("opening a netlink socket in the Pod's network: %w", err)
 	}
 	defer inner.Close()
 	lo, err := inner.LinkByName("lo")
@@ -111,7 +112,7 @@ func (n *Network) configure(s Sandbox) error {
 		return fmt.Errorf("finding the Pod's link: %w", err)
 	}
 	if err := errors.Join(inner.LinkSetUp(lo), inner.LinkSetUp(eth0)); err != nil {
-		return fmt.Errorf("switching the Pod's links on: %w", err)
+		return fmt.Errorf("setting the Pod's links up: %w", err)
 	}
 	for _, a := range s.Addrs {
 		if err := n.address(inner, eth0, a); err != nil {
@@ -121,12 +122,12 @@ func (n *Network) configure(s Sandbox) error {
 	return nil
 }
 
-// address gives the Pod an address that has no neighbours: everything goes by the host, also to Pods on the same
-// bridge, so that the host sees both directions of what it redirects.
+// address adds an address without a subnet to the Pod, and routes by way of the host. So packets to Pods on the same
+// bridge pass the host's network stack, too, and the host sees both directions of redirected connections.
 func (n *Network) address(inner *netlink.Handle, eth0 netlink.Link, a netip.Addr) error {
 	own := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen())), Flags: noDAD(a)}
 	if err := inner.AddrAdd(eth0, own); err != nil {
-		return fmt.Errorf("giving the Pod its address %s: %w", a, err)
+		return fmt.Errorf("adding the Pod's address %s: %w", a, err)
 	}
 	for _, r := range n.opts.Pods {
 		if !r.Contains(a) {
@@ -157,9 +158,9 @@ func unspecified(a netip.Addr) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// vethName is the name of the host's end of a Pod's link. Interface names have at most 15 characters.
+// vethName is the name of the host's end of a Pod's veth pair. Interface names have at most 15 characters.
 func vethName(uid string) string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(uid)) // a hash takes all that is written
+	_, _ = h.Write([]byte(uid)) // a hash.Hash never returns an error
 	return fmt.Sprintf("vd%010x", h.Sum64()&(1<<40-1))
 }

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	place = netip.MustParseAddrPort("10.96.0.10:53")
-	one   = netip.MustParseAddrPort("10.244.0.2:5353")
-	two   = netip.MustParseAddrPort("10.244.0.3:5353")
+	serviceAddr = netip.MustParseAddrPort("10.96.0.10:53")
+	one         = netip.MustParseAddrPort("10.244.0.2:5353")
+	two         = netip.MustParseAddrPort("10.244.0.3:5353")
 )
 
 func service(at netip.AddrPort, serving []netip.AddrPort, eps ...netip.AddrPort) routing.Frontend {
@@ -32,13 +32,14 @@ func of(fs ...routing.Frontend) *routing.Table {
 	return t
 }
 
-// Of TCP only attempts are forgotten that met no table, and only when everything is looked at.
-func TestAttempts(t *testing.T) {
-	f := service(place, nil, one)
+// TCP flows are stale only if they are not established and were not redirected, and only if all flows are examined.
+func TestTCP(t *testing.T) {
+	f := service(serviceAddr, nil, one)
 	f.Proto = routing.TCP
 	attempt := func(from netip.AddrPort, state uint8) *netlink.ConntrackFlow {
 		c := &netlink.ConntrackFlow{ProtoInfo: &netlink.ProtoInfoTCP{State: state}}
-		c.Forward = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, DstIP: place.Addr().AsSlice(), DstPort: place.Port()}
+		c.Forward = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, DstIP: serviceAddr.Addr().AsSlice(),
+			DstPort: serviceAddr.Port()}
 		c.Reverse = netlink.IPTuple{Protocol: unix.IPPROTO_TCP, SrcIP: from.Addr().AsSlice(), SrcPort: from.Port()}
 		return c
 	}
@@ -48,11 +49,11 @@ func TestAttempts(t *testing.T) {
 		changed []routing.Name
 		stale   bool
 	}{
-		{"an attempt that met no table", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), nil, true},
-		{"the same, at a change", attempt(place, nl.TCP_CONNTRACK_SYN_SENT), []routing.Name{f.Service}, false},
-		{"an attempt at an endpoint", attempt(one, nl.TCP_CONNTRACK_SYN_SENT), nil, false},
-		{"a connection at an endpoint that left", attempt(two, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
-		{"a connection that met no table", attempt(place, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
+		{"not redirected, not established", attempt(serviceAddr, nl.TCP_CONNTRACK_SYN_SENT), nil, true},
+		{"the same at a change", attempt(serviceAddr, nl.TCP_CONNTRACK_SYN_SENT), []routing.Name{f.Service}, false},
+		{"redirected, not established", attempt(one, nl.TCP_CONNTRACK_SYN_SENT), nil, false},
+		{"established to an endpoint that left", attempt(two, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
+		{"not redirected, established", attempt(serviceAddr, nl.TCP_CONNTRACK_ESTABLISHED), nil, false},
 	} {
 		if got := newScope(of(), of(f), c.changed).MatchConntrackFlow(c.flow); got != c.stale {
 			t.Errorf("%s: stale %v", c.name, got)
@@ -61,7 +62,7 @@ func TestAttempts(t *testing.T) {
 }
 
 func TestStale(t *testing.T) {
-	dest := routing.Dest{Addr: place, Proto: routing.UDP}
+	dest := routing.Dest{Addr: serviceAddr, Proto: routing.UDP}
 	elsewhere := routing.Dest{Addr: netip.MustParseAddrPort("192.0.2.9:53"), Proto: routing.UDP}
 	changed := []routing.Name{{Namespace: "a", Name: "dns"}}
 	for _, c := range []struct {
@@ -71,29 +72,37 @@ func TestStale(t *testing.T) {
 		flow          flow
 		look, stale   bool
 	}{
-		{"its endpoint left", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, one}, true,
+		{"its endpoint left", of(service(serviceAddr, nil, one, two)), of(service(serviceAddr, nil, two)), changed,
+			flow{dest, one}, true,
 			true},
-		{"its endpoint stays", of(service(place, nil, one, two)), of(service(place, nil, two)), changed, flow{dest, two},
+		{"its endpoint stays", of(service(serviceAddr, nil, one, two)), of(service(serviceAddr, nil, two)), changed,
+			flow{dest, two},
 			true, false},
-		{"its endpoint terminates and serves", of(service(place, nil, one)), of(service(place, []netip.AddrPort{one}, two)),
+		{"its endpoint terminates and serves", of(service(serviceAddr, nil, one)),
+			of(service(serviceAddr, []netip.AddrPort{one}, two)),
 			changed, flow{dest, one}, false, false},
-		{"such an endpoint is gone", of(service(place, []netip.AddrPort{one}, two)), of(service(place, nil, two)), changed,
+		{"a terminating endpoint is gone", of(service(serviceAddr, []netip.AddrPort{one}, two)),
+			of(service(serviceAddr, nil, two)), changed,
 			flow{dest, one}, true, true},
-		{"nobody was there at first", of(service(place, nil)), of(service(place, nil, one)), changed, flow{dest, place}, true,
+		{"there was no endpoint at first", of(service(serviceAddr, nil)), of(service(serviceAddr, nil, one)), changed,
+			flow{dest, serviceAddr}, true,
 			true},
-		{"there was no service at first", of(), of(service(place, nil, one)), changed, flow{dest, place}, true, true},
-		{"the last endpoint left", of(service(place, nil, one)), of(service(place, nil)), changed, flow{dest, one}, true,
+		{"there was no service at first", of(), of(service(serviceAddr, nil, one)), changed, flow{dest, serviceAddr}, true,
 			true},
-		{"the service went", of(service(place, nil, one)), of(), changed, flow{dest, one}, true, true},
-		{"another place with the same port", of(service(place, nil, one)), of(service(place, nil)), changed,
+		{"the last endpoint left", of(service(serviceAddr, nil, one)), of(service(serviceAddr, nil)), changed,
+			flow{dest, one}, true,
+			true},
+		{"the service is gone", of(service(serviceAddr, nil, one)), of(), changed, flow{dest, one}, true, true},
+		{"another address with the same port", of(service(serviceAddr, nil, one)), of(service(serviceAddr, nil)), changed,
 			flow{elsewhere, one}, true, false},
-		{"only somebody new", of(service(place, nil, one)), of(service(place, nil, one, two)), changed, flow{dest, one},
+		{"one more endpoint", of(service(serviceAddr, nil, one)), of(service(serviceAddr, nil, one, two)), changed,
+			flow{dest, one},
 			false, false},
-		{"after a restart", of(), of(service(place, nil, one)), nil, flow{dest, two}, true, true},
+		{"after a restart", of(), of(service(serviceAddr, nil, one)), nil, flow{dest, two}, true, true},
 	} {
 		s := newScope(c.before, c.after, c.changed)
 		if look := len(s.families()) > 0; look != c.look {
-			t.Errorf("%s: looked for anything: %v", c.name, look)
+			t.Errorf("%s: examined flows: %v", c.name, look)
 		}
 		if got := s.stale(c.flow); got != c.stale {
 			t.Errorf("%s: stale %v", c.name, got)

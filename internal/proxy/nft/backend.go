@@ -86,7 +86,8 @@ func (b *Backend) podRanges(f nftables.Family) (list []netip.Prefix) {
 	for i, p := range all {
 		inside := func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }
 		later := func(o netip.Prefix) bool { return o.Bits() < p.Bits() && o.Contains(p.Addr()) }
-		if nftables.FamilyOf(p.Addr()) == f && !slices.ContainsFunc(all[:i], inside) && !slices.ContainsFunc(all[i+1:], later) {
+		if nftables.FamilyOf(p.Addr()) == f && !slices.ContainsFunc(all[:i], inside) && !slices.ContainsFunc(all[i+1:],
+			later) {
 			list = append(list, p.Masked())
 		}
 	}
@@ -279,7 +280,8 @@ func without(err error) bool {
 
 // served are the Frontends of a Service in the families that the kernel has.
 func (b *Backend) served(t *routing.Table, name routing.Name) []routing.Frontend {
-	return slices.DeleteFunc(t.Of(name), func(f routing.Frontend) bool { return b.skeletons[nftables.FamilyOf(f.Addr)] == nil })
+	return slices.DeleteFunc(t.Of(name),
+		func(f routing.Frontend) bool { return b.skeletons[nftables.FamilyOf(f.Addr)] == nil })
 }
 
 // replace writes all that differs from have, and removes the rest of it.

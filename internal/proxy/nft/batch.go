@@ -9,21 +9,21 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A writer gathers ops of many Services into transactions. What the kernel refuses of one Service does not keep the
-// others from being written.
+// A writer collects the ops of many Services into transactions. If the kernel refuses messages of one Service, the
+// others are written all the same.
 type writer struct {
 	conn   *nftables.Conn
 	batch  []nftables.Message
-	owners []routing.Name // of the messages in batch; zero: the table itself
+	owners []routing.Name // the Service of each message in batch; zero: the table itself
 	size   int            // of the messages in batch, in bytes
 	failed map[routing.Name]error
 	stats  Stats
 }
 
-// Stats say what a Backend has written.
+// Stats count what a Backend has written since New.
 type Stats struct {
 	Elements     int           // added, replaced or removed
-	Transactions int           // each takes effect as a whole
+	Transactions int           // each took effect as a whole, or not at all
 	Longest      time.Duration // the longest transaction, for which the kernel holds the lock of all its tables
 }
 
@@ -37,8 +37,8 @@ func newWriter(c *nftables.Conn) *writer {
 	return &writer{conn: c, failed: map[routing.Name]error{}}
 }
 
-// service writes the ops of one Service, which are in order. Those about elements that other Services may want too are
-// nobody's: they are written whatever the kernel says of the Service.
+// service writes the ops of one Service, in their order. Elements that several Services may share belong to the table
+// itself, so that they are written even if the kernel refuses the Service.
 func (w *writer) service(name routing.Name, ops []op) error {
 	for len(ops) > 0 {
 		n, owner := alike(ops), name
@@ -66,7 +66,7 @@ func (w *writer) service(name routing.Name, ops []op) error {
 	return nil
 }
 
-// alike is how many ops at the beginning of the list can share a message.
+// alike is the number of ops at the beginning of the list that fit into one message.
 func alike(ops []op) int {
 	n, first := 1, ops[0]
 	for n < len(ops) && n < nftables.MaxElements && ops[n].verb == first.verb && ops[n].set == first.set &&
@@ -76,14 +76,14 @@ func alike(ops []op) int {
 	return n
 }
 
-// message adds one message for a Service; the zero owner is the table itself.
+// message adds one message to the batch. The zero owner means the table itself.
 func (w *writer) message(owner routing.Name, m nftables.Message) {
 	w.batch = append(w.batch, m)
 	w.owners = append(w.owners, owner)
 	w.size += m.Size()
 }
 
-// flush commits what is gathered. Refused Services are taken out, and the rest is tried again without them.
+// flush commits the batch. If the kernel refuses messages of Services, flush tries again without these Services.
 func (w *writer) flush() error {
 	defer func() { w.batch, w.owners, w.size = w.batch[:0], w.owners[:0], 0 }()
 	for len(w.batch) > 0 {
@@ -100,7 +100,8 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// exclude takes those Services out of the batch that err names; false if it names none.
+// exclude removes the Services that err names from the batch, and notes them in failed. It returns false if err names
+// none, or the table itself.
 func (w *writer) exclude(err error) bool {
 	var refused nftables.CommitError
 	if !errors.As(err, &refused) {
@@ -113,7 +114,7 @@ func (w *writer) exclude(err error) bool {
 		}
 		owner := w.owners[r.Index]
 		out[owner] = true
-		w.failed[owner] = errors.Join(w.failed[owner], fmt.Errorf("the kernel refuses it: %w", r.Errno))
+		w.failed[owner] = errors.Join(w.failed[owner], fmt.Errorf("the kernel refuses the Service: %w", r.Errno))
 	}
 	batch, owners := w.batch[:0], w.owners[:0]
 	for i, m := range w.batch {

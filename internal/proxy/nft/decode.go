@@ -7,8 +7,8 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// decodeElement reads an element of a set; ok is false if it is none that this package writes. Other programs can put
-// anything into a set.
+// decodeElement decodes an element of a set. ok is false if this package does not write such elements: other programs
+// can add any element to a set.
 func decodeElement(f nftables.Family, s setID, in nftables.Element) (e element, ok bool) {
 	sp := s.kind.spec()
 	e.set, e.comment = s, in.Comment
@@ -25,7 +25,7 @@ func decodeElement(f nftables.Family, s setID, in nftables.Element) (e element, 
 	return e, true
 }
 
-// decode fills the fields of e from the bytes of a key or of data; false when there are too few.
+// decode sets the fields of e from the bytes of a key or of data. It returns false if there are too few bytes.
 func (e *element) decode(f nftables.Family, fields []field, b []byte) bool {
 	var to netip.Addr
 	for _, part := range fields {
@@ -57,6 +57,7 @@ func (e *element) decode(f nftables.Family, fields []field, b []byte) bool {
 	return true
 }
 
+// setTarget is the reverse of target.
 func (e *element) setTarget(to netip.AddrPort) {
 	if e.set.kind == members {
 		e.key.to = to
@@ -70,10 +71,10 @@ func addrOf(b []byte) netip.Addr {
 	return a
 }
 
-// prefixOf is the range from first to last, if it is one that a prefix can say.
-func prefixOf(first, last netip.Addr) (netip.Prefix, bool) {
+// prefixOf is the prefix of the addresses from first to last. ok is false if no prefix has exactly these addresses.
+func prefixOf(first, last netip.Addr) (p netip.Prefix, ok bool) {
 	for bits := first.BitLen(); bits >= 0; bits-- {
-		p := netip.PrefixFrom(first, bits)
+		p = netip.PrefixFrom(first, bits)
 		if p.Masked().Addr() != first {
 			break
 		}

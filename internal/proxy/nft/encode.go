@@ -10,7 +10,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// protoNumber is the protocol as packets carry it.
+// protoNumber is the number of the protocol in packets (IPPROTO_…).
 func protoNumber(p routing.Proto) byte {
 	switch p {
 	case routing.TCP:
@@ -21,6 +21,7 @@ func protoNumber(p routing.Proto) byte {
 	return unix.IPPROTO_SCTP
 }
 
+// protoOf is the protocol of a number; 0 for other protocols.
 func protoOf(n byte) routing.Proto {
 	switch n {
 	case unix.IPPROTO_TCP:
@@ -36,12 +37,12 @@ func protoOf(n byte) routing.Proto {
 // tableOf is Viaduct's table of a family.
 func tableOf(f nftables.Family) nftables.Table { return nftables.Table{Family: f, Name: TableName} }
 
-// kernelRule is the rule as the kernel keeps it in a chain.
+// kernelRule is the rule as package nftables adds it to a chain.
 func (r rule) kernelRule(chain string) nftables.Rule {
 	return nftables.Rule{Chain: chain, Comment: r.mark(), Exprs: r.exprs}
 }
 
-// kernelSet is the set as the kernel of a family keeps it.
+// kernelSet is the set as package nftables adds it to the table of a family.
 func (s setID) kernelSet(f nftables.Family) nftables.Set {
 	sp := s.kind.spec()
 	set := nftables.Set{Name: s.name(), Flags: sp.flags, Limit: sp.size}
@@ -54,17 +55,17 @@ func (s setID) kernelSet(f nftables.Family) nftables.Set {
 	return set
 }
 
-// addElements makes the message that adds elements, all of one set and family.
+// addElements makes the message that adds the elements of ops. All belong to one set and family.
 func addElements(list []op) nftables.Message {
 	return tableOf(list[0].family()).AddElements(list[0].set.name(), encodeElements(list))
 }
 
-// deleteElements makes the message that removes elements, all of one set and family.
+// deleteElements makes the message that removes the elements of ops. All belong to one set and family.
 func deleteElements(list []op) nftables.Message {
 	return tableOf(list[0].family()).DeleteElements(list[0].set.name(), encodeElements(list))
 }
 
-// encodeElements spells elements as bytes. All keys and data lie in one buffer.
+// encodeElements encodes the elements of ops. All keys and data share one buffer.
 func encodeElements(list []op) []nftables.Element {
 	out := make([]nftables.Element, 0, len(list))
 	buf := make([]byte, 0, 64*len(list))
@@ -88,7 +89,8 @@ func encodeElements(list []op) []nftables.Element {
 	return out
 }
 
-// encodeRange is a range in a set of ranges: an element where it begins, and one that ends it where the next would.
+// encodeRange encodes a range of addresses: one element for its first address, and an end for the address after its
+// last. A range up to the last address of the family has no end.
 func encodeRange(p netip.Prefix) []nftables.Element {
 	list := []nftables.Element{{Key: p.Masked().Addr().AsSlice()}}
 	if next := lastOf(p).Next(); next.IsValid() {
@@ -107,7 +109,8 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return last
 }
 
-// encode appends fields of e to buf, and returns them too; end says that the end of a range is meant.
+// encode appends fields of e to buf, and returns both the longer buffer and the part that it appended. end selects the
+// last address of a range instead of the first.
 func (e *element) encode(buf []byte, fields []field, end bool) (longer, value []byte) {
 	from := len(buf)
 	for _, part := range fields {
@@ -144,7 +147,7 @@ func (e *element) appendField(buf []byte, part field, end bool) []byte {
 	return buf
 }
 
-// target is what fToAddr and fToPort stand for: in the key of a member, in the data of a map.
+// target is the address and port of the fields fToAddr and fToPort: part of the key in the set members, data in maps.
 func (e *element) target() netip.AddrPort {
 	if e.set.kind == members {
 		return e.key.to

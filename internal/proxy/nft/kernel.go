@@ -17,7 +17,8 @@ type kernel struct {
 }
 
 func newKernel() *kernel {
-	return &kernel{elements: map[key]value{}, seats: map[placeKey][]netip.AddrPort{}, pods: map[nftables.Family][]netip.Prefix{}}
+	return &kernel{elements: map[key]value{}, seats: map[placeKey][]netip.AddrPort{},
+		pods: map[nftables.Family][]netip.Prefix{}}
 }
 
 type placeKey struct {

@@ -11,11 +11,11 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// found is what the kernel holds of the table of one family.
+// found is the state of one family's table in the kernel, without elements.
 type found struct {
 	exists bool
 	chains map[string]foundChain
-	sets   map[string]uint32 // their flags
+	sets   map[string]uint32 // flags (NFT_SET_…) by name
 }
 
 type foundChain struct {
@@ -23,12 +23,12 @@ type foundChain struct {
 	marks []string       // of the rules, in their order
 }
 
-// readTable lists the table's chains, rules and sets, but no elements.
+// readTable lists the chains, rules and sets of a family's table.
 func readTable(c *nftables.Conn, f nftables.Family) (found, error) {
 	have := found{chains: map[string]foundChain{}}
 	err := have.read(c, tableOf(f))
 	if errors.Is(err, unix.EPERM) {
-		return have, fmt.Errorf("the kernel's tables are for root (CAP_NET_ADMIN): %w", err)
+		return have, fmt.Errorf("access to nftables needs root (CAP_NET_ADMIN): %w", err)
 	}
 	if err != nil {
 		return have, fmt.Errorf("reading table %s: %w", tableOf(f), err)
@@ -62,8 +62,8 @@ func (have *found) read(c *nftables.Conn, t nftables.Table) error {
 	return err
 }
 
-// readSet lists the elements of one set, which are none if it is not there. If other programs change the set meanwhile,
-// elements may come twice, and some that are gone.
+// readSet calls each for the elements of one set; for none if there is no such set. If other programs change the set
+// during the listing, each may see an element twice, or one that is gone.
 func readSet(c *nftables.Conn, f nftables.Family, set setID, each func(element)) error {
 	err := c.Elements(tableOf(f), set.name(), func(raw nftables.Element) {
 		if e, ok := decodeElement(f, set, raw); ok {
@@ -76,7 +76,7 @@ func readSet(c *nftables.Conn, f nftables.Family, set setID, each func(element))
 	return nil
 }
 
-// readRanges lists the ranges of a set of ranges, sorted. Those that no prefix can say are left out.
+// readRanges lists the prefixes of a set of ranges, sorted. Ranges that are no prefixes are left out.
 func readRanges(c *nftables.Conn, f nftables.Family, set setID) (list []netip.Prefix, err error) {
 	var begins, ends []netip.Addr
 	err = c.Elements(tableOf(f), set.name(), func(raw nftables.Element) {
@@ -98,8 +98,8 @@ func readRanges(c *nftables.Conn, f nftables.Family, set setID) (list []netip.Pr
 	return list, nil
 }
 
-// lastBefore is the last address of the range that begins at first: the one before the nearest end, or the last there
-// is.
+// lastBefore is the last address of the range that begins at first: the address before the nearest end, or the last
+// address of the family.
 func lastBefore(first netip.Addr, ends []netip.Addr) netip.Addr {
 	last := lastOf(netip.PrefixFrom(first, 0))
 	for _, e := range ends {
@@ -110,8 +110,7 @@ func lastBefore(first netip.Addr, ends []netip.Addr) netip.Addr {
 	return last
 }
 
-// fits reports whether the chains and rules of the layout are in the kernel as they should be. Chains of classes
-// besides the layout's are no matter.
+// fits reports whether the kernel has the sets, chains and rules of the layout. Chains of further classes may exist.
 func (have found) fits(l *layout) bool {
 	if !have.exists || slices.ContainsFunc(fixed(), func(s setID) bool { return !have.setFits(s) }) {
 		return false
@@ -119,14 +118,15 @@ func (have found) fits(l *layout) bool {
 	return !slices.ContainsFunc(l.chains, func(c chain) bool { return !have.chainFits(c) })
 }
 
-// setFits tells a set of ours from one that another version made with the same name.
+// setFits reports whether the kernel has the set with the right flags. Another version may have made a set of this
+// name.
 func (have found) setFits(s setID) bool {
 	flags, there := have.sets[s.name()]
 	want := s.kernelSet(nftables.IPv4).KernelFlags() // the same in both families
 	return there && flags&^unix.NFT_SET_CONSTANT == want
 }
 
-// chainFits compares a chain with the kernel's. A chain that leads to classes may have more rules than it begins with.
+// chainFits reports whether the kernel has the chain with its rules. A chain that leads to classes may have any rules.
 func (have found) chainFits(c chain) bool {
 	got, there := have.chains[c.name]
 	if !there || (got.hook == nil) != (c.hook == nil) {
@@ -141,6 +141,7 @@ func (have found) chainFits(c chain) bool {
 	return slices.EqualFunc(got.marks, c.rules, func(mark string, r rule) bool { return mark == r.mark() })
 }
 
+// grows reports whether rules are added to the chain on demand.
 func grows(name string) bool {
 	return name == chainMany || name == chainSticky || name == chainOutsideClasses
 }

@@ -103,8 +103,9 @@ var specs = [kinds]spec{
 	affinity: {name: "affinity", key: []field{fClient, fAddr, fPort, fProto}, data: []field{fToAddr, fToPort},
 		flags: unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL, size: affinitySize},
 	restricted: {name: "restricted", key: []field{fAddr, fProto, fPort}},
-	allowed:    {name: "allowed", key: []field{fAddr, fProto, fPort, fClient}, flags: unix.NFT_SET_INTERVAL | nftables.SetConcat},
-	pods:       {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
+	allowed: {name: "allowed", key: []field{fAddr, fProto, fPort, fClient},
+		flags: unix.NFT_SET_INTERVAL | nftables.SetConcat},
+	pods: {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
 }
 
 func (k kind) spec() *spec { return &specs[k] }
