@@ -51,8 +51,13 @@ var mayImport = map[string][]string{
 		"internal/nftables"},
 	"internal/proxy/conntrack": {"internal/routing"},
 	"internal/proxy/proxytest": {"internal/routing", "internal/proxy"},
-	"internal/node":            {"internal/prober", "internal/node/network"},
-	"internal/node/network":    {"internal/nftables"},
+
+	"internal/node":             {"internal/prober", "internal/node/runtime"},
+	"internal/node/network":     {"internal/nftables"},
+	"internal/node/runtime":     {},
+	"internal/node/process":     {"internal/node/runtime", "internal/node/network"},
+	"internal/node/runtimetest": {"internal/node/runtime"},
+
 	"internal/apiserver": {
 		"internal/apiserver/validation", "internal/apiserver/printers", "internal/apiserver/openapi",
 		"internal/apiserver/access",
@@ -79,7 +84,8 @@ var mayImport = map[string][]string{
 
 // Test files may use the test support packages too.
 var testSupport = []string{"internal/apiserver", "internal/apiserver/apitest", "internal/apiserver/store",
-	"internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft"}
+	"internal/proxy/proxytest", "internal/proxy/userspace", "internal/proxy/nft",
+	"internal/node/process", "internal/node/runtimetest"}
 
 // pure packages decide and do nothing else: they import no clock, randomness, log, context, file or socket.
 var pure = map[string]bool{"internal/membership": true, "internal/annotations": true, "internal/explain": true,

@@ -14,11 +14,19 @@ import (
 
 	"viaduct/internal/node"
 	"viaduct/internal/node/network"
+	"viaduct/internal/node/process"
+	"viaduct/internal/node/runtime"
 	"viaduct/internal/supervisor"
 )
 
 // defaultAgentPort is where a kubelet, too, can be asked without a password.
 const defaultAgentPort = "127.0.0.1:10255"
+
+// The values of --runtime.
+const (
+	runtimeProcess = "process" // the containers of Pods are processes of this host
+	runtimeNone    = "none"    // the Node is registered, and another program runs its Pods
+)
 
 type agentOptions struct {
 	nodeName string
@@ -31,8 +39,8 @@ func (o *agentOptions) register(flags *pflag.FlagSet) {
 	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "range that Pods' addresses are taken from, or one of each family, the "+
 		"primary first; inside 127.0.0.0/8 Pods share this host's network, "+
 		"outside each has its own, which needs root")
-	o.runtime = node.RuntimeProcess
-	flags.Var(newChoice(&o.runtime, node.RuntimeProcess, node.RuntimeNone), "runtime",
+	o.runtime = runtimeProcess
+	flags.Var(newChoice(&o.runtime, runtimeProcess, runtimeNone), "runtime",
 		"how containers run: process runs each command on this host, none runs no Pods")
 	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: "+
 		"as this process)")
@@ -101,27 +109,34 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 // openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this
 // host is to reach through it.
 func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*network.Network, error) {
-	if o.runtime != node.RuntimeProcess || inLoopback(o.podCIDRs[0]) {
+	if o.runtime != runtimeProcess || inLoopback(o.podCIDRs[0]) {
 		return nil, nil
 	}
 	return network.Open(network.Options{Pods: o.podCIDRs, Services: services, Log: log.With("part", "network")})
 }
 
+// newRuntime makes the runtime of --runtime, or none.
+func (o agentOptions) newRuntime(dataDir string, pods *network.Network, log *slog.Logger) (runtime.Runtime, error) {
+	if o.runtime == runtimeNone {
+		return nil, nil
+	}
+	return process.New(process.Options{DataDir: dataDir, Network: pods, RunAs: o.runAs, Log: log})
+}
+
 // agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
 func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network,
 	log *slog.Logger) (supervisor.Component, []prometheus.Collector, error) {
-	var second netip.Prefix
-	if len(o.podCIDRs) > 1 {
+	log = log.With("part", "agent")
+	containers, err := o.newRuntime(dataDir, pods, log)
+	if err != nil {
+		return supervisor.Component{}, nil, fmt.Errorf("making the container runtime: %w", err)
+	}
+	var second netip.Prefix // only Pods with a network of their own can have a second address
+	if len(o.podCIDRs) > 1 && pods != nil {
 		second = o.podCIDRs[1]
 	}
-	agent, err := node.New(client, node.Options{
-		NodeName: o.nodeName,
-		PodCIDR:  o.podCIDRs[0], SecondPodCIDR: second, Network: pods,
-		DataDir: dataDir,
-		Runtime: o.runtime,
-		RunAs:   o.runAs,
-		Log:     log.With("part", "agent"),
-	})
+	agent, err := node.New(client, node.Options{NodeName: o.nodeName, Runtime: containers, PodCIDR: o.podCIDRs[0],
+		SecondPodCIDR: second, Log: log})
 	if err != nil {
 		return supervisor.Component{}, nil, fmt.Errorf("making the node agent: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"viaduct/internal/apiserver"
-	"viaduct/internal/node"
 )
 
 func newDemo(con console, logs *logOptions) *cobra.Command {
@@ -54,7 +53,7 @@ func runDemo(ctx context.Context, con console, keep bool, log *slog.Logger) (err
 	d := &demo{con: con, dataDir: dataDir, keep: keep, log: log, options: upOptions{
 		server: serverOptions{dataDir: dataDir, listen: "127.0.0.1:0", serviceCIDRs: []netip.Prefix{ground.services}},
 		proxy:  proxyOptions{mode: proxyAuto},
-		agent:  agentOptions{podCIDRs: []netip.Prefix{ground.pods}, runtime: node.RuntimeProcess},
+		agent:  agentOptions{podCIDRs: []netip.Prefix{ground.pods}, runtime: runtimeProcess},
 	}}
 	return d.run(ctx)
 }

@@ -16,7 +16,6 @@ import (
 
 	"viaduct/internal/apiserver"
 	"viaduct/internal/narrate"
-	"viaduct/internal/node"
 	"viaduct/internal/node/network"
 	"viaduct/internal/supervisor"
 )
@@ -77,7 +76,7 @@ func (o *upOptions) checkRanges() error {
 	case proxyUserspace:
 		services = servedLoopback
 	}
-	if o.agent.runtime == node.RuntimeNone {
+	if o.agent.runtime == runtimeNone {
 		pods = servedElsewhere
 	}
 	return checkRanges(serviceRanges(o.server.serviceCIDRs, services), podRanges(o.agent.podCIDRs, pods))

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"viaduct/internal/apiserver"
-	"viaduct/internal/node"
 	"viaduct/internal/node/network"
 )
 
@@ -61,7 +60,7 @@ func (o *upOptions) mayNamespace() bool {
 	// else it may hold addresses of the other world, from before ranges were remembered
 	fresh := errors.Is(err, fs.ErrNotExist)
 	return os.Geteuid() == 0 && fresh && (o.proxy.mode == proxyAuto || o.proxy.mode == proxyNFT) &&
-		o.agent.runtime == node.RuntimeProcess
+		o.agent.runtime == runtimeProcess
 }
 
 // fill gives a range that nobody chose the default of the world that the other is in.

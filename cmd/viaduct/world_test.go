@@ -7,14 +7,13 @@ import (
 	"slices"
 	"testing"
 
-	"viaduct/internal/node"
 	"viaduct/internal/proxy"
 )
 
 func upIn(dir string, services, pods []netip.Prefix) *upOptions {
 	o := &upOptions{}
 	o.server.dataDir, o.server.serviceCIDRs, o.agent.podCIDRs = dir, services, pods
-	o.proxy.mode, o.agent.runtime = proxyAuto, node.RuntimeProcess
+	o.proxy.mode, o.agent.runtime = proxyAuto, runtimeProcess
 	return o
 }
 

@@ -2,9 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -18,17 +17,13 @@ import (
 
 // An Agent makes one host equal to the Pods bound to its Node.
 type Agent struct {
-	client    kubernetes.Interface
-	opts      Options
-	runAs     *credential // nil: as the agent
-	me        uint32      // the agent's own user
-	home      string
-	capacity  v1.ResourceList
-	addresses []*addresses // one for each range
-	spawner   *spawner
-	events    eventlog.EventBroadcaster // nil until Run
-	recorder  eventlog.EventRecorder
-	metrics   *metrics
+	client   kubernetes.Interface
+	opts     Options
+	capacity v1.ResourceList
+	network  podNetwork
+	events   eventlog.EventBroadcaster // nil until Run
+	recorder eventlog.EventRecorder
+	metrics  *metrics
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker // guarded by mu
@@ -40,35 +35,23 @@ func New(client kubernetes.Interface, opts Options) (*Agent, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	runAs, err := parseRunAs(opts.RunAs)
-	if err != nil {
-		return nil, fmt.Errorf("run-as %q: %w", opts.RunAs, err)
-	}
-	me := uint32(os.Getuid())
-	if runAs != nil && me != 0 && runAs.uid != me {
-		return nil, fmt.Errorf("run-as %q: only root can run processes as another user", opts.RunAs)
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "/" // no HOME: as a process without a user entry has it
-	}
-	return &Agent{
-		client: client, opts: opts, runAs: runAs, me: me, home: home, capacity: hostCapacity(),
-		addresses: rangesOf(opts), spawner: newSpawner(nil), workers: map[types.UID]*worker{}, metrics: newMetrics(),
-	}, nil
+	return &Agent{client: client, opts: opts, capacity: hostCapacity(), network: newPodNetwork(opts),
+		workers: map[types.UID]*worker{}, metrics: newMetrics()}, nil
 }
 
-// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace,
-// leaves them in the API as Pods that the next agent starts again, and says that the Node is not ready. The error is of
-// what made it impossible to begin.
+// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace, leaves
+// them in the API as Pods that the next agent starts again, and writes that the Node is not ready. The error says why
+// the runtime could not be opened.
 func (a *Agent) Run(ctx context.Context) error {
-	// What has to be done while ctx is over, and no later than Run returns.
+	// life lasts until Run returns: for what has to be done after the end of ctx.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	if err := a.prepare(); err != nil {
-		return err
+	if a.opts.Runtime != nil {
+		if err := a.opts.Runtime.Open(ctx); err != nil {
+			return fmt.Errorf("opening the container runtime: %w", err)
+		}
+		defer a.closeRuntime()
 	}
-	go a.spawner.run(life, make(chan error, 1))
 	defer a.record()()
 	if err := a.registered(ctx); err != nil {
 		return nil //nolint:nilerr // only the end of ctx ends the attempts
@@ -82,21 +65,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.close()
 	_ = workers.Wait() // workers return no errors
 	_ = beats.Wait()   // nor do these
-	a.sayGoodbye(life)
-	end()
-	<-a.spawner.gone
+	a.markNotReady(life)
 	return nil
 }
 
-// prepare makes the data directory and kills what an earlier agent left running.
-func (a *Agent) prepare() error {
-	if a.opts.Runtime != RuntimeProcess {
-		return nil
+func (a *Agent) closeRuntime() {
+	if err := a.opts.Runtime.Close(); err != nil {
+		a.opts.Log.Warn("closing the container runtime", "err", err)
 	}
-	if err := os.MkdirAll(filepath.Join(a.opts.DataDir, "pods"), 0o700); err != nil {
-		return fmt.Errorf("making the directory for pods: %w", err)
-	}
-	return killOrphans(a.opts.DataDir)
 }
 
 // podInformer makes the informer of the Pods bound to this Node.
@@ -109,7 +85,7 @@ func (a *Agent) podInformer(ctx context.Context) cache.SharedIndexInformer {
 	return informer
 }
 
-// follow gives every Pod of the informer a worker. The group it returns ends when all workers have.
+// follow gives every Pod of the informer a worker. The group that is returned ends when all workers have.
 func (a *Agent) follow(ctx, life context.Context, informer cache.SharedIndexInformer) *errgroup.Group {
 	workers := &errgroup.Group{}
 	select {
@@ -142,7 +118,7 @@ func (a *Agent) follow(ctx, life context.Context, informer cache.SharedIndexInfo
 	return workers
 }
 
-// replaced tells whether after is another Pod than before, of the same name: a watch that was broken off shows a
+// replaced reports whether after is another Pod than before, of the same name: a watch that was broken off shows a
 // deletion and a creation as one update.
 func replaced(before, after any) bool {
 	a, ok := before.(*v1.Pod)
@@ -150,10 +126,10 @@ func replaced(before, after any) bool {
 	return ok && both && a.UID != b.UID
 }
 
-// reclaim reserves the addresses that Pods already have, before any Pod is given a new one, and removes what is left of
-// Pods that are no more.
+// reclaim reserves the addresses that Pods already have, before any Pod gets a new one, and removes what is left of Pods
+// that no longer exist.
 func (a *Agent) reclaim(objects []any) {
-	if a.opts.Runtime != RuntimeProcess {
+	if a.opts.Runtime == nil {
 		return
 	}
 	known := map[string]bool{}
@@ -163,29 +139,40 @@ func (a *Agent) reclaim(objects []any) {
 			continue
 		}
 		known[string(pod.UID)] = true
-		for i, had := range a.hadAddresses(pod) {
+		for i, had := range a.network.statusAddresses(pod) {
 			if had.IsValid() {
-				_, _ = a.addresses[i].claim(pod.UID, had) // the worker claims again, and tells if there is none
+				_, _ = a.network[i].claim(pod.UID, had) // the worker claims again, and reports if there is none
 			}
 		}
 	}
-	if err := removeStrays(a.opts.DataDir, func(uid string) bool { return known[uid] }); err != nil {
+	if err := a.removeLeftovers(known); err != nil {
 		a.opts.Log.Warn("cleaning up after old pods", "err", err)
 	}
 }
 
-// see passes what a Pod is now to its worker, which it makes if there is none.
+// removeLeftovers removes what the runtime keeps of Pods whose UID is not known.
+func (a *Agent) removeLeftovers(known map[string]bool) error {
+	uids, err := a.opts.Runtime.Pods()
+	for _, uid := range uids {
+		if !known[uid] {
+			err = errors.Join(err, a.opts.Runtime.RemovePod(uid))
+		}
+	}
+	return err
+}
+
+// see passes the new version of a Pod to its worker. A Pod without a worker gets one.
 func (a *Agent) see(ctx, life context.Context, workers *errgroup.Group, pod *v1.Pod, gone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w := a.workers[pod.UID]
 	switch {
 	case w != nil:
-		w.mail.put(pod, gone)
+		w.inbox.mail.put(pod, gone)
 		return
 	case gone || a.closed:
 		return
-	case a.opts.Runtime == RuntimeNone:
+	case a.opts.Runtime == nil:
 		if pod.DeletionTimestamp != nil {
 			workers.Go(func() error { a.finishDeletion(life, pod); return nil })
 		}
@@ -209,7 +196,8 @@ func (a *Agent) close() {
 	a.closed = true
 }
 
-// finishDeletion does the one thing an agent without a runtime does for Pods: nothing of them runs, so they can go.
+// finishDeletion is all that an agent without a runtime does for Pods: nothing of them runs here, so a Pod that is being
+// deleted can go.
 func (a *Agent) finishDeletion(ctx context.Context, pod *v1.Pod) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

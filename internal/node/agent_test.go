@@ -10,6 +10,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"viaduct/internal/node/runtimetest"
 )
 
 func TestRegistersAndSaysGoodbye(t *testing.T) {
@@ -65,7 +67,7 @@ func TestRunsAPod(t *testing.T) {
 	b.mark("web", 1)
 	b.await("web", "be gone", func(p *v1.Pod) bool { return p == nil })
 	b.stop()
-	if left, err := os.ReadDir(filepath.Join(b.opts.DataDir, "pods")); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(filepath.Join(b.dataDir, "pods")); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
@@ -230,7 +232,7 @@ func TestRestartOfTheAgent(t *testing.T) {
 	b.create(shell("keeps", "exec sleep 1000"))
 	before := b.await("keeps", "become ready", ready)
 	b.stop()
-	again := startAgent(t, client, func(o *Options) { o.DataDir, o.PodCIDR = b.opts.DataDir, b.opts.PodCIDR })
+	again := startAgentIn(t, client, b.dataDir, func(o *Options) { o.PodCIDR = b.opts.PodCIDR })
 	after := again.await("keeps", "be ready again", ready)
 	if after.Status.PodIP != before.Status.PodIP || main0(after).RestartCount != 1 {
 		t.Errorf("had %s, now %s; %s", before.Status.PodIP, after.Status.PodIP, describePod(after))
@@ -238,7 +240,7 @@ func TestRestartOfTheAgent(t *testing.T) {
 }
 
 func TestRuntimeNone(t *testing.T) {
-	b := startAgent(t, fake.NewClientset(), func(o *Options) { o.Runtime = RuntimeNone })
+	b := startAgent(t, fake.NewClientset(), func(o *Options) { o.Runtime = nil })
 	pod := shell("by-hand", "exec sleep 1000")
 	pod.Status.Phase = v1.PodRunning
 	b.create(pod)
@@ -252,15 +254,12 @@ func TestRuntimeNone(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	good := Options{NodeName: "n", PodCIDR: testCIDR(), DataDir: t.TempDir()}
+	good := Options{NodeName: "n", PodCIDR: testCIDR(), Runtime: runtimetest.New()}
 	if _, err := New(fake.NewClientset(), good); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*Options){
 		"no name": func(o *Options) { o.NodeName = "" }, "no range": func(o *Options) { o.PodCIDR = Options{}.PodCIDR },
-		"no directory": func(o *Options) { o.DataDir = "" }, "runtime": func(o *Options) { o.Runtime = "docker" },
-		"user":  func(o *Options) { o.RunAs = "nobody-of-that-name" },
-		"group": func(o *Options) { o.RunAs = "0:no-such-group" },
 	} {
 		opts := good
 		spoil(&opts)

@@ -130,7 +130,7 @@ func (b *bench) event(reason string) string {
 // log gives what run n of the main container wrote.
 func (b *bench) log(name string, n int) string {
 	b.t.Helper()
-	path := filepath.Join(b.opts.DataDir, "pods", "uid-"+name, "main", strconv.Itoa(n)+".log")
+	path := filepath.Join(b.dataDir, "pods", "uid-"+name, "main", strconv.Itoa(n)+".log")
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		b.t.Fatal(err)
@@ -168,7 +168,8 @@ func fifo(t *testing.T) (path string, read func() string) {
 func awaitDead(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if s, err := readStat(pid); err != nil || s.Zombie {
+		raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+		if err != nil || strings.Contains(string(raw), ") Z ") {
 			return
 		}
 	}

@@ -4,38 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
+	"log/slog"
 	"strconv"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"viaduct/internal/node/runtime"
 )
 
 // A container is one container of a worker's Pod, over all its runs. The worker's goroutine owns it.
 type container struct {
 	unit
 	w       *worker
+	log     *slog.Logger
 	spec    *v1.Container
 	attempt int32      // of the present or last run, from 0; -1: it never ran
 	delay   backoff    // how long the next waits grow
 	inputs  *envInputs // of the last run, for when the API cannot be asked
-	told    string     // the last trouble that was made an event, so that it is told once
+	trouble string     // the last trouble that became an event, so that it becomes one once
 
-	present // the present run
+	current // the present run
 }
 
-// A present is one run of a container, while it lasts.
-type present struct {
-	proc     *process // nil: it does not run
-	command  commandSpec
+// A current is one run of a container, while it lasts.
+type current struct {
+	run      runtime.Container  // nil: the container does not run
 	pending  int                // what is still to happen before it counts as started: startup probe, postStart hook
 	passed   chan struct{}      // closed when it counts as started
 	stopping time.Time          // when it will be killed; zero: it is not being stopped
 	endRun   context.CancelFunc // ends its probes and hooks
 }
 
-// newContainer makes the container of a Pod just adopted, with what its status and its directory say of earlier runs.
+// newContainer makes the container of a Pod just adopted, with what its status and the runtime know of earlier runs.
 func newContainer(w *worker, part kind, spec *v1.Container, statuses []v1.ContainerStatus) *container {
 	var had *v1.ContainerStatus
 	for i := range statuses {
@@ -43,14 +45,13 @@ func newContainer(w *worker, part kind, spec *v1.Container, statuses []v1.Contai
 			had = &statuses[i]
 		}
 	}
-	c := &container{w: w, spec: spec, attempt: -1, unit: unit{Kind: part, record: restore(spec, had, now())}}
+	c := &container{w: w, log: w.log.With("container", spec.Name), spec: spec, attempt: -1,
+		unit: unit{Kind: part, record: restore(spec, had, now())}}
 	if c.ID != "" || c.Ended != nil {
 		c.attempt = c.Restarts
 	}
-	if dir, err := containerDir(w.agent.opts.DataDir, string(w.uid), spec.Name); err == nil {
-		if last, err := readRunRecord(dir); err == nil { // none: it never ran here
-			c.attempt = max(c.attempt, last.Attempt)
-		}
+	if last, ok := w.agent.opts.Runtime.LastAttempt(string(w.uid), spec.Name); ok {
+		c.attempt = max(c.attempt, last)
 	}
 	return c
 }
@@ -58,98 +59,58 @@ func newContainer(w *worker, part kind, spec *v1.Container, statuses []v1.Contai
 // start runs the container (again), or notes why it cannot and when to try next.
 func (c *container) start(ctx context.Context) {
 	c.w.agent.metrics.starting(c)
-	command, dir, err := c.prepare(ctx)
+	env, err := c.environment(ctx)
 	if err != nil {
 		c.misconfigured(err)
 		return
 	}
-	log, err := openLog(dir, c.attempt+1)
-	if err != nil {
+	attempt := c.attempt + 1
+	run, err := c.w.sandbox.Start(ctx, containerConfig(c.w.pod, c.spec, attempt, env))
+	var notStarted *runtime.StartError
+	if err != nil && !errors.As(err, &notStarted) {
 		c.misconfigured(err)
 		return
 	}
-	defer func() { _ = log.Close() }() // the process has its own descriptor
-	c.attempt++
-	c.Restarts = c.attempt
-	c.ID = fmt.Sprintf("process://%s/%s/%d", c.w.uid, c.Name, c.attempt)
-	c.command, c.told, c.Interrupted = command, "", false
-	c.w.event(c, v1.EventTypeNormal, "Created", "Created container "+c.Name)
-	cmd, err := command.command()
-	if err == nil {
-		cmd.Stdout, cmd.Stderr = log, log
-		err = c.w.spawner.start(cmd, command.User)
-	}
+	c.attempt, c.Restarts, c.trouble, c.Interrupted = attempt, attempt, "", false
+	c.event(v1.EventTypeNormal, "Created", "Created container "+c.Name)
 	if err != nil {
-		c.cannotStart(dir, err)
+		c.ID = notStarted.ID
+		c.cannotStart(err)
 		return
 	}
-	c.began(ctx, cmd, dir)
+	c.ID = run.ID()
+	c.began(ctx, run)
 }
 
-// prepare computes the command to run, and makes the container's directory.
-func (c *container) prepare(ctx context.Context) (commandSpec, string, error) {
-	opts := c.w.agent.opts
-	if len(c.spec.Command) == 0 {
-		return commandSpec{}, "", fmt.Errorf("container %s has no command: viaduct does not fetch images (%q), it runs a "+
-			"command of this host", c.Name, c.Image)
-	}
-	dir, err := containerDir(opts.DataDir, string(c.w.uid), c.Name)
-	if err != nil {
-		return commandSpec{}, "", err
-	}
-	user, err := credentialFor(c.w.pod, c.spec, c.w.agent.runAs, c.w.agent.me)
-	if err != nil {
-		return commandSpec{}, "", err
-	}
+// environment computes the variables of the next run. If the API cannot be asked, those of the last run hold: a program
+// that runs with them is better than none.
+func (c *container) environment(ctx context.Context) (environment, error) {
 	in, err := c.w.fetchInputs(ctx, c.spec)
 	if err != nil && c.inputs == nil {
-		return commandSpec{}, "", err
+		return nil, err
 	}
-	if err != nil { // a program that runs with what it ran with is better than none while the API is away
-		c.w.log.Warn("starting a container with the variables of its last run", "container", c.Name, "err", err)
+	if err != nil {
+		c.log.Warn("starting a container with the variables of its last run", "err", err)
 		in = *c.inputs
 	}
-	own, err := buildEnvironment(in, c.spec)
+	env, err := buildEnvironment(in, c.spec)
 	if err != nil {
-		return commandSpec{}, "", err
+		return nil, err
 	}
 	c.inputs = &in
-	return c.commandSpec(own, user), dir, nil
+	return env, nil
 }
 
-func (c *container) commandSpec(own environment, user *credential) commandSpec {
-	opts := c.w.agent.opts
-	home := c.w.agent.home
-	if user != nil {
-		home = user.home
-	}
-	env := hostVariables(opts.Self, home, c.w.pod)
-	for name, value := range own {
-		env[name] = value
-	}
-	env[markerName] = c.marker(c.attempt + 1)
-	workingDir := c.spec.WorkingDir
-	if workingDir == "" {
-		workingDir = "/"
-	}
-	return commandSpec{Argv: commandLine(c.spec, own), Env: env.list(), Dir: workingDir, Path: env["PATH"],
-		Self: opts.Self, User: user}
-}
-
-func (c *container) marker(attempt int32) string {
-	return marker(c.w.agent.opts.DataDir, string(c.w.uid), c.Name, strconv.Itoa(int(attempt)))
-}
-
-// misconfigured notes that something the container needs is missing; it is looked for again after a while.
+// misconfigured notes that something the container needs is missing. The next try is due after the back-off.
 func (c *container) misconfigured(err error) {
 	c.Waiting = &v1.ContainerStateWaiting{Reason: reasonConfigError, Message: err.Error()}
 	c.NotBefore = time.Now().Add(c.w.agent.opts.Backoff)
 	c.w.agent.metrics.cannotStart(c, reasonConfigError)
-	c.tell("Failed", "Error: "+err.Error())
+	c.failed(err)
 }
 
 // cannotStart notes a run that ended before it began.
-func (c *container) cannotStart(dir string, err error) {
+func (c *container) cannotStart(err error) {
 	at, reason := now(), reasonCrashLoop
 	if c.Ended == nil || c.Ended.Reason != reasonStartError {
 		reason = reasonRunError
@@ -157,36 +118,33 @@ func (c *container) cannotStart(dir string, err error) {
 	c.ended(v1.ContainerStateTerminated{
 		ExitCode: 128, Reason: reasonStartError, Message: err.Error(), StartedAt: at, FinishedAt: at, ContainerID: c.ID,
 	})
-	// There is no second try at once: what could not be found will hardly be there a moment later.
 	c.w.agent.metrics.cannotStart(c, reason)
+	// The first wait is left out: a program that could not be found will hardly be there a moment later.
 	_, c.delay = c.delay.after(0, c.w.agent.opts.Backoff)
 	c.NotBefore = time.Now().Add(c.delay.next)
-	c.tell("Failed", "Error: "+err.Error())
+	c.failed(err)
 	if c.wanted(c.w.pod.Spec.RestartPolicy) {
 		c.Waiting = &v1.ContainerStateWaiting{Reason: reason, Message: err.Error()}
-		c.w.event(c, v1.EventTypeWarning, "BackOff", "Back-off restarting container "+c.Name+", which could not be started")
+		c.event(v1.EventTypeWarning, "BackOff", "Back-off restarting container "+c.Name+", which could not be started")
 	}
-	c.remember(dir, runRecord{Attempt: c.attempt})
 }
 
-// began notes that the process runs, and starts all that goes with it.
-func (c *container) began(ctx context.Context, cmd *exec.Cmd, dir string) {
-	sweep := func(prefix string) func() { return func() { killMarked(prefix) } }(c.marker(c.attempt))
-	c.proc = watchProcess(cmd, sweep)
-	c.remember(dir, recordOf(c.attempt, c.proc.pid))
-	c.Running, c.Waiting, c.stopping = &v1.ContainerStateRunning{StartedAt: now()}, nil, time.Time{}
-	c.w.event(c, v1.EventTypeNormal, "Started", "Started container "+c.Name)
-	c.w.log.Info("container started", "container", c.Name, "pid", c.proc.pid, "run", c.attempt)
+// began notes that the container runs, and starts its hooks and probes.
+func (c *container) began(ctx context.Context, run runtime.Container) {
+	c.Running, c.Waiting = &v1.ContainerStateRunning{StartedAt: now()}, nil
+	c.event(v1.EventTypeNormal, "Started", "Started container "+c.Name)
+	c.log.Info("container started", "id", c.ID)
 	runCtx, cancel := context.WithCancel(ctx)
-	c.endRun, c.passed, c.pending = cancel, make(chan struct{}), 1
+	c.current = current{run: run, pending: 1, passed: make(chan struct{}), endRun: cancel}
 	c.startHook(runCtx)
 	c.startProbes(runCtx)
 	c.advance()
 	c.w.agent.metrics.began(c.w)
-	proc := c.proc
 	go func() {
-		<-proc.exited
-		c.w.send(func() { c.exited(proc, dir) })
+		exit, err := run.Wait(ctx)
+		if err == nil { // else the agent has ended
+			c.w.inbox.send(func() { c.exited(exit) })
+		}
 	}()
 }
 
@@ -200,29 +158,28 @@ func (c *container) advance() {
 	close(c.passed)
 }
 
-// exited notes the end of a run.
-func (c *container) exited(proc *process, dir string) {
+// exited notes the end of the present run.
+func (c *container) exited(exit runtime.Exit) {
 	c.endRun()
 	c.w.agent.metrics.ended(c.w)
-	c.proc, c.stopping = nil, time.Time{}
+	c.run, c.stopping = nil, time.Time{}
 	reason := reasonError
-	if proc.code == 0 {
+	if exit.Code == 0 {
 		reason = reasonCompleted
 	}
 	c.ended(v1.ContainerStateTerminated{
-		ExitCode: proc.code, Signal: proc.sig, Reason: reason, ContainerID: c.ID,
-		StartedAt: metav1.NewTime(proc.started).Rfc3339Copy(), FinishedAt: metav1.NewTime(proc.finished).Rfc3339Copy(),
+		ExitCode: exit.Code, Signal: exit.Signal, Reason: reason, ContainerID: c.ID,
+		StartedAt: metav1.NewTime(exit.Started).Rfc3339Copy(), FinishedAt: metav1.NewTime(exit.Finished).Rfc3339Copy(),
 	})
 	var wait time.Duration
-	wait, c.delay = c.delay.after(proc.finished.Sub(proc.started), c.w.agent.opts.Backoff)
-	c.NotBefore = proc.finished.Add(wait)
-	c.w.log.Info("container ended", "container", c.Name, "code", proc.code, "signal", proc.sig)
+	wait, c.delay = c.delay.after(exit.Finished.Sub(exit.Started), c.w.agent.opts.Backoff)
+	c.NotBefore = exit.Finished.Add(wait)
+	c.log.Info("container ended", "code", exit.Code, "signal", exit.Signal)
 	if c.w.leaving && (c.Kind == sidecar || c.w.pod.Spec.RestartPolicy != v1.RestartPolicyNever) {
 		c.Interrupted = true
 		c.Waiting = &v1.ContainerStateWaiting{Reason: reasonAgentStopped,
 			Message: "the node's agent ended; the next one starts this again"}
 	}
-	c.remember(dir, runRecord{Attempt: c.attempt})
 }
 
 // backingOff notes that the container is to run again, but not yet.
@@ -233,48 +190,17 @@ func (c *container) backingOff() {
 	message := fmt.Sprintf("back-off %s restarting failed container=%s", time.Until(c.NotBefore).Round(time.Millisecond),
 		c.Name)
 	c.Waiting = &v1.ContainerStateWaiting{Reason: reasonCrashLoop, Message: message}
-	c.w.event(c, v1.EventTypeWarning, "BackOff",
+	c.event(v1.EventTypeWarning, "BackOff",
 		"Back-off restarting container "+c.Name+", which ended with code "+strconv.Itoa(int(c.Ended.ExitCode)))
 }
 
-// stop has the container's process end by the deadline. Asked again, it can only bring the deadline forward.
-func (c *container) stop(ctx context.Context, deadline time.Time, why string) {
-	if c.proc == nil || !c.stopping.IsZero() && !deadline.Before(c.stopping) {
-		return
-	}
-	again := !c.stopping.IsZero()
-	c.stopping = deadline
-	proc := c.proc
-	if again {
-		go func() {
-			ctx, cancel := context.WithDeadline(ctx, deadline)
-			defer cancel()
-			proc.killAfter(ctx)
-		}()
-		return
-	}
-	message := "Stopping container " + c.Name
-	if why != "" {
-		message += ": " + why
-	}
-	c.w.event(c, v1.EventTypeNormal, "Killing", message)
-	go proc.stop(ctx, c.stopHook(), deadline)
-}
+// event records an event about the container.
+func (c *container) event(kind, reason, message string) { c.w.event(c, kind, reason, message) }
 
-// remember writes the run record. Without it the next agent finds the processes by their marker only, so a failure is
-// worth a line and no more.
-func (c *container) remember(dir string, r runRecord) {
-	if err := r.write(dir); err != nil {
-		c.w.log.Warn("noting a run", "container", c.Name, "err", err)
+// failed makes trouble an event, once until it changes.
+func (c *container) failed(err error) {
+	if message := "Error: " + err.Error(); c.trouble != message {
+		c.trouble = message
+		c.event(v1.EventTypeWarning, "Failed", message)
 	}
 }
-
-// tell makes trouble an event, once until it changes.
-func (c *container) tell(reason, message string) {
-	if c.told != message {
-		c.told = message
-		c.w.event(c, v1.EventTypeWarning, reason, message)
-	}
-}
-
-var errHook = errors.New("the hook names no action")

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"viaduct/internal/node/process"
 )
 
 // playAgent is an agent in a process of its own: DATADIR CIDR POD, the Pod as JSON. It prints the Pod when it is ready,
@@ -29,7 +30,12 @@ func playAgent(args []string) int {
 		return 1
 	}
 	client := fake.NewClientset(&pod)
-	agent, err := New(client, Options{NodeName: "n1", PodCIDR: netip.MustParsePrefix(args[1]), DataDir: args[0],
+	processes, err := process.New(process.Options{DataDir: args[0], Log: quiet()})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	agent, err := New(client, Options{NodeName: "n1", Runtime: processes, PodCIDR: netip.MustParsePrefix(args[1]),
 		Log: quiet()})
 	if err != nil {
 		fmt.Println(err)
@@ -114,7 +120,7 @@ func TestKilledAgentLeavesNoOrphans(t *testing.T) {
 	if err := os.Remove(pids); err != nil {
 		t.Fatal(err)
 	}
-	b := startAgent(t, fake.NewClientset(was), func(o *Options) { o.DataDir, o.PodCIDR = dataDir, cidr })
+	b := startAgentIn(t, fake.NewClientset(was), dataDir, func(o *Options) { o.PodCIDR = cidr })
 	got := b.await("crash", "be ready again", func(p *v1.Pod) bool { return ready(p) && main0(p).RestartCount > 0 })
 	for _, pid := range left {
 		awaitDead(t, pid)
@@ -137,7 +143,7 @@ func TestKilledBeforeItsStatusWasWritten(t *testing.T) {
 	dataDir, cidr := t.TempDir(), testCIDR()
 	pod := shell("crash", "exec sleep 1000")
 	killedAgent(t, dataDir, cidr, pod)
-	b := startAgent(t, fake.NewClientset(pod), func(o *Options) { o.DataDir, o.PodCIDR = dataDir, cidr })
+	b := startAgentIn(t, fake.NewClientset(pod), dataDir, func(o *Options) { o.PodCIDR = cidr })
 	if got := b.await("crash", "become ready", ready); main0(got).RestartCount != 1 {
 		t.Errorf("the run that the API never heard of was not counted: %s", describePod(got))
 	}
@@ -148,33 +154,11 @@ func TestKilledAgentDoesNotRunAPodAgainThatMayRunOnce(t *testing.T) {
 	pod := shell("once", "exec sleep 1000")
 	pod.Spec.RestartPolicy = v1.RestartPolicyNever
 	was := killedAgent(t, dataDir, cidr, pod)
-	b := startAgent(t, fake.NewClientset(was), func(o *Options) { o.DataDir, o.PodCIDR = dataDir, cidr })
+	b := startAgentIn(t, fake.NewClientset(was), dataDir, func(o *Options) { o.PodCIDR = cidr })
 	got := b.await("once", "fail", func(p *v1.Pod) bool { return p != nil && p.Status.Phase == v1.PodFailed })
 	if end := main0(got).State.Terminated; end == nil || end.Reason != reasonAgentDied || main0(got).RestartCount != 0 {
 		t.Errorf("pod is %s", describePod(got))
 	}
-}
-
-func TestKillGroupSparesOthers(t *testing.T) {
-	cmd := exec.Command("sleep", "1000")
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	mine := recordOf(0, cmd.Process.Pid)
-	older, elsewhere := mine, mine
-	older.Start--
-	elsewhere.Boot = "another"
-	for name, r := range map[string]runRecord{"of another start": older, "of another boot": elsewhere,
-		"of no process": {Boot: mine.Boot}, "init": {PID: 1, Boot: mine.Boot}} {
-		killGroup(r, mine.Boot)
-		if s, err := readStat(cmd.Process.Pid); err != nil || s.Zombie {
-			t.Fatalf("a record %s killed a stranger", name)
-		}
-	}
-	killGroup(mine, mine.Boot)
-	awaitDead(t, cmd.Process.Pid)
 }
 
 func TestStrayDirectoriesGo(t *testing.T) {
@@ -183,7 +167,7 @@ func TestStrayDirectoriesGo(t *testing.T) {
 	if err := os.MkdirAll(stray, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b := startAgent(t, fake.NewClientset(), func(o *Options) { o.DataDir = dataDir })
+	b := startAgentIn(t, fake.NewClientset(), dataDir, nil)
 	b.create(shell("new", "exec sleep 1000"))
 	b.await("new", "become ready", ready)
 	if _, err := os.Stat(stray); !os.IsNotExist(err) {
@@ -192,22 +176,5 @@ func TestStrayDirectoriesGo(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dataDir, "pods", "uid-new", "main", "0.log"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("log: %v, %v", info, err)
-	}
-}
-
-func TestLogsAreBounded(t *testing.T) {
-	dir := t.TempDir()
-	for n := range int32(keptLogs + 3) {
-		log, err := openLog(dir, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := log.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	left, err := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err != nil || len(left) != keptLogs || filepath.Base(left[0]) != strconv.Itoa(3)+".log" {
-		t.Errorf("logs left: %v, %v", left, err)
 	}
 }

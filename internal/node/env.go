@@ -189,11 +189,11 @@ func references(c *v1.Container) (configMaps, secrets []string) {
 	return slices.Compact(configMaps), slices.Compact(secrets)
 }
 
-// commandLine is command followed by args, with every $(NAME) of env replaced.
-func commandLine(c *v1.Container, env environment) []string {
-	line := make([]string, 0, len(c.Command)+len(c.Args))
-	for _, word := range slices.Concat(c.Command, c.Args) {
-		line = append(line, expand(word, env.lookup))
+// expandAll replaces every $(NAME) of env in each word.
+func expandAll(words []string, env environment) []string {
+	expanded := make([]string, 0, len(words))
+	for _, word := range words {
+		expanded = append(expanded, expand(word, env.lookup))
 	}
-	return line
+	return expanded
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -263,7 +264,7 @@ func TestReferences(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	c := &v1.Container{Command: []string{"run", "$(A)"}, Args: []string{"$(NOPE)", "$$(A)"}}
-	if got, want := commandLine(c, environment{"A": "1"}), []string{"run", "1", "$(NOPE)", "$(A)"}; !cmp.Equal(got, want) {
+	if got, want := expandAll(slices.Concat(c.Command, c.Args), environment{"A": "1"}), []string{"run", "1", "$(NOPE)", "$(A)"}; !cmp.Equal(got, want) {
 		t.Errorf("command line %q, want %q", got, want)
 	}
 }

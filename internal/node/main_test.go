@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"viaduct/internal/node/process"
 )
 
 // patience bounds what a test waits for; on a healthy machine everything takes milliseconds.
@@ -66,25 +68,33 @@ func testCIDR() netip.Prefix {
 
 // A bench is an agent on a fake API server.
 type bench struct {
-	t      *testing.T
-	client *fake.Clientset
-	agent  *Agent
-	opts   Options
-	stop   func()
+	t       *testing.T
+	client  *fake.Clientset
+	agent   *Agent
+	opts    Options
+	dataDir string
+	stop    func()
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// startAgent starts an agent that is stopped with the test.
+// startAgent starts an agent whose containers are processes, with a data directory of its own. It is stopped with the
+// test.
 func startAgent(t *testing.T, client *fake.Clientset, set func(*Options)) *bench {
 	t.Helper()
-	opts := Options{NodeName: "n1", PodCIDR: testCIDR(), Log: quiet(), Backoff: 20 * time.Millisecond,
-		ShutdownGrace: 2 * time.Second}
+	return startAgentIn(t, client, t.TempDir(), set)
+}
+
+func startAgentIn(t *testing.T, client *fake.Clientset, dataDir string, set func(*Options)) *bench {
+	t.Helper()
+	processes, err := process.New(process.Options{DataDir: dataDir, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := Options{NodeName: "n1", Runtime: processes, PodCIDR: testCIDR(), Log: quiet(),
+		Backoff: 20 * time.Millisecond, ShutdownGrace: 2 * time.Second}
 	if set != nil {
 		set(&opts)
-	}
-	if opts.DataDir == "" {
-		opts.DataDir = t.TempDir()
 	}
 	agent, err := New(client, opts)
 	if err != nil {
@@ -94,7 +104,7 @@ func startAgent(t *testing.T, client *fake.Clientset, set func(*Options)) *bench
 	ended := make(chan error, 1)
 	go func() { ended <- agent.Run(ctx) }()
 	stopped := false
-	b := &bench{t: t, client: client, agent: agent, opts: opts}
+	b := &bench{t: t, client: client, agent: agent, opts: opts, dataDir: dataDir}
 	b.stop = func() {
 		if stopped {
 			return

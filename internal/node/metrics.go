@@ -54,19 +54,19 @@ func (a *Agent) Collectors() []prometheus.Collector {
 // began counts a container that runs now.
 func (m *metrics) began(w *worker) {
 	m.containers.Inc()
-	if w.running++; w.running == 1 {
+	if w.startup.running++; w.startup.running == 1 {
 		m.pods.Inc()
 	}
-	if !w.seen.IsZero() && w.allBegan() {
-		m.podStart.Observe(time.Since(w.seen).Seconds())
-		w.seen = time.Time{}
+	if !w.startup.seen.IsZero() && w.allBegan() {
+		m.podStart.Observe(time.Since(w.startup.seen).Seconds())
+		w.startup.seen = time.Time{}
 	}
 }
 
 // ended counts a container that ran, and does not now.
 func (m *metrics) ended(w *worker) {
 	m.containers.Dec()
-	if w.running--; w.running == 0 {
+	if w.startup.running--; w.startup.running == 0 {
 		m.pods.Dec()
 	}
 }

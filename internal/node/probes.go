@@ -2,19 +2,22 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
 
+	"viaduct/internal/node/runtime"
 	"viaduct/internal/prober"
 )
 
-// earlyReadiness is when a readiness probe is put a second time if its first answer was bad. It doubles up to the
+// earlyReadiness is the pause after which a readiness probe asks again if its first answer was bad. It doubles up to the
 // probe's own period. Bad answers change nothing while a container has never been ready, and a person is waiting.
 const earlyReadiness = 100 * time.Millisecond
 
-// startProbes starts what the container's spec says of probes. What they find is told to the worker.
+// startProbes starts the probes of the container's spec. Their reports are handled in the worker's goroutine.
 func (c *container) startProbes(ctx context.Context) {
 	if probe := c.spec.StartupProbe; probe != nil {
 		c.pending++
@@ -46,48 +49,49 @@ func (c *container) startProbes(ctx context.Context) {
 	}
 }
 
-// probe runs one probe of the present run. heard is called in the worker's goroutine, as long as the run lasts.
+// probe runs one probe of the present run. handle is called in the worker's goroutine, as long as the run lasts, and
+// reports whether the probe goes on.
 func (c *container) probe(ctx context.Context, name string, p *v1.Probe, set func(*prober.Options),
-	heard func(prober.Report) bool) {
-	check, err := prober.NewCheck(p.ProbeHandler, prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()})
+	handle func(prober.Report) bool) {
+	check, err := prober.NewCheck(p.ProbeHandler, c.target())
 	if err != nil {
-		c.w.event(c, v1.EventTypeWarning, "Unhealthy", name+" probe cannot be put: "+err.Error())
+		c.event(v1.EventTypeWarning, "Unhealthy", name+" probe cannot be run: "+err.Error())
 		return
 	}
-	opts, proc := prober.FromProbe(p), c.proc
+	opts, run := prober.FromProbe(p), c.run
 	opts.Check = check
 	set(&opts)
 	pod, metrics := c.w.pod, c.w.agent.metrics
 	opts.Report = func(r prober.Report) bool {
 		metrics.answered(pod, c.Name, name, r)
 		if !r.Flipped && !r.Exhausted && (r.Verdict == prober.Good || r.Early) {
-			return true // nothing that anybody has to know
+			return true // nothing changes
 		}
 		more := make(chan bool, 1)
-		c.w.send(func() { more <- c.proc == proc && c.hear(name, r, heard) })
+		c.w.inbox.send(func() { more <- c.run == run && c.report(name, r, handle) })
 		select {
 		case goOn := <-more:
 			return goOn
-		case <-c.w.done:
+		case <-c.w.inbox.done:
 			return false
 		}
 	}
 	go func() { _ = prober.New(opts).Run(ctx) }() // ends with the run, and never errs
 }
 
-// hear takes in one report of the present run.
-func (c *container) hear(name string, r prober.Report, heard func(prober.Report) bool) (more bool) {
+// report handles one report of a probe of the present run.
+func (c *container) report(name string, r prober.Report, handle func(prober.Report) bool) (more bool) {
 	if r.Verdict != prober.Good && !r.Early {
-		c.w.event(c, v1.EventTypeWarning, "Unhealthy", fmt.Sprintf("%s probe failed: %s", name, r.Output))
+		c.event(v1.EventTypeWarning, "Unhealthy", fmt.Sprintf("%s probe failed: %s", name, r.Output))
 	}
 	if r.Flipped {
-		c.w.log.Info("probe changed its mind", "container", c.Name, "probe", name, "up", r.Up)
+		c.log.Info("probe result changed", "probe", name, "up", r.Up)
 	}
-	return heard(r)
+	return handle(r)
 }
 
-// giveUp ends a run that its liveness or startup probe calls dead, unless it is ending already: then it may be dead,
-// and has the time that it was given. The restart policy decides what follows.
+// giveUp stops a run whose liveness or startup probe has failed for good. A run that is being stopped already keeps the
+// time it was given: a program that ends may fail its probe. The restart policy decides what follows.
 func (c *container) giveUp(ctx context.Context, name string, p *v1.Probe) {
 	if !c.stopping.IsZero() {
 		return
@@ -99,13 +103,15 @@ func (c *container) giveUp(ctx context.Context, name string, p *v1.Probe) {
 	c.stop(context.WithoutCancel(ctx), time.Now().Add(grace), "its "+name+" probe failed")
 }
 
-// execute gives the way to run a command as the present run does: its variables, directory and user.
-func (c *container) execute() func(context.Context, []string) (string, int, error) {
-	spec, spawner := c.command, c.w.spawner
-	return func(ctx context.Context, argv []string) (string, int, error) {
-		spec.Argv = argv
-		return spawner.runCommand(ctx, spec)
-	}
+// target is what the probes and hooks of the present run address.
+func (c *container) target() prober.Target {
+	run := c.run
+	return prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports,
+		Exec: func(ctx context.Context, command []string) (string, int, error) {
+			var out limitedBuffer
+			code, err := run.Exec(ctx, command, runtime.Streams{Stdout: &out, Stderr: &out})
+			return out.String(), code, err
+		}}
 }
 
 // startHook runs the postStart hook. If it fails, the container is stopped.
@@ -114,14 +120,14 @@ func (c *container) startHook(ctx context.Context) {
 		return
 	}
 	c.pending++
-	hook, proc := c.hook(c.spec.Lifecycle.PostStart), c.proc
+	hook, run := c.hook(c.spec.Lifecycle.PostStart), c.run
 	go func() {
 		err := hook(ctx)
-		c.w.send(func() {
+		c.w.inbox.send(func() {
 			switch {
-			case c.proc != proc:
+			case c.run != run:
 			case err != nil:
-				c.w.event(c, v1.EventTypeWarning, "FailedPostStartHook", err.Error())
+				c.event(v1.EventTypeWarning, "FailedPostStartHook", err.Error())
 				c.stop(context.WithoutCancel(ctx), time.Now().Add(c.w.grace()), "its postStart hook failed")
 			default:
 				c.advance()
@@ -130,7 +136,7 @@ func (c *container) startHook(ctx context.Context) {
 	}()
 }
 
-// stopHook gives the preStop hook, or nil. That it fails is told, and the container is stopped all the same.
+// stopHook gives the preStop hook, or nil. If it fails, an event says so, and the container is stopped all the same.
 func (c *container) stopHook() func(context.Context) {
 	if c.spec.Lifecycle == nil || c.spec.Lifecycle.PreStop == nil {
 		return nil
@@ -138,14 +144,13 @@ func (c *container) stopHook() func(context.Context) {
 	hook := c.hook(c.spec.Lifecycle.PreStop)
 	return func(ctx context.Context) {
 		if err := hook(ctx); err != nil {
-			c.w.send(func() { c.w.event(c, v1.EventTypeWarning, "FailedPreStopHook", err.Error()) })
+			c.w.inbox.send(func() { c.event(v1.EventTypeWarning, "FailedPreStopHook", err.Error()) })
 		}
 	}
 }
 
-// hook gives what handler says is to be done. Each reads nothing that changes, so it may run in any goroutine.
+// hook gives the action of a handler. The action reads nothing that changes, so it may run in any goroutine.
 func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) error {
-	target := prober.Target{Addr: c.w.ips[0], Ports: c.spec.Ports, Exec: c.execute()}
 	if handler.Sleep != nil {
 		pause := time.Duration(handler.Sleep.Seconds) * time.Second
 		return func(ctx context.Context) error {
@@ -156,9 +161,9 @@ func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) err
 			return nil
 		}
 	}
-	// A hook asks for the same things as a probe, and takes the same answers for good.
+	// A hook has the same kinds of action as a probe, and counts as done where a probe succeeds.
 	check, err := prober.NewCheck(v1.ProbeHandler{Exec: handler.Exec, HTTPGet: handler.HTTPGet,
-		TCPSocket: handler.TCPSocket}, target)
+		TCPSocket: handler.TCPSocket}, c.target())
 	return func(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errHook, err)
@@ -168,4 +173,28 @@ func (c *container) hook(handler *v1.LifecycleHandler) func(context.Context) err
 		}
 		return nil
 	}
+}
+
+var errHook = errors.New("the hook names no action")
+
+// maxOutput bounds what is kept of the output of a probe or hook, in bytes.
+const maxOutput = 10 << 10
+
+// A limitedBuffer keeps the first maxOutput bytes written to it.
+type limitedBuffer struct {
+	mu   sync.Mutex
+	kept []byte // guarded by mu
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = append(b.kept, p[:min(len(p), maxOutput-len(b.kept))]...)
+	return len(p), nil
+}
+
+func (b *limitedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.kept)
 }

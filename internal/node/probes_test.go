@@ -11,6 +11,9 @@ import (
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"viaduct/internal/node/runtime"
+	"viaduct/internal/node/runtimetest"
 )
 
 func TestReadiness(t *testing.T) {
@@ -145,13 +148,19 @@ func TestInitContainersAndSidecar(t *testing.T) {
 	}
 }
 
-// A program that was asked to end may fail its probe while it does so; that must not cost it the time it was given.
-func TestLivenessLeavesWhatIsEndingAlone(t *testing.T) {
+// A program that was asked to end may fail its probe while it ends. That must not cost it the time it was given.
+func TestLivenessDoesNotShortenAStop(t *testing.T) {
 	pod, soon, until := shell("web", ""), int64(1), time.Now().Add(time.Hour)
-	w := &worker{pod: pod, agent: &Agent{metrics: newMetrics()}, done: make(chan struct{})}
-	c := &container{w: w, spec: &pod.Spec.Containers[0], present: present{proc: &process{exited: make(chan struct{}),
-		reaped: true}, stopping: until}}
-	defer close(c.proc.exited)
+	sandbox, err := runtimetest.New().RunPodSandbox(t.Context(), runtime.PodSandboxConfig{UID: "uid-web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := sandbox.Start(t.Context(), runtime.ContainerConfig{Name: "main", Command: []string{"exit", "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{pod: pod, agent: &Agent{metrics: newMetrics()}, inbox: newInbox(pod)}
+	c := &container{w: w, spec: &pod.Spec.Containers[0], current: current{run: run, stopping: until}}
 	c.giveUp(t.Context(), "liveness", &v1.Probe{TerminationGracePeriodSeconds: &soon})
 	if !c.stopping.Equal(until) {
 		t.Errorf("it will be killed in %v, want an hour", time.Until(c.stopping))

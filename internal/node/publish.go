@@ -22,7 +22,7 @@ func (w *worker) publish(ctx context.Context) {
 	}
 	patch, err := statusPatch(w.pod, w.status())
 	if err == nil && patch == nil {
-		w.retry = time.Time{}
+		w.due.retry = time.Time{}
 		return
 	}
 	if err == nil {
@@ -30,7 +30,7 @@ func (w *worker) publish(ctx context.Context) {
 	}
 	if err != nil {
 		w.log.Warn("writing a pod's status, will try again", "err", err)
-		w.retry = time.Now().Add(retryAfter(err))
+		w.due.retry = time.Now().Add(retryAfter(err))
 	}
 }
 
@@ -46,7 +46,7 @@ func retryAfter(err error) time.Duration {
 func (w *worker) status() v1.PodStatus {
 	return podStatus(podFacts{
 		Pod: w.pod, Units: w.units(), Initialized: w.initialized, PodIPs: texts(w.ips),
-		HostIP: w.agent.opts.HostIP.String(), StartTime: w.begun, Now: now(), Leaving: w.leaving,
+		HostIP: w.agent.opts.HostIP.String(), StartTime: w.startup.begun, Now: now(), Leaving: w.leaving,
 	})
 }
 
@@ -61,14 +61,14 @@ func (w *worker) writeStatus(ctx context.Context, patch []byte) error {
 		fresh, readErr := pods.Get(ctx, w.pod.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(readErr), readErr == nil && fresh.UID != w.uid:
-			w.mail.put(w.pod, true)
+			w.inbox.mail.put(w.pod, true)
 			return nil
 		case readErr == nil:
 			w.pod = fresh
 		}
 		return err
 	}
-	w.retry = time.Time{}
+	w.due.retry = time.Time{}
 	w.pod = written
 	return nil
 }

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	heartbeat    = time.Minute            // between two statuses of the Node
-	registration = 200 * time.Millisecond // between two tries to register it at first
+	heartbeat    = time.Minute            // between two writes of the Node's status
+	registration = 200 * time.Millisecond // the first pause between two tries to register the Node
 	maxPods      = "110"                  // what a kubelet allows by default
 )
 
-// registered registers the Node, again and again until it has worked: the API server may come up after the agent. It
-// fails only when ctx ends.
+// registered registers the Node, and tries until it succeeds: the API server may come up after the agent. The error is
+// that of ctx.
 func (a *Agent) registered(ctx context.Context) error {
 	wait := registration
 	for {
@@ -48,7 +48,7 @@ func (a *Agent) registered(ctx context.Context) error {
 	}
 }
 
-// keepNode says again every minute that the Node is there, and makes it again if somebody deleted it.
+// keepNode renews the Node's status every minute, and creates the Node again if it was deleted.
 func (a *Agent) keepNode(ctx context.Context) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
@@ -64,19 +64,20 @@ func (a *Agent) keepNode(ctx context.Context) {
 	}
 }
 
-// sayGoodbye says that the Node is no longer ready. Whoever reads it would find out by the Lease, forty seconds later.
-func (a *Agent) sayGoodbye(ctx context.Context) {
+// markNotReady writes that the Node is no longer ready. Without it, readers would learn it from the Lease, forty seconds
+// later.
+func (a *Agent) markNotReady(ctx context.Context) {
 	if err := a.register(ctx, v1.ConditionFalse, "NodeShutdown", "viaduct's agent was stopped"); err != nil {
-		a.opts.Log.Warn("saying that the node is not ready", "err", err)
+		a.opts.Log.Warn("marking the node as not ready", "err", err)
 	}
 }
 
-// register makes the Node what it is: the object, then its status. Labels and whatever else others put on it stay.
+// register writes the Node: the object, then its status. Labels and other fields that other clients set stay.
 func (a *Agent) register(ctx context.Context, ready v1.ConditionStatus, reason, message string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	nodes := a.client.CoreV1().Nodes()
-	for range 5 { // a conflict means that somebody wrote in between: read again
+	for range 5 { // a conflict means that another client wrote in between: read again
 		node, err := a.ensureNode(ctx)
 		if err != nil {
 			return err
@@ -94,9 +95,9 @@ func (a *Agent) register(ctx context.Context, ready v1.ConditionStatus, reason, 
 	return fmt.Errorf("writing the status of node %q: %w", a.opts.NodeName, errBusy)
 }
 
-var errBusy = errors.New("somebody else keeps writing it")
+var errBusy = errors.New("another client keeps writing it")
 
-// ensureNode gives the Node as the API has it, made or corrected if need be.
+// ensureNode gives the Node as the API has it, after it has been created or corrected if necessary.
 func (a *Agent) ensureNode(ctx context.Context) (*v1.Node, error) {
 	nodes := a.client.CoreV1().Nodes()
 	have, err := nodes.Get(ctx, a.opts.NodeName, metav1.GetOptions{})
@@ -121,7 +122,7 @@ func (a *Agent) ensureNode(ctx context.Context) (*v1.Node, error) {
 	return have, nil
 }
 
-// describe sets what the agent says of the Node itself. A podCIDR that is set cannot be changed any more.
+// describe sets the fields of the Node that the agent owns. A podCIDR that is set cannot be changed.
 func (a *Agent) describe(node *v1.Node) {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
@@ -143,6 +144,9 @@ func (a *Agent) nodeStatus(before v1.NodeStatus, ready v1.NodeCondition) v1.Node
 		{Type: v1.NodeHostName, Address: a.opts.NodeName},
 	}
 	s.NodeInfo = nodeInfo()
+	if a.opts.Runtime != nil {
+		s.NodeInfo.ContainerRuntimeVersion = a.opts.Runtime.Version()
+	}
 	ready.LastHeartbeatTime, ready.LastTransitionTime = now(), now()
 	kept := []v1.NodeCondition{ready}
 	for _, c := range before.Conditions {
@@ -158,20 +162,26 @@ func (a *Agent) nodeStatus(before v1.NodeStatus, ready v1.NodeCondition) v1.Node
 }
 
 func nodeInfo() v1.NodeSystemInfo {
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // unknown stays empty
-	machine, _ := os.ReadFile("/etc/machine-id")
-	id := strings.TrimSpace(string(machine))
+	id := hostFile("/etc/machine-id")
 	return v1.NodeSystemInfo{
-		MachineID: id, SystemUUID: id, BootID: bootID(), KernelVersion: strings.TrimSpace(string(kernel)), OSImage: osImage(),
-		OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH, ContainerRuntimeVersion: "process://viaduct",
-		KubeletVersion: "viaduct",
+		MachineID: id, SystemUUID: id, BootID: hostFile("/proc/sys/kernel/random/boot_id"),
+		KernelVersion: hostFile("/proc/sys/kernel/osrelease"), OSImage: osImage(), OperatingSystem: runtime.GOOS,
+		Architecture: runtime.GOARCH, KubeletVersion: "viaduct",
 	}
 }
 
-// osImage is the name the host's system gives itself.
+// hostFile is the content of a file of the host, without space around it; empty if there is no such file.
+func hostFile(path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(raw))
+}
+
+// osImage is the PRETTY_NAME of the host's os-release.
 func osImage() string {
-	raw, _ := os.ReadFile("/etc/os-release")
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(hostFile("/etc/os-release")) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
 			return strings.Trim(name, `"`)
 		}
@@ -179,14 +189,13 @@ func osImage() string {
 	return runtime.GOOS
 }
 
-// hostCapacity is what the host has. All of it can be given to Pods: nothing here reserves or limits.
+// hostCapacity is what the host has. Pods can get all of it: the agent reserves and limits nothing.
 func hostCapacity() v1.ResourceList {
 	list := v1.ResourceList{
 		v1.ResourceCPU:  *resource.NewQuantity(int64(runtime.NumCPU()), resource.DecimalSI),
 		v1.ResourcePods: resource.MustParse(maxPods),
 	}
-	raw, _ := os.ReadFile("/proc/meminfo") // without it the memory stays unknown
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(hostFile("/proc/meminfo")) { // without it the memory stays unknown
 		fields := strings.Fields(line)
 		if len(fields) < 2 || fields[0] != "MemTotal:" {
 			continue
@@ -198,7 +207,7 @@ func hostCapacity() v1.ResourceList {
 	return list
 }
 
-// hostAddress is the address of the host that Pods of cidr can reach.
+// hostAddress is an address of the host that Pods of cidr can reach.
 func hostAddress(cidr netip.Prefix) netip.Addr {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if !cidr.IsValid() || cidr.Addr().IsLoopback() {

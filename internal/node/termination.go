@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -12,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// defaultGrace is how long a Pod that does not say has to end.
+// defaultGrace is the terminationGracePeriodSeconds of a Pod that has none.
 const defaultGrace = 30 * time.Second
 
-// grace is how long the Pod's processes have between being asked to end and being killed.
+// grace is the time between the request to end and the kill.
 func (w *worker) grace() time.Duration {
 	grace := defaultGrace
 	if seconds := w.pod.Spec.TerminationGracePeriodSeconds; seconds != nil {
@@ -30,11 +28,11 @@ func (w *worker) grace() time.Duration {
 	return grace
 }
 
-// stopAll has everything stopped: the main containers first, then the sidecars they may need to end well. It is called
-// again whenever something ended; it tells whether the worker is finished with the Pod.
+// stopAll stops the containers of the Pod: the main containers first, then the sidecars they may need to end well. It is
+// called again whenever a container has ended, and reports whether the worker is finished with the Pod.
 func (w *worker) stopAll(ctx context.Context) (over bool) {
-	if latest := time.Now().Add(w.grace()); w.deadline.IsZero() || latest.Before(w.deadline) {
-		w.deadline = latest
+	if latest := time.Now().Add(w.grace()); w.due.deadline.IsZero() || latest.Before(w.due.deadline) {
+		w.due.deadline = latest
 	}
 	running := w.stopKind(ctx, func(k kind) bool { return k != sidecar })
 	if running == 0 {
@@ -47,7 +45,7 @@ func (w *worker) stopAll(ctx context.Context) (over bool) {
 		w.publish(ctx) // the agent is leaving, the Pod stays
 		return true
 	}
-	if len(w.pod.Finalizers) > 0 && len(w.ips) > 0 { // it outlives its processes: nobody is to be sent to them
+	if len(w.pod.Finalizers) > 0 && len(w.ips) > 0 { // the object outlives the containers: clients must not be sent there
 		w.publish(ctx)
 	}
 	if !w.isGone() && !w.deleteObject(ctx) {
@@ -61,28 +59,28 @@ func (w *worker) stopAll(ctx context.Context) (over bool) {
 // stopKind stops the running containers of one kind, and counts them.
 func (w *worker) stopKind(ctx context.Context, which func(kind) bool) (running int) {
 	for _, c := range w.containers {
-		if c.proc != nil && which(c.Kind) {
-			c.stop(ctx, w.deadline, "")
+		if c.run != nil && which(c.Kind) {
+			c.stop(ctx, w.due.deadline, "")
 			running++
 		}
 	}
 	return running
 }
 
-// deleteObject takes the Pod out of the API, now that nothing of it runs: the one with our UID, and no other.
+// deleteObject removes the Pod from the API, now that nothing of it runs: the one with our UID, and no other.
 func (w *worker) deleteObject(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := deletePod(ctx, w.agent, w.pod)
 	if err != nil {
 		w.log.Warn("deleting a stopped pod, will try again", "err", err)
-		w.again = time.Now().Add(time.Second)
+		w.due.again = time.Now().Add(time.Second)
 	}
 	return err == nil
 }
 
-// deletePod removes a Pod that is being deleted for good. That it is gone already, or another one has its name, is no
-// error.
+// deletePod removes a Pod that is being deleted for good. It is no error if the Pod is gone already, or if another Pod
+// has its name.
 func deletePod(ctx context.Context, a *Agent, pod *v1.Pod) error {
 	zero := int64(0)
 	err := a.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
@@ -94,16 +92,13 @@ func deletePod(ctx context.Context, a *Agent, pod *v1.Pod) error {
 	return fmt.Errorf("deleting pod %s/%s: %w", pod.Namespace, pod.Name, err)
 }
 
-// forget removes what the Pod had on this host.
+// forget gives up what the Pod has on this host.
 func (w *worker) forget() {
-	w.leaveNetwork() // before somebody else gets its addresses
-	for _, a := range w.agent.addresses {
+	w.closeSandbox() // before another Pod gets its addresses
+	for _, a := range w.agent.network {
 		a.release(w.uid)
 	}
-	if !filepath.IsLocal(string(w.uid)) {
-		return // then nothing was ever made for it
-	}
-	if err := os.RemoveAll(filepath.Join(w.agent.opts.DataDir, "pods", string(w.uid))); err != nil {
-		w.log.Warn("removing the directory of a pod", "err", err)
+	if err := w.agent.opts.Runtime.RemovePod(string(w.uid)); err != nil {
+		w.log.Warn("removing what is left of a pod", "err", err)
 	}
 }

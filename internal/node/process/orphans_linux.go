@@ -1,4 +1,4 @@
-package node
+package process
 
 import (
 	"fmt"
@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markerName is the variable by which the processes of a Pod are known, whatever they were forked or moved to.
+// markerName is the variable that marks the processes of a Pod, whatever they were forked from or moved to.
 const markerName = "VIADUCT_CONTAINER"
 
-// marker is the value of that variable for what runs out of a data directory: it begins with a hash of the directory,
-// so that two agents on one host leave each other's alone.
+// marker is the value of that variable for the processes of one data directory. It begins with a hash of the directory,
+// so that two agents on one host do not kill each other's processes.
 func marker(dataDir string, parts ...string) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(dataDir)) // a hash takes all that is written
 	return filepath.Join(append([]string{fmt.Sprintf("%016x", sum.Sum64())}, parts...)...) + "/"
 }
 
-// killMarked kills every process whose marker begins with prefix, until none is left, or two seconds have passed: a
-// process that keeps forking could outrun any one pass.
+// killMarked kills every process whose marker begins with prefix, until none is left or two seconds have passed. One
+// pass is not enough: a process that keeps forking could outrun it.
 func killMarked(prefix string) {
 	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); {
 		if killMarkedOnce(markerName+"="+prefix) == 0 {
@@ -32,7 +32,7 @@ func killMarked(prefix string) {
 	}
 }
 
-// killMarkedOnce makes one pass, and counts those it found alive.
+// killMarkedOnce makes one pass, and counts the processes it found alive.
 func killMarkedOnce(text string) (found int) {
 	for _, pid := range allPIDs() {
 		if pid == os.Getpid() || !hasVariable(pid, text) {
@@ -45,23 +45,23 @@ func killMarkedOnce(text string) (found int) {
 	return found
 }
 
-// killIf kills pid if it is still what sure says. The process is held by a file descriptor meanwhile, so its number
-// cannot come to mean another one in between.
-func killIf(pid int, sure func() bool) bool {
+// killIf kills pid if confirm says that it is the right process. A file descriptor holds the process meanwhile, so its
+// number cannot come to mean another process in between.
+func killIf(pid int, confirm func() bool) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if !sure() {
+	if !confirm() {
 		return false
 	}
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
 }
 
-// killGroup kills what is left of a process group that an earlier agent made. The group is that one if its leader is
-// the process that was recorded; or if the leader is gone and every member is of the session it was of and younger,
-// which a group that only came by the same number is not.
+// killGroup kills what is left of a process group that an earlier agent made. It is that group if its leader is the
+// process in the record. If the leader is gone, a member belongs to it that has the session of the leader and is
+// younger: a later group with the same number has no such member.
 func killGroup(r runRecord, boot string) {
 	if r.PID <= 1 || r.Boot != boot {
 		return
@@ -81,7 +81,7 @@ func killGroup(r runRecord, boot string) {
 	}
 }
 
-// killOrphans kills whatever an agent before this one left of the Pods of dataDir.
+// killOrphans kills every process that an earlier agent left of the Pods of dataDir.
 func killOrphans(dataDir string) error {
 	boot := bootID()
 	paths, err := filepath.Glob(filepath.Join(dataDir, "pods", "*", "*", recordFile))
@@ -95,13 +95,4 @@ func killOrphans(dataDir string) error {
 	}
 	killMarked(marker(dataDir))
 	return nil
-}
-
-// recordOf notes a process that has just been started.
-func recordOf(attempt int32, pid int) runRecord {
-	r := runRecord{Attempt: attempt, PID: pid, Boot: bootID()}
-	if s, err := readStat(pid); err == nil { // it may have ended already; then the marker is all there is
-		r.Start, r.Session = s.Start, s.Session
-	}
-	return r
 }

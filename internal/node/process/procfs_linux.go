@@ -1,4 +1,4 @@
-package node
+package process
 
 import (
 	"bytes"
@@ -7,16 +7,22 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// A procStat is what is needed of /proc/PID/stat.
+// clockTick is the unit of times in /proc: USER_HZ is 100 on every architecture that Go supports.
+const clockTick = time.Second / 100
+
+// A procStat holds the fields of /proc/PID/stat that are used here, see proc_pid_stat(5).
 type procStat struct {
 	PID, Group, Session int
 	Start               uint64 // clock ticks after boot: with the PID it names a process for good
 	Zombie              bool
+	CPU                 time.Duration // its own and that of children it has waited for
+	RSS                 uint64        // resident bytes
 }
 
-// readStat reads /proc/PID/stat; an error means that there is no such process (any more).
+// readStat reads /proc/PID/stat. An error means that the process does not exist (any more).
 func readStat(pid int) (procStat, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -25,29 +31,32 @@ func readStat(pid int) (procStat, error) {
 	return parseStat(string(raw))
 }
 
-// parseStat reads one line of /proc/PID/stat. The second field, the program's name, may hold anything, brackets and
+// parseStat reads one line of /proc/PID/stat. The second field, the program's name, may hold any bytes, brackets and
 // spaces too, so the fields are counted after the last bracket.
 func parseStat(line string) (procStat, error) {
 	head, tail, found := cutLast(line, ")")
 	fields := strings.Fields(tail)
 	pid, _, _ := strings.Cut(head, " ")
-	if !found || len(fields) < 20 {
+	if !found || len(fields) < 22 {
 		return procStat{}, fmt.Errorf("reading a process's stat: %q is not one", line)
 	}
-	s := procStat{Zombie: fields[0] == "Z" || fields[0] == "X"}
-	var err error
-	for _, number := range []struct {
-		text string
-		into *int
-	}{{pid, &s.PID}, {fields[2], &s.Group}, {fields[3], &s.Session}} {
-		if *number.into, err = strconv.Atoi(number.text); err != nil {
+	var number [8]int64
+	for i, text := range []string{pid, fields[2], fields[3], fields[19], fields[11], fields[12], fields[13], fields[14]} {
+		var err error
+		if number[i], err = strconv.ParseInt(text, 10, 64); err != nil {
 			return procStat{}, fmt.Errorf("reading a process's stat: %w", err)
 		}
 	}
-	if s.Start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
+	pages, err := strconv.ParseInt(fields[21], 10, 64)
+	if err != nil {
 		return procStat{}, fmt.Errorf("reading a process's stat: %w", err)
 	}
-	return s, nil
+	ticks := number[4] + number[5] + number[6] + number[7]
+	return procStat{
+		PID: int(number[0]), Group: int(number[1]), Session: int(number[2]), Start: uint64(number[3]),
+		Zombie: fields[0] == "Z" || fields[0] == "X",
+		CPU:    time.Duration(ticks) * clockTick, RSS: uint64(max(pages, 0)) * uint64(os.Getpagesize()),
+	}, nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -58,11 +67,11 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// allPIDs lists the processes there are now.
+// allPIDs lists the processes of the host.
 func allPIDs() []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil // without /proc nobody can be found
+		return nil // without /proc no process can be found
 	}
 	var pids []int
 	for _, entry := range entries {
@@ -73,16 +82,16 @@ func allPIDs() []int {
 	return pids
 }
 
-// hasVariable tells whether the process was started with a variable that begins with text ("NAME=value…").
+// hasVariable reports whether the process was started with a variable that begins with text ("NAME=value…").
 func hasVariable(pid int, text string) bool {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {
-		return false // ended, or of another user, which none of ours can become without being root
+		return false // it has ended, or is of another user: a process of ours changes its user only as root
 	}
 	return bytes.HasPrefix(raw, []byte(text)) || bytes.Contains(raw, []byte("\x00"+text))
 }
 
-// bootID names this boot of the host: process numbers of another mean nothing. Empty if the host does not tell.
+// bootID names this boot of the host: process numbers of another boot mean nothing. It is empty if the host has none.
 func bootID() string {
 	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
