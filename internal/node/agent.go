@@ -39,9 +39,9 @@ func New(client kubernetes.Interface, opts Options) (*Agent, error) {
 		workers: map[types.UID]*worker{}, metrics: newMetrics()}, nil
 }
 
-// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace, leaves
-// them in the API as Pods that the next agent starts again, and writes that the Node is not ready. The error says why
-// the runtime could not be opened.
+// Run registers the Node and runs its Pods until ctx ends. Then it stops them, at most for Options.ShutdownGrace,
+// leaves them in the API as Pods that the next agent starts again, and writes that the Node is not ready. The error
+// says why the runtime could not be opened.
 func (a *Agent) Run(ctx context.Context) error {
 	// life lasts until Run returns: for what has to be done after the end of ctx.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -126,8 +126,8 @@ func replaced(before, after any) bool {
 	return ok && both && a.UID != b.UID
 }
 
-// reclaim reserves the addresses that Pods already have, before any Pod gets a new one, and removes what is left of Pods
-// that no longer exist.
+// reclaim reserves the addresses that Pods already have, before any Pod gets a new one, and removes what is left of
+// Pods that no longer exist.
 func (a *Agent) reclaim(objects []any) {
 	if a.opts.Runtime == nil {
 		return
@@ -196,8 +196,8 @@ func (a *Agent) close() {
 	a.closed = true
 }
 
-// finishDeletion is all that an agent without a runtime does for Pods: nothing of them runs here, so a Pod that is being
-// deleted can go.
+// finishDeletion is all that an agent without a runtime does for Pods: nothing of them runs here, so a Pod that is
+// being deleted can go.
 func (a *Agent) finishDeletion(ctx context.Context, pod *v1.Pod) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -80,7 +80,8 @@ func TestEnvironmentEndToEnd(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_AGENT", "x")
 	b := startAgent(t, client, nil)
 	pod := testPod("web", "/bin/sh", "-c",
-		`echo "$POD_IP|$DB_SERVICE_HOST|$1|$mode|$HOSTNAME|$PWD|$LATE_SERVICE_HOST|$SECRET_OF_THE_AGENT" > `+pipe+`; exec sleep 1000`)
+		`echo "$POD_IP|$DB_SERVICE_HOST|$1|$mode|$HOSTNAME|$PWD|$LATE_SERVICE_HOST|$SECRET_OF_THE_AGENT" > `+
+			pipe+`; exec sleep 1000`)
 	pod.Spec.Containers[0].Args = []string{"sh", "$(DB_PORT)"}
 	pod.Spec.Containers[0].Env = []v1.EnvVar{field("POD_IP", "status.podIP")}
 	pod.Spec.Containers[0].EnvFrom = []v1.EnvFromSource{allOfMap("", "conf", nil)}

@@ -58,8 +58,10 @@ func TestServiceVariables(t *testing.T) {
 		{"two ports, one of them UDP and named", &yes, []*v1.Service{service("shop", "my-dns", "10.0.0.3",
 			v1.ServicePort{Port: 80}, v1.ServicePort{Name: "dns-udp", Port: 53, Protocol: v1.ProtocolUDP})},
 			strings.Fields(`MY_DNS_PORT=tcp://10.0.0.3:80
-				MY_DNS_PORT_53_UDP=udp://10.0.0.3:53 MY_DNS_PORT_53_UDP_ADDR=10.0.0.3 MY_DNS_PORT_53_UDP_PORT=53 MY_DNS_PORT_53_UDP_PROTO=udp
-				MY_DNS_PORT_80_TCP=tcp://10.0.0.3:80 MY_DNS_PORT_80_TCP_ADDR=10.0.0.3 MY_DNS_PORT_80_TCP_PORT=80 MY_DNS_PORT_80_TCP_PROTO=tcp
+				MY_DNS_PORT_53_UDP=udp://10.0.0.3:53 MY_DNS_PORT_53_UDP_ADDR=10.0.0.3 MY_DNS_PORT_53_UDP_PORT=53
+				MY_DNS_PORT_53_UDP_PROTO=udp
+				MY_DNS_PORT_80_TCP=tcp://10.0.0.3:80 MY_DNS_PORT_80_TCP_ADDR=10.0.0.3 MY_DNS_PORT_80_TCP_PORT=80
+				MY_DNS_PORT_80_TCP_PROTO=tcp
 				MY_DNS_SERVICE_HOST=10.0.0.3 MY_DNS_SERVICE_PORT=80 MY_DNS_SERVICE_PORT_DNS_UDP=53`)},
 		{"IPv6 is bracketed in URLs only", &yes, []*v1.Service{service("shop", "six", "fd00::1", v1.ServicePort{Port: 9,
 			Protocol: v1.ProtocolSCTP})},
@@ -264,7 +266,8 @@ func TestReferences(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	c := &v1.Container{Command: []string{"run", "$(A)"}, Args: []string{"$(NOPE)", "$$(A)"}}
-	if got, want := expandAll(slices.Concat(c.Command, c.Args), environment{"A": "1"}), []string{"run", "1", "$(NOPE)", "$(A)"}; !cmp.Equal(got, want) {
+	if got, want := expandAll(slices.Concat(c.Command, c.Args), environment{"A": "1"}), []string{"run", "1", "$(NOPE)",
+		"$(A)"}; !cmp.Equal(got, want) {
 		t.Errorf("command line %q, want %q", got, want)
 	}
 }

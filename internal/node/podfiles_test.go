@@ -13,7 +13,8 @@ func TestHostsFile(t *testing.T) {
 		Subdomain: "db", HostAliases: []v1.HostAlias{{IP: "192.0.2.7", Hostnames: []string{"old", "old.example"}}},
 	}}
 	want := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" +
-		"10.244.0.7\tdb-0.db.shop.svc.cluster.local\tdb-0\nfd00::7\tdb-0.db.shop.svc.cluster.local\tdb-0\n192.0.2.7\told\told.example\n"
+		"10.244.0.7\tdb-0.db.shop.svc.cluster.local\tdb-0\n" +
+		"fd00::7\tdb-0.db.shop.svc.cluster.local\tdb-0\n192.0.2.7\told\told.example\n"
 	if got := hostsFile(pod, []netip.Addr{netip.MustParseAddr("10.244.0.7"),
 		netip.MustParseAddr("fd00::7")}); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -13,8 +13,8 @@ import (
 	"viaduct/internal/prober"
 )
 
-// earlyReadiness is the pause after which a readiness probe asks again if its first answer was bad. It doubles up to the
-// probe's own period. Bad answers change nothing while a container has never been ready, and a person is waiting.
+// earlyReadiness is the pause after which a readiness probe asks again if its first answer was bad. It doubles up to
+// the probe's own period. Bad answers change nothing while a container has never been ready, and a person is waiting.
 const earlyReadiness = 100 * time.Millisecond
 
 // startProbes starts the probes of the container's spec. Their reports are handled in the worker's goroutine.

@@ -64,8 +64,8 @@ func (a *Agent) keepNode(ctx context.Context) {
 	}
 }
 
-// markNotReady writes that the Node is no longer ready. Without it, readers would learn it from the Lease, forty seconds
-// later.
+// markNotReady writes that the Node is no longer ready. Without it, readers would learn it from the Lease, forty
+// seconds later.
 func (a *Agent) markNotReady(ctx context.Context) {
 	if err := a.register(ctx, v1.ConditionFalse, "NodeShutdown", "viaduct's agent was stopped"); err != nil {
 		a.opts.Log.Warn("marking the node as not ready", "err", err)

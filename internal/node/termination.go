@@ -28,8 +28,8 @@ func (w *worker) grace() time.Duration {
 	return grace
 }
 
-// stopAll stops the containers of the Pod: the main containers first, then the sidecars they may need to end well. It is
-// called again whenever a container has ended, and reports whether the worker is finished with the Pod.
+// stopAll stops the containers of the Pod: the main containers first, then the sidecars they may need to end well. It
+// is called again whenever a container has ended, and reports whether the worker is finished with the Pod.
 func (w *worker) stopAll(ctx context.Context) (over bool) {
 	if latest := time.Now().Add(w.grace()); w.due.deadline.IsZero() || latest.Before(w.due.deadline) {
 		w.due.deadline = latest

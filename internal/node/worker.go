@@ -98,8 +98,8 @@ func (m *mailbox) get() (pod *v1.Pod, gone bool) {
 	return m.latest, m.gone
 }
 
-// run keeps the Pod's containers equal to what the Pod says, until the Pod is gone, or until ctx ends and its containers
-// have been stopped. life outlives ctx: it is for what has to be done after the end of ctx.
+// run keeps the Pod's containers equal to what the Pod says, until the Pod is gone, or until ctx ends and its
+// containers have been stopped. life outlives ctx: it is for what has to be done after the end of ctx.
 func (w *worker) run(ctx, life context.Context) {
 	defer close(w.inbox.done)
 	defer w.closeSandbox()

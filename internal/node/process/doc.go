@@ -3,17 +3,17 @@
 //
 // # What a process sees
 //
-// A process gets the variables of its container, and of the agent's own environment only PATH. In addition it gets HOME,
-// HOSTNAME (the Pod's) and VIADUCT_CONTAINER, by which a later agent finds what an earlier one left running. It shares
-// the files of the host, and without a Network also its network: two Pods that listen on 0.0.0.0:8080 collide, so a
-// program should listen on the Pod's own address, which status.podIP gives it through a fieldRef. Without a workingDir
-// it starts in /.
+// A process gets the variables of its container, and of the agent's own environment only PATH. In addition it gets
+// HOME, HOSTNAME (the Pod's) and VIADUCT_CONTAINER, by which a later agent finds what an earlier one left running. It
+// shares the files of the host, and without a Network also its network: two Pods that listen on 0.0.0.0:8080 collide,
+// so a program should listen on the Pod's own address, which status.podIP gives it through a fieldRef. Without a
+// workingDir it starts in /.
 //
 // # Logs
 //
-// The logs of the last five runs of each container are kept, under DataDir/pods/UID/CONTAINER. The process itself writes
-// its log, standard output and standard error in one file, without times. A log grows as long as the process writes:
-// nothing cuts it.
+// The logs of the last five runs of each container are kept, under DataDir/pods/UID/CONTAINER. The process itself
+// writes its log, standard output and standard error in one file, without times. A log grows as long as the process
+// writes: nothing cuts it.
 //
 // # What is left when the agent is killed
 //

@@ -223,7 +223,8 @@ func logs(t *testing.T, f *fixture) {
 		}
 	}
 	var out bytes.Buffer
-	err := f.runtime.Logs(f.ctx, runtime.ContainerRun{PodUID: pod, Container: "main", Attempt: 2}, runtime.LogOptions{}, &out)
+	err := f.runtime.Logs(f.ctx, runtime.ContainerRun{PodUID: pod, Container: "main", Attempt: 2}, runtime.LogOptions{},
+		&out)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the log of a run that never was: %v, want fs.ErrNotExist", err)
 	}
