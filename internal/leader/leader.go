@@ -1,10 +1,11 @@
-// Package leader lets one of several processes work at a time: whichever holds a Lease. It knows nothing of the work.
+// Package leader is leader election: of several processes, only the holder of a Lease works. It is built on client-go's
+// leaderelection, and knows nothing about the work.
 //
-// It keeps two promises that the library underneath leaves to its user. A leader that is told to stop gives up the
-// Lease only after its work has ended, so that the next one never works beside it; and the next one begins at once,
-// because it watches the Lease instead of looking at it now and then. A leader that cannot renew its Lease stops
-// working before the Lease can be another's. Should clocks run at different speeds for all that, two may work for a
-// moment: what they write must carry the resourceVersion that it was decided on.
+// It makes two promises that client-go leaves to its user. First, a leader that is stopped releases the Lease only
+// after its work has ended, so that the next leader never works at the same time. Second, the next leader starts at
+// once, because it watches the Lease instead of polling it. A leader that cannot renew its Lease stops working before
+// another process can take the Lease. If clocks run at different speeds, two leaders can still work for a moment: each
+// write must carry the resourceVersion that the decision was based on.
 package leader
 
 import (
@@ -29,25 +30,25 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Times say how fast a Lease changes hands when its holder dies. Each is shorter than the one before.
+// Times say how fast a Lease passes to another process when its holder dies. Each must be shorter than the one before.
 type Times struct {
-	Lease time.Duration // how long a holder that has not renewed keeps the others away
-	Renew time.Duration // how long a holder tries to renew before it stops working
-	Retry time.Duration // how long between two attempts
+	Lease time.Duration // LeaseDuration: how long a Lease without renewal stays with its holder
+	Renew time.Duration // RenewDeadline: how long a holder tries to renew before it stops working
+	Retry time.Duration // RetryPeriod: pause between two attempts
 }
 
-// DefaultTimes are upstream's.
+// DefaultTimes are those of kube-controller-manager: 15 s, 10 s and 2 s.
 func DefaultTimes() Times {
 	return Times{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
 }
 
-// Check says what is wrong with times, by the rules of the library.
+// Check gives an error if the times break the rules of client-go's leaderelection.
 func (t Times) Check() error {
 	switch {
 	case t.Retry <= 0:
 		return fmt.Errorf("the retry period is %s: it must be more than 0", t.Retry)
 	case t.Lease < time.Second:
-		return fmt.Errorf("the lease duration is %s: it must be at least 1s, for a Lease counts in seconds", t.Lease)
+		return fmt.Errorf("the lease duration is %s: it must be at least 1s, because a Lease counts in seconds", t.Lease)
 	case t.Lease <= t.Renew:
 		return fmt.Errorf("the lease duration is %s: it must be more than the renew deadline, %s", t.Lease, t.Renew)
 	case float64(t.Renew) <= leaderelection.JitterFactor*float64(t.Retry):
@@ -57,7 +58,7 @@ func (t Times) Check() error {
 	return nil
 }
 
-// Candidate wants to work.
+// A Candidate is one process of those that want to work.
 type Candidate struct {
 	client   kubernetes.Interface
 	lease    types.NamespacedName
@@ -65,36 +66,38 @@ type Candidate struct {
 	times    Times
 	log      *slog.Logger
 
-	mu     sync.Mutex // protects holder
-	holder string     // whoever was last seen to hold the Lease
+	mu     sync.Mutex
+	holder string // guarded by mu: the identity last seen in the Lease; empty: none
 }
 
-// New makes a candidate for a Lease. identity must be different from every other candidate's.
+// New makes a candidate for a Lease. No other candidate may have the same identity. Nothing is written before Run.
 func New(client kubernetes.Interface, lease types.NamespacedName, identity string, times Times,
 	log *slog.Logger) *Candidate {
 	return &Candidate{client: client, lease: lease, identity: identity, times: times, log: log.With("lease",
 		lease.String())}
 }
 
-// Identity is a name for a candidate of this process that no other has: the host's, and a random part.
+// Identity makes a unique identity for a candidate of this process: the host's name and a random part. The error is
+// that of reading the host's name.
 func Identity() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("finding a name to be elected by: %w", err)
+		return "", fmt.Errorf("reading the host's name for the election: %w", err)
 	}
 	return host + "_" + rand.String(8), nil
 }
 
-// Holder is whoever was last seen to hold the Lease, and whether that is this candidate; "" if nobody was.
+// Holder gives the identity last seen in the Lease, and whether it is this candidate's. It is empty if the Lease has no
+// holder or was not seen yet.
 func (c *Candidate) Holder() (identity string, self bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.holder, c.holder == c.identity
 }
 
-// Run calls work whenever this candidate holds the Lease, until ctx ends or work fails; then the Lease is given up. The
-// context that work gets ends when ctx does and when the Lease is lost; it must return then. After a loss it is called
-// again at the next election.
+// Run calls work whenever this candidate holds the Lease, until ctx ends or work fails. Then it releases the Lease. The
+// context of work ends when ctx ends and when the Lease is lost; work must return then. After a loss, work is called
+// again at the next election. The error is that of work, or says which of the times is wrong.
 func (c *Candidate) Run(ctx context.Context, work func(context.Context) error) error {
 	if err := c.times.Check(); err != nil {
 		return fmt.Errorf("electing a leader: %w", err)
@@ -114,10 +117,10 @@ func (c *Candidate) Run(ctx context.Context, work func(context.Context) error) e
 	return nil
 }
 
-// term waits for the Lease, works while it is held, and gives it up. It also ends, having done nothing, when the Lease
-// becomes free: a new term asks for it at once.
+// term waits for the Lease, works while it is held, and releases it. When another holder releases the Lease, term ends
+// without work: a new term asks for the Lease at once, where this one would wait for its next retry.
 func (c *Candidate) term(ctx context.Context, freed <-chan struct{}, work func(context.Context) error) error {
-	// The election outlives ctx until the work has ended, for so long the Lease is to be renewed.
+	// The election outlives ctx until the work has ended: the Lease is renewed until then.
 	election, end := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), logr.Discard()))
 	defer end()
 	var t turn
@@ -127,7 +130,7 @@ func (c *Candidate) term(ctx context.Context, freed <-chan struct{}, work func(c
 		Lock: lock, LeaseDuration: c.times.Lease, RenewDeadline: c.times.Renew, RetryPeriod: c.times.Retry,
 		Name: c.lease.Name,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(held context.Context) { t.work(ctx, held, end, c.told(work)) },
+			OnStartedLeading: func(held context.Context) { t.work(ctx, held, end, c.logged(work)) },
 			OnStoppedLeading: func() {},
 		},
 	})
@@ -153,8 +156,8 @@ func (c *Candidate) term(ctx context.Context, freed <-chan struct{}, work func(c
 	}
 }
 
-// told wraps work with what an operator reads.
-func (c *Candidate) told(work func(context.Context) error) func(context.Context) error {
+// logged is work with a log line at its start and its end.
+func (c *Candidate) logged(work func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c.log.Info("leading", "identity", c.identity)
 		err := work(ctx)
@@ -163,23 +166,23 @@ func (c *Candidate) told(work func(context.Context) error) func(context.Context)
 	}
 }
 
-// watch follows the Lease until ctx ends, and says when nobody holds it any more.
+// watch follows the Lease until ctx ends, and sends to freed when another holder has released it.
 func (c *Candidate) watch(ctx context.Context, freed chan<- struct{}) {
-	seen := func(lease *coordination.Lease) {
-		if !c.note(lease) {
+	observe := func(lease *coordination.Lease) {
+		if !c.setHolder(lease) {
 			return
 		}
 		select {
 		case freed <- struct{}{}:
-		default: // it has been said
+		default: // it has been sent already
 		}
 	}
 	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: c.source(), ObjectType: &coordination.Lease{},
 		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(obj any) { seen(obj.(*coordination.Lease)) },
-			UpdateFunc: func(_, obj any) { seen(obj.(*coordination.Lease)) },
-			DeleteFunc: func(any) { seen(&coordination.Lease{}) },
+			AddFunc:    func(obj any) { observe(obj.(*coordination.Lease)) },
+			UpdateFunc: func(_, obj any) { observe(obj.(*coordination.Lease)) },
+			DeleteFunc: func(any) { observe(&coordination.Lease{}) },
 		},
 	})
 	informer.RunWithContext(ctx)
@@ -201,8 +204,8 @@ func (c *Candidate) source() cache.ListerWatcher {
 	}, c.client)
 }
 
-// note remembers the holder, and says whether there has just ceased to be one.
-func (c *Candidate) note(lease *coordination.Lease) (free bool) {
+// setHolder notes the holder of the Lease, and reports whether another holder has just released it.
+func (c *Candidate) setHolder(lease *coordination.Lease) (free bool) {
 	holder := ""
 	if lease.Spec.HolderIdentity != nil {
 		holder = *lease.Spec.HolderIdentity

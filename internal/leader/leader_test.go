@@ -55,7 +55,7 @@ type worker struct {
 	stop    context.CancelFunc
 }
 
-// candidate runs one. All those of one arena tell it who works, and it fails the test if two do.
+// candidate runs one candidate. The arena fails the test if two of its candidates work at once.
 func candidate(t *testing.T, client kubernetes.Interface, name string, times Times, a *arena) *worker {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -90,7 +90,7 @@ func (w *worker) letFinish() {
 	}
 }
 
-// arena holds whoever works.
+// An arena knows which candidate works.
 type arena struct {
 	mu sync.Mutex
 	in string // guarded by mu
@@ -231,8 +231,8 @@ func TestWorkFails(t *testing.T) {
 	}
 }
 
-// Without its namespace a Lease cannot be made, which only the log can tell: it is tried again, once and for all being
-// told once.
+// Without its namespace a Lease cannot be created, which only the log shows. Each attempt fails, and the error is
+// logged once.
 func TestNoNamespace(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	log := &journal{}
@@ -245,7 +245,7 @@ func TestNoNamespace(t *testing.T) {
 		}
 	}
 	if n := strings.Count(log.String(), `namespaces \"nowhere\" not found`); n != 1 {
-		t.Errorf("the log tells it %d times, want once:\n%s", n, log)
+		t.Errorf("it is logged %d times, want once:\n%s", n, log)
 	}
 }
 

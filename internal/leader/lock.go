@@ -11,13 +11,13 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// lock is the Lease as the library wants it. It tells what the library would only try again.
+// lock is the Lease as client-go's leaderelection uses it. It logs errors that leaderelection would retry in silence.
 type lock struct {
 	resourcelock.Interface
 	log *slog.Logger
 
-	mu   sync.Mutex // protects said
-	said string     // what was told last; "" once it went well again
+	mu       sync.Mutex
+	reported string // guarded by mu: the error logged last; empty: the last request succeeded
 }
 
 func (c *Candidate) lock() *lock {
@@ -30,38 +30,38 @@ func (c *Candidate) lock() *lock {
 func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	if apierrors.IsNotFound(err) {
-		return record, raw, err // it is made then
+		return record, raw, err // leaderelection creates it then
 	}
-	return record, raw, l.tell(ctx, err)
+	return record, raw, l.report(ctx, err)
 }
 
 func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return l.tell(ctx, l.Interface.Create(ctx, record))
+	return l.report(ctx, l.Interface.Create(ctx, record))
 }
 
 func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	return l.tell(ctx, l.Interface.Update(ctx, record))
+	return l.report(ctx, l.Interface.Update(ctx, record))
 }
 
-// tell logs an error when it is first met. That somebody else was faster is none.
-func (l *lock) tell(ctx context.Context, err error) error {
+// report logs an error, once until it changes. It is no error that another candidate was faster.
+func (l *lock) report(ctx context.Context, err error) error {
 	text := ""
 	if err != nil && ctx.Err() == nil && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
 		text = err.Error()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if text != "" && text != l.said {
-		l.log.Warn("asking for the lease; it is tried again", "err", err)
+	if text != "" && text != l.reported {
+		l.log.Warn("requesting the lease, will try again", "err", err)
 	}
-	l.said = text
+	l.reported = text
 	return err
 }
 
-// releaseTimeout is how long a Lease is tried to be given up; after it, it runs out.
+// releaseTimeout bounds the release of a Lease. A Lease that is not released expires.
 const releaseTimeout = 5 * time.Second
 
-// release gives the Lease up, if this candidate has it, so that the next one need not wait until it runs out.
+// release gives up the Lease, if this candidate holds it. Otherwise the next leader would wait until it expires.
 func (c *Candidate) release(ctx context.Context, l *lock) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
@@ -71,11 +71,11 @@ func (c *Candidate) release(ctx context.Context, l *lock) {
 	}
 	if err == nil {
 		record.HolderIdentity = ""
-		record.LeaseDurationSeconds = 1 // the least that the API takes
+		record.LeaseDurationSeconds = 1 // the minimum of the API
 		record.RenewTime = metav1.Now()
 		err = l.Interface.Update(ctx, *record)
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		c.log.Warn("giving up the lease; the next leader waits until it runs out", "err", err)
+		c.log.Warn("releasing the lease; the next leader waits until it expires", "err", err)
 	}
 }

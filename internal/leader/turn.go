@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// turn is the work of one term: it is begun once at most, and not after the term was told to end.
+// A turn is the work of one term. It begins at most once, and not after the term has been stopped.
 type turn struct {
-	mu     sync.Mutex // protects the following
+	mu     sync.Mutex // guards the following
 	begun  bool
 	closed bool
 	err    error
 	done   sync.WaitGroup
 }
 
-// work does work until ctx or held ends, and then ends the election.
+// work calls work until ctx or held ends, and then ends the election.
 func (t *turn) work(ctx, held context.Context, end func(), work func(context.Context) error) {
 	defer end()
 	if !t.begin() {
@@ -27,7 +27,7 @@ func (t *turn) work(ctx, held context.Context, end func(), work func(context.Con
 	defer context.AfterFunc(ctx, cancel)()
 	err := work(both)
 	if err == nil && both.Err() == nil {
-		err = errors.New("the work ended by itself")
+		err = errors.New("the work returned although the lease is held")
 	}
 	if both.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
@@ -48,7 +48,7 @@ func (t *turn) begin() bool {
 	return true
 }
 
-// stop ends the election, unless there is work: that ends it itself, in its time.
+// stop ends the election, unless work has begun: then the election ends when work returns.
 func (t *turn) stop(end func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -58,7 +58,7 @@ func (t *turn) stop(end func()) {
 	}
 }
 
-// retire ends an election that has come to nothing yet.
+// retire ends an election in which no work has begun.
 func (t *turn) retire(end func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,7 +68,7 @@ func (t *turn) retire(end func()) {
 	}
 }
 
-// wait returns once the work, if it was ever begun, has ended, with its error.
+// wait waits until the work has returned, if it has begun, and gives its error.
 func (t *turn) wait() (begun bool, err error) {
 	t.mu.Lock()
 	t.closed = true

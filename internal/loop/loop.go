@@ -1,6 +1,6 @@
-// Package loop runs a function when kicked: any number of kicks while it runs make one more run, runs keep a distance,
-// and a run that failed is repeated with growing pauses. It knows nothing of what the function does and keeps no queue
-// of what is to be done: the function looks for itself.
+// Package loop runs a function when kicked (a level-triggered reconcile loop without keys). Kicks are debounced: any
+// number of kicks during a run cause one more run. Runs keep a minimum interval, and a failed run is retried with a
+// growing pause. The package keeps no queue: each run of the function finds out itself what has to be done.
 package loop
 
 import (
@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// Options say how often a Loop runs. The zero Options run at once whenever kicked.
+// Options say how often a Loop runs. With the zero Options, every kick runs the function at once.
 type Options struct {
-	Interval   time.Duration // the least time from the end of one run to the start of the next; 0: none
-	FirstRetry time.Duration // the pause after the first failure, doubled by each further one; 0: 100 ms
-	LastRetry  time.Duration // the longest pause; 0: 30 s
-	Log        *slog.Logger  // told of failures at Debug; nil: nobody is
+	Interval   time.Duration // minimum time from the end of one run to the start of the next; 0: none
+	FirstRetry time.Duration // pause after the first failure, doubled by each further failure; 0: 100 ms
+	LastRetry  time.Duration // longest pause; 0: 30 s
+	Log        *slog.Logger  // logs failures at level Debug; nil: no log
 }
 
-// A Loop runs one function, never twice at once. Make it with New.
+// A Loop runs one function, and never two runs at once. Make it with New.
 type Loop struct {
 	run    func(context.Context) error
 	opts   Options
-	kicked chan struct{} // holds one token while a kick has not been answered
+	kicked chan struct{} // holds one token while a kick waits for a run
 }
 
-// New makes a Loop of run, which Run starts.
+// New makes a Loop that calls run. Nothing runs before Run.
 func New(run func(context.Context) error, opts Options) *Loop {
 	if opts.FirstRetry <= 0 {
 		opts.FirstRetry = 100 * time.Millisecond
@@ -38,16 +38,17 @@ func New(run func(context.Context) error, opts Options) *Loop {
 	return &Loop{run: run, opts: opts, kicked: make(chan struct{}, 1)}
 }
 
-// Kick asks for a run that starts after this moment. It never blocks, may be called by any goroutine, and before Run.
+// Kick requests a run that starts after this moment. It never blocks, and may be called by any goroutine and before
+// Run.
 func (l *Loop) Kick() {
 	select {
 	case l.kicked <- struct{}{}:
-	default: // a run that has not started yet will see whatever this kick is about
+	default: // a run that has not started yet will see the reason of this kick
 	}
 }
 
-// Run runs the function once for every kick it has not answered yet, until ctx ends; then it returns nil. A kick also
-// cuts the pause after a failure short.
+// Run calls the function after kicks, until ctx ends; then it returns nil. A kick during the pause after a failure ends
+// the pause.
 func (l *Loop) Run(ctx context.Context) error {
 	retry := newTimer()
 	defer retry.Stop()
@@ -66,18 +67,18 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// once runs the function and says after which pause to repeat it: 0 after success.
+// once calls the function and gives the pause before the retry; 0 after success.
 func (l *Loop) once(ctx context.Context, last time.Duration) time.Duration {
 	err := l.run(ctx)
 	if err == nil || ctx.Err() != nil {
 		return 0
 	}
 	next := min(max(2*last, l.opts.FirstRetry), l.opts.LastRetry)
-	l.opts.Log.DebugContext(ctx, "run again after an error", "pause", next, "error", err)
+	l.opts.Log.DebugContext(ctx, "retrying after an error", "pause", next, "err", err)
 	return next
 }
 
-// newTimer is a timer that is not running.
+// newTimer makes a timer that is stopped.
 func newTimer() *time.Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()

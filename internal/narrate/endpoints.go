@@ -10,11 +10,11 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// maxNamed is how many addresses one line names; of more it tells the number.
+// maxNamed is the number of addresses that one line names. The rest is a number.
 const maxNamed = 4
 
-// Endpoints says how the addresses behind a Service changed. before is nil when the object is new, after when it is
-// gone.
+// Endpoints describes how the ready addresses of a Service changed. before is nil if the object is new, after if it is
+// deleted.
 func Endpoints(before, after *v1.Endpoints) string {
 	switch {
 	case before == nil && after == nil:
@@ -33,7 +33,7 @@ func Endpoints(before, after *v1.Endpoints) string {
 // An endpoint is one ready address and port.
 type endpoint struct {
 	addr netip.AddrPort
-	pod  string // empty: written by hand
+	pod  string // empty: the address belongs to no Pod
 }
 
 // readyIn returns the ready endpoints, sorted, each once.
@@ -51,8 +51,8 @@ func readyIn(ep *v1.Endpoints) []endpoint {
 	return slices.Compact(all)
 }
 
-// expand spells an address once for each port; without ports (a headless Service may have none) once with port 0. What
-// is no address is left out: the API server refuses it, so it cannot be ready.
+// expand gives an address with each port. Without ports (a headless Service may have none) it gives the address with
+// port 0. Text that is no address is left out: the API server refuses it.
 func expand(a v1.EndpointAddress, ports []v1.EndpointPort) []endpoint {
 	ip, err := netip.ParseAddr(a.IP)
 	if err != nil {
@@ -72,7 +72,7 @@ func expand(a v1.EndpointAddress, ports []v1.EndpointPort) []endpoint {
 	return all
 }
 
-// minus returns what is in a and not in b.
+// minus gives the endpoints of a that are not in b.
 func minus(a, b []endpoint) []endpoint {
 	return slices.DeleteFunc(slices.Clone(a), func(e endpoint) bool { return slices.Contains(b, e) })
 }

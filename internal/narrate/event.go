@@ -8,10 +8,10 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Event says what a Warning is about; other events repeat what the objects themselves tell. One that goes on is told
-// again only when it has happened twice as often as last time. before is nil when it is new; after is never nil.
+// Event describes a Warning. Other events repeat what the objects show, and give no line. A Warning that continues gets
+// a line again each time its count has doubled. before is nil if the event is new; after is never nil.
 func Event(before, after *v1.Event) string {
-	if after.Type != v1.EventTypeWarning || !worthTelling(before, after) {
+	if after.Type != v1.EventTypeWarning || !worthALine(before, after) {
 		return ""
 	}
 	about := after.InvolvedObject
@@ -27,12 +27,12 @@ func Event(before, after *v1.Event) string {
 	return line
 }
 
-// worthTelling: count crossed a power of two.
-func worthTelling(before, after *v1.Event) bool {
+// worthALine reports whether the event is new or its count has passed a power of two.
+func worthALine(before, after *v1.Event) bool {
 	return before == nil || bits.Len32(uint32(count(after))) > bits.Len32(uint32(count(before)))
 }
 
-// count is how often an event happened, by either of the two ways that events are counted.
+// count is the number of times an event happened, in either of the two fields that count it.
 func count(e *v1.Event) int32 {
 	n := e.Count
 	if e.Series != nil {

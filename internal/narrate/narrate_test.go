@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-// told is one case of the golden file: what happened, and the line that says so.
-type told struct{ what, line string }
+// A described change is one case of the golden file: what happened, and its line.
+type described struct{ what, line string }
 
 func TestGolden(t *testing.T) {
 	all := append(serviceCases(), append(endpointsCases(), append(podCases(), otherCases()...)...)...)
@@ -39,7 +39,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func serviceCases() []told {
+func serviceCases() []described {
 	web := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080),
 		Protocol: v1.ProtocolTCP})
 	moved := service("10.0.0.7", v1.ServicePort{Name: "http", Port: 81, TargetPort: intstr.FromInt32(8080),
@@ -48,7 +48,7 @@ func serviceCases() []told {
 		TargetPort: intstr.FromInt32(53)}, v1.ServicePort{Name: "dns-tcp", Port: 53, TargetPort: intstr.FromString("dns")})
 	external := service("")
 	external.Spec.Type, external.Spec.ExternalName = v1.ServiceTypeExternalName, "db.example.com"
-	return []told{
+	return []described{
 		{"a Service is created", Service(nil, web)},
 		{"with two ports, one by name, protocol left out", Service(nil, dns)},
 		{"headless", Service(nil, service(v1.ClusterIPNone))},
@@ -56,12 +56,12 @@ func serviceCases() []told {
 		{"its port changes", Service(web, moved)},
 		{"nothing changes", Service(web, web)},
 		{"it is deleted", Service(web, nil)},
-		{"it was there at the start", ServiceFound(web)},
+		{"it existed at the start", ServiceFound(web)},
 		{"nothing at all", Service(nil, nil)},
 	}
 }
 
-func endpointsCases() []told {
+func endpointsCases() []described {
 	two := endpoints(pod("10.1.0.2", "web-1"), pod("10.1.0.3", "web-2"))
 	three := endpoints(pod("10.1.0.5", "web-3"), pod("10.1.0.2", "web-1"), pod("10.1.0.3", "web-2"))
 	hand := endpoints(v1.EndpointAddress{IP: "192.0.2.1"}, v1.EndpointAddress{IP: "2001:db8::1"})
@@ -74,23 +74,23 @@ func endpointsCases() []told {
 	noPorts.Subsets[0].Ports = nil
 	unready := endpoints(pod("10.1.0.2", "web-1"))
 	unready.Subsets[0].NotReadyAddresses = []v1.EndpointAddress{pod("10.1.0.3", "web-2")}
-	return []told{
+	return []described{
 		{"the first addresses", Endpoints(nil, two)},
 		{"one more", Endpoints(two, three)},
 		{"one stops being ready", Endpoints(two, unready)},
 		{"one replaced by another", Endpoints(two, endpoints(pod("10.1.0.2", "web-1"), pod("10.1.0.9", "web-4")))},
-		{"written by hand, two families", Endpoints(nil, hand)},
+		{"without Pods, two families", Endpoints(nil, hand)},
 		{"many at once", Endpoints(nil, many)},
 		{"no ports", Endpoints(nil, noPorts)},
 		{"only an order changes", Endpoints(three, endpoints(pod("10.1.0.2", "web-1"), pod("10.1.0.3", "web-2"),
 			pod("10.1.0.5", "web-3")))},
 		{"created empty", Endpoints(nil, endpoints())},
-		{"what is no address is not told", Endpoints(nil, endpoints(v1.EndpointAddress{IP: "nonsense"}))},
+		{"text that is no address has no line", Endpoints(nil, endpoints(v1.EndpointAddress{IP: "nonsense"}))},
 		{"deleted", Endpoints(two, nil)},
 	}
 }
 
-func podCases() []told {
+func podCases() []described {
 	created := aPod(func(p *v1.Pod) {})
 	bound := aPod(func(p *v1.Pod) { p.Spec.NodeName = "host-1" })
 	running := aPod(func(p *v1.Pod) { run(p) })
@@ -120,7 +120,7 @@ func podCases() []told {
 	})
 	failed := aPod(func(p *v1.Pod) { run(p); p.Status.Phase, p.Status.Reason = v1.PodFailed, "Evicted" })
 	done := aPod(func(p *v1.Pod) { run(p); p.Status.Phase = v1.PodSucceeded })
-	return []told{
+	return []described{
 		{"a Pod is created", Pod(nil, created)},
 		{"created with a node", Pod(nil, bound)},
 		{"scheduled", Pod(created, bound)},
@@ -129,18 +129,18 @@ func podCases() []told {
 		{"both at once", Pod(bound, ready)},
 		{"unready", Pod(ready, unready)},
 		{"nothing changes", Pod(ready, ready)},
-		{"told to stop", Pod(ready, stopping)},
+		{"being deleted", Pod(ready, stopping)},
 		{"its container ends", Pod(running, crashed)},
 		{"it ends and waits at once", Pod(running, waiting)},
-		{"it waits after a while; the end is not told twice", Pod(crashed, waiting)},
-		{"and is started again", Pod(waiting, again)},
+		{"it waits after a while; the end has one line", Pod(crashed, waiting)},
+		{"and restarts", Pod(waiting, again)},
 		{"fails", Pod(running, failed)},
 		{"finishes", Pod(running, done)},
-		{"gone", Pod(ready, nil)},
+		{"deleted", Pod(ready, nil)},
 	}
 }
 
-func otherCases() []told {
+func otherCases() []described {
 	event := func(kind string, count int32) *v1.Event {
 		return &v1.Event{Type: kind, Reason: "BackOff", Message: "cannot start\n", Count: count,
 			InvolvedObject: v1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "web-1"}}
@@ -153,18 +153,18 @@ func otherCases() []told {
 		return &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: "host-1"},
 			Status: v1.NodeStatus{Conditions: []v1.NodeCondition{{Type: v1.NodeReady, Status: s}}}}
 	}
-	return []told{
+	return []described{
 		{"a warning", Event(nil, event(v1.EventTypeWarning, 1))},
 		{"about something without a namespace", Event(nil, clusterWide)},
 		{"a normal event", Event(nil, event(v1.EventTypeNormal, 1))},
-		{"the third time is not told", Event(event(v1.EventTypeWarning, 2), event(v1.EventTypeWarning, 3))},
-		{"the fourth is", Event(event(v1.EventTypeWarning, 3), event(v1.EventTypeWarning, 4))},
+		{"the third time has no line", Event(event(v1.EventTypeWarning, 2), event(v1.EventTypeWarning, 3))},
+		{"the fourth has one", Event(event(v1.EventTypeWarning, 3), event(v1.EventTypeWarning, 4))},
 		{"counted as a series", Event(event(v1.EventTypeWarning, 1), series)},
 		{"a node joins", Node(nil, node(v1.ConditionUnknown))},
 		{"joins ready", Node(nil, node(v1.ConditionTrue))},
 		{"becomes ready", Node(node(v1.ConditionFalse), node(v1.ConditionTrue))},
 		{"stops being ready", Node(node(v1.ConditionTrue), node(v1.ConditionUnknown))},
-		{"leaves", Node(node(v1.ConditionTrue), nil)},
+		{"deleted", Node(node(v1.ConditionTrue), nil)},
 	}
 }
 

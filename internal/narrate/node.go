@@ -6,20 +6,22 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Node says when a node joins, becomes ready, stops being ready, or leaves. before is nil when it is new, after when it
-// is gone.
+// Node describes that a node joins, becomes ready, becomes unready or is deleted. before is nil if the node is new,
+// after if it is deleted.
 func Node(before, after *v1.Node) string {
 	switch {
 	case before == nil && after == nil:
 		return ""
 	case after == nil:
-		return fmt.Sprintf("node %s is gone", before.Name)
+		return fmt.Sprintf("node %s deleted", before.Name)
 	case before == nil && nodeReady(after):
 		return fmt.Sprintf("node %s joined, ready", after.Name)
 	case before == nil:
 		return fmt.Sprintf("node %s joined", after.Name)
-	case nodeReady(before) != nodeReady(after):
-		return fmt.Sprintf("node %s is %s", after.Name, map[bool]string{true: "ready", false: "not ready"}[nodeReady(after)])
+	case nodeReady(after) && !nodeReady(before):
+		return fmt.Sprintf("node %s is ready", after.Name)
+	case nodeReady(before) && !nodeReady(after):
+		return fmt.Sprintf("node %s is not ready", after.Name)
 	default:
 		return ""
 	}

@@ -7,14 +7,14 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// Pod says what became of a Pod: scheduled, running, ready, unready, ended, deleted. Several at once make one line.
-// before is nil when it is new, after when it is gone.
+// Pod describes the progress of a Pod: scheduled, running, ready, unready, ended, deleted. Several changes at once make
+// one line. before is nil if the Pod is new, after if it is deleted.
 func Pod(before, after *v1.Pod) string {
 	switch {
 	case before == nil && after == nil:
 		return ""
 	case after == nil:
-		return fmt.Sprintf("pod %s is gone", title(before))
+		return fmt.Sprintf("pod %s deleted", title(before))
 	case before == nil:
 		return sentence(after, append([]string{"created"}, changes(&v1.Pod{}, after)...))
 	default:
@@ -29,7 +29,7 @@ func sentence(pod *v1.Pod, facts []string) string {
 	return fmt.Sprintf("pod %s: %s", title(pod), strings.Join(facts, ", "))
 }
 
-// changes lists what is new in after, in the order of a Pod's life.
+// changes lists the changes from before to after, in the order of a Pod's life.
 func changes(before, after *v1.Pod) []string {
 	var facts []string
 	if after.Spec.NodeName != "" && before.Spec.NodeName == "" {
@@ -72,7 +72,7 @@ func ready(before, after *v1.Pod) []string {
 	}
 }
 
-// condition returns the zero condition when pod has none of that type.
+// condition gives the condition of a type, or the zero condition if the Pod has none.
 func condition(pod *v1.Pod, t v1.PodConditionType) v1.PodCondition {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == t {
@@ -82,7 +82,8 @@ func condition(pod *v1.Pod, t v1.PodConditionType) v1.PodCondition {
 	return v1.PodCondition{}
 }
 
-// containers tells which containers ended, and which wait for something other than being made or the end just told.
+// containers lists the containers that ended or restarted, and those that newly wait for something other than their
+// creation.
 func containers(before, after *v1.Pod) []string {
 	was := map[string]v1.ContainerStatus{}
 	for _, c := range before.Status.ContainerStatuses {
@@ -103,16 +104,16 @@ func container(before, after v1.ContainerStatus) []string {
 			because(end.Reason, end.Message)))
 	}
 	if after.RestartCount > before.RestartCount && after.State.Running != nil {
-		facts = append(facts, fmt.Sprintf("container %s started again (%d)", after.Name, after.RestartCount))
+		facts = append(facts, fmt.Sprintf("container %s restarted (restart %d)", after.Name, after.RestartCount))
 	}
 	if w := after.State.Waiting; w != nil && len(facts) == 0 && w.Reason != "ContainerCreating" && w.Reason != "" &&
 		(before.State.Waiting == nil || before.State.Waiting.Reason != w.Reason) {
-		facts = append(facts, fmt.Sprintf("container %s waits: %s", after.Name, w.Reason))
+		facts = append(facts, fmt.Sprintf("container %s waiting: %s", after.Name, w.Reason))
 	}
 	return facts
 }
 
-// ended is how the container last ended, now or before it was started again; nil if it never has.
+// ended gives the last end of the container, of this run or the one before; nil if it never ended.
 func ended(c v1.ContainerStatus) *v1.ContainerStateTerminated {
 	if c.State.Terminated != nil {
 		return c.State.Terminated

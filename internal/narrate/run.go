@@ -14,21 +14,21 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Narrator prints a line for each change a person would want to read.
+// A Narrator prints a line for each change that is worth one.
 type Narrator struct {
 	client kubernetes.Interface
 	ready  chan struct{}
 
-	mu  sync.Mutex // guards out: each kind is watched by a goroutine of its own
-	out io.Writer
+	mu  sync.Mutex
+	out io.Writer // guarded by mu: each kind of object is watched by its own goroutine
 }
 
-// New returns a Narrator that prints to out. It starts nothing.
+// New makes a Narrator that prints to out. Nothing starts before Run.
 func New(client kubernetes.Interface, out io.Writer) *Narrator {
 	return &Narrator{client: client, out: out, ready: make(chan struct{})}
 }
 
-// Run prints until ctx ends. What is there already is told in one line for each Service, and not at all otherwise.
+// Run prints until ctx ends. Of the objects that exist at the start, only Services get a line.
 func (n *Narrator) Run(ctx context.Context) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(n.client, 0, informers.WithTransform(trim))
 	core := factory.Core().V1()
@@ -55,10 +55,10 @@ func (n *Narrator) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready is closed once all that was there at the start is known: what is made after that is told as new.
+// Ready is closed once the objects that exist at the start are known. Objects created later are described as new.
 func (n *Narrator) Ready() <-chan struct{} { return n.ready }
 
-// eventOrNothing keeps quiet about events that expire.
+// eventOrNothing is Event, without a line for an event that expires.
 func eventOrNothing(before, after *v1.Event) string {
 	if after == nil {
 		return ""
@@ -66,7 +66,7 @@ func eventOrNothing(before, after *v1.Event) string {
 	return Event(before, after)
 }
 
-// say prints one line, after the time of day.
+// say prints one line, with the time of day before it.
 func (n *Narrator) say(line string) {
 	if line == "" {
 		return
@@ -76,7 +76,7 @@ func (n *Narrator) say(line string) {
 	fmt.Fprintf(n.out, "%s  %s\n", time.Now().Format("15:04:05.000"), line)
 }
 
-// handler tells changes by change, and objects of the first list by found, if there is one.
+// handler describes changes by change, and objects of the first list by found; a nil found gives them no line.
 func handler[T any](say func(string), change func(before, after *T) string,
 	found func(*T) string) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
@@ -100,7 +100,7 @@ func handler[T any](say func(string), change func(before, after *T) string,
 	}
 }
 
-// trim drops what is never printed, so that watching everything stays cheap.
+// trim drops fields that are never printed, to save memory.
 func trim(obj any) (any, error) {
 	if m, ok := obj.(metav1.Object); ok {
 		m.SetManagedFields(nil)

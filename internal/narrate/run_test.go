@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// The narrator tells of what was there once, then of each change, and ends with its context.
+// The narrator describes the Services that exist, then each change, and ends with its context.
 func TestRun(t *testing.T) {
 	old := service("10.0.0.1")
 	old.Name = "old"
@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- New(client, w).Run(ctx) }()
 
-	expect(t, lines, "service default/old is there: 10.0.0.1")
+	expect(t, lines, "service default/old exists: 10.0.0.1")
 	if _, err := client.CoreV1().Services("default").Create(ctx, service("10.0.0.2"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

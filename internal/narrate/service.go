@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Service says what became of a Service. before is nil when it is new, after when it is gone.
+// Service describes a new, changed or deleted Service. before is nil if it is new, after if it is deleted.
 func Service(before, after *v1.Service) string {
 	switch {
 	case before == nil && after == nil:
@@ -24,26 +24,26 @@ func Service(before, after *v1.Service) string {
 	}
 }
 
-// ServiceFound says where a Service is that was there before anybody watched.
+// ServiceFound describes a Service that existed before the Narrator started.
 func ServiceFound(svc *v1.Service) string {
-	return fmt.Sprintf("service %s is there: %s", title(svc), where(svc))
+	return fmt.Sprintf("service %s exists: %s", title(svc), where(svc))
 }
 
-// where is how a client reaches svc: its address, then its ports.
+// where says how a client reaches svc: its address, then its ports.
 func where(svc *v1.Service) string {
 	switch {
 	case svc.Spec.Type == v1.ServiceTypeExternalName:
-		return "a name for " + svc.Spec.ExternalName
+		return "external name " + svc.Spec.ExternalName
 	case svc.Spec.ClusterIP == v1.ClusterIPNone:
 		return "headless" + ports(svc)
 	case svc.Spec.ClusterIP == "":
-		return "no address yet" + ports(svc)
+		return "no cluster IP yet" + ports(svc)
 	default:
 		return svc.Spec.ClusterIP + ports(svc)
 	}
 }
 
-// ports is every port of svc with the Pods' port it stands for, such as " port 80/TCP (http) to 8080".
+// ports lists the ports of svc with their target ports, such as " port 80/TCP (http) to 8080".
 func ports(svc *v1.Service) string {
 	all := make([]string, 0, len(svc.Spec.Ports))
 	for _, p := range svc.Spec.Ports {

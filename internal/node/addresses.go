@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// addresses knows which Pod has which address of this node's range.
+// addresses allocates the addresses of one range of this node to Pods.
 type addresses struct {
 	cidr netip.Prefix
 
@@ -20,8 +20,8 @@ func newAddresses(cidr netip.Prefix) *addresses {
 	return &addresses{cidr: cidr.Masked(), owner: map[netip.Addr]types.UID{}}
 }
 
-// claim gives uid an address: had (what its status says, or the zero Addr), if that is of the range and nobody else's,
-// or one that is free. Whoever already holds one gets it again.
+// claim gives uid an address: had (that of its status, or the zero Addr), if it is in the range and no other Pod has
+// it, or else a free one.
 func (a *addresses) claim(uid types.UID, had netip.Addr) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -37,7 +37,7 @@ func (a *addresses) claim(uid types.UID, had netip.Addr) (netip.Addr, error) {
 	return addr, nil
 }
 
-// release frees what uid holds.
+// release frees the addresses of uid.
 func (a *addresses) release(uid types.UID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

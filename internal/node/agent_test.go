@@ -44,7 +44,7 @@ func TestRegistersAndSaysGoodbye(t *testing.T) {
 	if c := node.Status.Conditions[0]; c.Status != v1.ConditionFalse || c.Reason != "NodeShutdown" {
 		t.Errorf("after the end the node's condition is %+v", c)
 	}
-	pod := b.await("one", "be said to be unready", func(p *v1.Pod) bool { return !ready(p) })
+	pod := b.await("one", "become unready", func(p *v1.Pod) bool { return !ready(p) })
 	if w := main0(pod).State.Waiting; w == nil || w.Reason != reasonAgentStopped || pod.Status.Phase != v1.PodRunning {
 		t.Errorf("after the end the pod is %s", describePod(pod))
 	}

@@ -19,7 +19,7 @@ import (
 
 var errAwait = errors.New("the watch ended")
 
-// await waits until the Pod is as wanted; a nil Pod means that there is none.
+// await waits until wanted accepts the Pod; a nil Pod means that it does not exist.
 func (b *bench) await(name, what string, wanted func(*v1.Pod) bool) *v1.Pod {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -78,7 +78,7 @@ func main0(pod *v1.Pod) v1.ContainerStatus {
 	return pod.Status.ContainerStatuses[0]
 }
 
-// mark makes the Pod one that is being deleted, as the API server does when a running Pod is deleted.
+// mark marks the Pod as being deleted, as the API server does with a running Pod.
 func (b *bench) mark(name string, grace int64) {
 	b.t.Helper()
 	at := metav1.Now()
@@ -98,7 +98,7 @@ func (b *bench) change(name string, how func(*v1.Pod)) {
 	}
 }
 
-// event waits for an event of that reason and gives its message.
+// event waits for an event with a reason and gives its message.
 func (b *bench) event(reason string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -127,7 +127,7 @@ func (b *bench) event(reason string) string {
 	}
 }
 
-// log gives what run n of the main container wrote.
+// log gives the log of run n of the main container.
 func (b *bench) log(name string, n int) string {
 	b.t.Helper()
 	path := filepath.Join(b.dataDir, "pods", "uid-"+name, "main", strconv.Itoa(n)+".log")
@@ -138,7 +138,7 @@ func (b *bench) log(name string, n int) string {
 	return string(raw)
 }
 
-// fifo makes a pipe with a name: a test reads from it what a Pod's process wrote, and so waits for it.
+// fifo makes a named pipe. A Pod's process writes to it, and the test waits for it by reading.
 func fifo(t *testing.T) (path string, read func() string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "pipe")
@@ -158,7 +158,7 @@ func fifo(t *testing.T) (path string, read func() string) {
 		buffer := make([]byte, 4096)
 		n, err := pipe.Read(buffer)
 		if err != nil {
-			t.Fatalf("waiting for a word from a process: %v", err)
+			t.Fatalf("waiting for output of a process: %v", err)
 		}
 		return strings.TrimSpace(string(buffer[:n]))
 	}

@@ -6,8 +6,8 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// conditions gives the conditions of a Pod whose status is s but for them: those the agent decides, each with the time
-// it last changed, and those of others as they were.
+// conditions gives the conditions of a Pod: those the agent decides, each with the time of its last change, and those
+// of other writers unchanged. s is the rest of the Pod's new status.
 func conditions(f podFacts, s v1.PodStatus) []v1.PodCondition {
 	ready := containersReady(f, s.Phase)
 	own := []v1.PodCondition{
@@ -18,7 +18,7 @@ func conditions(f podFacts, s v1.PodStatus) []v1.PodCondition {
 	}
 	if own[0].Status == v1.ConditionFalse {
 		own[0].Reason = "ContainersNotInitialized"
-		own[0].Message = fmt.Sprintf("init containers that are not done: %v", names(f.Units, func(u *unit) bool {
+		own[0].Message = fmt.Sprintf("init containers that have not completed: %v", names(f.Units, func(u *unit) bool {
 			return u.Kind == initContainer && !u.succeeded() || u.Kind == sidecar && !u.Started
 		}))
 	}
@@ -34,14 +34,14 @@ func conditions(f podFacts, s v1.PodStatus) []v1.PodCondition {
 	return result
 }
 
-// stamped dates c: now if its status is new, else as before.
+// stamped sets the time of c: now if its status is new, else as before.
 func stamped(c v1.PodCondition, before *v1.PodCondition, f podFacts) v1.PodCondition {
 	c.LastTransitionTime = f.Now
 	c.ObservedGeneration = f.Pod.Generation
 	if before != nil && before.Status == c.Status {
 		c.LastTransitionTime = before.LastTransitionTime
 		if c.Type == v1.PodScheduled {
-			return *before // the scheduler's words
+			return *before // with the scheduler's message
 		}
 	}
 	return c
@@ -65,7 +65,7 @@ func containersReady(f podFacts, phase v1.PodPhase) v1.PodCondition {
 	return c
 }
 
-// podReady is containersReady and every readiness gate.
+// podReady gives the condition Ready: the containers are ready, and every readiness gate is True.
 func podReady(f podFacts, containers v1.PodCondition) v1.PodCondition {
 	c := containers
 	c.Type = v1.PodReady

@@ -9,10 +9,10 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// envInputs is all that a container's environment is made from. Nothing in it is changed.
+// envInputs are the inputs of a container's environment. They are not modified.
 type envInputs struct {
-	Pod        *v1.Pod                  // its status is not read: podIPs and hostIPs below are what holds
-	Services   []*v1.Service            // of the Pod's namespace and of default; others do no harm
+	Pod        *v1.Pod                  // its status is not read: PodIPs and HostIPs are newer
+	Services   []*v1.Service            // of the Pod's namespace and of default; others are ignored
 	ConfigMaps map[string]*v1.ConfigMap // of the Pod's namespace, by name; absent means it does not exist
 	Secrets    map[string]*v1.Secret    // the same
 	PodIPs     []string                 // primary first
@@ -23,8 +23,8 @@ type envInputs struct {
 // environment is a container's variables by name.
 type environment map[string]string
 
-// list gives the variables as NAME=value, sorted, so that the same inputs give the same bytes. (Kubernetes itself
-// leaves the order to chance.)
+// list gives the variables as NAME=value, sorted, so that the same inputs give the same bytes. (In Kubernetes the order
+// is random.)
 func (e environment) list() []string {
 	list := make([]string, 0, len(e))
 	for name, value := range e {
@@ -40,8 +40,8 @@ func (e environment) lookup(name string) (string, bool) {
 }
 
 // buildEnvironment computes the variables of container c: envFrom in order, then env in order (each may refer to those
-// before it), and the Services' variables where the name is still free. An error names the variable or the object that
-// is missing, and means that the container must not start.
+// before it), and the Services' variables where the name is still free. The error names the variable or object that is
+// missing; the container must not start then.
 func buildEnvironment(in envInputs, c *v1.Container) (environment, error) {
 	services, err := serviceVariables(in.Pod, in.Services)
 	if err != nil {
@@ -73,7 +73,7 @@ func buildEnvironment(in envInputs, c *v1.Container) (environment, error) {
 	return env, nil
 }
 
-// add sets the one variable v.
+// add sets variable v.
 func (e environment) add(in envInputs, c *v1.Container, v *v1.EnvVar, visible func(string) (string, bool)) error {
 	if v.Value != "" || v.ValueFrom == nil {
 		e[v.Name] = expand(v.Value, visible)
@@ -108,7 +108,7 @@ func (e environment) addAll(in envInputs, from *v1.EnvFromSource) error {
 	return nil
 }
 
-// addKeys sets prefix+key for each key that can be the name of a variable at all.
+// addKeys sets prefix+key for each key that can be the name of a variable.
 func addKeys[V string | []byte](e environment, prefix string, data map[string]V) {
 	for key, value := range data {
 		name := prefix + key
@@ -118,7 +118,8 @@ func addKeys[V string | []byte](e environment, prefix string, data map[string]V)
 	}
 }
 
-// valueFrom resolves one source. found is false for an optional source that is not there: the variable is then not set.
+// valueFrom resolves one source. found is false for an optional source that does not exist: the variable is not set
+// then.
 func valueFrom(in envInputs, c *v1.Container, src *v1.EnvVarSource) (value string, found bool, err error) {
 	switch {
 	case src.FieldRef != nil:
@@ -140,7 +141,7 @@ func valueFrom(in envInputs, c *v1.Container, src *v1.EnvVarSource) (value strin
 		}
 		return keyValue(secret.Data, "secret", ref.Name, ref.Key, ref.Optional)
 	default:
-		err = errors.New("valueFrom names no source that is known")
+		err = errors.New("valueFrom names no known source")
 	}
 	return value, err == nil, err
 }
@@ -153,7 +154,7 @@ func keyValue[V string | []byte](data map[string]V, kind, name, key string, opti
 	return string(value), ok, nil
 }
 
-// missing is the error for an object that does not exist, or nil if the reference is optional.
+// missing gives the error for an object that does not exist, or nil if the reference is optional.
 func missing(kind, namespace, name string, optional *bool) error {
 	if isTrue(optional) {
 		return nil
@@ -163,7 +164,7 @@ func missing(kind, namespace, name string, optional *bool) error {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// references lists the ConfigMaps and Secrets, by name, that the environment of c is made from; sorted, distinct.
+// references lists the names of the ConfigMaps and Secrets that the environment of c refers to; sorted, distinct.
 func references(c *v1.Container) (configMaps, secrets []string) {
 	for _, from := range c.EnvFrom {
 		if from.ConfigMapRef != nil {

@@ -51,7 +51,7 @@ func TestServiceVariables(t *testing.T) {
 			v1.ServicePort{Port: 1})}, masterVars},
 		{"another namespace is not seen", &yes, []*v1.Service{service("bank", "db", "10.0.0.2", v1.ServicePort{Port: 1})},
 			nil},
-		{"default is another namespace too, but for kubernetes", &yes, []*v1.Service{master, service("default", "db",
+		{"default is another namespace too, except for kubernetes", &yes, []*v1.Service{master, service("default", "db",
 			"10.0.0.2", v1.ServicePort{Port: 1})}, masterVars},
 		{"headless, ExternalName: none", &yes, []*v1.Service{service("shop", "a", "None", v1.ServicePort{Port: 1}),
 			service("shop", "b", "", v1.ServicePort{Port: 1})}, nil},
@@ -237,10 +237,10 @@ func TestBuildEnvironmentRefuses(t *testing.T) {
 		{"envFrom, no such ConfigMap", `configmap "nope"`,
 			v1.Container{EnvFrom: []v1.EnvFromSource{allOfMap("", "nope", nil)}}},
 		{"envFrom, no such Secret", `secret "nope"`, v1.Container{EnvFrom: []v1.EnvFromSource{allOfSecret("", "nope", nil)}}},
-		{"a field that is not offered", `"spec.hostname"`, v1.Container{Env: []v1.EnvVar{field("A", "spec.hostname")}}},
-		{"an unclosed subscript", `not offered`, v1.Container{Env: []v1.EnvVar{field("A", "metadata.labels['app")}}},
+		{"a field that is not supported", `"spec.hostname"`, v1.Container{Env: []v1.EnvVar{field("A", "spec.hostname")}}},
+		{"an unclosed subscript", `not supported`, v1.Container{Env: []v1.EnvVar{field("A", "metadata.labels['app")}}},
 		{"a resource of no side", `neither`, v1.Container{Env: []v1.EnvVar{amount("A", "cpu", "")}}},
-		{"a source of no kind", `no source`, v1.Container{Env: []v1.EnvVar{{Name: "A", ValueFrom: &v1.EnvVarSource{}}}}},
+		{"a source of no kind", `no known source`, v1.Container{Env: []v1.EnvVar{{Name: "A", ValueFrom: &v1.EnvVarSource{}}}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

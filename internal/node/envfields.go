@@ -9,7 +9,7 @@ import (
 )
 
 // fieldValue reads the field of the Pod that a fieldRef names. A label or annotation that is not set is empty, as in
-// Kubernetes; a path that is not offered is an error.
+// Kubernetes; an unknown path is an error.
 func fieldValue(in envInputs, path string) (string, error) {
 	if key, ok := subscript(path, "metadata.labels"); ok {
 		return in.Pod.Labels[key], nil
@@ -37,7 +37,7 @@ func fieldValue(in envInputs, path string) (string, error) {
 	case "status.hostIPs":
 		return strings.Join(in.HostIPs, ","), nil
 	}
-	return "", fmt.Errorf("fieldPath %q is not offered to variables", path)
+	return "", fmt.Errorf("fieldPath %q is not supported for variables", path)
 }
 
 // subscript takes KEY out of field['KEY'].
@@ -57,7 +57,7 @@ func first(list []string) string {
 }
 
 // resourceValue computes a resourceFieldRef: the amount in units of the divisor, rounded up. A limit that is not set is
-// what the node has to give.
+// the node's allocatable amount.
 func resourceValue(in envInputs, c *v1.Container, ref *v1.ResourceFieldSelector) (string, error) {
 	if ref.ContainerName != "" && ref.ContainerName != c.Name {
 		if c = findContainer(&in.Pod.Spec, ref.ContainerName); c == nil {
@@ -77,14 +77,14 @@ func resourceValue(in envInputs, c *v1.Container, ref *v1.ResourceFieldSelector)
 	default:
 		return "", fmt.Errorf("resourceFieldRef: resource %q is neither limits.… nor requests.…", ref.Resource)
 	}
-	// A cpu is counted in thousandths on both sides, or a divisor of 1m would come out as 1.
+	// CPU is counted in thousandths on both sides, or a divisor of 1m would count as 1.
 	if name == v1.ResourceCPU {
 		return divide(amount.MilliValue(), ref.Divisor.MilliValue(), 1000), nil
 	}
 	return divide(amount.Value(), ref.Divisor.Value(), 1), nil
 }
 
-// divide rounds amount/divisor up; a divisor that is not set is one.
+// divide gives amount/divisor, rounded up; a divisor that is not set counts as one.
 func divide(amount, divisor, one int64) string {
 	if divisor <= 0 {
 		divisor = one

@@ -14,10 +14,10 @@ import (
 	eventlog "k8s.io/client-go/tools/record"
 )
 
-// component is how the agent's events are signed.
+// component is the source of the agent's events.
 const component = "viaduct-agent"
 
-// record starts the recording of events, and gives what ends it.
+// record starts the recording of events. The function it returns ends it.
 func (a *Agent) record() (end func()) {
 	a.events = eventlog.NewBroadcaster()
 	a.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
@@ -25,7 +25,7 @@ func (a *Agent) record() (end func()) {
 	return a.events.Shutdown
 }
 
-// event tells people what happened to the Pod, or to one container of it (nil: the Pod itself).
+// event records an event about the Pod, or about one container of it; c is nil for the Pod itself.
 func (w *worker) event(c *container, kind, reason, message string) {
 	ref := &v1.ObjectReference{
 		Kind: "Pod", APIVersion: "v1", Namespace: w.pod.Namespace, Name: w.pod.Name, UID: w.uid,
@@ -55,8 +55,8 @@ func podListWatch(client kubernetes.Interface, selector string) *cache.ListWatch
 	}
 }
 
-// withoutManagedFields gives a Pod without what nobody here reads, and what is often the most of it. It is a copy: the
-// object may be another's (a fake API server hands out its own).
+// withoutManagedFields gives a Pod without its managedFields, which are often most of it and are not used here. It is a
+// copy: the object may be shared (a fake API server hands out its own).
 func withoutManagedFields(object any) (any, error) {
 	pod, ok := object.(*v1.Pod)
 	if !ok {

@@ -2,9 +2,9 @@ package node
 
 import "strings"
 
-// expand replaces each $(NAME) in s by what lookup gives for NAME. A name that lookup does not know stays as it is
-// written, "$$" becomes "$", and any other "$" is just that character. What is put in is not looked at again, so a
-// value cannot smuggle in a reference.
+// expand replaces each $(NAME) in s by the value that lookup gives for NAME. A reference to an unknown name stays
+// unchanged, "$$" becomes "$", and any other "$" is an ordinary character. Inserted values are not expanded again, so a
+// value cannot add a reference.
 func expand(s string, lookup func(name string) (string, bool)) string {
 	if !strings.Contains(s, "$") {
 		return s
@@ -23,7 +23,7 @@ func expand(s string, lookup func(name string) (string, bool)) string {
 	return out.String()
 }
 
-// expandOne handles what follows one "$": it returns the text to put out and what is left to read.
+// expandOne handles the text after one "$": it gives the text to write and the rest to read.
 func expandOne(rest string, lookup func(string) (string, bool)) (piece, left string) {
 	switch {
 	case strings.HasPrefix(rest, "$"):

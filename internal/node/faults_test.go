@@ -32,7 +32,7 @@ func refuseFirst(client *fake.Clientset, n int32, verb, resource, subresource st
 
 func TestStatusIsWrittenAfterAConflict(t *testing.T) {
 	client := fake.NewClientset()
-	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "web", errors.New("somebody wrote"))
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "web", errors.New("another client wrote"))
 	refused := refuseFirst(client, 3, "patch", "pods", "status", conflict)
 	b := startAgent(t, client, nil)
 	b.create(shell("web", "exec sleep 1000"))
@@ -44,7 +44,7 @@ func TestStatusIsWrittenAfterAConflict(t *testing.T) {
 
 func TestDeletionIsTriedAgain(t *testing.T) {
 	client := fake.NewClientset()
-	refused := refuseFirst(client, 1, "delete", "pods", "", errors.New("the server is not well"))
+	refused := refuseFirst(client, 1, "delete", "pods", "", errors.New("the server has a fault"))
 	b := startAgent(t, client, nil)
 	b.create(shell("web", "exec sleep 1000"))
 	b.await("web", "become ready", ready)
@@ -138,7 +138,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	b.await("deaf", "become ready", ready)
 	b.stop() // fails if it takes longer than the test's patience
 	awaitDead(t, pid)
-	got := b.await("deaf", "be said to be unready", func(p *v1.Pod) bool { return !ready(p) })
+	got := b.await("deaf", "become unready", func(p *v1.Pod) bool { return !ready(p) })
 	if end := main0(got).LastTerminationState.Terminated; end == nil || end.ExitCode != 137 {
 		t.Errorf("pod is %s", describePod(got))
 	}

@@ -10,12 +10,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// requestTimeout bounds one request to the API that a Pod waits for.
+// requestTimeout bounds one request to the API.
 const requestTimeout = 5 * time.Second
 
-// fetchInputs reads what the environment of c is made from, as it is at this moment: the Services are listed and not
-// taken from a cache, because a container must see a Service that was acknowledged before its Pod was, and two watches
-// do not keep that order. An object that does not exist is left out; that is not an error here.
+// fetchInputs reads the objects that the environment of c is made from. It lists the Services instead of using a cache:
+// a container must see a Service that was created before its Pod, and two watches do not keep that order. An object
+// that does not exist is left out; that is no error here.
 func (w *worker) fetchInputs(ctx context.Context, c *v1.Container) (envInputs, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -46,7 +46,7 @@ func (w *worker) fetchInputs(ctx context.Context, c *v1.Container) (envInputs, e
 	return in, nil
 }
 
-// keep puts what get gives under name, or nothing if there is no such object.
+// keep stores the object that get gives under name; an object that does not exist is left out.
 func keep[T any](objects map[string]*T, name string, get func() (*T, error)) error {
 	object, err := get()
 	if apierrors.IsNotFound(err) {
@@ -58,7 +58,7 @@ func keep[T any](objects map[string]*T, name string, get func() (*T, error)) err
 	return err
 }
 
-// listServices lists the Services that can be seen from the Pod: those of its namespace, and the API server's own.
+// listServices lists the Services that are visible from the Pod: those of its namespace, and the API server's own.
 func (w *worker) listServices(ctx context.Context) ([]*v1.Service, error) {
 	core, services := w.agent.client.CoreV1(), []*v1.Service{}
 	list, err := core.Services(w.pod.Namespace).List(ctx, metav1.ListOptions{})

@@ -8,12 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxHostBits bounds how much of a prefix is used: 2^24 Pods are enough for one node.
+// maxHostBits bounds the part of a prefix that is used: 2^24 Pods are enough for one node.
 const maxHostBits = 24
 
-// pickAddress gives a free address of cidr for a Pod. The search starts where the hash of uid says, so that a Pod tends
-// to get the same address wherever it is asked, and two that come at once tend to get different ones. The first and the
-// last address of an IPv4 prefix are never given. ok is false if all are used.
+// pickAddress gives a free address of cidr for a Pod. The search starts at the hash of uid, so that a Pod tends to get
+// the same address each time, and two Pods at once tend to get different ones. The first and last address of a prefix
+// are never given, unless it has fewer than four. ok is false if all are used.
 func pickAddress(cidr netip.Prefix, uid types.UID, used func(netip.Addr) bool) (addr netip.Addr, ok bool) {
 	bits := min(cidr.Addr().BitLen()-cidr.Bits(), maxHostBits)
 	size, first := uint64(1)<<bits, uint64(0)
@@ -32,7 +32,7 @@ func pickAddress(cidr netip.Prefix, uid types.UID, used func(netip.Addr) bool) (
 	return netip.Addr{}, false
 }
 
-// nth is the address offset places after the first of cidr; offset has no more bits than the prefix leaves.
+// nth is the address at an offset from the first of cidr; offset has at most as many bits as the prefix leaves.
 func nth(cidr netip.Prefix, offset uint64) netip.Addr {
 	raw := cidr.Masked().Addr().AsSlice()
 	tail := raw[len(raw)-4:]

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	leaseSeconds = 40               // without a renewal for so long, the node is taken for dead
+	leaseSeconds = 40               // a node without a renewal for so long counts as dead
 	leaseRenewal = 10 * time.Second // between two renewals
 )
 
@@ -32,7 +32,7 @@ func (a *Agent) keepLease(ctx context.Context) {
 	}
 }
 
-// renewLease says in the Lease that the node lives, and makes the Lease if there is none.
+// renewLease renews the Lease, or creates it.
 func (a *Agent) renewLease(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

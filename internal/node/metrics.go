@@ -10,7 +10,7 @@ import (
 	"viaduct/internal/prober"
 )
 
-// metrics are the agent's, under the names that a kubelet gives them.
+// metrics are the agent's, under the names of the kubelet's.
 type metrics struct {
 	pods, containers prometheus.Gauge
 	started, cannot  *prometheus.CounterVec
@@ -27,31 +27,31 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		pods: gauge("kubelet_running_pods", "Pods of which a container runs", nil),
-		containers: gauge("kubelet_running_containers", "Containers that run",
+		pods: gauge("kubelet_running_pods", "Pods with at least one running container", nil),
+		containers: gauge("kubelet_running_containers", "Running containers",
 			prometheus.Labels{"container_state": "running"}),
-		started: counter("kubelet_started_containers_total", "Containers that were to be started, also those that "+
-			"could not be", "container_type"),
-		cannot: counter("kubelet_started_containers_errors_total", "Containers that could not be started, by the "+
-			"reason in their status", "container_type", "code"),
+		started: counter("kubelet_started_containers_total", "Attempts to start a container, including failed ones",
+			"container_type"),
+		cannot: counter("kubelet_started_containers_errors_total", "Failed attempts to start a container, by the reason "+
+			"in its status", "container_type", "code"),
 		podStart: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "kubelet_pod_start_duration_seconds",
-			Help:    "Time from the first sight of a Pod until all of its main containers ran",
+			Help:    "Time from the first sight of a Pod until all of its main containers have started",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 15)}),
-		probes: counter("prober_probe_total", "Answers to the probes of containers", "probe_type", "result", "container",
+		probes: counter("prober_probe_total", "Results of the probes of containers", "probe_type", "result", "container",
 			"pod", "namespace", "pod_uid"),
 		probeTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "prober_probe_duration_seconds",
-			Help:    "Time from a probe's question to a good answer",
+			Help:    "Time of successful probes",
 			Buckets: prometheus.DefBuckets}, []string{"probe_type", "container", "pod", "namespace"}),
 	}
 }
 
-// Collectors are the agent's metrics, for a registry.
+// Collectors gives the agent's metrics, for a registry.
 func (a *Agent) Collectors() []prometheus.Collector {
 	m := a.metrics
 	return []prometheus.Collector{m.pods, m.containers, m.started, m.cannot, m.podStart, m.probes, m.probeTook}
 }
 
-// began counts a container that runs now.
+// began counts a container that has started.
 func (m *metrics) began(w *worker) {
 	m.containers.Inc()
 	if w.startup.running++; w.startup.running == 1 {
@@ -63,7 +63,7 @@ func (m *metrics) began(w *worker) {
 	}
 }
 
-// ended counts a container that ran, and does not now.
+// ended counts a container that has ended.
 func (m *metrics) ended(w *worker) {
 	m.containers.Dec()
 	if w.startup.running--; w.startup.running == 0 {
@@ -71,7 +71,7 @@ func (m *metrics) ended(w *worker) {
 	}
 }
 
-// allBegan is true once each main container has had a run.
+// allBegan reports whether each main container has started at least once.
 func (w *worker) allBegan() bool {
 	for _, c := range w.containers {
 		if c.Kind == mainContainer && c.attempt < 0 {
@@ -81,7 +81,7 @@ func (w *worker) allBegan() bool {
 	return true
 }
 
-// starting counts a container that is to be started.
+// starting counts an attempt to start a container.
 func (m *metrics) starting(c *container) { m.started.WithLabelValues(c.kindName()).Inc() }
 
 func (m *metrics) cannotStart(c *container, code string) {
@@ -95,7 +95,7 @@ func (c *container) kindName() string {
 	return "init_container"
 }
 
-// answered counts the answer to a probe. The labels are those of a Pod, and leave with it.
+// answered counts the result of a probe. The series of a Pod end with the Pod, see forget.
 func (m *metrics) answered(pod *v1.Pod, container, probe string, r prober.Report) {
 	result := "unknown"
 	switch r.Verdict {
@@ -108,7 +108,7 @@ func (m *metrics) answered(pod *v1.Pod, container, probe string, r prober.Report
 	m.probes.WithLabelValues(probe, result, container, pod.Name, pod.Namespace, string(pod.UID)).Inc()
 }
 
-// forget removes what is known of the probes of a Pod.
+// forget removes the series of the probes of a Pod.
 func (m *metrics) forget(pod *v1.Pod, uid types.UID) {
 	m.probes.DeletePartialMatch(prometheus.Labels{"pod_uid": string(uid)})
 	m.probeTook.DeletePartialMatch(prometheus.Labels{"pod": pod.Name, "namespace": pod.Namespace})

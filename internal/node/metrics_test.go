@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// What is counted is what happened: one Pod that is asked whether it is ready, and one that cannot start.
+// One Pod that is probed and one that cannot start are counted, and their series end with them.
 func TestMetrics(t *testing.T) {
 	b := startAgent(t, fake.NewClientset(), nil)
 	registry := prometheus.NewPedanticRegistry()
@@ -35,16 +35,16 @@ func TestMetrics(t *testing.T) {
 	b.create(none)
 	b.await("none", "fail to start", func(p *v1.Pod) bool { return p.Status.Phase == v1.PodFailed })
 	want := `
-# HELP kubelet_running_containers Containers that run
+# HELP kubelet_running_containers Running containers
 # TYPE kubelet_running_containers gauge
 kubelet_running_containers{container_state="running"} 1
-# HELP kubelet_running_pods Pods of which a container runs
+# HELP kubelet_running_pods Pods with at least one running container
 # TYPE kubelet_running_pods gauge
 kubelet_running_pods 1
-# HELP kubelet_started_containers_errors_total Containers that could not be started, by the reason in their status
+# HELP kubelet_started_containers_errors_total Failed attempts to start a container, by the reason in its status
 # TYPE kubelet_started_containers_errors_total counter
 kubelet_started_containers_errors_total{code="RunContainerError",container_type="container"} 1
-# HELP kubelet_started_containers_total Containers that were to be started, also those that could not be
+# HELP kubelet_started_containers_total Attempts to start a container, including failed ones
 # TYPE kubelet_started_containers_total counter
 kubelet_started_containers_total{container_type="container"} 2
 `
@@ -61,7 +61,7 @@ kubelet_started_containers_total{container_type="container"} 2
 		}
 	}
 	if n := all["kubelet_pod_start_duration_seconds "]; n != 1 {
-		t.Errorf("%d starts were timed, want that of the one that ran", n)
+		t.Errorf("%d starts were timed, want one, of the pod that ran", n)
 	}
 	b.mark("web", 1)
 	b.await("web", "be gone", func(p *v1.Pod) bool { return p == nil })
@@ -69,11 +69,11 @@ kubelet_started_containers_total{container_type="container"} 2
 	left := counted(t, registry)
 	if n := left["prober_probe_total successful"] + left["prober_probe_total failed"] +
 		left["prober_probe_duration_seconds "] + left["kubelet_running_pods "] + left["kubelet_running_containers "]; n != 0 {
-		t.Errorf("of what is gone is left: %v", left)
+		t.Errorf("series left of deleted pods: %v", left)
 	}
 }
 
-// counted is what each metric counts, by its name and its label result.
+// counted gives the value of each metric, by its name and its label result.
 func counted(t *testing.T, registry prometheus.Gatherer) map[string]uint64 {
 	t.Helper()
 	families, err := registry.Gather()

@@ -6,31 +6,31 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// A kind is the part a container plays in the start of its Pod.
+// A kind is the role of a container in the start of its Pod.
 type kind int
 
 const (
 	mainContainer kind = iota
-	initContainer      // runs to its end before the next begins
-	sidecar            // an init container with restartPolicy Always: runs on beside the main ones
+	initContainer      // runs to completion before the next one starts
+	sidecar            // an init container with restartPolicy Always: runs beside the main ones
 )
 
-// A unit is one container as the decisions below see it.
+// A unit is one container, as input of the decisions below.
 type unit struct {
 	Kind kind
 	record
 }
 
-// A plan is what to do now with the containers of one Pod, by their index.
+// A plan says what to do now with the containers of one Pod, by their index.
 type plan struct {
-	Start       []int     // to be started now
-	Waiting     []int     // to be started later, at their NotBefore
-	Stop        []int     // sidecars that nobody needs any more
-	Wake        time.Time // when to look again; zero: not before something happens
-	Initialized bool      // all init containers have done their part
+	Start       []int     // start now
+	Waiting     []int     // start later, at their NotBefore
+	Stop        []int     // sidecars that are no longer needed
+	Wake        time.Time // when to decide again; zero: when something happens
+	Initialized bool      // all init containers have completed
 }
 
-// due starts unit i, now or when its time has come.
+// due plans the start of unit i, now or at its NotBefore.
 func (p *plan) due(i int, u *unit, now time.Time) {
 	if !u.NotBefore.After(now) {
 		p.Start = append(p.Start, i)
@@ -42,8 +42,8 @@ func (p *plan) due(i int, u *unit, now time.Time) {
 	}
 }
 
-// next decides, for units with the init containers first and in their order. initialized is what an earlier plan said:
-// init containers do not run again once they are through.
+// next makes the plan. units holds the init containers first, in their order. initialized is that of the plan before:
+// init containers do not run again once all have completed.
 func next(policy v1.RestartPolicy, units []*unit, initialized bool, now time.Time) plan {
 	p := plan{Initialized: initialized}
 	if allOver(policy, units) {
@@ -75,7 +75,7 @@ func next(policy v1.RestartPolicy, units []*unit, initialized bool, now time.Tim
 	return p
 }
 
-// allOver tells whether nothing of the Pod will run again: every main container has ended for good, or an init
+// allOver reports whether no container of the Pod will run again: every main container has ended for good, or an init
 // container has failed for good.
 func allOver(policy v1.RestartPolicy, units []*unit) bool {
 	over := true
@@ -92,12 +92,12 @@ func allOver(policy v1.RestartPolicy, units []*unit) bool {
 	return over
 }
 
-// succeeded tells whether the last run ended well, by itself.
+// succeeded reports whether the last run ended by itself, with code 0.
 func (u *unit) succeeded() bool {
 	return u.Running == nil && u.Ended != nil && u.Ended.ExitCode == 0 && !u.Interrupted
 }
 
-// wanted tells whether a unit that does not run is to be started (again).
+// wanted reports whether a unit that does not run has to start (again).
 func (u *unit) wanted(policy v1.RestartPolicy) bool {
 	switch {
 	case u.Ended == nil || u.Kind == sidecar:

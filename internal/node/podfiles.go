@@ -9,13 +9,13 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// maxHostname is the longest name that the kernel takes for a host: a label of the domain name system.
+// maxHostname is the maximum length of a host name in bytes: that of a DNS label, and of the Linux kernel.
 const maxHostname = 63
 
-// clusterDomain is what Kubernetes names end in where nobody chose another.
+// clusterDomain is the default domain of Kubernetes clusters.
 const clusterDomain = "cluster.local"
 
-// hostnameOf is the name that the Pod's processes have for their host.
+// hostnameOf is the host name in the Pod.
 func hostnameOf(pod *v1.Pod) string {
 	name := pod.Spec.Hostname
 	if name == "" {
@@ -41,8 +41,8 @@ func hostsFile(pod *v1.Pod, ips []netip.Addr) string {
 	return b.String()
 }
 
-// resolvConf is the Pod's /etc/resolv.conf: the host's, without name servers that only the host itself can reach, and
-// what spec.dnsConfig adds. With dnsPolicy None there is only the latter.
+// resolvConf is the Pod's /etc/resolv.conf: that of the host, without name servers that only the host itself can reach,
+// and the additions of spec.dnsConfig. With dnsPolicy None it holds only the latter.
 func resolvConf(pod *v1.Pod, host string) string {
 	r := resolver{}
 	if pod.Spec.DNSPolicy != v1.DNSNone {
@@ -58,7 +58,7 @@ func resolvConf(pod *v1.Pod, host string) string {
 	return r.text()
 }
 
-// A resolver is what a resolv.conf says, see resolv.conf(5).
+// A resolver holds the settings of a resolv.conf, see resolv.conf(5).
 type resolver struct {
 	servers, searches, options []string
 }
@@ -83,7 +83,7 @@ func readResolver(text string) (r resolver) {
 	return r
 }
 
-// option sets an option, in the place of one of the same name.
+// option sets an option, and replaces one of the same name.
 func (r *resolver) option(o v1.PodDNSConfigOption) {
 	text := o.Name
 	if o.Value != nil {

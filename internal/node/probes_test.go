@@ -61,7 +61,7 @@ func TestReadinessGate(t *testing.T) {
 	})
 	got = b.await("gated", "become ready", ready)
 	if find(got.Status.Conditions, "example.org/go") == nil {
-		t.Error("the condition of somebody else was lost")
+		t.Error("the condition of another writer was lost")
 	}
 }
 

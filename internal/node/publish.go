@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 )
 
-// publish makes the Pod's status in the API what it is, if it differs. It is called after every change, from the
-// goroutine that made it, so that a Pod becoming ready is one request away from being known.
+// publish writes the Pod's status to the API, if it differs. It is called after every change, in the worker's
+// goroutine, so that one request after a Pod becomes ready the API knows.
 func (w *worker) publish(ctx context.Context) {
 	if w.isGone() {
 		return
@@ -34,7 +34,7 @@ func (w *worker) publish(ctx context.Context) {
 	}
 }
 
-// retryAfter is how long to wait after the server refused: a conflict is over as soon as the Pod has been read again.
+// retryAfter is the pause after a failed write. After a conflict the Pod has been read again, so the pause is short.
 func retryAfter(err error) time.Duration {
 	if apierrors.IsConflict(err) {
 		return 10 * time.Millisecond
@@ -42,7 +42,7 @@ func retryAfter(err error) time.Duration {
 	return time.Second
 }
 
-// status computes what the Pod's status is now.
+// status computes the Pod's present status.
 func (w *worker) status() v1.PodStatus {
 	return podStatus(podFacts{
 		Pod: w.pod, Units: w.units(), Initialized: w.initialized, PodIPs: texts(w.ips),
@@ -50,8 +50,8 @@ func (w *worker) status() v1.PodStatus {
 	})
 }
 
-// writeStatus sends the patch. If the server would not have it (somebody wrote in between, or another Pod has the
-// name), the Pod is read again, and the next publish starts from there.
+// writeStatus sends the patch. If the server refuses it (another client wrote in between, or another Pod has the name),
+// the Pod is read again, and the next publish starts from there.
 func (w *worker) writeStatus(ctx context.Context, patch []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -73,8 +73,8 @@ func (w *worker) writeStatus(ctx context.Context, patch []byte) error {
 	return nil
 }
 
-// statusPatch gives the patch that takes the status of pod to want, or nil if it is that already. It names the UID, so
-// that it cannot land on a later Pod of the same name.
+// statusPatch gives the patch from the status of pod to want, or nil if they are equal. The patch names the UID, so
+// that it cannot change a later Pod of the same name.
 func statusPatch(pod *v1.Pod, want v1.PodStatus) ([]byte, error) {
 	before, err := json.Marshal(v1.Pod{Status: pod.Status})
 	if err != nil {
@@ -94,8 +94,8 @@ func statusPatch(pod *v1.Pod, want v1.PodStatus) ([]byte, error) {
 	return fmt.Appendf(nil, `{"metadata":{"uid":%q},%s`, pod.UID, patch[1:]), nil
 }
 
-// older tells whether a is an older version of the object than b. Where the versions are not numbers nobody knows, and
-// a counts as newer: at worst the status is written once more.
+// older reports whether a is an older version of the object than b. Versions that are not numbers cannot be compared; a
+// then counts as newer, and at worst the status is written once more.
 func older(a, b *v1.Pod) bool {
 	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
 	return err == nil && order < 0

@@ -9,15 +9,15 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// errNoServiceLinks is what a Pod gets whose enableServiceLinks was never defaulted: to guess would give a program
-// variables it was promised not to have, or the reverse.
-var errNoServiceLinks = errors.New("spec.enableServiceLinks is not set, so it is not known which Services the " +
-	"container should see")
+// errNoServiceLinks is the error for a Pod whose enableServiceLinks was not defaulted. A guess could give a program
+// variables that its Pod has disabled, or omit variables that it expects.
+var errNoServiceLinks = errors.New("spec.enableServiceLinks is not set, so the Service variables of the " +
+	"container are unknown")
 
-// serviceVariables gives the variables that tell a container of a Pod where its Services are. Headless Services and
-// those without an address give none. default/kubernetes is always there; the Services of the Pod's own namespace only
-// if it has not switched enableServiceLinks off. Where two Services spell the same variable, the one whose name sorts
-// first wins.
+// serviceVariables gives the variables with the addresses of Services for the containers of a Pod. Headless Services
+// and those without an address give none. default/kubernetes is always included; the Services of the Pod's own
+// namespace are included unless enableServiceLinks is false. If two Services give the same variable, the first by name
+// wins.
 func serviceVariables(pod *v1.Pod, services []*v1.Service) (map[string]string, error) {
 	if pod.Spec.EnableServiceLinks == nil {
 		return nil, errNoServiceLinks
@@ -29,7 +29,7 @@ func serviceVariables(pod *v1.Pod, services []*v1.Service) (map[string]string, e
 	return vars, nil
 }
 
-// linkedServices picks the Services that are visible from namespace, sorted by name, one to a name.
+// linkedServices gives the Services that are visible from namespace, sorted by name, one of each name.
 func linkedServices(namespace string, links bool, services []*v1.Service) []*v1.Service {
 	byName := map[string]*v1.Service{}
 	for _, svc := range services {
@@ -49,7 +49,7 @@ func linkedServices(namespace string, links bool, services []*v1.Service) []*v1.
 	return picked
 }
 
-// isMaster tells whether svc is the Service of the API server itself.
+// isMaster reports whether svc is the Service of the API server.
 func isMaster(svc *v1.Service) bool {
 	return svc.Namespace == v1.NamespaceDefault && svc.Name == "kubernetes"
 }
@@ -58,7 +58,7 @@ func hasClusterIP(svc *v1.Service) bool {
 	return svc.Spec.ClusterIP != "" && svc.Spec.ClusterIP != v1.ClusterIPNone
 }
 
-// addServiceVariables adds the two families of names: N_SERVICE_… and the older N_PORT_… links.
+// addServiceVariables adds the two kinds of variables: N_SERVICE_… and the older N_PORT_… links.
 func addServiceVariables(vars map[string]string, svc *v1.Service) {
 	set := func(name, value string) {
 		if _, taken := vars[name]; !taken {
@@ -89,7 +89,7 @@ func addServiceVariables(vars map[string]string, svc *v1.Service) {
 	}
 }
 
-// bracketed writes an address as a URL does.
+// bracketed gives an address as in a URL.
 func bracketed(ip string) string {
 	if strings.Contains(ip, ":") {
 		return "[" + ip + "]"
@@ -97,7 +97,7 @@ func bracketed(ip string) string {
 	return ip
 }
 
-// variableName spells the name of a Service or port as part of a variable's name.
+// variableName gives the name of a Service or port as part of a variable's name.
 func variableName(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }

@@ -8,21 +8,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Reasons that kubectl shows of a container that does not run.
+// Reasons of containers that do not run, as kubectl shows them.
 const (
 	reasonCreating     = "ContainerCreating"
 	reasonInitializing = "PodInitializing"
-	reasonConfigError  = "CreateContainerConfigError" // what it needs to start is missing or wrong
+	reasonConfigError  = "CreateContainerConfigError" // something it needs to start is missing or wrong
 	reasonRunError     = "RunContainerError"          // the command could not be started
 	reasonCrashLoop    = "CrashLoopBackOff"
-	reasonAgentStopped = "AgentStopped" // the agent ended, and with it the process; the next agent starts it again
+	reasonAgentStopped = "AgentStopped" // the agent ended and stopped the container; the next agent restarts it
 	reasonAgentDied    = "ContainerStatusUnknown"
 	reasonStartError   = "StartError"
 	reasonCompleted    = "Completed"
 	reasonError        = "Error"
 )
 
-// A record is what the agent knows of one container: of it the API's ContainerStatus is made.
+// A record is what the agent knows about one container. The API's ContainerStatus is made from it.
 type record struct {
 	Name, Image string
 	Restarts    int32
@@ -30,11 +30,11 @@ type record struct {
 	Running     *v1.ContainerStateRunning    // nil: it does not run
 	Ended       *v1.ContainerStateTerminated // how the last run ended; nil: it has not
 	Before      *v1.ContainerStateTerminated // how the run before that ended
-	Waiting     *v1.ContainerStateWaiting    // why it does not run although it is to; nil where Ended says all
+	Waiting     *v1.ContainerStateWaiting    // why it does not run although it should; nil where Ended explains it
 	Interrupted bool                         // the last run ended with the agent, not by itself
-	Started     bool                         // runs, and has passed its startup probe and postStart hook
-	Ready       bool                         // and its readiness probe
-	NotBefore   time.Time                    // when it may be started (again)
+	Started     bool                         // it runs, and has passed its startup probe and postStart hook
+	Ready       bool                         // and its readiness probe too
+	NotBefore   time.Time                    // when it may start (again)
 }
 
 // ended notes the end of the present run.
@@ -44,7 +44,7 @@ func (r *record) ended(how v1.ContainerStateTerminated) {
 	r.Started, r.Ready, r.Interrupted = false, false, false
 }
 
-// status spells the record for the API. An init container counts as ready once it has ended well.
+// status makes the ContainerStatus. An init container counts as ready once it has succeeded.
 func (u *unit) status(initialized bool) v1.ContainerStatus {
 	started := u.Started
 	s := v1.ContainerStatus{
@@ -66,8 +66,8 @@ func (u *unit) status(initialized bool) v1.ContainerStatus {
 	return s
 }
 
-// restore makes the record of a container that an earlier agent ran, from the status that one wrote. A container that
-// was running then was killed with that agent, at a time nobody knows: now stands for it.
+// restore makes the record of a container that an earlier agent ran, from the status that agent wrote. A container that
+// was running was killed with the agent, at an unknown time: now is taken for it.
 func restore(c *v1.Container, had *v1.ContainerStatus, now metav1.Time) record {
 	r := record{Name: c.Name, Image: c.Image}
 	if had == nil {
@@ -78,7 +78,7 @@ func restore(c *v1.Container, had *v1.ContainerStatus, now metav1.Time) record {
 	switch {
 	case had.State.Running != nil:
 		r.ended(v1.ContainerStateTerminated{
-			ExitCode: 137, Reason: reasonAgentDied, Message: "the agent ended without a word while this ran",
+			ExitCode: 137, Reason: reasonAgentDied, Message: "the agent ended unexpectedly while this container ran",
 			StartedAt: had.State.Running.StartedAt, FinishedAt: now, ContainerID: had.ContainerID,
 		})
 		r.Interrupted = true
@@ -90,19 +90,19 @@ func restore(c *v1.Container, had *v1.ContainerStatus, now metav1.Time) record {
 	return r
 }
 
-// podFacts is all that a Pod's status is made from.
+// podFacts are the inputs of a Pod's status.
 type podFacts struct {
-	Pod         *v1.Pod // as last seen: its conditions are kept where they hold, its readiness gates read
+	Pod         *v1.Pod // as last seen: source of conditions of other writers and of readiness gates
 	Units       []*unit
 	Initialized bool
 	PodIPs      []string // the primary first; empty: none yet
 	HostIP      string
 	StartTime   metav1.Time
 	Now         metav1.Time
-	Leaving     bool // the agent is about to end: the Pod is not ready, whatever its containers say
+	Leaving     bool // the agent is ending: the Pod is not ready, whatever its containers are
 }
 
-// podStatus computes the status of a Pod. What the agent does not decide (conditions of others) is kept.
+// podStatus computes the status of a Pod. Conditions of other writers are kept.
 func podStatus(f podFacts) v1.PodStatus {
 	s := *f.Pod.Status.DeepCopy()
 	s.HostIP, s.HostIPs = f.HostIP, []v1.HostIP{{IP: f.HostIP}}
@@ -134,7 +134,7 @@ func finished(phase v1.PodPhase) bool {
 	return phase == v1.PodSucceeded || phase == v1.PodFailed
 }
 
-// phaseOf sums the containers up. A Pod is Pending until each main container has run once.
+// phaseOf computes the phase. A Pod is Pending until each main container has run once.
 func phaseOf(policy v1.RestartPolicy, units []*unit, initialized bool) v1.PodPhase {
 	if allOver(policy, units) {
 		failed := slices.ContainsFunc(units, func(u *unit) bool { return u.Kind != sidecar && !u.succeeded() })

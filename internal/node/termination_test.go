@@ -9,8 +9,8 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 )
 
-// A finalizer keeps the object of a Pod whose processes have ended.
-func TestPodThatOutlivesItsProcessesSaysSo(t *testing.T) {
+// A finalizer keeps the object of a Pod whose containers have ended.
+func TestPodThatOutlivesItsContainersIsNotReady(t *testing.T) {
 	client := fake.NewClientset()
 	client.PrependReactor("delete", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil,
@@ -22,7 +22,8 @@ func TestPodThatOutlivesItsProcessesSaysSo(t *testing.T) {
 	b.create(pod)
 	b.await("web", "become ready", ready)
 	b.mark("web", 1)
-	got := b.await("web", "be said to have stopped", func(p *v1.Pod) bool { return main0(p).State.Terminated != nil })
+	got := b.await("web", "have its container terminated",
+		func(p *v1.Pod) bool { return main0(p).State.Terminated != nil })
 	if ready(got) {
 		t.Errorf("pod is %s", describePod(got))
 	}
@@ -31,8 +32,8 @@ func TestPodThatOutlivesItsProcessesSaysSo(t *testing.T) {
 func TestPodThatIsGoneStaysGone(t *testing.T) {
 	m := mailbox{kick: make(chan struct{}, 1)}
 	pod := shell("web", "exec sleep 1000")
-	m.put(pod, true)  // the answer to a request said so
-	m.put(pod, false) // and a watch is behind
+	m.put(pod, true)  // as a request has shown
+	m.put(pod, false) // the watch is behind
 	if _, gone := m.get(); !gone {
 		t.Error("a pod that was gone is back")
 	}

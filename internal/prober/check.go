@@ -12,44 +12,44 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// UserAgent is how a probe over HTTP or gRPC names itself. Programs that leave probes out of their logs look for
-// "kube-probe/", so it begins so.
+// UserAgent is the user agent of probes over HTTP and gRPC. It begins with "kube-probe/", because programs that leave
+// probes out of their logs look for that.
 const UserAgent = "kube-probe/viaduct"
 
-// maxOutput bounds what is kept of an answer, in bytes.
+// maxOutput bounds the output that is kept of an answer, in bytes.
 const maxOutput = 10 << 10
 
-// A Verdict is what one answer means.
+// A Verdict says what one answer means.
 type Verdict int
 
-// The verdicts. Unknown means that the question could not be put, which says nothing about what is probed: it is
-// reported, but not counted.
+// The verdicts. Unknown means that the check could not be made, which says nothing about the target: an Unknown answer
+// is reported, but not counted.
 const (
 	Bad Verdict = iota
 	Good
 	Unknown
 )
 
-// An Answer is what came of asking once.
+// An Answer is the result of one check.
 type Answer struct {
 	Verdict Verdict
-	Output  string // for people: what was said, or what went wrong; at most 10 KiB
+	Output  string // for people: the response, or the error; at most 10 KiB
 }
 
-// A Check asks once. It returns when ctx ends at the latest.
+// A Check probes once. It returns when ctx ends, or before.
 type Check func(ctx context.Context) Answer
 
-// A Target is what a probe is put to.
+// A Target is what a probe checks.
 type Target struct {
-	Addr  netip.Addr         // the Pod's address, asked where the probe names no host
-	Ports []v1.ContainerPort // to find a port by its name
+	Addr  netip.Addr         // the Pod's address, for a probe that names no host
+	Ports []v1.ContainerPort // the container's ports, to find one by its name
 
-	// Exec runs a command where the container runs. err means that it could not be run or did not end in time; a
-	// command that ran gives its output and exit code.
+	// Exec runs a command in the container and gives its output and exit code. An error means that the command could not
+	// be started or did not end in time.
 	Exec func(ctx context.Context, command []string) (output string, code int, err error)
 }
 
-// NewCheck makes the question that handler describes. The error says what in handler makes no sense.
+// NewCheck makes the check of a handler. The error says which field of the handler is wrong.
 func NewCheck(handler v1.ProbeHandler, target Target) (Check, error) {
 	switch {
 	case handler.HTTPGet != nil:

@@ -1,4 +1,4 @@
-// Package prober asks whether something answers: Kubernetes' four kinds of probe, and the rise and fall that turn
-// single answers into a state. It must not know of Pods, start or kill anything, or write to the API: who runs a Prober
-// decides what a state means.
+// Package prober implements the probes of Kubernetes: HTTP, TCP, gRPC and exec checks, and the success and failure
+// thresholds that turn single results into a state. It must not know Pods, start or kill anything, or write to the API:
+// the caller of a Prober decides what a state means.
 package prober

@@ -14,12 +14,12 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// grpcCheck asks by the gRPC health protocol, in plain text. Only SERVING is good.
+// grpcCheck calls the gRPC health protocol, without TLS. Only SERVING is good.
 func grpcCheck(action *v1.GRPCAction, target Target) (Check, error) {
 	if action.Port < 1 || action.Port > 65535 {
 		return nil, fmt.Errorf("grpc: port %d is not from 1 to 65535", action.Port)
 	}
-	// "passthrough" dials the address as it is: no resolver, no proxy from the environment.
+	// "passthrough" dials the address unchanged: without a resolver or a proxy of the environment.
 	where := "passthrough:///" + net.JoinHostPort(target.Addr.String(), strconv.Itoa(int(action.Port)))
 	service := ""
 	if action.Service != nil {

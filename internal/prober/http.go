@@ -19,8 +19,8 @@ import (
 // maxRedirects is how many redirects on the same host are followed.
 const maxRedirects = 10
 
-// httpCheck asks by GET. 200 to 399 is good. A redirect to another host is good as it stands: what the other host says
-// is not this container's health, and a probe must not be led about the network.
+// httpCheck sends a GET. Status 200 to 399 is good. A redirect to another host is good and is not followed: the answer
+// of another host says nothing about this container, and a container must not direct probes through the network.
 func httpCheck(action *v1.HTTPGetAction, target Target) (Check, error) {
 	port, err := findPort(action.Port, target.Ports)
 	if err != nil {
@@ -63,8 +63,8 @@ func probeURL(action *v1.HTTPGetAction, hostPort string) (string, error) {
 	return u.String(), nil
 }
 
-// probeHeaders gives the headers to send and the Host ("" for that of the URL). A header that the probe sets to nothing
-// is not sent, even where there is a default for it.
+// probeHeaders gives the headers to send and the Host (empty: that of the URL). A header that the probe sets to an
+// empty value is not sent, not even with its default.
 func probeHeaders(headers []v1.HTTPHeader) (header http.Header, host string) {
 	header = http.Header{"User-Agent": {UserAgent}, "Accept": {"*/*"}}
 	named := map[string]bool{}
@@ -83,13 +83,13 @@ func probeHeaders(headers []v1.HTTPHeader) (header http.Header, host string) {
 		}
 	}
 	if header.Get("User-Agent") == "" {
-		header.Set("User-Agent", "") // net/http would put its own
+		header.Set("User-Agent", "") // or net/http would send its own
 	}
 	return header, host
 }
 
-// probeClient makes a client that goes straight to the address, checks no certificate, and keeps no connection: an old
-// connection would say that the program once could accept one.
+// probeClient makes a client without a proxy, without verification of certificates and without keep-alive: a connection
+// that was kept would only show that the program accepted connections once.
 func probeClient() *http.Client {
 	transport := &http.Transport{
 		DisableKeepAlives:  true,
@@ -101,7 +101,7 @@ func probeClient() *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: sameHostOnly}
 }
 
-// dialWithReset bounds the time a closed connection stays with the kernel, for the reason closeWithReset gives.
+// dialWithReset bounds the time that a closed connection stays in the kernel, for the reason given at closeWithReset.
 func dialWithReset(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: time.Minute}).DialContext(ctx, network, address)
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -128,7 +128,7 @@ func ask(client *http.Client, request *http.Request) Answer {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxOutput))
 	if err != nil {
-		return Answer{Bad, fmt.Sprintf("reading the answer: %v", err)}
+		return Answer{Bad, fmt.Sprintf("reading the response: %v", err)}
 	}
 	if response.StatusCode < 200 || response.StatusCode >= 400 {
 		return Answer{Bad, bounded(fmt.Sprintf("HTTP status %d: %s", response.StatusCode, body))}

@@ -8,41 +8,41 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// maxJitter is the most a first question is put off, so that a hundred probes that begin together do not stay together.
-// It is short on purpose: a person waits for the first answer.
+// maxJitter bounds the random delay of the first check. Without it, a hundred probes that start together would stay
+// together. It is short because a person waits for the first answer.
 const maxJitter = 100 * time.Millisecond
 
-// Options say what a Prober asks, how often, and whom it tells.
+// Options say what a Prober checks, how often, and where it reports.
 type Options struct {
 	Check        Check
 	Threshold    Threshold
 	Up           bool          // the state before the first answer
 	InitialDelay time.Duration // from the start of Run
-	Period       time.Duration // between the starts of two questions; 0: ten seconds
-	Timeout      time.Duration // for one answer; 0: one second
+	Period       time.Duration // between the starts of two checks; 0: 10 s
+	Timeout      time.Duration // for one check; 0: 1 s
 
-	// Early, if not 0, is the first wait after a bad answer while the state has never been up; it doubles up to
-	// Period. For a probe whose early bad answers have no consequence it brings the first good one sooner.
+	// Early is the first pause after a bad answer while the state has never been up; it doubles up to Period. 0: Period.
+	// It finds the first good answer sooner, and suits a probe whose early bad answers have no consequence.
 	Early time.Duration
 
-	// Gate, if not nil, is closed when asking may begin.
+	// Gate is closed when the checks may begin; nil: they begin at once.
 	Gate <-chan struct{}
 
-	// Report hears of every answer, in Run's goroutine; asking ends when it returns false.
+	// Report is called with every answer, in Run's goroutine. The checks end when it returns false.
 	Report func(Report) (more bool)
 }
 
-// A Report is one answer and what it did to the state.
+// A Report is one answer and its effect on the state.
 type Report struct {
 	Answer
-	Took      time.Duration // from the question to the answer
+	Took      time.Duration // duration of the check
 	Up        bool          // the state now
 	Flipped   bool          // this answer changed it
-	Exhausted bool          // so many bad answers in a row that the failure threshold is reached
-	Early     bool          // a bad answer from before the state was ever up, in the Early phase
+	Exhausted bool          // the failure threshold is reached by bad answers in a row
+	Early     bool          // a bad answer of the Early phase, before the state was ever up
 }
 
-// FromProbe gives the options that p sets, with Kubernetes' defaults for those it leaves out.
+// FromProbe gives the options of a probe's spec, with the defaults of Kubernetes for fields that are not set.
 func FromProbe(p *v1.Probe) Options {
 	seconds := func(n, otherwise int32) time.Duration {
 		if n <= 0 {
@@ -64,13 +64,13 @@ func FromProbe(p *v1.Probe) Options {
 	}
 }
 
-// A Prober asks one question again and again.
+// A Prober repeats one check.
 type Prober struct {
 	opts   Options
 	jitter time.Duration
 }
 
-// New makes a Prober; Run starts it.
+// New makes a Prober. Nothing starts before Run.
 func New(opts Options) *Prober {
 	if opts.Period <= 0 {
 		opts.Period = 10 * time.Second
@@ -81,7 +81,7 @@ func New(opts Options) *Prober {
 	return &Prober{opts: opts, jitter: rand.N(min(maxJitter, opts.Period/10) + 1)}
 }
 
-// Run asks until ctx ends or Report has heard enough. It always returns nil.
+// Run repeats the check until ctx ends or Report returns false. It always returns nil.
 func (p *Prober) Run(ctx context.Context) error {
 	begun := time.Now()
 	if p.opts.Gate != nil {
@@ -97,7 +97,7 @@ func (p *Prober) Run(ctx context.Context) error {
 		asked := time.Now()
 		answer := p.ask(ctx)
 		if ctx.Err() != nil {
-			return nil // an answer that was cut short says nothing
+			return nil // a check that was cut short says nothing
 		}
 		report := observe(&state, answer, p.opts.Threshold)
 		report.Took = time.Since(asked)
@@ -115,7 +115,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	return nil
 }
 
-// observe counts answer, if it says anything, and moves state on.
+// observe counts an answer, unless it is Unknown, and updates the state.
 func observe(state *State, answer Answer, t Threshold) Report {
 	report := Report{Answer: answer}
 	if answer.Verdict != Unknown {
@@ -132,7 +132,7 @@ func (p *Prober) ask(ctx context.Context) Answer {
 	return p.opts.Check(ctx)
 }
 
-// sleep waits, and tells whether ctx is still going on.
+// sleep waits, and reports whether the time has passed: false if ctx ended before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Choose picks the node for pod: of those that can take it the one with the fewest Pods, by name where several have as
-// few. If there is none, why says so in the words of kube-scheduler.
+// Choose picks the node for pod: of the nodes that pass the filter, the one with the fewest Pods, and the first by name
+// if several have as few. podsOn gives the number of Pods on each node. If no node passes, node is empty and why gives
+// the reasons in the words of kube-scheduler.
 func Choose(pod *v1.Pod, nodes []*v1.Node, podsOn map[string]int) (node, why string) {
-	refused := map[string]int{} // reason → nodes
+	rejected := map[string]int{} // reason → nodes
 	for _, n := range nodes {
-		if reason := refuses(n, pod); reason != "" {
-			refused[reason]++
+		if reason := filter(n, pod); reason != "" {
+			rejected[reason]++
 			continue
 		}
 		if node == "" || podsOn[n.Name] < podsOn[node] || podsOn[n.Name] == podsOn[node] && n.Name < node {
@@ -26,29 +27,29 @@ func Choose(pod *v1.Pod, nodes []*v1.Node, podsOn map[string]int) (node, why str
 	if node != "" {
 		return node, ""
 	}
-	return "", explain(len(nodes), refused)
+	return "", explain(len(nodes), rejected)
 }
 
-func explain(total int, refused map[string]int) string {
+func explain(total int, rejected map[string]int) string {
 	if total == 0 {
 		return "0/0 nodes are available: no node has registered yet."
 	}
 	var reasons []string
-	for reason, n := range refused {
+	for reason, n := range rejected {
 		reasons = append(reasons, fmt.Sprintf("%d node(s) %s", n, reason))
 	}
 	slices.Sort(reasons)
 	return fmt.Sprintf("0/%d nodes are available: %s.", total, strings.Join(reasons, ", "))
 }
 
-// refuses says why a node cannot take pod, or "".
-func refuses(n *v1.Node, pod *v1.Pod) string {
+// filter gives the reason why a node cannot take pod; empty: it can.
+func filter(n *v1.Node, pod *v1.Pod) string {
 	switch {
 	case n.DeletionTimestamp != nil:
 		return "were being deleted"
 	case n.Spec.Unschedulable:
 		return "were unschedulable"
-	case !isReady(n):
+	case !nodeReady(n):
 		return "were not ready"
 	}
 	for k, v := range pod.Spec.NodeSelector {
@@ -59,14 +60,14 @@ func refuses(n *v1.Node, pod *v1.Pod) string {
 	return ""
 }
 
-func isReady(n *v1.Node) bool {
+func nodeReady(n *v1.Node) bool {
 	return slices.ContainsFunc(n.Status.Conditions, func(c v1.NodeCondition) bool {
 		return c.Type == v1.NodeReady && c.Status == v1.ConditionTrue
 	})
 }
 
-// waits says whether pod is to be put on a node here.
-func waits(pod *v1.Pod) bool {
+// needsNode reports whether this scheduler has to find a node for pod.
+func needsNode(pod *v1.Pod) bool {
 	name := pod.Spec.SchedulerName
 	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && len(pod.Spec.SchedulingGates) == 0 &&
 		!finished(pod) &&
@@ -77,29 +78,28 @@ func finished(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// begins says whether a changed Pod is to be looked at: it waits now, and did not before, or is another one of the same
-// name.
-func begins(before, after *v1.Pod) bool {
-	return waits(after) && (!waits(before) || before.UID != after.UID)
+// becamePending reports whether a changed Pod needs a node now and did not before, or is another Pod of the same name.
+func becamePending(before, after *v1.Pod) bool {
+	return needsNode(after) && (!needsNode(before) || before.UID != after.UID)
 }
 
-// alters says whether a changed node may take other Pods than before, or gives another reason for taking none.
-func alters(before, after *v1.Node) bool {
-	return isReady(before) != isReady(after) ||
+// schedulingChanged reports whether a changed node may take other Pods than before, or has another reason to take none.
+func schedulingChanged(before, after *v1.Node) bool {
+	return nodeReady(before) != nodeReady(after) ||
 		before.Spec.Unschedulable != after.Spec.Unschedulable ||
 		(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil) ||
 		before.UID != after.UID ||
 		!maps.Equal(before.Labels, after.Labels)
 }
 
-// count gives the number of Pods on each node. placed are the nodes of Pods that were bound here (by UID), some of
-// which pods does not show yet; still are those of them.
-func count(pods []*v1.Pod, placed map[types.UID]string) (on map[string]int, still map[types.UID]string) {
+// podsPerNode counts the Pods on each node. assumed are the nodes of Pods that were bound here, by UID; still are those
+// of them that pods does not show yet.
+func podsPerNode(pods []*v1.Pod, assumed map[types.UID]string) (on map[string]int, still map[types.UID]string) {
 	on, still = map[string]int{}, map[types.UID]string{}
 	for _, pod := range pods {
 		node := pod.Spec.NodeName
-		if node == "" && placed[pod.UID] != "" {
-			node = placed[pod.UID]
+		if node == "" && assumed[pod.UID] != "" {
+			node = assumed[pod.UID]
 			still[pod.UID] = node
 		}
 		if node != "" && !finished(pod) {
@@ -109,8 +109,8 @@ func count(pods []*v1.Pod, placed map[types.UID]string) (on map[string]int, stil
 	return on, still
 }
 
-// isTold says whether pod carries the reason why it waits.
-func isTold(pod *v1.Pod, why string) bool {
+// isMarked reports whether the condition of pod has that reason already.
+func isMarked(pod *v1.Pod, why string) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c v1.PodCondition) bool {
 		return c.Type == v1.PodScheduled && c.Status == v1.ConditionFalse && c.Reason == v1.PodReasonUnschedulable &&
 			c.Message == why

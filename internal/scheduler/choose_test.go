@@ -71,7 +71,7 @@ func TestWaits(t *testing.T) {
 		{"held by a gate", v1.Pod{Spec: v1.PodSpec{SchedulingGates: []v1.PodSchedulingGate{{Name: "g"}}}}, false},
 	}
 	for _, tt := range tests {
-		if got := waits(&tt.pod); got != tt.want {
+		if got := needsNode(&tt.pod); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -89,13 +89,13 @@ func TestBegins(t *testing.T) {
 		want          bool
 	}{
 		{"a gate opens", gated, waiting, true},
-		{"told why it waits", waiting, waiting, false},
+		{"marked as unschedulable", waiting, waiting, false},
 		{"bound", waiting, bound, false},
 		{"deleted and created again", waiting, another, true},
 		{"bound, deleted and created again", bound, another, true},
 	}
 	for _, tt := range tests {
-		if got := begins(&tt.before, &tt.after); got != tt.want {
+		if got := becamePending(&tt.before, &tt.after); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -116,7 +116,7 @@ func TestAlters(t *testing.T) {
 		{"another node", func(n *v1.Node) { n.UID = "2" }, true},
 	}
 	for _, tt := range tests {
-		if got := alters(node("a"), node("a", tt.change)); got != tt.want {
+		if got := schedulingChanged(node("a"), node("a", tt.change)); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -130,15 +130,15 @@ func TestCount(t *testing.T) {
 	}
 	pods := []*v1.Pod{on("shown", "a", ""), on("behind", "", ""), on("waits", "", ""), on("old", "a", v1.PodRunning),
 		on("done", "b", v1.PodSucceeded)}
-	placed := map[types.UID]string{"shown": "a", "behind": "b", "gone": "a"}
-	counts, still := count(pods, placed)
+	assumed := map[types.UID]string{"shown": "a", "behind": "b", "gone": "a"}
+	counts, still := podsPerNode(pods, assumed)
 	if want := map[string]int{"a": 2, "b": 1}; !maps.Equal(counts, want) {
 		t.Errorf("counted %v, want %v", counts, want)
 	}
 	if want := map[types.UID]string{"behind": "b"}; !maps.Equal(still, want) {
-		t.Errorf("still placed: %v, want %v", still, want)
+		t.Errorf("still assumed: %v, want %v", still, want)
 	}
-	if len(placed) != 3 {
+	if len(assumed) != 3 {
 		t.Error("count edited what it was given")
 	}
 }

@@ -28,19 +28,19 @@ func newMetrics() *metrics {
 			ConstLabels: profile,
 		}, []string{"result"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "scheduler_scheduling_attempt_duration_seconds", Help: "Time of an attempt, with the write that it ends with",
+			Name: "scheduler_scheduling_attempt_duration_seconds", Help: "Time of an attempt, including the write at its end",
 			ConstLabels: profile,
 			Buckets:     prometheus.ExponentialBuckets(0.001, 2, 15),
 		}, []string{"result"}),
 	}
 }
 
-func (m *metrics) note(result string, began time.Time) {
+func (m *metrics) observe(result string, began time.Time) {
 	m.attempts.WithLabelValues(result).Inc()
 	m.took.WithLabelValues(result).Observe(time.Since(began).Seconds())
 }
 
-// Collectors are the scheduler's metrics, for a registry.
+// Collectors gives the scheduler's metrics, for a registry.
 func (s *Scheduler) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{s.metrics.attempts, s.metrics.took}
 }

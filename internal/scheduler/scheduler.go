@@ -1,6 +1,6 @@
-// Package scheduler puts Pods on nodes, as far as `viaduct up` needs it: any ready node, the emptiest first. It weighs
-// no resources, no affinity and no taints. On a cluster that has a kube-scheduler it is not to be run: that does this
-// work, and more of it.
+// Package scheduler binds Pods to nodes, as far as `viaduct up` needs it: it takes the ready node with the fewest Pods.
+// It ignores resources, affinity and taints. It must not run on a cluster that has a kube-scheduler, which does this
+// work and more.
 package scheduler
 
 import (
@@ -21,19 +21,19 @@ import (
 	"k8s.io/client-go/tools/record"
 )
 
-// Scheduler binds Pods that are on no node.
+// A Scheduler binds Pods that have no node.
 type Scheduler struct {
 	client  kubernetes.Interface
 	log     *slog.Logger
 	metrics *metrics
 }
 
-// New makes a scheduler; Run starts it. log is told at Debug of what is tried again.
+// New makes a Scheduler. Nothing starts before Run. log gets the attempts that are retried, at level Debug.
 func New(client kubernetes.Interface, log *slog.Logger) *Scheduler {
 	return &Scheduler{client: client, log: log, metrics: newMetrics()}
 }
 
-// Run works until ctx ends. An error says that it could not start.
+// Run works until ctx ends. The error says why it could not start.
 func (s *Scheduler) Run(ctx context.Context) error {
 	events := record.NewBroadcaster()
 	defer events.Shutdown()
@@ -47,21 +47,21 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		return nil // ctx ended first
 	}
 	b := &binder{
-		client: s.client, log: s.log, metrics: s.metrics, watch: watch, placed: map[types.UID]string{},
+		client: s.client, log: s.log, metrics: s.metrics, watch: watch, assumed: map[types.UID]string{},
 		recorder: events.NewRecorder(scheme.Scheme, v1.EventSource{Component: v1.DefaultSchedulerName}),
 	}
 	b.work(ctx)
 	return nil
 }
 
-// A binder decides on one Pod after the other, so that each decision knows of the one before.
+// A binder schedules one Pod after the other, so that each decision takes the one before into account.
 type binder struct {
 	client   kubernetes.Interface
 	log      *slog.Logger
 	metrics  *metrics
 	watch    *watch
 	recorder record.EventRecorder
-	placed   map[types.UID]string // Pod → node, of bindings that the cache may not show yet
+	assumed  map[types.UID]string // Pod → node, of bindings that the cache may not show yet
 }
 
 func (b *binder) work(ctx context.Context) {
@@ -88,7 +88,7 @@ func (b *binder) handle(ctx context.Context, key types.NamespacedName) {
 func (b *binder) schedule(ctx context.Context, key types.NamespacedName) error {
 	began := time.Now()
 	pod, err := b.watch.pods.Pods(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) || err == nil && !waits(pod) {
+	if apierrors.IsNotFound(err) || err == nil && !needsNode(pod) {
 		return nil
 	}
 	if err != nil {
@@ -103,21 +103,21 @@ func (b *binder) schedule(ctx context.Context, key types.NamespacedName) error {
 		return fmt.Errorf("listing nodes: %w", err)
 	}
 	var podsOn map[string]int
-	podsOn, b.placed = count(pods, b.placed)
-	if b.placed[pod.UID] != "" {
+	podsOn, b.assumed = podsPerNode(pods, b.assumed)
+	if b.assumed[pod.UID] != "" {
 		return nil // bound already; the cache is behind
 	}
 	node, why := Choose(pod, nodes, podsOn)
 	result := resultScheduled
 	if node == "" {
-		result, err = resultUnschedulable, b.tellWhy(ctx, pod, why)
+		result, err = resultUnschedulable, b.markUnschedulable(ctx, pod, why)
 	} else {
 		err = b.bind(ctx, pod, node)
 	}
 	if err != nil {
 		result = resultError
 	}
-	b.metrics.note(result, began)
+	b.metrics.observe(result, began)
 	return err
 }
 
@@ -127,39 +127,39 @@ func (b *binder) bind(ctx context.Context, pod *v1.Pod, node string) error {
 		Target:     v1.ObjectReference{Kind: "Node", Name: node},
 	}, metav1.CreateOptions{})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil // bound or deleted meanwhile: the cache will tell
+		return nil // bound or deleted meanwhile: the cache will show it
 	}
 	if err != nil {
 		return fmt.Errorf("binding to %s: %w", node, err)
 	}
-	b.placed[pod.UID] = node
+	b.assumed[pod.UID] = node
 	b.recorder.Eventf(pod, v1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name,
 		node)
 	return nil
 }
 
-// tellWhy says on the Pod why it is on no node, once for each reason.
-func (b *binder) tellWhy(ctx context.Context, pod *v1.Pod, why string) error {
-	if isTold(pod, why) {
+// markUnschedulable writes the reason into the Pod's condition PodScheduled, and an event, once for each reason.
+func (b *binder) markUnschedulable(ctx context.Context, pod *v1.Pod, why string) error {
+	if isMarked(pod, why) {
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": pod.UID}, // of this Pod, and not of another that came in its place
+		"metadata": map[string]any{"uid": pod.UID}, // of this Pod, and not of a later one of the same name
 		"status": v1.PodStatus{Conditions: []v1.PodCondition{{
 			Type: v1.PodScheduled, Status: v1.ConditionFalse, Reason: v1.PodReasonUnschedulable, Message: why,
 			LastTransitionTime: metav1.Now(),
 		}}},
 	})
 	if err != nil {
-		return fmt.Errorf("spelling the condition: %w", err)
+		return fmt.Errorf("encoding the condition: %w", err)
 	}
 	_, err = b.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch,
 		metav1.PatchOptions{}, "status")
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // deleted or replaced meanwhile: the cache will tell
+		return nil // deleted or replaced meanwhile: the cache will show it
 	}
 	if err != nil {
-		return fmt.Errorf("saying why it waits: %w", err)
+		return fmt.Errorf("writing the condition: %w", err)
 	}
 	b.recorder.Eventf(pod, v1.EventTypeWarning, "FailedScheduling", "%s", why)
 	return nil

@@ -16,13 +16,14 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// Retries of a Pod that could not be bound for an error; one without a node waits for a node to change.
+// Retries of a Pod that could not be bound because of an error. A Pod for which no node is found waits for a change of
+// a node instead.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = 30 * time.Second
 )
 
-// watch keeps Pods and nodes at hand, and queues the Pods that are to be looked at. It decides nothing.
+// A watch caches Pods and nodes, and queues the Pods that may need a node. It decides nothing.
 type watch struct {
 	factory informers.SharedInformerFactory
 	pods    corelisters.PodLister
@@ -31,7 +32,7 @@ type watch struct {
 	queue   workqueue.TypedRateLimitingInterface[types.NamespacedName]
 }
 
-// newWatch makes a watch whose queue is running already; stop ends it.
+// newWatch makes a watch. Its queue runs already; stop ends it.
 func newWatch(client kubernetes.Interface) (*watch, error) {
 	w := &watch{factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))}
 	w.queue = workqueue.NewTypedRateLimitingQueue(
@@ -46,11 +47,11 @@ func newWatch(client kubernetes.Interface) (*watch, error) {
 	return w, nil
 }
 
-// slim drops what nobody here reads. Of a Pod that has its node, only that is of interest.
+// slim drops the fields that the scheduler does not read. Of a Pod that has a node, only the node and the phase count.
 func slim(obj any) (any, error) {
 	m, ok := obj.(metav1.Object)
 	if !ok {
-		return obj, nil // the last state of something deleted
+		return obj, nil // a tombstone
 	}
 	m.SetManagedFields(nil)
 	if pod, ok := obj.(*v1.Pod); ok && pod.Spec.NodeName != "" {
@@ -64,13 +65,13 @@ func slim(obj any) (any, error) {
 	return obj, nil
 }
 
-// start fills the caches. It is false if ctx ended before.
+// start fills the caches, and reports whether they are full: false if ctx ended before.
 func (w *watch) start(ctx context.Context) bool {
 	w.factory.Start(ctx.Done())
 	return cache.WaitForCacheSync(ctx.Done(), w.synced...)
 }
 
-// stop waits for the informers, which the end of the context of start has told to end.
+// stop waits for the informers. They end with the context of start.
 func (w *watch) stop() {
 	w.queue.ShutDown()
 	w.factory.Shutdown()
@@ -87,41 +88,40 @@ func (w *watch) handle(informer cache.SharedIndexInformer, handler cache.Resourc
 
 func (w *watch) onPods() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { w.look(obj.(*v1.Pod)) },
+		AddFunc: func(obj any) { w.enqueue(obj.(*v1.Pod)) },
 		UpdateFunc: func(before, after any) {
-			if begins(before.(*v1.Pod), after.(*v1.Pod)) {
-				w.look(after.(*v1.Pod))
+			if becamePending(before.(*v1.Pod), after.(*v1.Pod)) {
+				w.enqueue(after.(*v1.Pod))
 			}
 		},
 	}
 }
 
-// onNodes looks again at every Pod that waits when what is said of nodes may have changed. A heartbeat does not make it
-// look.
+// onNodes queues every Pod without a node when a node has changed in a way that matters. A heartbeat does not.
 func (w *watch) onNodes() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { w.lookAtAll() },
+		AddFunc: func(any) { w.enqueueAll() },
 		UpdateFunc: func(before, after any) {
-			if alters(before.(*v1.Node), after.(*v1.Node)) {
-				w.lookAtAll()
+			if schedulingChanged(before.(*v1.Node), after.(*v1.Node)) {
+				w.enqueueAll()
 			}
 		},
-		DeleteFunc: func(any) { w.lookAtAll() }, // for the reason given to those that wait
+		DeleteFunc: func(any) { w.enqueueAll() }, // the reasons of Pods without a node change
 	}
 }
 
-func (w *watch) look(pod *v1.Pod) {
-	if waits(pod) {
+func (w *watch) enqueue(pod *v1.Pod) {
+	if needsNode(pod) {
 		w.queue.Add(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
 	}
 }
 
-func (w *watch) lookAtAll() {
+func (w *watch) enqueueAll() {
 	pods, err := w.pods.List(labels.Everything())
 	if err != nil {
 		return // a list from the cache does not fail
 	}
 	for _, pod := range pods {
-		w.look(pod)
+		w.enqueue(pod)
 	}
 }
