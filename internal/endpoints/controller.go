@@ -16,12 +16,11 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 
+	"viaduct/internal/apiclient"
 	"viaduct/internal/healthcheck"
 	"viaduct/internal/resolver"
 )
@@ -156,10 +155,9 @@ func (c *Controller) Work(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) {
 		return nil // ctx ended first
 	}
-	events := record.NewBroadcaster()
-	defer events.Shutdown()
-	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
-	queue := c.begin(events.NewRecorder(scheme.Scheme, v1.EventSource{Component: "endpoint-controller"}))
+	recorder, stopRecording := apiclient.NewRecorder(c.client, v1.EventSource{Component: "endpoint-controller"})
+	defer stopRecording()
+	queue := c.begin(recorder)
 	writing, stop := lingering(ctx)
 	defer stop()
 	var workers sync.WaitGroup

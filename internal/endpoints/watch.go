@@ -17,13 +17,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"viaduct/internal/apiclient"
 	"viaduct/internal/membership"
 )
 
 // The indexes of the caches.
 const (
-	byNode    = "node"    // Pods, by the node they run on
-	byService = "service" // EndpointSlices, by the Service or Endpoints they belong to
+	byNode    = "node"              // Pods, by the node they run on
+	byService = apiclient.ByService // EndpointSlices, by the Service or Endpoints they belong to
 )
 
 // changed is told that what is behind a Service may have changed, at trigger if that is known.
@@ -75,7 +77,7 @@ func newWatch(client kubernetes.Interface, changed changed, look look, left left
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
 	w.broken = errors.Join(
 		pods.AddIndexers(cache.Indexers{byNode: indexByNode}),
-		slices.AddIndexers(cache.Indexers{byService: indexByService, byPlace: indexByPlace}),
+		slices.AddIndexers(cache.Indexers{byService: apiclient.IndexByService, byPlace: indexByPlace}),
 		core.Endpoints().Informer().AddIndexers(cache.Indexers{byPlace: indexByPlace}),
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
@@ -132,29 +134,10 @@ func indexByNode(obj any) ([]string, error) {
 	return nil, nil
 }
 
-func indexByService(obj any) ([]string, error) {
-	if s, ok := obj.(*discovery.EndpointSlice); ok && s.Labels[discovery.LabelServiceName] != "" {
-		return []string{s.Namespace + "/" + s.Labels[discovery.LabelServiceName]}, nil
-	}
-	return nil, nil
-}
-
 // on calls changed with both states of whatever object an event is about; before is nil for a new one, after for one
 // that is gone.
-func on[T comparable](w *watch, informer cache.SharedIndexInformer, changed func(before, after T)) error {
-	var none T
-	reg, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { changed(none, obj.(T)) },
-		UpdateFunc: func(before, after any) { changed(before.(T), after.(T)) },
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			if before, ok := obj.(T); ok {
-				changed(before, none)
-			}
-		},
-	})
+func on[T any](w *watch, informer cache.SharedIndexInformer, changed func(before, after *T)) error {
+	reg, err := informer.AddEventHandler(apiclient.Handler(func(before, after *T, _ bool) { changed(before, after) }))
 	if err == nil {
 		w.synced = append(w.synced, reg.HasSynced)
 	}

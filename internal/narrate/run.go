@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"viaduct/internal/apiclient"
+
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
@@ -79,25 +81,14 @@ func (n *Narrator) say(line string) {
 // handler describes changes by change, and objects of the first list by found; a nil found gives them no line.
 func handler[T any](say func(string), change func(before, after *T) string,
 	found func(*T) string) cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(obj any, first bool) {
-			switch now := obj.(*T); {
-			case !first:
-				say(change(nil, now))
-			case found != nil:
-				say(found(now))
-			}
-		},
-		UpdateFunc: func(old, now any) { say(change(old.(*T), now.(*T))) },
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			if last, ok := obj.(*T); ok {
-				say(change(last, nil))
-			}
-		},
-	}
+	return apiclient.Handler(func(before, after *T, listed bool) {
+		switch {
+		case !listed:
+			say(change(before, after))
+		case found != nil:
+			say(found(after))
+		}
+	})
 }
 
 // trim drops fields that are never printed, to save memory.

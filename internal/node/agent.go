@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"viaduct/internal/apiclient"
+
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -21,8 +23,7 @@ type Agent struct {
 	opts     Options
 	capacity v1.ResourceList
 	network  podNetwork
-	events   eventlog.EventBroadcaster // nil until Run
-	recorder eventlog.EventRecorder
+	recorder eventlog.EventRecorder // nil until Run
 	metrics  *metrics
 
 	mu      sync.Mutex
@@ -80,7 +81,7 @@ func (a *Agent) podInformer(ctx context.Context) cache.SharedIndexInformer {
 	mine := fields.OneTermEqualSelector("spec.nodeName", a.opts.NodeName)
 	source := cache.ToListWatcherWithWatchListSemantics(podListWatch(a.client, mine.String()), a.client)
 	informer := cache.NewSharedIndexInformer(source, &v1.Pod{}, 0, cache.Indexers{})
-	_ = informer.SetTransform(withoutManagedFields) // it errs only once the informer runs
+	_ = informer.SetTransform(apiclient.WithoutManagedFields) // it errs only once the informer runs
 	go informer.RunWithContext(ctx)
 	return informer
 }
@@ -95,10 +96,7 @@ func (a *Agent) follow(ctx, life context.Context, informer cache.SharedIndexInfo
 	}
 	a.reclaim(informer.GetStore().List())
 	see := func(object any, gone bool) {
-		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = tombstone.Obj
-		}
-		if pod, ok := object.(*v1.Pod); ok && pod.Spec.NodeName == a.opts.NodeName {
+		if pod, ok := apiclient.LastState(object).(*v1.Pod); ok && pod.Spec.NodeName == a.opts.NodeName {
 			a.see(ctx, life, workers, pod, gone)
 		}
 	}

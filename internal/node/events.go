@@ -3,15 +3,14 @@ package node
 import (
 	"context"
 
+	"viaduct/internal/apiclient"
+
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
-	eventlog "k8s.io/client-go/tools/record"
 )
 
 // component is the source of the agent's events.
@@ -19,10 +18,8 @@ const component = "viaduct-agent"
 
 // record starts the recording of events. The function it returns ends it.
 func (a *Agent) record() (end func()) {
-	a.events = eventlog.NewBroadcaster()
-	a.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
-	a.recorder = a.events.NewRecorder(scheme.Scheme, v1.EventSource{Component: component, Host: a.opts.NodeName})
-	return a.events.Shutdown
+	a.recorder, end = apiclient.NewRecorder(a.client, v1.EventSource{Component: component, Host: a.opts.NodeName})
+	return end
 }
 
 // event records an event about the Pod, or about one container of it; c is nil for the Pod itself.
@@ -53,16 +50,4 @@ func podListWatch(client kubernetes.Interface, selector string) *cache.ListWatch
 			return client.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, o)
 		},
 	}
-}
-
-// withoutManagedFields gives a Pod without its managedFields, which are often most of it and are not used here. It is a
-// copy: the object may be shared (a fake API server hands out its own).
-func withoutManagedFields(object any) (any, error) {
-	pod, ok := object.(*v1.Pod)
-	if !ok {
-		return object, nil
-	}
-	slim := *pod
-	slim.ManagedFields = nil
-	return &slim, nil
 }

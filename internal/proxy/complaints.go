@@ -5,11 +5,10 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 
+	"viaduct/internal/apiclient"
 	"viaduct/internal/routing"
 )
 
@@ -29,10 +28,8 @@ func newComplaints(client kubernetes.Interface, host string) *complaints {
 
 // start begins to send Events and returns what ends that.
 func (c *complaints) start() (stop func()) {
-	b := record.NewBroadcaster()
-	b.StartRecordingToSink(&typedv1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
-	c.record = b.NewRecorder(scheme.Scheme, v1.EventSource{Component: "viaduct-proxy", Host: c.host})
-	return b.Shutdown
+	c.record, stop = apiclient.NewRecorder(c.client, v1.EventSource{Component: "viaduct-proxy", Host: c.host})
+	return stop
 }
 
 // report takes all the problems of the Services named, and tells those that are news.

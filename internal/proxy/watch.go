@@ -10,7 +10,6 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,11 +18,9 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"viaduct/internal/apiclient"
 	"viaduct/internal/routing"
 )
-
-// byService indexes EndpointSlices by the Service their label names, as namespace/name.
-const byService = "service"
 
 // watch is what a Proxy sees of the API, and which Services to look at again.
 type watch struct {
@@ -61,7 +58,7 @@ func newWatch(client kubernetes.Interface, node string, h *health, kick func()) 
 
 	w.services, w.slices, w.nodes = services.Lister(), slices.Informer().GetIndexer(), nodes.Lister()
 	w.broken = errors.Join(
-		slices.Informer().AddIndexers(cache.Indexers{byService: indexByService}),
+		slices.Informer().AddIndexers(cache.Indexers{apiclient.ByService: apiclient.IndexByService}),
 		w.on(services.Informer(), w.markService),
 		w.on(slices.Informer(), w.markSlice),
 		w.on(nodes.Informer(), func(any) { w.markAll() }),
@@ -75,25 +72,9 @@ const serviceProxyName = "service.kubernetes.io/service-proxy-name"
 // factory makes informers of one selection. There is no periodic resync: a watch loses nothing.
 func (w *watch) factory(client kubernetes.Interface, tweak func(*metav1.ListOptions)) informers.SharedInformerFactory {
 	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(tweak),
-		informers.WithTransform(slim))
+		informers.WithTransform(apiclient.WithoutManagedFields))
 	w.factories = append(w.factories, f)
 	return f
-}
-
-// slim drops what nobody here reads and what makes up half of an object's size.
-func slim(obj any) (any, error) {
-	if m, err := meta.Accessor(obj); err == nil {
-		m.SetManagedFields(nil)
-	}
-	return obj, nil
-}
-
-func indexByService(obj any) ([]string, error) {
-	s, ok := obj.(*discovery.EndpointSlice)
-	if !ok || s.Labels[discovery.LabelServiceName] == "" {
-		return nil, nil
-	}
-	return []string{s.Namespace + "/" + s.Labels[discovery.LabelServiceName]}, nil
 }
 
 // on calls mark for both states of whatever object an event is about.
@@ -101,12 +82,7 @@ func (w *watch) on(i cache.SharedIndexInformer, mark func(any)) error {
 	reg, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { w.trigger(nil, obj); mark(obj) },
 		UpdateFunc: func(before, after any) { w.trigger(before, after); mark(before); mark(after) },
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			mark(obj)
-		},
+		DeleteFunc: func(obj any) { mark(apiclient.LastState(obj)) },
 	})
 	if err != nil {
 		return fmt.Errorf("watching: %w", err)
@@ -209,9 +185,9 @@ func (w *watch) healthCheck(node routing.Node, name routing.Name) *routing.Healt
 }
 
 func (w *watch) slicesOf(name routing.Name) []*discovery.EndpointSlice {
-	objs, err := w.slices.ByIndex(byService, name.Namespace+"/"+name.Name)
+	objs, err := w.slices.ByIndex(apiclient.ByService, name.Namespace+"/"+name.Name)
 	if err != nil {
-		panic(fmt.Sprintf("the index %q was added in newWatch and is not there: %v", byService, err))
+		panic(fmt.Sprintf("the index %q was added in newWatch and is not there: %v", apiclient.ByService, err))
 	}
 	list := make([]*discovery.EndpointSlice, 0, len(objs))
 	for _, o := range objs {

@@ -10,14 +10,14 @@ import (
 	"log/slog"
 	"time"
 
+	"viaduct/internal/apiclient"
+
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 )
 
@@ -35,9 +35,8 @@ func New(client kubernetes.Interface, log *slog.Logger) *Scheduler {
 
 // Run works until ctx ends. The error says why it could not start.
 func (s *Scheduler) Run(ctx context.Context) error {
-	events := record.NewBroadcaster()
-	defer events.Shutdown()
-	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: s.client.CoreV1().Events("")})
+	recorder, stopRecording := apiclient.NewRecorder(s.client, v1.EventSource{Component: v1.DefaultSchedulerName})
+	defer stopRecording()
 	watch, err := newWatch(s.client)
 	if err != nil {
 		return fmt.Errorf("starting the scheduler: %w", err)
@@ -48,7 +47,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	b := &binder{
 		client: s.client, log: s.log, metrics: s.metrics, watch: watch, assumed: map[types.UID]string{},
-		recorder: events.NewRecorder(scheme.Scheme, v1.EventSource{Component: v1.DefaultSchedulerName}),
+		recorder: recorder,
 	}
 	b.work(ctx)
 	return nil
