@@ -130,7 +130,7 @@ func runInsideChecks(ctx context.Context, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.Want(types.NamespacedName{Name: "many"}, targets)
+	c.SetTargets(types.NamespacedName{Name: "many"}, targets)
 	go func() { _ = c.Run(ctx) }() // it ends with the process
 	time.Sleep(2 * annotations.DefaultInterval)
 	from, asked, began := cpu(), answered(c), time.Now()

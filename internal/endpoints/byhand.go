@@ -66,8 +66,8 @@ func (c *Controller) planByHand(key types.NamespacedName, svc *v1.Service, ep *v
 
 // forgetHand says that nothing is to be asked for a Service any more.
 func (c *Controller) forgetHand(key types.NamespacedName) {
-	c.checks.Want(key, nil)
-	c.names.Want(key.String(), nil)
+	c.checks.SetTargets(key, nil)
+	c.names.SetNames(key, nil)
 	c.notices.forget(key)
 }
 
@@ -118,7 +118,7 @@ func (c *Controller) check(h *hand) {
 	for _, m := range h.members {
 		c.want(targets, h, m, h.settings.Check)
 	}
-	c.checks.Want(h.key, targets)
+	c.checks.SetTargets(h.key, targets)
 	for t := range targets {
 		addr := t.Addr.Addr()
 		status, ok := c.checks.Status(t)

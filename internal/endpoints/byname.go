@@ -25,7 +25,7 @@ func (c *Controller) resolve(h *hand) []membership.Member {
 		}
 		wanted = append(wanted, resolver.Name{Host: b.Host, Port: b.Port, SRV: b.SRV})
 	}
-	c.names.Want(h.key.String(), wanted)
+	c.names.SetNames(h.key, wanted)
 	for _, n := range wanted {
 		answer, asked := c.names.Answer(n)
 		if asked {
@@ -88,7 +88,4 @@ func (c *Controller) tellNames(h *hand, problems []string) {
 }
 
 // resolved is told that the names of a Service stand for something else now.
-func (c *Controller) resolved(owner string) {
-	namespace, name, _ := strings.Cut(owner, "/")
-	c.changed(types.NamespacedName{Namespace: namespace, Name: name}, time.Time{})
-}
+func (c *Controller) resolved(key types.NamespacedName) { c.changed(key, time.Time{}) }

@@ -1,12 +1,12 @@
-// Package healthcheck asks, again and again, whether the addresses that people wrote behind Services answer. One
-// question is put for all who want to know the same; the questions are spread over time. It must not know what a
-// Service is, nor decide what an answer means for one.
+// Package healthcheck checks whether addresses outside the cluster's Pods answer: those of manual Endpoints, manual
+// EndpointSlices and resolved names. One probe serves all Services that check an address in the same way, and probes are
+// spread over time. The package does not know what a Service is, and does not decide what a result means for one.
 package healthcheck
 
 import (
-	"container/heap"
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -15,62 +15,57 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/annotations"
+	"viaduct/internal/poller"
 	"viaduct/internal/prober"
 )
 
-// A Target is one address and port, and how it is asked. The Port of the Check means nothing here.
+// A Target is one address and port, and how it is checked. The Port of the Check is ignored.
 type Target struct {
 	Addr  netip.AddrPort
 	Check annotations.Check
 }
 
-// A Status is what is known of a Target.
+// A Status is the result of the checks of a Target so far.
 type Status struct {
 	Up    bool
-	Known bool      // false: Up is what it was said to be when it was first wanted, and no answer has confirmed it
-	Since time.Time // since when Up is so; zero: not since it is asked
-	Cause string    // what the last answer said, if it was bad
+	Known bool      // false: no probe has confirmed Up yet; Up is the value given to SetTargets
+	Since time.Time // when Up last changed; zero: it has not changed since the first probe
+	Cause string    // why the last probe failed, such as "connection refused"; "": it did not fail
 }
 
-// Options say how a Checker works.
+// Options configure a Checker.
 type Options struct {
-	// Changed is told, in the order of the changes of a Target, that it is up or down now, and who wants to know; and once
-	// when a Target is found to be as it was said to be: then Since is zero.
+	// Changed reports that a Target is up or down now, to all its owners. It is also called once when a probe confirms the
+	// value given to SetTargets; then Status.Since is zero. The changes of one Target are reported in order.
 	Changed func(owners []types.NamespacedName, target Target, status Status)
-	// questions at once; 0: 1024. With more than these without an answer, intervals become longer.
+	// Concurrency is how many probes may be in flight; 0: 1024. If more addresses do not answer, intervals become longer.
 	Concurrency int
-	// questions a second; 0: 2000, which take less than a twentieth of a core. With more addresses, intervals become
-	// longer.
+	// Rate is the number of probes per second; 0: 2000, which take less than a twentieth of a core. If more are needed,
+	// intervals become longer.
 	Rate int
 	Log  *slog.Logger // nil: no logs
 }
 
-// A Checker asks about what it is told to Want, while it Runs.
+// A Checker checks the addresses given to SetTargets while Run runs.
 type Checker struct {
-	opts      Options
-	questions *questions
-	metrics   *metrics
-	wake      chan struct{}
+	opts    Options
+	poller  *poller.Poller[types.NamespacedName, Target, state]
+	probes  *probes
+	metrics *metrics
 
-	mu      sync.Mutex // protects the following
-	entries map[Target]*entry
-	wants   map[types.NamespacedName]map[Target]bool
-	due     queue
-	asking  int
-	next    time.Time     // when Run looks again
-	told    time.Duration // the shortest interval that was told
+	mu     sync.Mutex    // protects warned
+	warned time.Duration // the shortest interval of the last warning
 }
 
-// entry is one Target.
-type entry struct {
-	target Target
-	ask    question
-	owners map[types.NamespacedName]bool
-	course course
-	at     time.Time // when it is asked next
-	index  int       // in the queue; -1: not there, for it is being asked
-	known  bool      // an answer agreed with course
-	gone   bool
+// state is what a Checker keeps of one Target.
+type state struct {
+	probe probe
+	flap  flapState
+	known bool // a probe agreed with flap
+}
+
+func (s state) status() Status {
+	return Status{Up: s.flap.state.Up, Known: s.known, Since: s.flap.since, Cause: s.flap.cause}
 }
 
 // New makes a Checker; Run starts it.
@@ -84,219 +79,99 @@ func New(opts Options) *Checker {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Checker{
-		opts: opts, questions: newQuestions(), metrics: newMetrics(), wake: make(chan struct{}, 1),
-		entries: map[Target]*entry{}, wants: map[types.NamespacedName]map[Target]bool{},
-	}
+	c := &Checker{opts: opts, probes: newProbes(), metrics: newMetrics()}
+	c.poller = poller.New(poller.Options[types.NamespacedName, Target, state]{
+		Concurrency: opts.Concurrency, Poll: c.poll, Changed: c.changed,
+	})
+	return c
 }
 
-// Want says all that owner wants to know about; nil is nothing. The values are whether a Target counts as up until it
-// is asked: they mean something only for one that nobody wanted before.
-func (c *Checker) Want(owner types.NamespacedName, targets map[Target]bool) {
+// SetTargets replaces the targets of owner; nil removes them. The values say whether a target counts as up until its
+// first result. They are used only for targets without an owner so far.
+func (c *Checker) SetTargets(owner types.NamespacedName, targets map[Target]bool) {
+	c.poller.Set(owner, maps.Keys(targets), func(t Target) (state, time.Time) {
+		// The first probes are spread over more time the more targets there are; a single target is checked at once.
+		spread := min(t.Check.Interval, time.Duration(c.poller.Len())*200*time.Microsecond)
+		return state{probe: c.probes.of(t), flap: newFlapState(targets[t])}, time.Now().Add(rand.N(spread + 1))
+	})
+	c.warnOfRate()
+}
+
+// warnOfRate logs once for each doubling of the shortest interval.
+func (c *Checker) warnOfRate() {
+	shortest := c.shortestInterval()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for t := range c.wants[owner] {
-		if _, still := targets[t]; !still {
-			c.drop(owner, t)
-		}
-	}
-	if len(targets) == 0 {
-		delete(c.wants, owner)
+	if shortest <= c.warned*2 || shortest <= annotations.DefaultInterval {
 		return
 	}
-	held := make(map[Target]bool, len(targets))
-	for t, up := range targets {
-		held[t] = true
-		c.add(owner, t, up)
-	}
-	c.wants[owner] = held
-	if least := c.least(); least > c.told*2 && least > annotations.DefaultInterval {
-		c.told = least
-		c.opts.Log.Warn("so many addresses are checked that each is asked less often", "addresses", len(c.entries),
-			"interval", least, "questions_per_second", c.opts.Rate)
-	}
-	c.rouse()
+	c.warned = shortest
+	c.opts.Log.Warn("many addresses are checked, so each is checked less often", "addresses", c.poller.Len(),
+		"interval", shortest, "probes_per_second", c.opts.Rate)
 }
 
-// add and drop are called with c.mu held.
-func (c *Checker) add(owner types.NamespacedName, t Target, up bool) {
-	e := c.entries[t]
-	if e == nil {
-		// As many as there are, so wide they are spread: a lone one is asked at once.
-		spread := min(t.Check.Interval, time.Duration(len(c.entries))*200*time.Microsecond)
-		e = &entry{target: t, ask: c.questions.of(t), owners: map[types.NamespacedName]bool{}, course: begin(up),
-			at: time.Now().Add(rand.N(spread + 1))}
-		c.entries[t] = e
-		heap.Push(&c.due, e)
-	}
-	e.owners[owner] = true
+// shortestInterval is the shortest interval at which all targets can be checked within the Rate.
+func (c *Checker) shortestInterval() time.Duration {
+	return time.Duration(c.poller.Len()) * time.Second / time.Duration(c.opts.Rate)
 }
 
-func (c *Checker) drop(owner types.NamespacedName, t Target) {
-	e := c.entries[t]
-	delete(e.owners, owner)
-	if len(e.owners) > 0 {
-		return
-	}
-	e.gone = true
-	delete(c.entries, t)
-	if e.index >= 0 {
-		heap.Remove(&c.due, e.index)
-	}
-}
-
-// Status is what is known of t; false if nobody wants to know.
+// Status returns the status of t; false if t has no owner.
 func (c *Checker) Status(t Target) (Status, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entries[t]
-	if e == nil {
+	s, ok := c.poller.State(t)
+	if !ok {
 		return Status{}, false
 	}
-	return e.status(), true
+	return s.status(), true
 }
 
-func (e *entry) status() Status {
-	return Status{Up: e.course.state.Up, Known: e.known, Since: e.course.since, Cause: e.course.cause}
+// Run checks until ctx ends, and returns nil once no probe is in flight.
+func (c *Checker) Run(ctx context.Context) error { return c.poller.Run(ctx) }
+
+// poll sends one probe.
+func (c *Checker) poll(_ context.Context, p poller.Poll[Target, state]) (poller.Update[state],
+	func(context.Context) poller.Update[state]) {
+	c.metrics.late.Observe(p.Began.Sub(p.Due).Seconds())
+	answer, later := p.State.probe()
+	if later == nil {
+		return c.update(p.Target, answer, p.Began), nil
+	}
+	return nil, func(ctx context.Context) poller.Update[state] {
+		ctx, cancel := context.WithDeadline(ctx, p.Began.Add(p.Target.Check.Timeout))
+		defer cancel()
+		return c.update(p.Target, later(ctx), p.Began)
+	}
 }
 
-// Run asks until ctx ends, and returns once no question is under way.
-func (c *Checker) Run(ctx context.Context) error {
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for ctx.Err() == nil {
-		timer.Reset(c.begin(ctx, &asking))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-c.wake:
+// update takes the answer to a probe that was sent at began. An answer changes something if it flips the state, or if it
+// is the first that confirms it.
+func (c *Checker) update(t Target, answer prober.Answer, began time.Time) poller.Update[state] {
+	c.metrics.observe(t.Check.Kind, answer, time.Since(began))
+	return func(s *state) (due time.Time, changed bool) {
+		wait := t.Check.Interval
+		if answer.Verdict != prober.Unknown {
+			s.flap, changed = s.flap.observe(time.Now(), answer.Verdict == prober.Good, causeOf(answer), t.Check)
+			changed = changed || !s.known && s.flap.good() == s.flap.state.Up
+			s.known = s.known || changed
+			wait = s.flap.next(t.Check)
 		}
-	}
-	return nil
-}
-
-const (
-	// idle is how long to sleep when there is nothing to ask; a Want wakes.
-	idle = time.Hour
-	// beat is the least time between two looks: what is due by then is asked together, which costs a fraction of one after
-	// the other.
-	beat = 10 * time.Millisecond
-)
-
-// begin puts the questions that are due, and returns how long to sleep.
-func (c *Checker) begin(ctx context.Context, asking *sync.WaitGroup) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	wait := idle
-	var batch []*entry
-	for now := time.Now(); len(c.due) > 0 && c.asking < c.opts.Concurrency; {
-		e := c.due[0]
-		if e.at.After(now) {
-			wait = max(e.at.Sub(now), beat)
-			break
+		if wait >= t.Check.Interval { // a confirmation is not delayed by the Rate
+			wait = max(wait, c.shortestInterval())
 		}
-		heap.Pop(&c.due)
-		c.asking++
-		batch = append(batch, e)
-	}
-	if len(batch) > 0 {
-		asking.Go(func() { c.putAll(ctx, batch, asking) })
-	}
-	c.next = time.Now().Add(wait)
-	return wait
-}
-
-// putAll puts questions, and takes note of the answers that are there at once. For the others somebody waits.
-func (c *Checker) putAll(ctx context.Context, batch []*entry, asking *sync.WaitGroup) {
-	for _, e := range batch {
-		began := time.Now()
-		c.metrics.late.Observe(began.Sub(e.at).Seconds())
-		answer, later := e.ask()
-		if later == nil {
-			c.take(ctx, e, answer, began)
-			continue
-		}
-		asking.Go(func() {
-			waiting, cancel := context.WithDeadline(ctx, began.Add(e.target.Check.Timeout))
-			defer cancel()
-			c.take(ctx, e, later(waiting), began)
-		})
+		return began.Add(wait - wait/20 + rand.N(wait/20+1)), changed // never later than the interval
 	}
 }
 
-// take takes note of the answer to a question that was put at began.
-func (c *Checker) take(ctx context.Context, e *entry, answer prober.Answer, began time.Time) {
-	if ctx.Err() != nil {
-		return // it may be why there was no answer
+// changed passes a change on to the owners.
+func (c *Checker) changed(owners []types.NamespacedName, t Target, s state) {
+	status := s.status()
+	if !status.Since.IsZero() {
+		c.opts.Log.Info("a checked address changed", "address", t.Addr, "check", t.Check.String(), "up", status.Up, "cause",
+			status.Cause)
 	}
-	c.metrics.note(e.target.Check.Kind, answer, time.Since(began))
-	if owners, status := c.note(e, answer, began); owners != nil {
-		if !status.Since.IsZero() {
-			c.opts.Log.Info("an address that is checked changed", "address", e.target.Addr, "check", e.target.Check.String(),
-				"up", status.Up, "cause", status.Cause)
-		}
-		c.opts.Changed(owners, e.target, status)
-		c.requeue(e)
-	}
+	c.opts.Changed(owners, t, status)
 }
 
-// note counts an answer to a question that was put at began. It returns who is to be told if it is news, and then
-// leaves e out of the queue: the next answer is not to overtake this one.
-func (c *Checker) note(e *entry, answer prober.Answer, began time.Time) ([]types.NamespacedName, Status) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.asking--
-	if e.gone {
-		c.push(e)
-		return nil, Status{}
-	}
-	news := false
-	wait := e.target.Check.Interval
-	if answer.Verdict != prober.Unknown {
-		e.course, news = e.course.observe(time.Now(), answer.Verdict == prober.Good, causeOf(answer), e.target.Check)
-		news = news || !e.known && e.course.good() == e.course.state.Up
-		e.known = e.known || news
-		wait = e.course.next(e.target.Check)
-	}
-	if wait >= e.target.Check.Interval { // what confirms an answer is not put off
-		wait = max(wait, c.least())
-	}
-	e.at = began.Add(wait - wait/20 + rand.N(wait/20+1)) // never later than asked for
-	if !news {
-		c.push(e)
-		return nil, Status{}
-	}
-	var owners []types.NamespacedName
-	for o := range e.owners {
-		owners = append(owners, o)
-	}
-	return owners, e.status()
-}
-
-// least is the shortest interval at which all can be asked within the Rate. c.mu is held.
-func (c *Checker) least() time.Duration {
-	return time.Duration(len(c.entries)) * time.Second / time.Duration(c.opts.Rate)
-}
-
-func (c *Checker) requeue(e *entry) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.push(e)
-}
-
-// push puts e back into the queue, if it is still wanted, and wakes Run if it sleeps for too long. c.mu is held.
-func (c *Checker) push(e *entry) {
-	if !e.gone {
-		heap.Push(&c.due, e)
-	}
-	if len(c.due) > 0 && c.due[0].at.Before(c.next) && (c.due[0] == e || c.asking == c.opts.Concurrency-1) {
-		c.rouse()
-	}
-}
-
-// causeOf is what a bad answer says; "" of a good one.
+// causeOf is the cause of a failed probe; "" if it did not fail.
 func causeOf(answer prober.Answer) string {
 	switch {
 	case answer.Verdict == prober.Good:
@@ -305,37 +180,4 @@ func causeOf(answer prober.Answer) string {
 		return "bad answer"
 	}
 	return answer.Output
-}
-
-// rouse has Run look again.
-func (c *Checker) rouse() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// queue is a heap of entries, the one to be asked next first.
-type queue []*entry
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-func (q *queue) Push(x any) {
-	e := x.(*entry)
-	e.index = len(*q)
-	*q = append(*q, e)
-}
-
-func (q *queue) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	e.index = -1
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return e
 }

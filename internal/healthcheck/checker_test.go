@@ -1,7 +1,6 @@
 package healthcheck
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"net"
@@ -22,18 +21,18 @@ import (
 // patience bounds what should take a fraction of it.
 const patience = 20 * time.Second
 
-// news is what a Checker told.
-type news struct {
+// change is a call of Options.Changed.
+type change struct {
 	owners []types.NamespacedName
 	target Target
 	status Status
 }
 
-func run(t *testing.T) (*Checker, chan news) {
+func run(t *testing.T) (*Checker, chan change) {
 	t.Helper()
-	told := make(chan news, 100)
+	changes := make(chan change, 100)
 	c := New(Options{Changed: func(owners []types.NamespacedName, target Target, status Status) {
-		told <- news{owners, target, status}
+		changes <- change{owners, target, status}
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -44,17 +43,17 @@ func run(t *testing.T) (*Checker, chan news) {
 			t.Error(err)
 		}
 	})
-	return c, told
+	return c, changes
 }
 
-func next(t *testing.T, told chan news) news {
+func next(t *testing.T, changes chan change) change {
 	t.Helper()
 	select {
-	case n := <-told:
+	case n := <-changes:
 		return n
 	case <-time.After(patience):
-		t.Fatal("nothing was told")
-		return news{}
+		t.Fatal("no change was reported")
+		return change{}
 	}
 }
 
@@ -69,42 +68,40 @@ func listen(t *testing.T, address string) (*net.TCPListener, netip.AddrPort) {
 }
 
 func TestChecker(t *testing.T) {
-	c, told := run(t)
+	c, changes := run(t)
 	l, at := listen(t, "127.0.0.1:0")
 	target := Target{at, parse(t, "tcp interval=100ms")}
 	a, b := types.NamespacedName{Name: "a"}, types.NamespacedName{Name: "b"}
-	c.Want(a, map[Target]bool{target: true})
-	c.Want(b, map[Target]bool{target: false}) // what it was is known already
-	if n := next(t, told); !n.status.Up || !n.status.Since.IsZero() {
-		t.Errorf("of the first answer it tells %+v", n)
+	c.SetTargets(a, map[Target]bool{target: true})
+	c.SetTargets(b, map[Target]bool{target: false}) // ignored: the target has an owner
+	if n := next(t, changes); !n.status.Up || !n.status.Since.IsZero() {
+		t.Errorf("of the first result it reports %+v", n)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	n := next(t, told)
+	n := next(t, changes)
 	if n.status.Up || len(n.owners) != 2 || n.target != target || n.status.Cause != "connection refused" {
-		t.Errorf("told %+v", n)
+		t.Errorf("reported %+v", n)
 	}
 	listen(t, at.String())
-	if n = next(t, told); !n.status.Up || n.status.Cause != "" {
-		t.Errorf("told %+v", n)
+	if n = next(t, changes); !n.status.Up || n.status.Cause != "" {
+		t.Errorf("reported %+v", n)
 	}
-	c.Want(a, nil)
+	c.SetTargets(a, nil)
 	if s, ok := c.Status(target); !ok || !s.Up || !s.Known {
-		t.Errorf("while b wants it: %+v, %v", s, ok)
+		t.Errorf("while b is an owner: %+v, %v", s, ok)
 	}
-	c.Want(b, map[Target]bool{})
-	_, known := c.Status(target)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if known || len(c.due)+len(c.entries)+len(c.wants) > 0 {
-		t.Errorf("nobody wants it: %d due, %d entries, %d wants", len(c.due), len(c.entries), len(c.wants))
+	c.SetTargets(b, map[Target]bool{})
+	if _, known := c.Status(target); known || c.poller.Len() > 0 {
+		t.Errorf("without an owner: known %v, %d targets", known, c.poller.Len())
 	}
 }
 
-// What was known before, from another process, is where the course begins: no news if it is still so.
-func TestTakesOver(t *testing.T) {
-	c, told := run(t)
+// A target begins in the state that SetTargets gives, which may be that of an earlier process. A result that confirms it
+// is no change.
+func TestFirstState(t *testing.T) {
+	c, changes := run(t)
 	l, dead := listen(t, "127.0.0.1:0")
 	_, alive := listen(t, "127.0.0.1:0")
 	if err := l.Close(); err != nil {
@@ -112,20 +109,20 @@ func TestTakesOver(t *testing.T) {
 	}
 	check := parse(t, "tcp interval=100ms")
 	down, up, found := Target{dead, check}, Target{alive, check}, Target{alive, parse(t, "tcp interval=101ms")}
-	c.Want(types.NamespacedName{}, map[Target]bool{down: false, up: true, found: false})
-	for range 3 { // the first answers of two, and the change of one
-		if n := next(t, told); n.target == found != !n.status.Since.IsZero() || n.status.Up != (n.target != down) {
-			t.Errorf("told %+v, want a change only of the one that was said to be down and is not", n)
+	c.SetTargets(types.NamespacedName{}, map[Target]bool{down: false, up: true, found: false})
+	for range 3 { // two are confirmed, one changes
+		if n := next(t, changes); n.target == found != !n.status.Since.IsZero() || n.status.Up != (n.target != down) {
+			t.Errorf("reported %+v, want a change only of the target that began as down and answers", n)
 		}
 	}
 	if s, _ := c.Status(down); s.Up || !s.Since.IsZero() {
-		t.Errorf("the dead one: %+v", s)
+		t.Errorf("the target that does not answer: %+v", s)
 	}
 }
 
-// One bad answer is not enough to be down, nor to be up: who wants to know is told when the next has settled it.
-func TestFirstAnswerThatSettlesNothing(t *testing.T) {
-	c, told := run(t)
+// A first bad result below the fall threshold confirms nothing: the owner hears of the result that does.
+func TestFirstResultBelowThreshold(t *testing.T) {
+	c, changes := run(t)
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) == 1 {
@@ -135,12 +132,12 @@ func TestFirstAnswerThatSettlesNothing(t *testing.T) {
 	t.Cleanup(server.Close)
 	target := Target{netip.MustParseAddrPort(server.Listener.Addr().String()),
 		parse(t, "http:///health interval=100ms fall=2")}
-	c.Want(types.NamespacedName{}, map[Target]bool{target: true})
+	c.SetTargets(types.NamespacedName{}, map[Target]bool{target: true})
 	if s, _ := c.Status(target); s.Known {
-		t.Errorf("before any answer: %+v", s)
+		t.Errorf("before any result: %+v", s)
 	}
-	if n := next(t, told); !n.status.Up || !n.status.Known || !n.status.Since.IsZero() || asked.Load() < 2 {
-		t.Errorf("told %+v after %d questions", n, asked.Load())
+	if n := next(t, changes); !n.status.Up || !n.status.Known || !n.status.Since.IsZero() || asked.Load() < 2 {
+		t.Errorf("reported %+v after %d probes", n, asked.Load())
 	}
 }
 
@@ -148,7 +145,7 @@ func ask(t *testing.T, target Target) prober.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), target.Check.Timeout)
 	defer cancel()
-	answer, later := newQuestions().of(target)()
+	answer, later := newProbes().of(target)()
 	if later != nil {
 		answer = later(ctx)
 	}
@@ -188,7 +185,7 @@ func TestHTTP(t *testing.T) {
 		{"http:///endless", ""}, // its head is an answer
 		{"http:///silent timeout=50ms", "no answer within 50ms"},
 		{"https://shop.example/host", ""},
-		{"https://shop.example/host tls-name=example.com", "certificate"}, // nobody vouches for it
+		{"https://shop.example/host tls-name=example.com", "certificate"}, // of an unknown authority
 	} {
 		check := parse(t, tt.check)
 		server := plain
@@ -202,8 +199,8 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// A server that sends its head a byte at a time, for ever, does not hold a question longer than it may take.
-func TestHTTPThatNeverEnds(t *testing.T) {
+// A server that sends its head byte by byte, without end, does not hold a probe longer than its timeout.
+func TestHTTPEndlessHead(t *testing.T) {
 	l, at := listen(t, "127.0.0.1:0")
 	go func() {
 		conn, err := l.Accept()
@@ -231,7 +228,7 @@ func TestDNS(t *testing.T) {
 	go func() { _ = server.ActivateAndServe() }()
 	t.Cleanup(func() { _ = server.Shutdown() })
 	at := netip.MustParseAddrPort(pc.LocalAddr().String())
-	_, silent := listen(t, "127.0.0.1:0") // of TCP: nobody is there by UDP
+	_, silent := listen(t, "127.0.0.1:0") // TCP only
 	for _, tt := range []struct {
 		at          netip.AddrPort
 		check, says string
@@ -254,7 +251,7 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
-// However many are checked, no more is asked than the Rate lets.
+// The interval grows so that all targets together stay within the Rate. Confirmations are not delayed.
 func TestRate(t *testing.T) {
 	c := New(Options{Rate: 10})
 	check := parse(t, "tcp")
@@ -262,28 +259,23 @@ func TestRate(t *testing.T) {
 	for i := range 100 {
 		targets[Target{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), 1), check}] = true
 	}
-	c.Want(types.NamespacedName{}, targets)
+	c.SetTargets(types.NamespacedName{}, targets)
 	began := time.Now()
 	for _, tt := range []struct {
-		answers     string
+		results     string
 		least, most time.Duration
 	}{{"+", 9500 * time.Millisecond, 10 * time.Second}, {"+-", 190 * time.Millisecond, 200 * time.Millisecond}} {
-		e := c.due[0]
-		for _, a := range tt.answers {
+		s := state{flap: newFlapState(true)}
+		var due time.Time
+		for _, r := range tt.results {
 			answer := prober.Answer{Output: "refused"}
-			if a == '+' {
+			if r == '+' {
 				answer = prober.Answer{Verdict: prober.Good}
 			}
-			c.mu.Lock()
-			if e.index >= 0 {
-				heap.Remove(&c.due, e.index)
-			}
-			c.asking++
-			c.mu.Unlock()
-			c.note(e, answer, began)
+			due, _ = c.update(Target{Check: check}, answer, began)(&s)
 		}
-		if wait := e.at.Sub(began); wait < tt.least || wait > tt.most {
-			t.Errorf("after %s it is asked again after %v, want %v to %v", tt.answers, wait, tt.least, tt.most)
+		if wait := due.Sub(began); wait < tt.least || wait > tt.most {
+			t.Errorf("after %s the next probe is due after %v, want %v to %v", tt.results, wait, tt.least, tt.most)
 		}
 	}
 }

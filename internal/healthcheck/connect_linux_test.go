@@ -14,8 +14,8 @@ import (
 	"viaduct/internal/prober"
 )
 
-// full is a listener that accepts no further connection until accept is called: the kernel lets a SYN wait, and it
-// comes again after a second.
+// full is a listener with a full backlog. It accepts no connection until accept is called; then the client's kernel
+// repeats its SYN within a second.
 func full(t *testing.T, host string) (at netip.AddrPort, accept, end func()) {
 	t.Helper()
 	addr := netip.MustParseAddr(host)
@@ -60,16 +60,16 @@ func full(t *testing.T, host string) (at netip.AddrPort, accept, end func()) {
 	}, end
 }
 
-// Answers that are not there at once: as from another host, they come later, or never.
-func TestTCPAnswersThatCome(t *testing.T) {
+// Answers that are not there at once, as from another host.
+func TestTCPLateAnswers(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
 			at, accept, end := full(t, host)
 			check := parse(t, "tcp timeout=10s interval=20s")
-			put := func() prober.Check {
+			send := func() prober.Check {
 				t.Helper()
-				answer, later := newQuestions().of(Target{at, check})()
+				answer, later := newProbes().of(Target{at, check})()
 				if later == nil {
 					t.Fatalf("there is an answer already: %+v", answer)
 				}
@@ -77,19 +77,19 @@ func TestTCPAnswersThatCome(t *testing.T) {
 			}
 			short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			if got := put()(short); got.Verdict != prober.Bad || got.Output != "no answer within 10s" {
-				t.Errorf("nobody answers: %+v", got)
+			if got := send()(short); got.Verdict != prober.Bad || got.Output != "no answer within 10s" {
+				t.Errorf("without an answer: %+v", got)
 			}
-			later := put()
+			later := send()
 			accept()
 			if got := later(t.Context()); got.Verdict != prober.Good {
-				t.Errorf("it is accepted at last: %+v", got)
+				t.Errorf("accepted late: %+v", got)
 			}
-			// What was accepted by the kernel fills the queue again.
-			later = put()
+			// The accepted connection has left the backlog, and the kernel has filled it again.
+			later = send()
 			end()
 			if got := later(t.Context()); got.Verdict != prober.Bad || got.Output != syscall.ECONNREFUSED.Error() {
-				t.Errorf("it is refused at last: %+v", got)
+				t.Errorf("refused late: %+v", got)
 			}
 		})
 	}

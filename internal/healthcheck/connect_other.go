@@ -8,13 +8,13 @@ import (
 	"net/netip"
 )
 
-// connector asks whether an address accepts a TCP connection.
+// connector tests whether an address accepts TCP connections.
 type connector struct{}
 
 func newConnector() *connector { return &connector{} }
 
-// ask gives what connects to at.
-func (*connector) ask(at netip.AddrPort) (wait func(ctx context.Context) error, err error) {
+// connect returns wait, which connects to at.
+func (*connector) connect(at netip.AddrPort) (wait func(ctx context.Context) error, err error) {
 	return func(ctx context.Context) error {
 		conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", at.String())
 		if err != nil {

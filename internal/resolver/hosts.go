@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// readHosts reads a file in the form of hosts(5). One that is not there has no names: name servers are asked then.
+// readHosts reads a file in the form of hosts(5). A file that cannot be read counts as empty.
 func readHosts(path string) map[string][]netip.Addr {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -15,21 +15,21 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Bounds of what one answer may lead to.
+// Limits of the work for one name.
 const (
 	maxAliases = 8    // CNAMEs in a row
 	maxTargets = 100  // of SRV records
-	udpSize    = 1232 // what arrives unfragmented nearly everywhere, in bytes (DNS flag day 2020)
+	udpSize    = 1232 // bytes; the size that avoids fragmentation (DNS flag day 2020)
 )
 
-// found is what an attempt found.
+// found is the result of one attempt.
 type found struct {
 	addrs  []netip.AddrPort
 	ttl    time.Duration
-	silent map[uint16]bool // dns.TypeA or dns.TypeAAAA: nobody answered for this family
+	silent map[uint16]bool // dns.TypeA or dns.TypeAAAA, if no server replied for it
 }
 
-// merged are the addresses, sorted and distinct, with those of last of a family for which nobody answered.
+// merged returns the addresses, sorted and distinct. Those of a family without a reply are taken from last.
 func (f found) merged(last []netip.AddrPort) []netip.AddrPort {
 	all := slices.Clone(f.addrs)
 	for _, a := range last {
@@ -48,11 +48,11 @@ func typeOf(a netip.Addr) uint16 {
 	return dns.TypeAAAA
 }
 
-// lookup is one attempt.
+// lookup resolves one name once.
 type lookup struct {
 	hosts  map[string][]netip.Addr
 	config *dns.ClientConfig
-	broken error // why there is no config
+	broken error // why config is nil
 }
 
 func (r *Resolver) newLookup() *lookup {
@@ -65,7 +65,7 @@ func (r *Resolver) newLookup() *lookup {
 	return l
 }
 
-// name resolves n. An error beside addresses says what was not answered.
+// name resolves n. With addresses, an error says which part failed.
 func (l *lookup) name(ctx context.Context, n Name) (found, error) {
 	if n.SRV {
 		return l.service(ctx, n.Host)
@@ -101,7 +101,7 @@ func (l *lookup) service(ctx context.Context, name string) (found, error) {
 	if targets == 0 {
 		return found{}, errors.New("there is no such SRV record")
 	}
-	if len(problems) > 0 { // what a target stood for before is not known here: rather all stays as it was
+	if len(problems) > 0 { // keep the last answer: the addresses of the failed target are not known
 		return found{}, errors.Join(problems...)
 	}
 	return all, nil
@@ -109,7 +109,7 @@ func (l *lookup) service(ctx context.Context, name string) (found, error) {
 
 func seconds(ttl uint32) time.Duration { return time.Duration(ttl) * time.Second }
 
-// host resolves a name, by the hosts file, or by the first name of the search list that there is.
+// host resolves a name by the hosts file or else by DNS, where it takes the first name of the search list that exists.
 func (l *lookup) host(ctx context.Context, host string, port uint16) (found, error) {
 	if addrs := l.hosts[strings.ToLower(host)]; len(addrs) > 0 {
 		return found{addrs: withPort(addrs, port)}, nil
@@ -127,7 +127,7 @@ func (l *lookup) host(ctx context.Context, host string, port uint16) (found, err
 			first = err
 		}
 		if !errors.Is(err, errNoName) {
-			break // whoever does not answer may know it: another name would be another thing
+			break // this name may exist; the next one of the list would be another name
 		}
 	}
 	return found{}, first
@@ -140,10 +140,10 @@ func withPort(addrs []netip.Addr, port uint16) (list []netip.AddrPort) {
 	return list
 }
 
-// errNoName says that there is no such name, or that it has no address.
+// errNoName: the name does not exist, or has no address.
 var errNoName = errors.New("there is no such name")
 
-// families asks for the addresses of both families at once.
+// families queries the addresses of both families at the same time.
 func (l *lookup) families(ctx context.Context, name string, port uint16) (found, error) {
 	kinds := []uint16{dns.TypeA, dns.TypeAAAA}
 	addrs, ttls, errs := make([][]netip.Addr, 2), make([]time.Duration, 2), make([]error, 2)
@@ -185,13 +185,13 @@ func (l *lookup) addresses(ctx context.Context, name string, kind uint16) ([]net
 		case end == name:
 			return nil, 0, errNoName
 		}
-		name = end // the alias leads out of this answer
+		name = end // the reply does not contain the addresses of the alias
 	}
 	return nil, 0, fmt.Errorf("more than %d aliases in a row", maxAliases)
 }
 
-// read finds the addresses of name in reply, by its aliases, and the name at their end. Records about any other name
-// are nobody's answer.
+// read returns the addresses of name in reply, following its aliases, and the last name of the chain. Records of other
+// names are ignored.
 func read(reply *dns.Msg, name string, kind uint16) (addrs []netip.Addr, end string, ttl time.Duration) {
 	ttl = time.Duration(math.MaxInt64)
 	for range maxAliases {
@@ -227,7 +227,7 @@ func addressIn(rr dns.RR) (netip.Addr, bool) {
 	return netip.AddrFromSlice(ip)
 }
 
-// exchange asks the servers in turn until one answers.
+// exchange queries the servers in turn until one replies.
 func (l *lookup) exchange(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
 	query := new(dns.Msg)
 	query.SetQuestion(name, kind)
@@ -260,7 +260,7 @@ func (l *lookup) exchange(ctx context.Context, name string, kind uint16) (*dns.M
 	return nil, last
 }
 
-// once asks one server, by UDP, and by TCP for what does not fit.
+// once queries one server by UDP, and by TCP if the reply is truncated.
 func (l *lookup) once(ctx context.Context, query *dns.Msg, server string) (*dns.Msg, error) {
 	timeout := time.Duration(max(l.config.Timeout, 1)) * time.Second
 	client := &dns.Client{Timeout: timeout, UDPSize: udpSize}

@@ -20,7 +20,7 @@ func newMetrics(r *Resolver) *metrics {
 			Help:    "Time of one attempt to resolve a name",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8)}),
 		oldest: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "viaduct_names_oldest_answer_seconds",
-			Help: "Age of the answer that was confirmed longest ago, of all names"},
+			Help: "Age of the oldest answer in use"},
 			func() float64 { return r.oldest().Seconds() }),
 	}
 }
@@ -34,18 +34,17 @@ func (m *metrics) took(t time.Duration, err error) {
 	m.latency.Observe(t.Seconds())
 }
 
+// oldest is the age of the answer that was confirmed longest ago.
 func (r *Resolver) oldest() (age time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if !e.answer.Good.IsZero() {
-			age = max(age, time.Since(e.answer.Good))
+	for _, s := range r.poller.All() {
+		if !s.answer.Good.IsZero() {
+			age = max(age, time.Since(s.answer.Good))
 		}
 	}
 	return age
 }
 
-// Collectors are the Resolver's metrics, for a registry.
+// Collectors returns the Resolver's metrics, for a registry.
 func (r *Resolver) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.metrics.lookups, r.metrics.latency, r.metrics.oldest}
 }

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // patience bounds what should take a fraction of it.
 const patience = 20 * time.Second
 
-// zone answers questions with records in the form of a zone file; a question without any is answered by NXDOMAIN.
+// zone replies with records in the form of a zone file, and with NXDOMAIN to queries without any.
 type zone map[string][]string // "name TYPE" → records
 
 func (z zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
@@ -42,7 +43,7 @@ func (z zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	_ = w.WriteMsg(reply) // the client may have given up
 }
 
-// serve answers by UDP and TCP on one loopback port, until the test ends.
+// serve runs h by UDP and TCP on one loopback port until the test ends.
 func serve(t *testing.T, h dns.Handler) string {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -138,8 +139,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// A thousand records fit in no datagram: they come by TCP, and no more of them are used than is allowed, the same ones
-// each time.
+// A thousand records fit in no datagram: they come by TCP. Those within the limit are used, the same ones each time.
 func TestManyRecords(t *testing.T) {
 	var records []string
 	for i := range 1000 {
@@ -156,11 +156,11 @@ func TestManyRecords(t *testing.T) {
 	}
 }
 
-// await runs r until the answer of name is as it should be.
+// await runs r until the answer of name is right.
 func await(t *testing.T, r *Resolver, name Name, right func(Answer) bool) Answer {
 	t.Helper()
-	news := make(chan string, 100)
-	r.opts.Changed = func(owner string) { news <- owner }
+	changes := make(chan types.NamespacedName, 100)
+	r.opts.Changed = func(owner types.NamespacedName) { changes <- owner }
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	done := make(chan error, 1)
@@ -169,11 +169,12 @@ func await(t *testing.T, r *Resolver, name Name, right func(Answer) bool) Answer
 		cancel()
 		<-done
 	}()
-	r.Want("me", []Name{name})
+	me := types.NamespacedName{Namespace: "shop", Name: "db"}
+	r.SetNames(me, []Name{name})
 	for {
 		select {
-		case owner := <-news:
-			if a, ok := r.Answer(name); ok && owner == "me" && right(a) {
+		case owner := <-changes:
+			if a, ok := r.Answer(name); ok && owner == me && right(a) {
 				return a
 			}
 		case <-ctx.Done():
@@ -183,7 +184,7 @@ func await(t *testing.T, r *Resolver, name Name, right func(Answer) bool) Answer
 	}
 }
 
-// What was known is kept while the servers fail, in whatever way, and each failure says so.
+// The last good answer is kept while the servers fail, and Err says how they fail.
 func TestLastGoodAnswer(t *testing.T) {
 	const name = "db.example"
 	good := zone{name + " A": {name + ". 0 A 10.0.0.1"}, name + " AAAA": {}}
@@ -220,9 +221,6 @@ func TestLastGoodAnswer(t *testing.T) {
 			r := resolver(t, Options{MinTTL: 50 * time.Millisecond, MaxTTL: 200 * time.Millisecond}, at)
 			first := await(t, r, Name{Host: name}, func(a Answer) bool { return a.Err == "" })
 			failing.Store(true)
-			r.mu.Lock()
-			r.entries[Name{Host: name}].at = time.Now()
-			r.mu.Unlock()
 			a := await(t, r, Name{Host: name}, func(a Answer) bool { return a.Err != "" })
 			if !strings.Contains(a.Err, way) || spell(a.Addrs) != "10.0.0.1:0" || !a.Good.Equal(first.Good) {
 				t.Errorf("while it fails: %+v", a)
@@ -235,7 +233,7 @@ func TestLastGoodAnswer(t *testing.T) {
 	}
 }
 
-// Of two families, the one that nobody answers for stays as it was.
+// The addresses of a family without a reply stay as they were.
 func TestOneFamilySilent(t *testing.T) {
 	last := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.9:1"), netip.MustParseAddrPort("[fd00::9]:1")}
 	f := found{addrs: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1")}, silent: map[uint16]bool{dns.TypeAAAA: true}}
@@ -246,7 +244,7 @@ func TestOneFamilySilent(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	r := resolver(t, Options{MinTTL: 10 * time.Second, MaxTTL: 100 * time.Second}, "x")
-	e := &entry{}
+	s := &state{}
 	for _, tt := range []struct {
 		ttl           time.Duration
 		err           error
@@ -260,30 +258,31 @@ func TestPause(t *testing.T) {
 		{time.Minute, nil, 54 * time.Second, time.Minute}, // an answer ends the failures
 		{0, errNoName, time.Second, time.Second},
 	} {
-		if got := r.pause(e, found{ttl: tt.ttl}, tt.err); got < tt.least || got > tt.atMost {
+		if got := r.pause(s, found{ttl: tt.ttl}, tt.err); got < tt.least || got > tt.atMost {
 			t.Errorf("ttl %v, %v: waits %v, want %v to %v", tt.ttl, tt.err, got, tt.least, tt.atMost)
 		}
 	}
 	for range 40 {
-		r.pause(e, found{}, errNoName)
+		r.pause(s, found{}, errNoName)
 	}
-	if got := r.pause(e, found{}, errNoName); got != 50*time.Second {
+	if got := r.pause(s, found{}, errNoName); got != 50*time.Second {
 		t.Errorf("after many failures it waits %v", got)
 	}
 }
 
-// However many want a name, it is asked once; and not at all when nobody does.
-func TestWant(t *testing.T) {
+// A name with several owners is resolved once, and reported to all of them.
+func TestOwners(t *testing.T) {
 	r := resolver(t, Options{}, "x")
 	a, b := Name{Host: "a.example"}, Name{Host: "b.example"}
-	r.Want("one", []Name{a, b})
-	r.Want("two", []Name{a})
-	if len(r.entries) != 2 || len(r.entries[a].owners) != 2 {
-		t.Errorf("%d entries, a has %d owners", len(r.entries), len(r.entries[a].owners))
+	one, two := types.NamespacedName{Name: "one"}, types.NamespacedName{Name: "two"}
+	r.SetNames(one, []Name{a, b})
+	r.SetNames(two, []Name{a, a})
+	if n := r.poller.Len(); n != 2 {
+		t.Errorf("%d names, want 2", n)
 	}
-	r.Want("one", []Name{b})
-	r.Want("two", nil)
-	if len(r.entries) != 1 || r.entries[b] == nil || len(r.wants) != 1 {
-		t.Errorf("left: %v, %v", r.entries, r.wants)
+	r.SetNames(one, []Name{b})
+	r.SetNames(two, nil)
+	if _, ok := r.poller.State(b); !ok || r.poller.Len() != 1 {
+		t.Errorf("%d names are left, b among them: %v", r.poller.Len(), ok)
 	}
 }

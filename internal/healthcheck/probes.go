@@ -21,48 +21,48 @@ import (
 	"viaduct/internal/prober"
 )
 
-// questions makes the question of a Target. What many Targets can share, they do.
-type questions struct {
+// probes makes the probe of each Target. Targets share the connector and the HTTP clients.
+type probes struct {
 	connector *connector
 
 	mu      sync.Mutex // protects clients
 	clients map[tlsName]*http.Client
 }
 
-// tlsName is what two HTTP clients differ in: the name that is asked for, and whether the certificate must be valid for
-// it.
+// tlsName tells HTTP clients apart: the server name they send, and whether the certificate must be valid for it.
 type tlsName struct {
 	name   string
 	verify bool
 }
 
-func newQuestions() *questions {
-	return &questions{connector: newConnector(), clients: map[tlsName]*http.Client{}}
+func newProbes() *probes {
+	return &probes{connector: newConnector(), clients: map[tlsName]*http.Client{}}
 }
 
-// A question is put once. It gives the answer, if that is there at once, or else what waits for it.
-type question func() (answer prober.Answer, later prober.Check)
+// A probe is sent by each call. It returns the answer if that is there at once, and otherwise later,
+// which waits for it.
+type probe func() (answer prober.Answer, later prober.Check)
 
-func (q *questions) of(t Target) question {
+func (p *probes) of(t Target) probe {
 	if t.Check.Kind == annotations.TCP {
-		return q.tcp(t)
+		return p.tcp(t)
 	}
-	wait := q.slow(t)
+	wait := p.waiting(t)
 	return func() (prober.Answer, prober.Check) { return prober.Answer{}, wait }
 }
 
-// slow are the questions whose answers are never there at once.
-func (q *questions) slow(t Target) prober.Check {
+// waiting returns the probe of a kind whose answer is never there at once.
+func (p *probes) waiting(t Target) prober.Check {
 	switch t.Check.Kind {
 	case annotations.HTTP, annotations.HTTPS:
-		return q.http(t)
+		return p.http(t)
 	case annotations.GRPC:
-		return grpcQuestion(t)
+		return grpcProbe(t)
 	}
-	return dnsQuestion(t)
+	return dnsProbe(t)
 }
 
-func (q *questions) tcp(t Target) question {
+func (p *probes) tcp(t Target) probe {
 	judge := func(err error) prober.Answer {
 		if err != nil {
 			return unanswered(err, t.Check.Timeout)
@@ -70,7 +70,7 @@ func (q *questions) tcp(t Target) question {
 		return prober.Answer{Verdict: prober.Good}
 	}
 	return func() (prober.Answer, prober.Check) {
-		wait, err := q.connector.ask(t.Addr)
+		wait, err := p.connector.connect(t.Addr)
 		if wait == nil {
 			return judge(err), nil
 		}
@@ -78,7 +78,8 @@ func (q *questions) tcp(t Target) question {
 	}
 }
 
-// unanswered says why there was no answer. What this host lacks says nothing about whom it asks.
+// unanswered is the answer to a probe that failed with err. A lack of this host, such as of file descriptors, says
+// nothing about the target: the verdict is Unknown.
 func unanswered(err error, timeout time.Duration) prober.Answer {
 	for _, own := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
 		if errors.Is(err, own) {
@@ -97,10 +98,10 @@ func unanswered(err error, timeout time.Duration) prober.Answer {
 	return prober.Answer{Output: err.Error()}
 }
 
-// http asks by GET, straight at the address. It follows no redirect: another place's answer is not this one's. Of the
-// answer it reads no more than the head: a body may have no end.
-func (q *questions) http(t Target) prober.Check {
-	client := q.client(t.Check)
+// http sends a GET to the address itself. It does not follow redirects, whose answer would come from another address,
+// and does not read the body, which may never end.
+func (p *probes) http(t Target) prober.Check {
+	client := p.client(t.Check)
 	url := fmt.Sprintf("%s://%s%s", t.Check.Kind, t.Addr, t.Check.Path)
 	return func(ctx context.Context) prober.Answer {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -121,7 +122,7 @@ func (q *questions) http(t Target) prober.Check {
 	}
 }
 
-// unwrapURL drops the URL from an error: who reads it knows the address.
+// unwrapURL removes the URL from an error: its readers know the address.
 func unwrapURL(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner
@@ -129,15 +130,15 @@ func unwrapURL(err error) error {
 	return err
 }
 
-func (q *questions) client(check annotations.Check) *http.Client {
+func (p *probes) client(check annotations.Check) *http.Client {
 	key := tlsName{check.Host, false}
 	if check.TLSName != "" {
 		key = tlsName{check.TLSName, true}
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.clients[key] == nil {
-		q.clients[key] = &http.Client{
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clients[key] == nil {
+		p.clients[key] = &http.Client{
 			Transport: &http.Transport{
 				Proxy: nil, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
 				DialContext: (&net.Dialer{KeepAlive: -1}).DialContext,
@@ -147,10 +148,10 @@ func (q *questions) client(check annotations.Check) *http.Client {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return q.clients[key]
+	return p.clients[key]
 }
 
-func grpcQuestion(t Target) prober.Check {
+func grpcProbe(t Target) prober.Check {
 	service := t.Check.Service
 	ask, err := prober.NewCheck(v1.ProbeHandler{GRPC: &v1.GRPCAction{Port: int32(t.Addr.Port()), Service: &service}},
 		prober.Target{Addr: t.Addr.Addr()})
@@ -168,9 +169,9 @@ func grpcQuestion(t Target) prober.Check {
 	}
 }
 
-// dnsQuestion asks for a name, which there must be, or, if none is given, for the root: then any answer shows that
-// somebody answers.
-func dnsQuestion(t Target) prober.Check {
+// dnsProbe asks for the address of Check.Name, which must exist. Without a name it asks for the root, and any answer is
+// good.
+func dnsProbe(t Target) prober.Check {
 	address := net.JoinHostPort(t.Addr.Addr().String(), strconv.Itoa(int(t.Addr.Port())))
 	return func(ctx context.Context) prober.Answer {
 		query := new(dns.Msg)
