@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	v1 "k8s.io/api/core/v1"
+
+	"viaduct/internal/annotations"
 )
 
 // A Verdict says whether a Pod is behind a Service, and why.
@@ -102,6 +104,7 @@ func Matters(before, after *v1.Pod) bool {
 		return true
 	}
 	return !maps.Equal(before.Labels, after.Labels) ||
+		before.Annotations[annotations.Weight] != after.Annotations[annotations.Weight] ||
 		isReady(before) != isReady(after) ||
 		(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil) ||
 		finished(before) != finished(after) ||
@@ -130,6 +133,10 @@ type Member struct {
 
 	Ready, Serving, Terminating bool
 	Why                         Reason
+
+	Weight     uint32 // its share of the connections if Weighted, from 0 to annotations.MaxWeight
+	Weighted   bool   // Weight is not annotations.DefaultWeight
+	ReadySince int64  // for a Service with a slow start, in seconds of the Unix clock; 0: not known
 }
 
 // sortMembers puts members into their one order: by address, by target, by readiness, by ports.
@@ -201,6 +208,7 @@ func ofPod(svc *v1.Service, pod *v1.Pod, v Verdict, addr netip.Addr, ports []Por
 	if nodes != nil && m.Node != "" {
 		m.Zone, _ = nodes(m.Node)
 	}
+	m.balance(svc, pod)
 	return m
 }
 

@@ -43,6 +43,7 @@ func planSlices(svc *v1.Service, labels map[string]string, members []Member, hav
 		plan.add(packGroup(svc, labels, key, want[key], held[key]))
 	}
 	plan.recycle()
+	plan.addBalancing(members, have)
 	return plan
 }
 
