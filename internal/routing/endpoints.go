@@ -7,6 +7,8 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
+
+	"viaduct/internal/annotations"
 )
 
 // endpoint is one address:port of a Service port, with what decides about its use. All of it is plain values, so that
@@ -16,12 +18,22 @@ type endpoint struct {
 	ready, serving, terminating bool
 	local                       bool
 	forNodes, forZones          []string // hints, sorted
+	weight                      uint32   // 0: drained
+	readySince                  int64    // of a Service with a slow start, in seconds of the Unix clock; 0: not known
 }
 
-// usable reports whether e may serve at all: ready, or the last resort of one that terminates but still answers.
-func (e endpoint) usable() bool { return e.ready || e.fallback() }
+// usable reports whether e may get new connections at all: it is ready, or terminating but still serving, and not
+// drained.
+func (e endpoint) usable() bool { return e.picked() || e.fallback() }
 
-func (e endpoint) fallback() bool { return e.serving && e.terminating }
+// picked reports whether e is ready and not drained.
+func (e endpoint) picked() bool { return e.ready && e.weight > 0 }
+
+// fallback reports whether e is a last resort: it is terminating but still serving, and not drained.
+func (e endpoint) fallback() bool { return e.serving && e.terminating && e.weight > 0 }
+
+// drained reports whether only its weight keeps e from new connections.
+func (e endpoint) drained() bool { return (e.ready || e.serving && e.terminating) && e.weight == 0 }
 
 // endpointsOf reads the endpoints of one Service port in one address family, sorted by address and distinct.
 func endpointsOf(node Node, r rules, port v1.ServicePort, v6 bool, from []*discovery.EndpointSlice) []endpoint {
@@ -30,9 +42,12 @@ func endpointsOf(node Node, r rules, port v1.ServicePort, v6 bool, from []*disco
 		if slice.AddressType != addressType(v6) {
 			continue
 		}
+		weights, _ := annotations.SliceWeights(slice)
+		since := annotations.SliceReadySince(slice)
 		for _, number := range portNumbers(port, slice.Ports) {
 			for i := range slice.Endpoints {
 				if e, ok := readEndpoint(node, r, &slice.Endpoints[i], number, v6); ok {
+					e.weight, e.readySince = weights.Of(e.addr.Addr()), since[e.addr.Addr()]
 					all = append(all, e)
 				}
 			}
@@ -112,6 +127,8 @@ func compareEndpoints(a, b endpoint) int {
 		compareBool(b.local, a.local),
 		slices.Compare(a.forNodes, b.forNodes),
 		slices.Compare(a.forZones, b.forZones),
+		cmp.Compare(a.weight, b.weight),
+		cmp.Compare(a.readySince, b.readySince),
 	)
 }
 

@@ -20,14 +20,18 @@ func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Fr
 	var out []Frontend
 	from = Effective(from)
 	ips := clusterIPs(svc)
+	policy, slowStart := balancing(svc)
 	for i := range svc.Spec.Ports {
 		port := svc.Spec.Ports[i]
 		if protoOf(port.Protocol) == 0 || port.Port < 1 || port.Port > 65535 {
 			continue
 		}
 		for _, v6 := range families(ips) {
-			s := portSpec{node: node, svc: svc, port: port, v6: v6, clusterIPs: ips}
+			s := portSpec{node: node, svc: svc, port: port, v6: v6, clusterIPs: ips, policy: policy, slowStart: slowStart}
 			s.endpoints = endpointsOf(node, rulesFor(node, svc), port, v6, from)
+			if slowStart == 0 { // else the same Service would compare unequal for what does not matter
+				forgetTimes(s.endpoints)
+			}
 			s.pools = poolsOf(node, s.endpoints)
 			out = append(out, s.frontends()...)
 		}
@@ -87,8 +91,16 @@ type portSpec struct {
 	port       v1.ServicePort
 	v6         bool
 	clusterIPs []netip.Addr
+	policy     Policy
+	slowStart  time.Duration
 	endpoints  []endpoint
 	pools      pools
+}
+
+func forgetTimes(all []endpoint) {
+	for i := range all {
+		all[i].readySince = 0
+	}
 }
 
 func (s portSpec) frontends() []Frontend {
@@ -109,10 +121,11 @@ func (s portSpec) frontends() []Frontend {
 
 func (s portSpec) frontend(kind Kind, addr netip.Addr, port uint16) Frontend {
 	f := Frontend{
-		Key:      Key{Kind: kind, Addr: addr, Port: port, Proto: protoOf(s.port.Protocol)},
-		Service:  Name{s.svc.Namespace, s.svc.Name, s.port.Name},
-		Affinity: affinity(s.svc),
-		Policy:   policyOf(s.svc),
+		Key:       Key{Kind: kind, Addr: addr, Port: port, Proto: protoOf(s.port.Protocol)},
+		Service:   Name{s.svc.Namespace, s.svc.Name, s.port.Name},
+		Affinity:  affinity(s.svc),
+		Policy:    s.policy,
+		SlowStart: s.slowStart,
 	}
 	f.Inside, f.Outside = s.choose(kind)
 	f.Serving = stillServing(s.endpoints, f)
@@ -125,7 +138,7 @@ func (s portSpec) frontend(kind Kind, addr netip.Addr, port uint16) Frontend {
 // stillServing lists the endpoints that serve, but are in no pool of f.
 func stillServing(all []endpoint, f Frontend) (list []netip.AddrPort) {
 	for _, e := range all {
-		if (e.ready || e.serving) && !f.Serves(e.addr) {
+		if (e.ready || e.serving) && !f.Serves(e.addr) { // a drained one is among them
 			list = append(list, e.addr)
 		}
 	}

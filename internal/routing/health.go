@@ -5,6 +5,8 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
+
+	"viaduct/internal/annotations"
 )
 
 // A HealthCheck is what a load balancer asks a node about one Service: whether it has endpoints of it, and how many.
@@ -12,7 +14,8 @@ import (
 type HealthCheck struct {
 	Service Name
 	Port    uint16 // spec.healthCheckNodePort
-	Local   int    // endpoints on this node that are ready: those that terminate do not count, whatever they still serve
+	// Local is how many endpoints on this node are ready and not drained. A terminating one does not count.
+	Local int
 }
 
 // HealthCheckOf is the health check of svc, if it has one. from are its EndpointSlices, in any order. A Pod with an
@@ -25,13 +28,14 @@ func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) 
 	}
 	ready := map[bool]map[netip.Addr]bool{false: {}, true: {}} // by family: IPv6
 	for _, slice := range Effective(from) {
+		weights, _ := annotations.SliceWeights(slice)
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
 			here := node.Name != "" && valueOr(e.NodeName, "") == node.Name
 			if !here || !valueOr(e.Conditions.Ready, true) || len(e.Addresses) == 0 {
 				continue
 			}
-			if a, ok := parseAddr(e.Addresses[0]); ok {
+			if a, ok := parseAddr(e.Addresses[0]); ok && weights.Of(a) > 0 {
 				ready[a.Is6()][a] = true
 			}
 		}

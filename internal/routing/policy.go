@@ -2,6 +2,7 @@ package routing
 
 import (
 	"slices"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 
@@ -48,8 +49,9 @@ func (p Policy) Sentence() string {
 	return ""
 }
 
-// policyOf is the Policy that a Service asks for. A value that cannot be read counts as not written.
-func policyOf(svc *v1.Service) Policy {
+// balancing reads the policy and the slow start that a Service asks for. A value that cannot be read counts as not
+// written.
+func balancing(svc *v1.Service) (Policy, time.Duration) {
 	b, _ := annotations.BalancingOf(svc)
-	return Policy(slices.Index(annotations.Policies(), b.Policy)) + Random
+	return Policy(slices.Index(annotations.Policies(), b.Policy)) + Random, b.SlowStart
 }

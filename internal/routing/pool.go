@@ -22,7 +22,7 @@ func (p pools) pick(localOnly bool) Pool {
 
 // clusterPool: the ready endpoints that topology leaves, else those that terminate but still serve, wherever they are.
 func clusterPool(node Node, all []endpoint) Pool {
-	if ready := filter(all, func(e endpoint) bool { return e.ready }); len(ready) > 0 {
+	if ready := filter(all, endpoint.picked); len(ready) > 0 {
 		return nearest(node, ready)
 	}
 	if last := filter(all, endpoint.fallback); len(last) > 0 {
@@ -35,7 +35,7 @@ func clusterPool(node Node, all []endpoint) Pool {
 // endpoints elsewhere the connection is dropped, not rejected: a load balancer's other node may serve it.
 func localPool(all []endpoint) Pool {
 	here := filter(all, func(e endpoint) bool { return e.local })
-	if ready := filter(here, func(e endpoint) bool { return e.ready }); len(ready) > 0 {
+	if ready := filter(here, endpoint.picked); len(ready) > 0 {
 		return Pool{Backends: backends(ready), Empty: Drop, Why: LocalOnly}
 	}
 	if last := filter(here, endpoint.fallback); len(last) > 0 {
@@ -48,8 +48,11 @@ func localPool(all []endpoint) Pool {
 }
 
 func nobody(all []endpoint) Pool {
-	if len(all) == 0 {
+	switch {
+	case len(all) == 0:
 		return Pool{Empty: Reject, Why: None}
+	case slices.ContainsFunc(all, endpoint.drained):
+		return Pool{Empty: Reject, Why: Drained}
 	}
 	return Pool{Empty: Reject, Why: NoneReady}
 }
@@ -90,7 +93,7 @@ func filter(all []endpoint, keep func(endpoint) bool) []endpoint {
 func backends(from []endpoint) []Backend {
 	out := make([]Backend, len(from))
 	for i, e := range from {
-		out[i] = Backend{Addr: e.addr, Weight: 1, Local: e.local}
+		out[i] = Backend{Addr: e.addr, Weight: e.weight, Local: e.local, ReadySince: e.readySince}
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package routing
 // A Reason says why a Pool holds the backends it holds. The constants below are all there are.
 type Reason string
 
-// The reasons. Sentence tells each in words.
 const (
 	All              Reason = "All"
 	SameNode         Reason = "SameNode"
@@ -14,39 +13,44 @@ const (
 	None             Reason = "None"
 	NoneReady        Reason = "NoneReady"
 	NoneLocal        Reason = "NoneLocal"
+	Drained          Reason = "Drained"
 	NotAllowed       Reason = "NotAllowed"
 )
 
-// Reasons is the closed list, in the order of the help text.
-func Reasons() []Reason {
-	return []Reason{All, SameNode, SameZone, LocalOnly, OnlyTerminating, LocalTerminating, None, NoneReady, NoneLocal,
-		NotAllowed}
+// sentences has one row for each Reason, in the order of the help text.
+var sentences = [...]struct {
+	reason   Reason
+	sentence string
+}{
+	{All, "every ready endpoint serves"},
+	{SameNode, "only ready endpoints that are hinted for this node serve"},
+	{SameZone, "only ready endpoints that are hinted for this node's zone serve"},
+	{LocalOnly, "the traffic policy is Local, so only ready endpoints on this node serve"},
+	{OnlyTerminating, "no endpoint is ready, so those that terminate but still serve are used"},
+	{LocalTerminating, "the traffic policy is Local and no endpoint on this node is ready, so those here that terminate " +
+		"but still serve are used"},
+	{None, "the Service port has no endpoint at all"},
+	{NoneReady, "the Service port has endpoints, but none is ready or still serving"},
+	{NoneLocal, "the traffic policy is Local and every usable endpoint is on another node"},
+	{Drained, "every endpoint that could serve has the weight 0, so none gets new connections"},
+	{NotAllowed, "the client's address is in none of loadBalancerSourceRanges"},
 }
 
-// Sentence tells r in words, for explain and its help. It is empty for a Reason that is not in the list.
+// Reasons is the closed list, in the order of the help text.
+func Reasons() []Reason {
+	list := make([]Reason, len(sentences))
+	for i, row := range sentences {
+		list[i] = row.reason
+	}
+	return list
+}
+
+// Sentence says r in words, for explain and its help. It is empty for a Reason that is not in the list.
 func (r Reason) Sentence() string {
-	switch r {
-	case All:
-		return "every ready endpoint serves"
-	case SameNode:
-		return "only ready endpoints that are hinted for this node serve"
-	case SameZone:
-		return "only ready endpoints that are hinted for this node's zone serve"
-	case LocalOnly:
-		return "the traffic policy is Local, so only ready endpoints on this node serve"
-	case OnlyTerminating:
-		return "no endpoint is ready, so those that terminate but still serve are used"
-	case LocalTerminating:
-		return "the traffic policy is Local and no endpoint on this node is ready, so those here that terminate but still " +
-			"serve are used"
-	case None:
-		return "the Service port has no endpoint at all"
-	case NoneReady:
-		return "the Service port has endpoints, but none is ready or still serving"
-	case NoneLocal:
-		return "the traffic policy is Local and every usable endpoint is on another node"
-	case NotAllowed:
-		return "the client's address is in none of loadBalancerSourceRanges"
+	for _, row := range sentences {
+		if row.reason == r {
+			return row.sentence
+		}
 	}
 	return ""
 }

@@ -123,6 +123,8 @@ type Frontend struct {
 	// how long a client address stays with its backend after its last new connection; 0: not at all
 	Affinity time.Duration
 	Policy   Policy // how one of the pool is picked
+	// SlowStart is the time over which a backend gets its full weight after it has become ready; 0: at once. See At.
+	SlowStart time.Duration
 	// Serving are endpoints of neither pool that serve all the same, sorted: they get no new connections, and keep what
 	// they have.
 	Serving []netip.AddrPort
@@ -130,7 +132,7 @@ type Frontend struct {
 
 // Equal reports whether f and o ask for the same.
 func (f Frontend) Equal(o Frontend) bool {
-	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy &&
+	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy && f.SlowStart == o.SlowStart &&
 		slices.Equal(f.Allow, o.Allow) && slices.Equal(f.Serving, o.Serving) && f.Inside.Equal(o.Inside) &&
 		f.Outside.Equal(o.Outside)
 }
@@ -181,8 +183,10 @@ func (p Pool) Hides(from Origin, b Backend) bool {
 // A Backend is one endpoint of a pool.
 type Backend struct {
 	Addr   netip.AddrPort
-	Weight uint32 // its share relative to the others of the pool; 0 only when every other is to be preferred
+	Weight uint32 // its share relative to the others of the pool; Frontends leaves out what has the weight 0
 	Local  bool   // it runs on this node
+	// ReadySince is when it became ready, in seconds of the Unix clock; 0: not known, or the Service has no slow start.
+	ReadySince int64 `json:",omitempty"`
 }
 
 // An Origin is where a connection comes from. The zero Origin starts on this node, at an address that is not known.
