@@ -45,7 +45,7 @@ func (c *complaints) report(services corelisters.ServiceLister, now map[routing.
 			continue // gone in the meantime: nobody to tell
 		}
 		for _, p := range list {
-			if !slices.Contains(before, p) {
+			if p.reason != "" && !slices.Contains(before, p) {
 				c.record.Event(svc, v1.EventTypeWarning, p.reason, p.text)
 			}
 		}

@@ -15,11 +15,14 @@ const (
 	AddressConflict = "AddressConflict" // another Service owns the address and port
 	// HealthCheckNotServed is kube-proxy's: the Service's healthCheckNodePort could not be had.
 	HealthCheckNotServed = "FailedToStartServiceHealthcheck"
+	PolicyNotServed      = "PolicyNotServed"   // the Backend spreads connections at random instead
+	InvalidAnnotation    = "InvalidAnnotation" // an annotation of balancing cannot be read
 )
 
-// problem is what an Event says.
+// problem is something that a Service asks for and does not get.
 type problem struct {
-	reason, text string
+	reason string // of the Event about it; empty: none is written, and only explain shows it
+	text   string
 }
 
 func lostProblem(l routing.Lost) problem {

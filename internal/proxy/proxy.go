@@ -32,6 +32,12 @@ type Watcher interface {
 	Watch(ctx context.Context, doubt func()) error
 }
 
+// A PolicyLimited Backend serves some policies only, and the others as routing.Random. Unserved says why it does not
+// serve p, as a clause that completes "because"; "" means that it does. It may be called after a Sync.
+type PolicyLimited interface {
+	Unserved(p routing.Policy) (why string)
+}
+
 // A PodAware Backend treats what Pods of this node send like what the node itself sends. SetPods says where they have
 // their addresses; it is called before a Sync with nil for changed.
 type PodAware interface {
@@ -74,21 +80,23 @@ type Proxy struct {
 
 	// What follows belongs to the loop's goroutine.
 	node    routing.Node
-	pods    []netip.Prefix            // where the Node's Pods have their addresses
-	want    *routing.Table            // what the Backend should serve
-	pending map[routing.Name]standing // what the Backend has to look at
-	doubt   bool                      // it has to look at everything
+	pods    []netip.Prefix                 // where the Node's Pods have their addresses
+	want    *routing.Table                 // what the Backend should serve
+	pending map[routing.Name]pendingReason // what the Backend has to look at
+	ramps   *slowStarts
+	doubt   bool // it has to look at everything
 	checks  *healthChecks
 	unheard map[routing.Name]problem // the Services whose health check has no port, and why
 	review  map[routing.Name]bool    // the Services whose problems, if any, are to be told anew
 }
 
-// standing says why a Service is pending.
-type standing bool
+// pendingReason says why the Backend has to look at a Service.
+type pendingReason uint8
 
 const (
-	differs standing = true  // it changed since it was last applied
-	retried standing = false // it has not changed, but the Backend could not serve all of it
+	changed pendingReason = iota + 1 // it changed since it was last applied
+	retried                          // it has not changed, but the Backend could not serve all of it
+	ramping                          // it has not changed, but its slow start gives other weights now
 )
 
 // New makes a Proxy of the Services client shows. It starts nothing.
@@ -99,7 +107,7 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]standing{}, review: map[routing.Name]bool{},
+	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]pendingReason{}, review: map[routing.Name]bool{},
 		doubt:   true,
 		unheard: map[routing.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
 	p.node = routing.Node{Name: opts.NodeName}
@@ -108,6 +116,7 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 		opts.Loop.LastRetry = longestRetry
 	}
 	p.loop = loop.New(p.sync, opts.Loop)
+	p.ramps = newSlowStarts(p.loop.Kick)
 	p.watch = newWatch(client, opts.NodeName, &p.health, p.loop.Kick)
 	p.checks = newHealthChecks(p.Healthy)
 	p.events = newComplaints(client, opts.NodeName)
@@ -134,6 +143,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.opts.Log.DebugContext(ctx, "services and endpoints are known")
 	p.watch.markAll()
 	defer p.checks.close()
+	defer p.ramps.stop()
 	return p.runLoop(ctx)
 }
 
@@ -160,6 +170,11 @@ func (p *Proxy) sync(ctx context.Context) error {
 	p.health.begin()
 	p.metrics.queued.SetToCurrentTime()
 	p.rebuild()
+	for _, name := range p.ramps.due(time.Now()) {
+		if p.pending[name] == 0 {
+			p.pending[name] = ramping
+		}
+	}
 	p.doubt = p.distrusted.Swap(false) || p.doubt
 	var failed []*routing.FrontendError
 	if len(p.pending) > 0 || p.doubt {
@@ -186,11 +201,15 @@ func (p *Proxy) sync(ctx context.Context) error {
 // apply hands p.want to the Backend. It returns what alone is not served, or an error after which nothing is known.
 func (p *Proxy) apply(ctx context.Context) ([]*routing.FrontendError, error) {
 	names := sortedNames(p.pending)
+	started := time.Now()
+	for _, name := range names {
+		p.ramps.update(p.want, name, started)
+	}
 	if p.doubt {
 		names = nil
 	}
-	started := time.Now()
-	err := p.opts.Backend.Sync(ctx, p.want, names)
+	err := p.opts.Backend.Sync(ctx, p.ramps.resolve(p.want, started), names)
+	p.ramps.arm(time.Now())
 	p.metrics.synced(time.Since(started), names == nil, len(p.pending), err)
 	failed, other := routing.Split(err)
 	if p.doubt = other != nil; p.doubt {
@@ -210,8 +229,8 @@ func (p *Proxy) settle(ctx context.Context, failed []*routing.FrontendError) {
 	var news []routing.Name
 	for _, name := range sortedNames(p.pending) {
 		p.review[name] = true
-		if p.pending[name] == retried && again[name] {
-			continue // it failed before and does now: no news
+		if p.pending[name] == ramping || p.pending[name] == retried && again[name] {
+			continue // the Service is as it was, and what failed before fails now
 		}
 		news = append(news, name)
 		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
@@ -247,6 +266,7 @@ func (p *Proxy) problems(failed []*routing.FrontendError) map[routing.Name][]pro
 		for _, r := range p.watch.refused(p.node, name) {
 			out[name] = append(out[name], refusedProblem(r))
 		}
+		out[name] = append(out[name], p.balancingProblems(name)...)
 	}
 	for _, f := range failed {
 		name := f.Service.Service()

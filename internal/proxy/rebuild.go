@@ -29,10 +29,10 @@ func (p *Proxy) rebuild() {
 	if len(entries) == 0 {
 		return
 	}
-	want, changed := p.want.With(entries...)
+	want, names := p.want.With(entries...)
 	p.want = want
-	for _, name := range changed {
-		p.pending[name] = differs
+	for _, name := range names {
+		p.pending[name] = changed
 	}
 }
 

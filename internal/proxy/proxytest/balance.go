@@ -51,3 +51,110 @@ func inTurn(w *world) {
 		}
 	}
 }
+
+// byWeight: under random the shares follow the weights, also after these have changed.
+func byWeight(w *world) {
+	const n = 600
+	_, at := w.endpoints(3)
+	place := w.place()
+	for _, weights := range [][]uint32{{1, 2, 5}, {6, 1, 1}, {1, 0, 1}} {
+		w.serve("a", frontend("a", place, routing.TCP, weighted(at, weights...)))
+		got := map[netip.AddrPort]int{}
+		for range n {
+			got[w.judge(place, routing.TCP)]++
+		}
+		for i, e := range at {
+			if chance := float64(weights[i]) / float64(weights[0]+weights[1]+weights[2]); !within(got[e], n, chance) {
+				w.Errorf("weights %v: %s got %d of %d connections", weights, e, got[e], n)
+			}
+		}
+	}
+}
+
+// bySource: under source-hash a client address keeps its endpoint, clients are spread by the weights, and only the
+// clients of an endpoint that leaves move. Package routing says which endpoint serves whom, so nothing here is chance.
+func bySource(w *world) {
+	const clients = 60
+	_, at := w.endpoints(4)
+	place := w.place()
+	hashed := func(f *routing.Frontend) { f.Policy = routing.SourceHash }
+	for _, eps := range [][]netip.AddrPort{at, at[1:], at} {
+		p := pool(eps...)
+		w.serve("a", frontend("a", place, routing.TCP, p, hashed))
+		k := routing.NewPicker(p, routing.SourceHash)
+		for i := range byte(clients) {
+			client := netip.AddrFrom4([4]byte{127, 0, 1, i + 1})
+			want, _ := k.Pick(routing.Draw{Client: client})
+			for range 2 {
+				if who, err := ask(client, place); err != nil || who != want.Addr {
+					w.Fatalf("client %s was answered by %s (%v), want %s", client, who, err, want.Addr)
+				}
+			}
+		}
+	}
+}
+
+// byLoad: under least-connections the next connection goes to the endpoint with the fewest for its weight, so that
+// connections that stay are spread exactly.
+func byLoad(w *world) {
+	_, at := w.endpoints(3)
+	place := w.place()
+	least := func(f *routing.Frontend) { f.Policy = routing.LeastConnections }
+	w.serve("a", frontend("a", place, routing.TCP, weighted(at, 1, 1, 2), least))
+	got := map[netip.AddrPort]int{}
+	for range 40 {
+		_, _, who := w.open(place)
+		got[who]++
+	}
+	if got[at[0]] != 10 || got[at[1]] != 10 || got[at[2]] != 20 {
+		w.Errorf("40 connections that stay are spread as %v, want 10, 10 and 20", got)
+	}
+}
+
+// drained: an endpoint of weight 0 keeps its connections and gets no new ones. (Package routing leaves it out of the
+// pool and names it in Serving.)
+func drained(w *world) {
+	eps, at := w.endpoints(2)
+	place := w.place()
+	w.serve("a", frontend("a", place, routing.TCP, pool(at[0])))
+	c, r, _ := w.open(place)
+	w.serve("a", frontend("a", place, routing.TCP, pool(at[1]), func(f *routing.Frontend) {
+		f.Serving = []netip.AddrPort{at[0]}
+	}))
+	before := eps[0].accepted.Load()
+	for range 20 {
+		w.judge(place, routing.TCP)
+	}
+	if after := eps[0].accepted.Load(); after != before {
+		w.Errorf("a drained endpoint got %d new connections", after-before)
+	}
+	if _, err := c.Write([]byte("still\n")); err != nil {
+		w.Fatal(err)
+	}
+	if line, err := r.ReadString('\n'); err != nil || line != "still\n" {
+		w.Errorf("a connection to a drained endpoint: %q, %v", line, err)
+	}
+}
+
+// drainedUDP: a flow to a drained endpoint goes on, a new client goes elsewhere.
+func drainedUDP(w *world) {
+	a, b := w.udpEndpoint(), w.udpEndpoint()
+	place := w.place()
+	w.serve("a", frontend("a", place, routing.UDP, pool(a.at)))
+	c, err := dialUDP(place)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer c.Close()
+	for _, drain := range []bool{false, true} {
+		if drain {
+			w.serve("a", frontend("a", place, routing.UDP, pool(b.at), func(f *routing.Frontend) {
+				f.Serving = []netip.AddrPort{a.at}
+			}))
+			w.judge(place, routing.UDP)
+		}
+		if who, err := exchange(c, "hello"); err != nil || who != a.at {
+			w.Errorf("the flow was answered by %s (%v), want %s", who, err, a.at)
+		}
+	}
+}

@@ -18,6 +18,8 @@ type Options struct {
 	// Binds: it binds the addresses it serves, so a port that somebody else has is an error, and a port of its own is
 	// free after Close.
 	Binds bool
+	// CountsConnections: it serves least-connections.
+	CountsConnections bool
 	// Net is where Frontends and endpoints get their addresses; at least a /24. The zero Prefix means a /24 of
 	// 127.0.0.0/8 of this process.
 	Net netip.Prefix
@@ -37,6 +39,10 @@ func Run(t *testing.T, open func(t *testing.T) proxy.Backend, opts Options) {
 	}{
 		{"spreads over the endpoints", spreads},
 		{"round-robin", inTurn},
+		{"weights", byWeight},
+		{"source-hash", bySource},
+		{"a drained endpoint", drained},
+		{"UDP of a drained endpoint", drainedUDP},
 		{"refuses at once without endpoints", refuses},
 		{"two places are kept apart", keptApart},
 		{"changes under load fail nobody", changesUnderLoad},
@@ -55,6 +61,9 @@ func Run(t *testing.T, open func(t *testing.T) proxy.Backend, opts Options) {
 		{"random tables", randomTables},
 	} {
 		t.Run(c.name, start(c.test))
+	}
+	if opts.CountsConnections {
+		t.Run("least-connections", start(byLoad))
 	}
 	if opts.Binds {
 		t.Run("a port that is taken", start(portTaken))

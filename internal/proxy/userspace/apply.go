@@ -35,6 +35,7 @@ func (b *Backend) apply(ctx context.Context, names []routing.Name, list []routin
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
+		p.serve[d].counts = b.host.tallies.countsFor(&p.serve[d].Frontend)
 		if err := b.serve(d, p.serve[d]); err != nil {
 			errs = append(errs, &routing.FrontendError{Key: p.serve[d].Key, Service: p.serve[d].Service, Err: err})
 		}
@@ -44,7 +45,7 @@ func (b *Backend) apply(ctx context.Context, names []routing.Name, list []routin
 	return errors.Join(errs...)
 }
 
-func (b *Backend) serve(d routing.Dest, f *front) error {
+func (b *Backend) serve(d routing.Dest, f *compiledFrontend) error {
 	s, ok := b.servers[d]
 	if !ok {
 		s = b.host.newServer(d)
@@ -55,7 +56,7 @@ func (b *Backend) serve(d routing.Dest, f *front) error {
 
 // dropOthers closes what the Services in names were served on and is not in keep. A Dest that went from one Service to
 // another is in keep, because both are in names then.
-func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*front) {
+func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*compiledFrontend) {
 	for _, name := range names {
 		for _, d := range b.served[name] {
 			if s, ok := b.servers[d]; ok && keep[d] == nil {
@@ -72,14 +73,14 @@ func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*front)
 }
 
 // forget drops what is known of endpoints of the Services in names that are in none of their pools any more.
-func (b *Backend) forget(names []routing.Name, serve map[routing.Dest]*front) {
-	fronts := map[routing.Name][]*front{}
+func (b *Backend) forget(names []routing.Name, serve map[routing.Dest]*compiledFrontend) {
+	frontends := map[routing.Name][]*compiledFrontend{}
 	for _, f := range serve {
-		fronts[f.Service] = append(fronts[f.Service], f)
+		frontends[f.Service] = append(frontends[f.Service], f)
 	}
 	for _, name := range names {
 		b.host.tallies.keep(name, func(t tally) bool {
-			return slices.ContainsFunc(fronts[t.service], func(f *front) bool { return f.Serves(t.endpoint) })
+			return slices.ContainsFunc(frontends[t.service], func(f *compiledFrontend) bool { return f.Serves(t.endpoint) })
 		})
 	}
 	b.host.ejected.keep(b.serves)

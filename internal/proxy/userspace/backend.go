@@ -43,11 +43,11 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 type server interface {
 	// update makes the server do what f says from now on. After an error it does as much of it as it can, and another
 	// update tries again.
-	update(f *front) error
+	update(f *compiledFrontend) error
 	// close stops to answer; connections go on.
 	close()
 	counts() Counts
-	now() *front // the latest; nil before the first
+	now() *compiledFrontend // the latest; nil before the first
 }
 
 // A Backend serves Frontends with sockets of this process. Make it with New.

@@ -43,8 +43,8 @@ func TestCompile(t *testing.T) {
 			continue
 		}
 		inside, outside := got.picker(routing.Origin{}).Len(), got.picker(routing.Origin{Outside: true}).Len()
-		if got.open() != c.open || inside != c.inside || outside != c.there {
-			t.Errorf("%s: open %v, inside %d, outside %d", c.name, got.open(), inside, outside)
+		if got.hasBackends() != c.open || inside != c.inside || outside != c.there {
+			t.Errorf("%s: open %v, inside %d, outside %d", c.name, got.hasBackends(), inside, outside)
 		}
 	}
 }

@@ -10,5 +10,5 @@ import (
 
 func TestConformance(t *testing.T) {
 	proxytest.Run(t, func(*testing.T) proxy.Backend { return userspace.New(userspace.Options{}) },
-		proxytest.Options{Binds: true})
+		proxytest.Options{Binds: true, CountsConnections: true})
 }

@@ -15,14 +15,14 @@ import (
 // flow is one client's datagrams to one endpoint and back. Its socket is connected, so that an endpoint that is not
 // there is heard of.
 type flow struct {
-	server *udpServer
-	client netip.AddrPort
-	search search // how the endpoint was found, and who refused before
-	to     netip.AddrPort
-	tally  *meter // of the endpoint
-	up     *net.UDPConn
-	down   *net.UDPConn // the server's socket: answers leave from the address the client sent to
-	last   atomic.Int64 // when a datagram last passed, in nanoseconds of the Unix clock
+	server  *udpServer
+	client  netip.AddrPort
+	attempt dialAttempt // how the endpoint was found, and which ones refused before
+	to      netip.AddrPort
+	tally   *meter // of the endpoint
+	up      *net.UDPConn
+	down    *net.UDPConn // the server's socket: answers leave from the address the client sent to
+	last    atomic.Int64 // when a datagram last passed, in nanoseconds of the Unix clock
 
 	mu       sync.Mutex // protects the following
 	answered bool

@@ -5,6 +5,8 @@ import "sync/atomic"
 // meter is Counts in the making.
 type meter struct {
 	connections, failures, sent, received atomic.Uint64
+
+	open atomic.Int64 // of an endpoint: connections and flows that go on, and attempts to connect
 }
 
 func (m *meter) read() Counts {

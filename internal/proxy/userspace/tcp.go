@@ -12,14 +12,14 @@ import (
 	"viaduct/internal/routing"
 )
 
-// tcpServer accepts connections on one address and carries them to the endpoints of its front. While there are none the
+// tcpServer accepts connections on one address and carries them to the endpoints of its Frontend. While there are none the
 // port is held but does not listen, so that the kernel refuses.
 type tcpServer struct {
-	host  *host
-	at    netip.AddrPort
-	front atomic.Pointer[front]
-	turn  atomic.Uint64 // the picks under round-robin
-	meter meter
+	host     *host
+	at       netip.AddrPort
+	frontend atomic.Pointer[compiledFrontend]
+	turn     atomic.Uint64 // the picks under round-robin
+	meter    meter
 
 	// What follows belongs to whoever calls update and close.
 	port      *port       // nil until bound
@@ -29,11 +29,11 @@ type tcpServer struct {
 
 func newTCPServer(h *host, at netip.AddrPort) *tcpServer { return &tcpServer{host: h, at: at} }
 
-func (s *tcpServer) counts() Counts { return s.meter.read() }
-func (s *tcpServer) now() *front    { return s.front.Load() }
+func (s *tcpServer) counts() Counts         { return s.meter.read() }
+func (s *tcpServer) now() *compiledFrontend { return s.frontend.Load() }
 
-func (s *tcpServer) update(f *front) error {
-	s.front.Store(f) // first: whoever is accepted from here on meets the new pool
+func (s *tcpServer) update(f *compiledFrontend) error {
+	s.frontend.Store(f) // first: whoever is accepted from here on meets the new pool
 	if s.port == nil {
 		p, err := holdPort(s.at)
 		if err != nil {
@@ -42,7 +42,7 @@ func (s *tcpServer) update(f *front) error {
 		s.port = p
 		s.host.own.Store(s.dest(), true)
 	}
-	if !f.open() {
+	if !f.hasBackends() {
 		return s.hush()
 	}
 	return s.listen()
@@ -123,7 +123,7 @@ func (s *tcpServer) accept(p *port, a *acceptance) {
 		case <-a.stop:
 			return
 		case <-time.After(pause):
-			s.host.opts.Log.Warn("accepting connections", "at", s.at, "again_in", pause, "error", err)
+			s.host.opts.Log.Warn("accepting connections", "at", s.at, "again_in", pause, "err", err)
 			pause = min(2*pause, longest)
 		}
 	}
@@ -137,44 +137,43 @@ func (s *tcpServer) carry(c *net.TCPConn) {
 		return
 	}
 	defer s.host.remove(c)
-	up, to, err := s.connect(c)
+	up, t, err := s.connect(c)
 	if err != nil {
 		s.meter.failures.Add(1)
-		s.host.opts.Log.Debug("no endpoint for a client", "at", s.at, "client", c.RemoteAddr(), "error", err)
+		s.host.opts.Log.Debug("no endpoint for a client", "at", s.at, "client", c.RemoteAddr(), "err", err)
 		reset(c)
 		return
 	}
+	defer t.tally.open.Add(-1)
 	s.meter.connections.Add(1)
-	of := s.host.tallies.of(s.front.Load().Service, to)
-	of.connections.Add(1)
-	relay(c, up, &s.meter, of)
+	t.tally.connections.Add(1)
+	relay(c, up, &s.meter, t.tally)
 }
 
-// errNobody is why a client is reset when there was nobody left to try.
-var errNobody = errors.New("no endpoint left to try")
+// errNoneLeft is why a client is reset when every endpoint has been tried.
+var errNoneLeft = errors.New("no endpoint left to try")
 
-// connect finds an endpoint that accepts. The front is read anew for every try.
-func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, netip.AddrPort, error) {
+// connect finds an endpoint that accepts. The Frontend is read anew for every try.
+func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, target, error) {
 	from, _ := c.RemoteAddr().(*net.TCPAddr)
-	find := search{host: s.host, turn: &s.turn, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
+	attempt := dialAttempt{host: s.host, turn: &s.turn, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
 	deadline := time.Now().Add(s.host.opts.DialTimeout)
-	err := errNobody
+	err := errNoneLeft
 	for time.Now().Before(deadline) {
-		f := s.front.Load()
-		to, last, ok := find.next(f)
+		f := s.frontend.Load()
+		t, ok := attempt.next(f)
 		if !ok {
-			return nil, to, err
+			return nil, t, err
 		}
-		up, dialErr := s.dial(to, last, deadline)
+		up, dialErr := s.dial(t.addr, t.last, deadline)
 		if dialErr == nil {
-			find.found(f, to)
-			return up, to, nil
+			attempt.found(f, t.addr)
+			return up, t, nil
 		}
-		s.host.tallies.of(f.Service, to).failures.Add(1)
-		find.tried = append(find.tried, to)
+		attempt.refused(t)
 		err = dialErr
 	}
-	return nil, netip.AddrPort{}, err
+	return nil, target{}, err
 }
 
 // dial connects to one endpoint. One that does not take the connection is set aside for a while.

@@ -15,11 +15,11 @@ import (
 // the socket is closed, so that the kernel answers with port unreachable; unlike a TCP port it cannot be held
 // meanwhile.
 type udpServer struct {
-	host  *host
-	at    netip.AddrPort
-	front atomic.Pointer[front]
-	turn  atomic.Uint64 // the picks under round-robin
-	meter meter
+	host     *host
+	at       netip.AddrPort
+	frontend atomic.Pointer[compiledFrontend]
+	turn     atomic.Uint64 // the picks under round-robin
+	meter    meter
 
 	mu     sync.Mutex // protects the following
 	socket *net.UDPConn
@@ -30,19 +30,19 @@ func newUDPServer(h *host, at netip.AddrPort) *udpServer {
 	return &udpServer{host: h, at: at, flows: map[netip.AddrPort]*flow{}}
 }
 
-func (s *udpServer) counts() Counts { return s.meter.read() }
-func (s *udpServer) now() *front    { return s.front.Load() }
+func (s *udpServer) counts() Counts         { return s.meter.read() }
+func (s *udpServer) now() *compiledFrontend { return s.frontend.Load() }
 
-func (s *udpServer) update(f *front) error {
+func (s *udpServer) update(f *compiledFrontend) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.front.Store(f)
-	if !f.open() {
+	s.frontend.Store(f)
+	if !f.hasBackends() {
 		s.shut()
 		return nil
 	}
 	for _, fl := range s.flows {
-		if _, serves := f.PoolFor(fl.search.from).Find(fl.to); !serves {
+		if !f.keeps(fl.attempt.from, fl.to) {
 			s.end(fl) // its client's next datagram goes to one that serves
 		}
 	}
@@ -91,7 +91,7 @@ func (s *udpServer) receive(socket *net.UDPConn) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
-			s.host.opts.Log.Debug("receiving datagrams", "at", s.at, "error", err)
+			s.host.opts.Log.Debug("receiving datagrams", "at", s.at, "err", err)
 			time.Sleep(time.Millisecond) // an error that stays must not become a spin
 		}
 	}
@@ -128,7 +128,7 @@ func (s *udpServer) flowOf(client netip.AddrPort) *flow {
 	if fl, ok := s.flows[client]; ok {
 		return fl
 	}
-	return s.begin(client, search{host: s.host, turn: &s.turn, from: originOf(client.Addr(), s.at.Addr())})
+	return s.begin(client, dialAttempt{host: s.host, turn: &s.turn, from: originOf(client.Addr(), s.at.Addr())})
 }
 
 // replace ends fl, whose endpoint refused, and makes another flow of its client to one that was not tried yet; nil when
@@ -142,28 +142,28 @@ func (s *udpServer) replace(fl *flow) *flow {
 	s.end(fl)
 	s.host.ejected.failed(fl.to, "refused a datagram")
 	fl.tally.failures.Add(1)
-	find := fl.search
-	find.tried = append(find.tried, fl.to)
-	return s.begin(fl.client, find)
+	attempt := fl.attempt
+	attempt.tried = append(attempt.tried, fl.to)
+	return s.begin(fl.client, attempt)
 }
 
 // begin makes a flow. The caller holds mu.
-func (s *udpServer) begin(client netip.AddrPort, find search) *flow {
-	f := s.front.Load()
+func (s *udpServer) begin(client netip.AddrPort, attempt dialAttempt) *flow {
+	f := s.frontend.Load()
 	for s.socket != nil {
-		to, _, ok := find.next(f)
+		t, ok := attempt.next(f)
 		if !ok {
 			return nil
 		}
-		up, err := s.dial(to)
+		up, err := s.dial(t.addr)
 		if err != nil {
-			s.host.opts.Log.Debug("no way to an endpoint", "at", s.at, "endpoint", to, "error", err)
-			find.tried = append(find.tried, to)
+			s.host.opts.Log.Debug("no route to an endpoint", "at", s.at, "endpoint", t.addr, "err", err)
+			t.tally.open.Add(-1)
+			attempt.tried = append(attempt.tried, t.addr)
 			continue
 		}
-		find.found(f, to)
-		return s.run(&flow{server: s, client: client, search: find, to: to, tally: s.host.tallies.of(f.Service, to), up: up,
-			down: s.socket})
+		attempt.found(f, t.addr)
+		return s.run(&flow{server: s, client: client, attempt: attempt, to: t.addr, tally: t.tally, up: up, down: s.socket})
 	}
 	return nil
 }
@@ -195,6 +195,7 @@ func (s *udpServer) run(fl *flow) *flow {
 func (s *udpServer) end(fl *flow) {
 	_ = fl.up.Close()
 	if s.flows[fl.client] == fl {
+		fl.tally.open.Add(-1)
 		delete(s.flows, fl.client)
 	}
 }

@@ -108,7 +108,7 @@ func TestFlowsAreBounded(t *testing.T) {
 func TestStrangersEndNoFlows(t *testing.T) {
 	s := udpStage(t, Options{UDPFlows: 1})
 	ping(t, s)
-	f := *s.front.Load()
+	f := *s.frontend.Load()
 	f.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} // where ping sends from
 	if err := s.update(&f); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ func addrPort(n int) netip.AddrPort {
 func TestAffinityLastsAndIsRefreshed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAffinity(10)
-		v := visitor{routing.Name{Name: "a"}, addrPort(1).Addr()}
+		v := affinityKey{routing.Name{Name: "a"}, addrPort(1).Addr()}
 		if _, ok := a.last(v); ok {
 			t.Error("a client that never came is known")
 		}
@@ -27,7 +27,7 @@ func TestAffinityLastsAndIsRefreshed(t *testing.T) {
 		if to, ok := a.last(v); !ok || to != addrPort(7) {
 			t.Errorf("after 59 s: %v, %v", to, ok)
 		}
-		if _, ok := a.last(visitor{routing.Name{Name: "b"}, v.client}); ok {
+		if _, ok := a.last(affinityKey{routing.Name{Name: "b"}, v.client}); ok {
 			t.Error("another Service knows the client")
 		}
 		time.Sleep(time.Second)
@@ -42,15 +42,15 @@ func TestAffinityIsBoundedAndForgetsTheOldest(t *testing.T) {
 		const limit = 1024
 		a := newAffinity(limit)
 		for i := range 10 * limit {
-			a.remember(visitor{client: addrPort(i).Addr()}, addrPort(0), time.Hour)
+			a.remember(affinityKey{client: addrPort(i).Addr()}, addrPort(0), time.Hour)
 			time.Sleep(time.Second)
 		}
-		if len(a.visits) != limit {
-			t.Errorf("%d clients are remembered, want %d", len(a.visits), limit)
+		if len(a.entries) != limit {
+			t.Errorf("%d clients are remembered, want %d", len(a.entries), limit)
 		}
 		recent := 0
 		for i := 9 * limit; i < 10*limit; i++ {
-			if _, ok := a.last(visitor{client: addrPort(i).Addr()}); ok {
+			if _, ok := a.last(affinityKey{client: addrPort(i).Addr()}); ok {
 				recent++
 			}
 		}

@@ -8,14 +8,14 @@ import (
 	"viaduct/internal/routing"
 )
 
-// visitor is one client of one Service port. Affinity is by port, not by address: a client stays with its endpoint
+// affinityKey is one client of one Service port. Affinity is by port, not by address: a client stays with its endpoint
 // whether it comes by the cluster IP or by a node port.
-type visitor struct {
+type affinityKey struct {
 	service routing.Name
 	client  netip.Addr
 }
 
-type visit struct {
+type affinityEntry struct {
 	to    netip.AddrPort
 	until time.Time
 }
@@ -25,36 +25,38 @@ type visit struct {
 type affinity struct {
 	limit int
 
-	mu     sync.Mutex // protects the following
-	visits map[visitor]visit
+	mu      sync.Mutex // protects the following
+	entries map[affinityKey]affinityEntry
 }
 
-func newAffinity(limit int) *affinity { return &affinity{limit: limit, visits: map[visitor]visit{}} }
+func newAffinity(limit int) *affinity {
+	return &affinity{limit: limit, entries: map[affinityKey]affinityEntry{}}
+}
 
 // last is the endpoint that served v lately.
-func (a *affinity) last(v visitor) (netip.AddrPort, bool) {
+func (a *affinity) last(v affinityKey) (netip.AddrPort, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	was, ok := a.visits[v]
+	was, ok := a.entries[v]
 	return was.to, ok && time.Now().Before(was.until)
 }
 
 // remember notes that to serves v, for another period.
-func (a *affinity) remember(v visitor, to netip.AddrPort, period time.Duration) {
+func (a *affinity) remember(v affinityKey, to netip.AddrPort, period time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.visits[v]; !known && len(a.visits) >= a.limit {
+	if _, known := a.entries[v]; !known && len(a.entries) >= a.limit {
 		a.forgetOne()
 	}
-	a.visits[v] = visit{to, time.Now().Add(period)}
+	a.entries[v] = affinityEntry{to, time.Now().Add(period)}
 }
 
 // forgetOne relies on a map's range starting anywhere: eight entries are a fair sample.
 func (a *affinity) forgetOne() {
-	var oldest visitor
+	var oldest affinityKey
 	var until time.Time
 	seen := 0
-	for v, is := range a.visits {
+	for v, is := range a.entries {
 		if seen == 0 || is.until.Before(until) {
 			oldest, until = v, is.until
 		}
@@ -62,5 +64,5 @@ func (a *affinity) forgetOne() {
 			break
 		}
 	}
-	delete(a.visits, oldest)
+	delete(a.entries, oldest)
 }
