@@ -148,6 +148,14 @@ func (d *dataPath) Mode() string {
 // modeKernel is kube-proxy's word for what Viaduct does in the kernel.
 const modeKernel = "nftables"
 
+// Unserved implements proxy.PolicyLimited.
+func (d *dataPath) Unserved(p routing.Policy) (why string) {
+	if limited, ok := d.carrier().(proxy.PolicyLimited); ok {
+		return limited.Unserved(p)
+	}
+	return ""
+}
+
 // SetAside implements proxy.Ejector.
 func (d *dataPath) SetAside() []proxy.SetAside {
 	if e, ok := d.carrier().(proxy.Ejector); ok {
