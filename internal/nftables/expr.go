@@ -102,6 +102,41 @@ func (e *Exprs) RandomNumber(to Register, n uint32) {
 	})
 }
 
+// NextNumber loads the numbers from 0 to n-1 in turn. The turn belongs to this expression: all packets that come by it
+// share it.
+func (e *Exprs) NextNumber(to Register, n uint32) {
+	e.Expr("numgen", func(d *Attrs) {
+		d.Uint32(unix.NFTA_NG_DREG, to.Number())
+		d.Uint32(unix.NFTA_NG_MODULUS, n)
+		d.Uint32(unix.NFTA_NG_TYPE, unix.NFT_NG_INCREMENTAL)
+		d.Uint32(unix.NFTA_NG_OFFSET, 0)
+	})
+}
+
+// HashNumber loads the kernel's jhash of size bytes that begin at a register, scaled to a number from 0 to n-1. seed must
+// not be 0, for which the kernel would draw one.
+func (e *Exprs) HashNumber(from, to Register, size, n, seed uint32) {
+	e.Expr("hash", func(d *Attrs) {
+		d.Uint32(unix.NFTA_HASH_SREG, from.Number())
+		d.Uint32(unix.NFTA_HASH_DREG, to.Number())
+		d.Uint32(unix.NFTA_HASH_LEN, size)
+		d.Uint32(unix.NFTA_HASH_MODULUS, n)
+		d.Uint32(unix.NFTA_HASH_SEED, seed)
+		d.Uint32(unix.NFTA_HASH_OFFSET, 0)
+		d.Uint32(unix.NFTA_HASH_TYPE, unix.NFT_HASH_JENKINS)
+	})
+}
+
+// GotoByMap continues in the chain that a map of chains (Set.Goto) has for the key that begins at a register. It holds if
+// there is one.
+func (e *Exprs) GotoByMap(set string, key Register) {
+	e.Expr("lookup", func(d *Attrs) {
+		d.Text(unix.NFTA_LOOKUP_SET, set)
+		d.Uint32(unix.NFTA_LOOKUP_SREG, key.Number())
+		d.Uint32(unix.NFTA_LOOKUP_DREG, unix.NFT_REG_VERDICT)
+	})
+}
+
 // InSet holds if the set has the key that begins at a register.
 func (e *Exprs) InSet(set string, key Register) { e.lookup(set, key, 0, nil) }
 
@@ -238,12 +273,17 @@ func (e *Exprs) verdict(code int32, chain string) {
 	e.Expr("immediate", func(d *Attrs) {
 		d.Uint32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
 		d.Nest(unix.NFTA_IMMEDIATE_DATA, func() {
-			d.Nest(unix.NFTA_DATA_VERDICT, func() {
-				d.Uint32(unix.NFTA_VERDICT_CODE, uint32(code))
-				if chain != "" {
-					d.Text(unix.NFTA_VERDICT_CHAIN, chain)
-				}
-			})
+			d.verdictData(code, chain)
 		})
+	})
+}
+
+// verdictData appends a verdict, as data.
+func (a *Attrs) verdictData(code int32, chain string) {
+	a.Nest(unix.NFTA_DATA_VERDICT, func() {
+		a.Uint32(unix.NFTA_VERDICT_CODE, uint32(code))
+		if chain != "" {
+			a.Text(unix.NFTA_VERDICT_CHAIN, chain)
+		}
 	})
 }

@@ -11,6 +11,8 @@ const (
 	setFieldLen   = 1    // NFTA_SET_FIELD_LEN, Linux 5.6
 	setElemEnd    = 0x01 // NFT_SET_ELEM_INTERVAL_END
 
+	dataVerdict = 0xffffff00 // NFT_DATA_VERDICT
+
 	// SetConcat is NFT_SET_CONCAT, Linux 5.6: the keys of a set of intervals have several fields.
 	SetConcat = 0x80
 )
@@ -43,13 +45,14 @@ type Set struct {
 	Name  string
 	Key   []DataType
 	Data  []DataType
+	Goto  bool   // it is a map whose data are chains; Data is empty
 	Flags uint32 // NFT_SET_…; AddSet adds NFT_SET_MAP to those of a map
 	Limit uint32 // the largest number of elements; 0: no limit
 }
 
 // KernelFlags are the flags that the kernel holds for the set.
 func (s Set) KernelFlags() uint32 {
-	if len(s.Data) > 0 {
+	if len(s.Data) > 0 || s.Goto {
 		return s.Flags | unix.NFT_SET_MAP
 	}
 	return s.Flags
@@ -68,6 +71,9 @@ func (t Table) AddSet(s Set, number uint32) Message {
 		id, size := concatenated(s.Data)
 		m.body.Uint32(unix.NFTA_SET_DATA_TYPE, id)
 		m.body.Uint32(unix.NFTA_SET_DATA_LEN, size)
+	}
+	if s.Goto {
+		m.body.Uint32(unix.NFTA_SET_DATA_TYPE, dataVerdict)
 	}
 	m.body.Uint32(unix.NFTA_SET_ID, number)
 	s.describe(&m.body)
@@ -127,6 +133,7 @@ type Element struct {
 	Key     []byte
 	KeyEnd  []byte // the last key of an interval, in a set with the flag SetConcat; else nil
 	Data    []byte // nil in sets
+	Goto    string // in a map of chains, the chain; else empty
 	Comment string // at most 127 bytes, which is nft's limit
 
 	// IntervalEnd marks the end of an interval in a set with the flag NFT_SET_INTERVAL and without SetConcat: Key is the
@@ -176,6 +183,9 @@ func (a *Attrs) element(e *Element, whole bool) {
 	if whole && e.Data != nil {
 		a.data(unix.NFTA_SET_ELEM_DATA, e.Data)
 	}
+	if whole && e.Goto != "" {
+		a.Nest(unix.NFTA_SET_ELEM_DATA, func() { a.verdictData(unix.NFT_GOTO, e.Goto) })
+	}
 	if whole && e.Comment != "" {
 		a.Bytes(unix.NFTA_SET_ELEM_USERDATA, commentData(e.Comment))
 	}
@@ -205,6 +215,7 @@ func decodeElement(b []byte) (e Element) {
 			e.KeyEnd = find(value, unix.NFTA_DATA_VALUE)
 		case unix.NFTA_SET_ELEM_DATA:
 			e.Data = find(value, unix.NFTA_DATA_VALUE)
+			e.Goto = text(find(find(value, unix.NFTA_DATA_VERDICT), unix.NFTA_VERDICT_CHAIN))
 		case unix.NFTA_SET_ELEM_USERDATA:
 			e.Comment = commentOf(value)
 		case unix.NFTA_SET_ELEM_FLAGS:

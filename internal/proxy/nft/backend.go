@@ -184,7 +184,8 @@ type change struct {
 	name      routing.Name
 	frontends []routing.Frontend
 	compiled
-	ops []op
+	ops    []op
+	unused []class // those of what was applied that it does not need any more
 }
 
 // refused says that nothing of the Service's change was applied.
@@ -203,7 +204,9 @@ func (b *Backend) prepare(name routing.Name, frontends []routing.Frontend) chang
 		old = &applied{}
 	}
 	c := change{name: name, frontends: frontends, compiled: compile(frontends, old.places)}
-	c.ops = b.count(diff(compile(old.frontends, old.places).elements, c.elements))
+	before := compile(old.frontends, old.places)
+	c.ops = b.count(diff(before.elements, c.elements))
+	c.unused = slices.DeleteFunc(before.classes, func(one class) bool { return slices.Contains(c.classes, one) })
 	return c
 }
 
@@ -235,7 +238,15 @@ func (b *Backend) write(w *writer, c change) error {
 			}
 		}
 	}
-	return w.service(c.name, c.ops)
+	if err := w.service(c.name, c.ops); err != nil {
+		return err
+	}
+	for _, k := range b.skeletons {
+		for _, m := range k.shrink(c.unused) {
+			w.message(c.name, m)
+		}
+	}
+	return nil
 }
 
 func (c change) uses(f nftables.Family) bool {
@@ -290,18 +301,26 @@ func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) e
 	var errs []error
 	var all []change
 	b.writePods(w, have)
+	used := map[class]bool{}
 	for _, name := range t.Services() {
 		frontends := b.served(t, name)
 		c := change{name: name, frontends: frontends, compiled: compile(frontends, have.places(frontends))}
 		c.ops = have.differs(c.elements, b.refs)
 		c.elements = nil // there may be very many Services
+		for _, one := range c.classes {
+			used[one] = true
+		}
 		if err := b.write(w, c); err != nil {
 			return err
 		}
 		c.ops = nil
 		all = append(all, c)
 	}
-	if err := errors.Join(w.service(routing.Name{}, have.leftover()), w.flush()); err != nil {
+	if err := w.service(routing.Name{}, have.leftover()); err != nil {
+		return err
+	}
+	b.dropUnused(w, used)
+	if err := w.flush(); err != nil {
 		return err
 	}
 	b.stats.add(w.stats)
@@ -317,6 +336,23 @@ func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) e
 	b.opts.Log.DebugContext(ctx, "the kernel's table was compared as a whole", "services", len(all), "written",
 		w.stats.Elements)
 	return errors.Join(errs...)
+}
+
+// dropUnused removes the chains of single places that no Service needs.
+func (b *Backend) dropUnused(w *writer, used map[class]bool) {
+	for _, k := range b.skeletons {
+		var unused []class
+		for _, all := range []map[class]bool{k.classes, k.known} {
+			for c := range all {
+				if !used[c] && !slices.Contains(unused, c) {
+					unused = append(unused, c)
+				}
+			}
+		}
+		for _, m := range k.shrink(unused) {
+			w.message(routing.Name{}, m)
+		}
+	}
 }
 
 // writePods makes the set of the Pods' addresses what the options say.

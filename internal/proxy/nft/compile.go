@@ -99,18 +99,28 @@ func (c *compiled) add(k kind, d routing.Dest, v value) {
 // pool adds the slots of one pool.
 func (c *compiled) pool(f *routing.Frontend, p routing.Pool, outside bool, had []place) {
 	d := f.Dest()
-	in := class{outside: outside, seconds: uint32(f.Affinity.Seconds())}
+	in := class{outside: outside, seconds: uint32(f.Affinity.Seconds()), policy: served(f.Policy)}
 	if len(p.Backends) == 0 {
 		c.add(in.services().kind, d, value{slots: withoutBackends(p.Empty), comment: commentFor(f)})
 		return
 	}
 	seats := arrange(seatsAt(had, d, outside), p.Backends)
+	switch in.policy {
+	case routing.SourceHash:
+		seats = hashed(p.Backends)
+	case routing.RoundRobin:
+		in.dest = d
+	case routing.Random, routing.LeastConnections:
+	}
 	c.places = append(c.places, place{d, outside, seats})
 	in.slots = uint16(len(seats))
 	if !in.always() && !slices.Contains(c.classes, in) {
 		c.classes = append(c.classes, in)
 	}
 	c.add(in.services().kind, d, value{slots: in.verdict(), comment: commentFor(f)})
+	if in.mapped() {
+		c.add(in.chains().kind, d, value{chain: in.chain()})
+	}
 	for i, who := range seats {
 		c.elements = append(c.elements, element{key{set: in.backends(), dest: d, slot: uint32(i)}, value{to: who}})
 	}

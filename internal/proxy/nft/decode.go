@@ -15,7 +15,8 @@ func decodeElement(f nftables.Family, s setID, in nftables.Element) (e element, 
 	if !e.decode(f, sp.key, in.Key) || in.IntervalEnd {
 		return e, false
 	}
-	e.decode(f, sp.data, in.Data)
+	e.decode(f, sp.values(), in.Data)
+	e.chain = in.Goto
 	if s.kind == allowed {
 		end := element{key: key{set: s}}
 		end.decode(f, sp.key, in.KeyEnd)

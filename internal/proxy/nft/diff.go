@@ -37,6 +37,8 @@ func (o op) rank() int {
 		return 4
 	}
 	switch {
+	case o.verb == replace && (o.set.kind == chains || o.set.kind == outsideChains):
+		return 3
 	case o.verb == add && o.set.kind == allowed:
 		return 0
 	case o.verb == add:

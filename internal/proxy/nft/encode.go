@@ -49,7 +49,8 @@ func (s setID) kernelSet(f nftables.Family) nftables.Set {
 	for _, part := range sp.key {
 		set.Key = append(set.Key, part.dataType(f))
 	}
-	for _, part := range sp.data {
+	set.Goto = sp.leads()
+	for _, part := range sp.values() {
 		set.Data = append(set.Data, part.dataType(f))
 	}
 	return set
@@ -76,13 +77,13 @@ func encodeElements(list []op) []nftables.Element {
 			continue
 		}
 		sp := e.set.kind.spec()
-		one := nftables.Element{Comment: e.comment}
+		one := nftables.Element{Comment: e.comment, Goto: e.chain}
 		buf, one.Key = e.encode(buf, sp.key, false)
 		if sp.flags&nftables.SetConcat != 0 {
 			buf, one.KeyEnd = e.encode(buf, sp.key, true)
 		}
-		if len(sp.data) > 0 {
-			buf, one.Data = e.encode(buf, sp.data, false)
+		if len(sp.values()) > 0 {
+			buf, one.Data = e.encode(buf, sp.values(), false)
 		}
 		out = append(out, one)
 	}
@@ -143,6 +144,7 @@ func (e *element) appendField(buf []byte, part field, end bool) []byte {
 		return appendAddr(buf, e.target().Addr())
 	case fToPort:
 		return binary.BigEndian.AppendUint16(buf, e.target().Port())
+	case fChain: // no bytes: nftables.Element.Goto
 	}
 	return buf
 }

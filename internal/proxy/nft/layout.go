@@ -45,7 +45,7 @@ func newLayout(f nftables.Family) *layout {
 	l := &layout{family: f}
 	l.add(chain{name: chainReject, rules: l.rejecting()})
 	for n := range uint16(treeSlots) {
-		l.add(l.classChain(class{slots: n + 1}))
+		l.add(l.classChain(class{slots: n + 1, policy: routing.Random}))
 	}
 	l.add(chain{name: chainMany}, chain{name: chainSticky}, chain{name: chainOutsideClasses})
 	l.tree(0, smallSlots)
@@ -165,6 +165,7 @@ func (l *layout) dispatch() []rule {
 		by("few slots", unix.NFT_CMP_LTE, smallSlots, treeName(0, smallSlots)),
 		by("up to the largest of the tree", unix.NFT_CMP_LTE, treeSlots, treeName(smallSlots+1, treeSlots)),
 		by("more slots", unix.NFT_CMP_LTE, maxSlots, chainMany),
+		l.byChain(services, chains),
 		l.dropped(services),
 		by("clients are remembered", unix.NFT_CMP_GT, stickyBit, chainSticky),
 	}
@@ -179,11 +180,20 @@ func (l *layout) outside() []rule {
 			l.compareSlots(a, outsideServices, unix.NFT_CMP_EQ, toReject)
 			a.Goto(chainReject)
 		}),
+		l.byChain(outsideServices, outsideChains),
 		l.rule("there is a chain for each number of slots in use", func(a *asm) {
 			a.find(setID{kind: outsideServices}, 0, a.dest(0))
 			a.Goto(chainOutsideClasses)
 		}),
 	}
+}
+
+// byChain leads to the chain that the map to has for the destination, if the map in says that it has one.
+func (l *layout) byChain(in, to kind) rule {
+	return l.rule("in turn, or by the client's address", func(a *asm) {
+		l.compareSlots(a, in, unix.NFT_CMP_EQ, byChain)
+		a.GotoByMap(setID{kind: to}.name(), 0) // compareSlots left the destination there
+	})
 }
 
 // ranges drops who may not connect.
@@ -219,7 +229,7 @@ func leaf(n uint16) string {
 	if n == toReject {
 		return chainReject
 	}
-	return class{slots: n}.chain()
+	return class{slots: n, policy: routing.Random}.chain()
 }
 
 // tree adds the chains that find the one among low to high by halves. The kernel has no jump table that takes a number
@@ -262,7 +272,17 @@ func (l *layout) classChain(c class) chain {
 // draw loads the backend of a slot that it draws, and returns where it is.
 func (l *layout) draw(a *asm, c class) (to nftables.Register) {
 	to = nftables.Register(2*l.family.AddrRegisters() + 2)
-	a.RandomNumber(a.dest(0), uint32(c.slots))
+	slot := nftables.Register(l.family.AddrRegisters() + 2) // after the destination
+	switch c.policy {
+	case routing.RoundRobin:
+		a.NextNumber(slot, uint32(c.slots))
+	case routing.SourceHash:
+		a.SourceAddr(to)
+		a.HashNumber(to, slot, uint32(l.family.AddrSize()), uint32(c.slots), routing.HashSeed)
+	case routing.Random, routing.LeastConnections: // of the latter there is no class
+		a.RandomNumber(slot, uint32(c.slots))
+	}
+	a.dest(0)
 	a.find(c.backends(), 0, to)
 	return to
 }

@@ -4,12 +4,16 @@ import "viaduct/internal/routing"
 
 // Unserved implements proxy.PolicyLimited.
 func (b *Backend) Unserved(p routing.Policy) (why string) {
-	switch p {
-	case routing.LeastConnections:
+	if p == routing.LeastConnections {
 		return "nftables does not count the connections of an endpoint"
-	case routing.RoundRobin, routing.SourceHash:
-		return "the nftables rules draw at random"
-	case routing.Random:
 	}
 	return ""
+}
+
+// served is the policy that the kernel serves for p.
+func served(p routing.Policy) routing.Policy {
+	if p == routing.RoundRobin || p == routing.SourceHash {
+		return p
+	}
+	return routing.Random
 }

@@ -30,6 +30,9 @@ const (
 	backends        // who is in a slot
 	outsideServices // services, for connections from elsewhere, where they differ
 	outsideBackends // backends, likewise
+	// which chain serves an address and port, if services says byChain
+	chains
+	outsideChains // chains, for connections from elsewhere, where they differ
 	// under which identity an address and port remembers its clients; a map for each timeout
 	sticky
 	outsideSticky // sticky, for connections from elsewhere, where they differ
@@ -60,6 +63,7 @@ const (
 	fToPort                  //
 	fClient                  // the address of a client; in the set allowed, a range of them
 	fSlots                   // a number of slots
+	fChain                   // the name of a chain; the only data of its map
 )
 
 // dataType is the field's type in the kernel, by which nft prints it.
@@ -71,6 +75,7 @@ func (f field) dataType(of nftables.Family) nftables.DataType {
 		return nftables.TypeInetService
 	case fSlot:
 		return nftables.TypeMark
+	case fAddr, fAgain, fToAddr, fClient, fChain:
 	}
 	return of.AddrType()
 }
@@ -97,6 +102,8 @@ var specs = [kinds]spec{
 	outsideServices: {name: "outside-services", key: []field{fAddr, fProto, fPort}, data: []field{fSlots}},
 	outsideBackends: {name: "outside-backends", key: []field{fAddr, fProto, fPort, fSlot}, data: []field{fToAddr,
 		fToPort}},
+	chains:        {name: "chains", key: []field{fAddr, fProto, fPort}, data: []field{fChain}},
+	outsideChains: {name: "outside-chains", key: []field{fAddr, fProto, fPort}, data: []field{fChain}},
 	sticky:        {name: "sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
 	outsideSticky: {name: "outside-sticky", key: []field{fAddr, fProto, fPort}, data: []field{fToAddr, fToPort}},
 	members:       {name: "members", key: []field{fAddr, fPort, fProto, fToAddr, fToPort}},
@@ -106,6 +113,17 @@ var specs = [kinds]spec{
 	allowed: {name: "allowed", key: []field{fAddr, fProto, fPort, fClient},
 		flags: unix.NFT_SET_INTERVAL | nftables.SetConcat},
 	pods: {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
+}
+
+// leads reports whether the data of the map are chains.
+func (s *spec) leads() bool { return len(s.data) == 1 && s.data[0] == fChain }
+
+// values are the data that are bytes: all but chains.
+func (s *spec) values() []field {
+	if s.leads() {
+		return nil
+	}
+	return s.data
 }
 
 func (k kind) spec() *spec { return &specs[k] }
@@ -160,6 +178,7 @@ type key struct {
 // A value is the data of an element; zero in sets.
 type value struct {
 	slots uint16         // fSlots: a count, or one of the verdicts of classes.go
+	chain string         // fChain
 	to    netip.AddrPort // fToAddr, fToPort
 	// comment is for people who list the table: the Service, at each of its places.
 	comment string

@@ -12,6 +12,7 @@ import (
 type skeleton struct {
 	layout  *layout
 	classes map[class]bool // those made on demand
+	known   map[class]bool // those that were there before, complete or not
 	sets    map[setID]bool // likewise: a sticky map for each timeout
 	numbers uint32         // of sets, for the transaction that makes them
 }
@@ -23,7 +24,7 @@ func raise(c *nftables.Conn, f nftables.Family) (*skeleton, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &skeleton{layout: newLayout(f), classes: map[class]bool{}, sets: map[setID]bool{}}
+	k := &skeleton{layout: newLayout(f), classes: map[class]bool{}, known: map[class]bool{}, sets: map[setID]bool{}}
 	if have.fits(k.layout) {
 		k.adopt(have)
 		return k, nil
@@ -47,6 +48,7 @@ func (k *skeleton) adopt(have found) {
 		}
 	}
 	for c := range have.classes() {
+		k.known[c] = true
 		if k.complete(have, c) {
 			k.classes[c] = true
 		}
@@ -66,9 +68,8 @@ func (have found) classes() map[class]bool {
 
 // complete reports whether a class has its chain, its way in and its map.
 func (k *skeleton) complete(have found, c class) bool {
-	return have.chainFits(k.layout.classChain(c)) && slices.Contains(have.chains[c.entry()].marks,
-		k.layout.entryRule(c).mark()) &&
-		(c.seconds == 0 || k.sets[c.sticky()])
+	return have.chainFits(k.layout.classChain(c)) && (c.seconds == 0 || k.sets[c.sticky()]) &&
+		(c.mapped() || slices.Contains(have.chains[c.entry()].marks, k.layout.entryRule(c).mark()))
 }
 
 // replace is the transaction that makes the table what the layout says. Sets and maps that fit keep their elements.
@@ -77,6 +78,11 @@ func (k *skeleton) replace(have found) []nftables.Message {
 	list := []nftables.Message{t.Add()}
 	if have.exists {
 		list = append(list, t.Flush())
+	}
+	for _, s := range []setID{{kind: chains}, {kind: outsideChains}} { // else they hold the chains
+		if have.setFits(s) {
+			list = append(list, t.FlushSet(s.name()))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(have.chains)) {
 		list = append(list, t.DeleteChain(name))
@@ -111,7 +117,7 @@ func (k *skeleton) newSet(s setID) nftables.Message {
 func (k *skeleton) grow(classes []class) (list []nftables.Message) {
 	t := tableOf(k.layout.family)
 	for _, c := range classes {
-		if k.classes[c] {
+		if k.classes[c] || !c.in(k.layout.family) {
 			continue
 		}
 		k.classes[c] = true
@@ -125,7 +131,22 @@ func (k *skeleton) grow(classes []class) (list []nftables.Message) {
 		for _, r := range made.rules {
 			list = append(list, t.AddRule(r.kernelRule(made.name)))
 		}
-		list = append(list, t.AddRule(k.layout.entryRule(c).kernelRule(c.entry())))
+		if !c.mapped() {
+			list = append(list, t.AddRule(k.layout.entryRule(c).kernelRule(c.entry())))
+		}
+	}
+	return list
+}
+
+// shrink is what removes the chains of classes that belong to one place only, and notes that they are gone. Nothing may
+// lead to them any more when it is committed.
+func (k *skeleton) shrink(classes []class) (list []nftables.Message) {
+	for _, c := range classes {
+		if c.dest.Addr.IsValid() && (k.classes[c] || k.known[c]) {
+			delete(k.classes, c)
+			delete(k.known, c)
+			list = append(list, tableOf(k.layout.family).DeleteChain(c.chain()))
+		}
 	}
 	return list
 }

@@ -42,29 +42,6 @@ func TestArrangeMovesTheFewest(t *testing.T) {
 	}
 }
 
-func TestShares(t *testing.T) {
-	for _, c := range []struct {
-		weights []uint32
-		want    []int
-	}{
-		{nil, []int{}},
-		{[]uint32{1, 1}, []int{1, 1}},
-		{[]uint32{100, 100, 50}, []int{2, 2, 1}},
-		{[]uint32{5, 0}, []int{1, 0}},
-		{[]uint32{0, 0}, []int{1, 1}},
-		{[]uint32{1, 3_000_000_000}, []int{1, 32763}},
-	} {
-		var want []routing.Backend
-		for _, w := range c.weights {
-			want = append(want, routing.Backend{Weight: w})
-		}
-		got, total := shares(want)
-		if !slices.Equal(got, c.want) || total > maxSlots {
-			t.Errorf("%v: %v, together %d; want %v", c.weights, got, total, c.want)
-		}
-	}
-}
-
 func TestNamesOfSetsAndClasses(t *testing.T) {
 	sets := append(fixed(), setID{sticky, 10800}, setID{outsideSticky, 5})
 	for _, s := range sets {
@@ -77,13 +54,18 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 			t.Errorf("%q names %v", name, got)
 		}
 	}
-	for _, c := range []class{{slots: 3}, {slots: 300, outside: true}, {slots: 7, seconds: 60}, {slots: 7, seconds: 60,
-		outside: true}} {
+	at4, at6 := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP), destOf(netip.MustParseAddr("fd00::1"), 53, routing.UDP)
+	for _, c := range []class{{slots: 3, policy: routing.Random}, {slots: 300, outside: true, policy: routing.Random},
+		{slots: 7, seconds: 60, policy: routing.Random}, {slots: 7, seconds: 60, outside: true, policy: routing.Random},
+		{slots: 4096, policy: routing.SourceHash}, {slots: 4096, seconds: 5, outside: true, policy: routing.SourceHash},
+		{slots: 3, policy: routing.RoundRobin, dest: at4},
+		{slots: 3, seconds: 60, outside: true, policy: routing.RoundRobin, dest: at6}} {
 		if got, ok := classNamed(c.chain()); !ok || got != c {
 			t.Errorf("%q names %v", c.chain(), got)
 		}
 	}
-	for _, name := range []string{"services", "pick-", "pick-03", "stick-3", "stick-3-5", "pick-99999999"} {
+	for _, name := range []string{"services", "pick-", "pick-03", "stick-3", "stick-3-5", "pick-99999999", "hash-",
+		"turn-3", "turn-3-at-", "turn-3-at-10.96.0.1-tcp-0x", "turn-3-at-10.96.0.1", "stick-turn-3-at-10.96.0.1-tcp-80"} {
 		if got, ok := classNamed(name); ok {
 			t.Errorf("%q names %v", name, got)
 		}
@@ -119,6 +101,7 @@ func TestEncodeDecode(t *testing.T) {
 			{key{set: setID{kind: addresses}, dest: routing.Dest{Addr: netip.AddrPortFrom(at.Addr.Addr(), 0)}}, value{}},
 			{key{set: setID{kind: services}, dest: at}, value{slots: 300}},
 			{key{set: setID{kind: backends}, dest: at, slot: 70000}, value{to: to}},
+			{key{set: setID{kind: chains}, dest: at}, value{chain: "hash-4096"}},
 			{key{set: setID{sticky, 60}, dest: at}, value{to: to}},
 			{key{set: setID{kind: members}, dest: at, to: to}, value{}},
 			{key{set: setID{kind: restricted}, dest: at}, value{}},
@@ -139,11 +122,12 @@ func TestOrderOfOps(t *testing.T) {
 	at := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP)
 	var had []element
 	var places []place
-	for range 500 {
+	for range 200 {
 		f := routing.Frontend{Key: routing.Key{Kind: routing.LoadBalancer, Addr: at.Addr.Addr(), Port: 80,
 			Proto: routing.TCP}}
 		f.Inside = routing.Pool{Backends: backendsOf(r, r.IntN(12)), Empty: routing.Reject}
 		f.Outside = f.Inside
+		f.Policy = routing.Policies()[r.IntN(4)]
 		if r.IntN(2) == 0 {
 			f.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		}
@@ -152,13 +136,16 @@ func TestOrderOfOps(t *testing.T) {
 		for _, e := range had {
 			now[e.key] = e.value
 		}
-		for _, o := range diff(had, c.elements) {
+		ops := diff(had, c.elements)
+		for i, o := range ops {
 			if o.verb == remove {
 				delete(now, o.key)
 			} else {
 				now[o.key] = o.value
 			}
-			checkWhole(t, now, at, len(f.Allow) > 0)
+			if len(ops) < 200 || i%331 == 0 || i > len(ops)-10 { // the table of source-hash has many slots
+				checkWhole(t, now, at, len(f.Allow) > 0)
+			}
 		}
 		had, places = c.elements, c.places
 	}
@@ -169,6 +156,14 @@ func checkWhole(t *testing.T, now map[key]value, at routing.Dest, restrict bool)
 	v, there := now[key{set: setID{kind: services}, dest: at}]
 	if !there {
 		return
+	}
+	if v.slots == byChain {
+		lead, ok := now[key{set: setID{kind: chains}, dest: at}]
+		c, ours := classNamed(lead.chain)
+		if !ok || !ours {
+			t.Fatalf("the place is to have a chain, and has %q", lead.chain)
+		}
+		v.slots = c.slots
 	}
 	for i := range v.slots {
 		if _, ok := now[key{set: setID{kind: backends}, dest: at, slot: uint32(i)}]; !ok {

@@ -18,6 +18,7 @@ type Place struct {
 	Dest     routing.Dest
 	Inside   Way            // what connections from this host and its Pods meet, and the others if there is no Outside
 	Outside  *Way           // what connections from elsewhere meet, if that is something else
+	Policy   routing.Policy // how one of the slots is picked
 	Allowed  []netip.Prefix // who may connect; empty: everybody
 	Affinity time.Duration  // how long a client is remembered; 0: not at all
 	Known    int            // how many clients are
@@ -93,7 +94,7 @@ func (d *Description) read(c *nftables.Conn, f nftables.Family, have found) erro
 
 // place puts together what the sets say of one Dest.
 func (h *kernel) place(to routing.Dest, v value, remembered map[netip.AddrPort]int) Place {
-	p := Place{Service: v.comment, Dest: to, Inside: h.way(to, v, false)}
+	p := Place{Service: v.comment, Dest: to, Inside: h.way(to, v, false), Policy: h.policy(to, v)}
 	if v, there := h.elements[key{set: setID{kind: outsideServices}, dest: to}]; there {
 		way := h.way(to, v, true)
 		p.Outside = &way
@@ -127,6 +128,25 @@ func (h *kernel) about(to routing.Dest) map[key]value {
 	return h.rare[to]
 }
 
+// policy is how the kernel picks a slot for connections from this host.
+func (h *kernel) policy(to routing.Dest, v value) routing.Policy {
+	if v.slots != byChain {
+		return routing.Random
+	}
+	c, _ := classNamed(h.elements[key{set: setID{kind: chains}, dest: to}].chain)
+	return c.policy
+}
+
+// slotsOf is how many slots the value of a place means.
+func (h *kernel) slotsOf(to routing.Dest, v value, outside bool) int {
+	if v.slots != byChain {
+		return int(v.slots &^ stickyBit)
+	}
+	lead := h.elements[key{set: class{outside: outside}.chains(), dest: to}]
+	c, _ := classNamed(lead.chain)
+	return int(c.slots)
+}
+
 func (h *kernel) way(to routing.Dest, v value, outside bool) (w Way) {
 	switch v.slots {
 	case toReject:
@@ -135,7 +155,7 @@ func (h *kernel) way(to routing.Dest, v value, outside bool) (w Way) {
 		return Way{Action: routing.Drop}
 	}
 	seats := h.seats[placeKey{to, outside}]
-	for i := range int(v.slots &^ stickyBit) {
+	for i := range h.slotsOf(to, v, outside) {
 		if i >= len(seats) || !seats[i].IsValid() {
 			w.Holes++
 			continue
@@ -194,6 +214,9 @@ func (p Place) write(b *strings.Builder) {
 	}
 	if len(p.Allowed) > 0 {
 		fmt.Fprintf(b, "  %-28s %s\n", "  only from", join(p.Allowed))
+	}
+	if p.Policy != routing.Random && p.Inside.Action == 0 {
+		fmt.Fprintf(b, "  %-28s %s\n", "  policy", p.Policy)
 	}
 	if p.Affinity > 0 {
 		fmt.Fprintf(b, "  %-28s for %s; %d are remembered\n", "  a client stays", p.Affinity, p.Known)

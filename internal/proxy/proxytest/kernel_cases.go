@@ -370,9 +370,11 @@ func randomKernelTables(l *lab) {
 			fs = service(name, v6 == 1, routing.TCP, r.IntN(2) == 0, some(eps[v6])...)
 		}
 		affinity := []time.Duration{0, time.Hour, 2 * time.Hour}[r.IntN(3)]
+		policy := routing.Policies()[r.IntN(4)]
 		for i := range fs {
 			fs[i].Port += uint16(name[0] - 'a')
 			fs[i].Affinity = affinity
+			fs[i].Policy = policy
 		}
 		l.serve(name, fs...)
 		if r.IntN(5) == 0 {
