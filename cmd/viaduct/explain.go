@@ -15,11 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"viaduct/internal/explain"
+	"viaduct/internal/explain/collect"
 )
 
 // explainOptions are the flags of `viaduct explain`.
 type explainOptions struct {
-	seeker seeker
+	from   collectorFlags
 	output string
 	watch  bool
 }
@@ -48,11 +49,11 @@ Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain
 			return runExplain(ctx, con, o, kind, name)
 		},
 	}
-	o.seeker.register(cmd)
+	o.from.register(cmd)
 	o.output = "text"
 	cmd.Flags().VarP(newChoice(&o.output, "text", "json", "yaml"), "output", "o", "how to tell it: text, json or yaml")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "tell it again whenever it changes, until interrupted")
-	cmd.Flags().BoolVar(&o.seeker.probe, "probe", false, "connect to each address that gets connections, and tell "+
+	cmd.Flags().BoolVar(&o.from.probe, "probe", false, "connect to each address that gets connections, and tell "+
 		"which answer")
 	return cmd
 }
@@ -107,14 +108,15 @@ const (
 )
 
 func runExplain(ctx context.Context, con console, o explainOptions, kind, name string) error {
-	if err := o.seeker.open(); err != nil {
+	from, err := o.from.open()
+	if err != nil {
 		return err
 	}
 	var last []byte
 	for {
-		report, err := o.seeker.settled(ctx, kind, name)
+		report, err := settled(ctx, from, kind, name)
 		if o.watch && last != nil && apierrors.IsNotFound(err) {
-			report, err = explain.Report{Kind: kind, Namespace: o.seeker.namespace, Name: name, Verdict: "It is gone."}, nil
+			report, err = explain.Report{Kind: kind, Namespace: from.Namespace, Name: name, Verdict: "It is gone."}, nil
 		}
 		if err != nil {
 			return err
@@ -159,8 +161,8 @@ func ageless(r explain.Report) []byte {
 }
 
 // settled is the report, read again if something deviates that may only be under way.
-func (s *seeker) settled(ctx context.Context, kind, name string) (explain.Report, error) {
-	report, err := s.report(ctx, kind, name)
+func settled(ctx context.Context, from *collect.Collector, kind, name string) (explain.Report, error) {
+	report, err := read(ctx, from, kind, name)
 	if err != nil || !deviates(report) {
 		return report, err
 	}
@@ -169,7 +171,17 @@ func (s *seeker) settled(ctx context.Context, kind, name string) (explain.Report
 		return report, nil
 	case <-time.After(settling):
 	}
-	return s.report(ctx, kind, name)
+	return read(ctx, from, kind, name)
+}
+
+func read(ctx context.Context, from *collect.Collector, kind, name string) (explain.Report, error) {
+	switch kind {
+	case kindPod:
+		return from.Pod(ctx, name)
+	case kindEndpoints:
+		return from.Endpoints(ctx, name)
+	}
+	return from.Service(ctx, name)
 }
 
 func deviates(r explain.Report) bool {

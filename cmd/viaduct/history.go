@@ -43,7 +43,7 @@ func (c *controllers) historyHandler() http.Handler {
 }
 
 func newHistory(con console) *cobra.Command {
-	var s seeker
+	var from collectorFlags
 	var output string
 	var controller controllerAccess
 	var since time.Duration
@@ -64,14 +64,14 @@ caller needs the right to get ` + historyPath + `*. Its certificate is verified 
 			if err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			changes, err := s.history(cmd.Context(), name, controller)
+			changes, err := readHistory(cmd.Context(), from, name, controller)
 			if err != nil {
 				return err
 			}
 			return tellHistory(con.Out, changes, output, since)
 		},
 	}
-	s.register(cmd)
+	from.register(cmd)
 	output = "text"
 	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
 	cmd.Flags().StringVar(&controller.url, "controller", "", "URL of the 'viaduct controller' that is asked (default: "+
@@ -83,18 +83,19 @@ caller needs the right to get ` + historyPath + `*. Its certificate is verified 
 	return cmd
 }
 
-// history asks the controller that is named, or the API server.
-func (s *seeker) history(ctx context.Context, name string, controller controllerAccess) (changes []history.Change,
-	err error) {
-	if err := s.open(); err != nil {
+// readHistory asks the controller that is named, or the API server.
+func readHistory(ctx context.Context, from collectorFlags, name string, controller controllerAccess) (
+	changes []history.Change, err error) {
+	server, err := from.open()
+	if err != nil {
 		return nil, err
 	}
-	path := historyPath + s.namespace + "/" + name
+	path := historyPath + server.Namespace + "/" + name
 	var data []byte
 	if controller.url != "" {
 		data, err = controller.get(ctx, path)
 	} else {
-		data, err = s.api.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+		data, err = server.API.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(ctx)
 		if apierrors.IsNotFound(err) {
 			return nil, errors.New("this API server keeps no history: name a 'viaduct controller' by --controller")
 		}

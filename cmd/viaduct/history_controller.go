@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"viaduct/internal/explain/collect"
 )
 
 // controllerAccess says where a 'viaduct controller' answers and how the connection to it is made.
@@ -23,7 +25,7 @@ type controllerAccess struct {
 
 // get reads path from the controller. An answer other than 200 is an error with the answer's text.
 func (a controllerAccess) get(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, collect.AskTimeout)
 	defer cancel()
 	client, err := a.client()
 	if err != nil {
@@ -39,7 +41,7 @@ func (a controllerAccess) get(ctx context.Context, path string) ([]byte, error) 
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, bareURL(err)
+		return nil, collect.BareURL(err)
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)

@@ -13,15 +13,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	discovery "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"viaduct/internal/explain/collect"
 	"viaduct/internal/proxy"
 	"viaduct/internal/routing"
 )
 
 func newTrace(con console) *cobra.Command {
-	var s seeker
+	var flags collectorFlags
 	var output, proto, node string
 	cmd := &cobra.Command{
 		Use:   "trace CLIENT-IP [to] ADDRESS:PORT",
@@ -41,7 +40,7 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 			if err := p.UnmarshalText([]byte(proto)); err != nil {
 				return err // the flag allows nothing else
 			}
-			t, node, err := s.trace(cmd.Context(), from, to, p, node)
+			t, node, err := trace(cmd.Context(), flags, from, to, p, node)
 			if err != nil {
 				return err
 			}
@@ -59,7 +58,7 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 			return nil
 		},
 	}
-	s.register(cmd)
+	flags.register(cmd)
 	output, proto = "text", "TCP"
 	cmd.Flags().VarP(newChoice(&output, "text", "json"), "output", "o", "how to tell it: text or json")
 	cmd.Flags().Var(newChoice(&proto, "TCP", "UDP", "SCTP"), "protocol", "TCP, UDP or SCTP")
@@ -88,63 +87,30 @@ func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
 }
 
 // trace asks the proxy, or computes from the API what one would do. node is who is spoken for: "" is this node's proxy.
-func (s *seeker) trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto,
+func trace(ctx context.Context, flags collectorFlags, from netip.Addr, to netip.AddrPort, proto routing.Proto,
 	node string) (t proxy.Trace, who string, err error) {
 	query := url.Values{"to": {to.String()}, "proto": {proto.String()}}
 	if from.IsValid() {
 		query.Set("from", from.String())
 	}
-	if s.proxy != "" {
-		err = getJSON(ctx, s.proxy+"/debug/trace?"+query.Encode(), &t)
+	if flags.proxy != "" {
+		err = collect.GetJSON(ctx, flags.proxy+"/debug/trace?"+query.Encode(), &t)
 		if err == nil {
 			return t, "by this node's proxy", nil
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, errNotOurs) {
-			return t, "", fmt.Errorf("asking the proxy at %s: %w", s.proxy, err)
+		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, collect.ErrNotViaduct) {
+			return t, "", fmt.Errorf("asking the proxy at %s: %w", flags.proxy, err)
 		}
 	}
 	if node, err = orHostName(node); err != nil {
 		return t, "", err
 	}
-	t, err = s.compute(ctx, from, to, proto, node)
-	return t, fmt.Sprintf("computed for node %s, for no proxy of Viaduct answers at %s", node, s.proxy), err
-}
-
-// compute reads every Service and says what a proxy would do.
-func (s *seeker) compute(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto,
-	nodeName string) (proxy.Trace, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	if err := s.open(); err != nil {
-		return proxy.Trace{}, err
-	}
-	services, err := s.api.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	server, err := flags.open()
 	if err != nil {
-		return proxy.Trace{}, err
+		return t, "", err
 	}
-	list, err := s.api.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return proxy.Trace{}, err
-	}
-	node, pods := routing.Node{Name: nodeName}, []netip.Prefix(nil)
-	if n, err := s.api.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{}); err == nil {
-		node, pods = proxy.NodeOf(n, proxy.NodePorts{})
-	}
-	slicesOf := map[routing.Name][]*discovery.EndpointSlice{}
-	for _, sl := range pointers(list.Items) {
-		name := routing.Name{Namespace: sl.Namespace, Name: sl.Labels[discovery.LabelServiceName]}
-		slicesOf[name] = append(slicesOf[name], sl)
-	}
-	var entries []routing.Entry
-	for _, svc := range pointers(services.Items) {
-		name := routing.Name{Namespace: svc.Namespace, Name: svc.Name}
-		entries = append(entries, routing.Entry{Service: name, Created: svc.CreationTimestamp.Time,
-			Frontends: routing.Frontends(node, svc, slicesOf[name])})
-	}
-	all, _ := (&routing.Table{}).With(entries...)
-	t := proxy.Trace{Outside: proxy.Outside(from, node, pods)}
-	t.Frontend, t.Pool, t.Found = all.Lookup(routing.Origin{Addr: from, Outside: t.Outside}, to, proto)
-	return t, nil
+	t, err = server.Trace(ctx, from, to, proto, node)
+	return t, fmt.Sprintf("computed for node %s, for no proxy of Viaduct answers at %s", node, flags.proxy), err
 }
 
 // tellTrace tells it to a person.

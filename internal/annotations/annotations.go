@@ -35,6 +35,11 @@ const Shadows = Prefix + "stands-for"
 // address=Pod, by commas.
 const Followed = Prefix + "followed"
 
+// HealthStatus is on an EndpointSlice that Viaduct made: what the health checks found of the addresses that are down,
+// as a JSON object from the address to {"state", "since", "cause"}. It has at most 100 addresses, and 128 bytes of each
+// cause. See docs/health-checks.md.
+const HealthStatus = Prefix + "health-status"
+
 // What becomes of connections when every address is down.
 const (
 	UseAll = "use-all" // every address is used: the check may be wrong, and refusing is certain to fail
@@ -113,7 +118,7 @@ func (c carrier) read(annotations map[string]string) (w Settings, errs field.Err
 }
 
 // ours are the keys that Viaduct writes itself.
-func ours() []string { return []string{Shadows, Followed, ReadySince} }
+func ours() []string { return []string{Shadows, Followed, HealthStatus, ReadySince} }
 
 // people are the keys that people may write.
 func (c carrier) people() []string {

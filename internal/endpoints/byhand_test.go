@@ -165,7 +165,7 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 	w.waitFound("db", mirrored, "127.0.0.1 ready=true serving=false, 127.0.0.2 ready=true serving=false")
 	w.waitEvents("EndpointDown", 4)
 	if m := w.waitEvent("db", "AllEndpointsDown"); !strings.Contains(m,
-		"connections are sent to all of them all the same") {
+		"connections are sent to all of them") {
 		t.Errorf("the event says %q", m)
 	}
 	w.patch("services", "db",
@@ -354,7 +354,7 @@ func TestForeignPod(t *testing.T) {
 				return "none"
 			}
 			return list.Items[0].Message
-		}, "Addresses of other namespaces: 10.9.0.1 is that of Pod default/secret (CVE-2021-25740)")
+		}, "Addresses of other namespaces: 10.9.0.1 belongs to Pod default/secret (CVE-2021-25740)")
 }
 
 // What is checked shows in the metrics, while this process works.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 	"viaduct/internal/apiclient"
 	"viaduct/internal/healthcheck"
+	"viaduct/internal/membership"
 	"viaduct/internal/resolver"
 )
 
@@ -61,56 +63,65 @@ type History interface {
 // Controller keeps Endpoints and EndpointSlices. Watch must run for Work to have anything to work on; Run does both.
 type Controller struct {
 	client   kubernetes.Interface
+	options  Options
 	log      *slog.Logger
-	workers  int
-	runs     map[string]bool // which of Controllers()
+	runs     membership.Controllers
 	watch    *watch
 	expected *expectations
 	paces    *paces
-	looks    *survey
 	failures *failures
 	metrics  *metrics
-	notices  *notices
 	outages  *outages
-	// of the addresses that people wrote; new each time that Work begins, for it begins with what the slices say
-	checks *healthcheck.Checker
-	names  *resolver.Resolver // likewise
 
-	resolving resolver.Options
-	checkRate int
-	// inherited are the addresses that were found up or down when Work began, by the slices: what begins to be checked
-	// begins with that.
-	inherited *sync.Map // of netip.Addr, to whether it was up
+	mu      sync.Mutex // protects current
+	current *turn      // nil while Work does not run
+}
 
-	recorder record.EventRecorder // of the workers
-
-	mu    sync.Mutex                                                 // protects queue
-	queue workqueue.TypedRateLimitingInterface[types.NamespacedName] // nil while Work does not run
+// A turn is what one call of Work has. The next one begins with what the slices say.
+type turn struct {
+	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	recorder  record.EventRecorder
+	dedup     *eventDedup
+	checks    *healthcheck.Checker
+	names     *resolver.Resolver
+	inherited *sync.Map // from netip.Addr to the membership.Health that the slices said when Work began
+	initial   *initialSync
 }
 
 // New makes a controller; Run starts it.
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
-		client: client, log: options.Log, workers: options.Workers, resolving: options.Names, checkRate: options.CheckRate,
-		runs:     map[string]bool{},
-		expected: newExpectations(), paces: newPaces(), looks: &survey{}, failures: newFailures(), metrics: newMetrics(),
-		notices: newNotices(), outages: newOutages(),
+		client: client, options: options, log: options.Log, runs: controllersOf(options.Controllers),
+		expected: newExpectations(), paces: newPaces(), failures: newFailures(), metrics: newMetrics(), outages: newOutages(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	if c.workers == 0 {
-		c.workers = 4
-	}
-	if options.Controllers == nil {
-		options.Controllers = Controllers()
-	}
-	for _, name := range options.Controllers {
-		c.runs[name] = true
+	if c.options.Workers == 0 {
+		c.options.Workers = 4
 	}
 	c.watch = newWatch(client, c.changed, c.look, c.podLeft)
-	c.watch.history, c.watch.noticed = options.History, c.noticed
+	c.watch.history, c.watch.noticed, c.watch.why = options.History, c.noticed, c.whyOf
 	return c
+}
+
+// controllersOf reads Options.Controllers.
+func controllersOf(names []string) membership.Controllers {
+	if names == nil {
+		return membership.AllControllers()
+	}
+	return membership.Controllers{
+		Endpoints: slices.Contains(names, EndpointsController),
+		Slices:    slices.Contains(names, SliceController),
+		Mirror:    slices.Contains(names, MirrorController),
+	}
+}
+
+// working is the current turn; nil while Work does not run.
+func (c *Controller) working() *turn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current
 }
 
 // Run watches and works until ctx ends. An error says that it could not start.
@@ -157,48 +168,48 @@ func (c *Controller) Work(ctx context.Context) error {
 	}
 	recorder, stopRecording := apiclient.NewRecorder(c.client, v1.EventSource{Component: "endpoint-controller"})
 	defer stopRecording()
-	queue := c.begin(recorder)
+	t := c.begin(recorder)
 	writing, stop := lingering(ctx)
 	defer stop()
 	var workers sync.WaitGroup
-	workers.Go(func() { _ = c.checks.Run(ctx) }) // both end with ctx, and in no other way
-	workers.Go(func() { _ = c.names.Run(ctx) })
-	for range c.workers {
-		workers.Go(func() { c.work(ctx, writing, queue) })
+	workers.Go(func() { _ = t.checks.Run(ctx) }) // both end with ctx, and in no other way
+	workers.Go(func() { _ = t.names.Run(ctx) })
+	for range c.options.Workers {
+		workers.Go(func() { c.work(ctx, writing, t) })
 	}
 	<-ctx.Done()
 	c.mu.Lock()
-	c.queue = nil
+	c.current = nil
 	c.mu.Unlock()
-	queue.ShutDown()
+	t.queue.ShutDown()
 	workers.Wait()
 	return nil
 }
 
-// begin queues everything that there is: whatever happened before now was nobody's to queue.
-func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLimitingInterface[types.NamespacedName] {
-	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry),
-		workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: queueName, MetricsProvider: c.metrics.queue})
-	c.recorder = recorder
-	c.paces.reset()
-	c.notices = newNotices()
-	c.outages.reset()
-	resolving := c.resolving
+// begin starts a turn and queues every Service: no change before now was queued.
+func (c *Controller) begin(recorder record.EventRecorder) *turn {
+	resolving := c.options.Names
 	resolving.Changed, resolving.Log = c.resolved, c.log
-	c.inherited = c.watch.knownStates()
+	t := &turn{
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstRetry, lastRetry),
+			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: queueName, MetricsProvider: c.metrics.queue}),
+		recorder: recorder, dedup: newEventDedup(), inherited: c.watch.storedFindings(), initial: &initialSync{},
+		checks: healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.options.CheckRate, Log: c.log}),
+		names:  resolver.New(resolving),
+	}
+	c.paces.reset()
+	c.outages.reset()
 	c.mu.Lock()
-	c.queue = queue
-	c.checks, c.names = healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.checkRate, Log: c.log}),
-		resolver.New(resolving)
+	c.current = t
 	c.mu.Unlock()
 	all := c.watch.everything()
-	c.looks.begin(time.Now(), all)
+	t.initial.begin(time.Now(), all)
 	for key := range all {
 		c.paces.look(key)
-		queue.Add(key)
+		t.queue.Add(key)
 	}
-	return queue
+	return t
 }
 
 // look has a Service looked at if it was not this controller that gave one of its objects the version that it has; "":
@@ -206,9 +217,9 @@ func (c *Controller) begin(recorder record.EventRecorder) workqueue.TypedRateLim
 func (c *Controller) look(key types.NamespacedName, what object, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue != nil {
+	if c.current != nil {
 		c.expected.hear(key, what, version)
-		c.queue.Add(key)
+		c.current.queue.Add(key)
 	}
 }
 
@@ -216,9 +227,9 @@ func (c *Controller) look(key types.NamespacedName, what object, version string)
 func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue != nil {
+	if c.current != nil {
 		c.paces.change(key, time.Now(), trigger)
-		c.queue.Add(key)
+		c.current.queue.Add(key)
 	}
 }
 
@@ -237,10 +248,9 @@ func lingering(ctx context.Context) (context.Context, func()) {
 }
 
 // work takes what is queued until ctx ends; writing is the context of the writes.
-func (c *Controller) work(ctx, writing context.Context,
-	queue workqueue.TypedRateLimitingInterface[types.NamespacedName]) {
+func (c *Controller) work(ctx, writing context.Context, t *turn) {
 	for {
-		key, shutdown := queue.Get()
+		key, shutdown := t.queue.Get()
 		if shutdown {
 			return
 		}
@@ -250,36 +260,35 @@ func (c *Controller) work(ctx, writing context.Context,
 		switch wait, wanted := c.paces.due(key, time.Now()); {
 		case ctx.Err() != nil: // what is queued is the next one's
 		case wait > 0:
-			queue.AddAfter(key, wait)
+			t.queue.AddAfter(key, wait)
 		case wanted:
-			c.handle(writing, queue, key)
+			c.handle(writing, t, key)
 		}
-		queue.Done(key)
+		t.queue.Done(key)
 	}
 }
 
-func (c *Controller) handle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName],
-	key types.NamespacedName) {
+func (c *Controller) handle(ctx context.Context, t *turn, key types.NamespacedName) {
 	began := time.Now()
-	err := c.sync(ctx, key)
+	err := c.sync(ctx, key, t)
 	c.metrics.duration.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		c.noteSync(key, resultSuccess, nil)
-		queue.Forget(key)
-		if took, done := c.looks.done(key, time.Now()); done {
-			c.log.Info("looked at every service", "services", took.services, "writes", took.writes, "took",
+		t.queue.Forget(key)
+		if took, done := t.initial.done(key, time.Now()); done {
+			c.log.Info("synced every service", "services", took.services, "writes", took.writes, "took",
 				took.time.Round(time.Millisecond))
 		}
 	case errors.Is(err, errStale):
 		// It is still wanted, and the event that brings the cache up to date queues it; this is for the case that none ever
 		// does.
 		c.metrics.syncs.WithLabelValues(resultStale).Inc()
-		queue.AddAfter(key, staleRetry)
+		t.queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:
 		c.noteSync(key, resultError, err)
 		c.log.Debug("syncing a service", "service", key, "err", err)
-		queue.AddRateLimited(key)
+		t.queue.AddRateLimited(key)
 	}
 }
 

@@ -59,13 +59,11 @@ func (helpers) Describe(chan<- *prometheus.Desc) {}
 
 // Collect collects what there is.
 func (h helpers) Collect(to chan<- prometheus.Metric) {
-	h.c.mu.Lock()
-	working, checks, names := h.c.queue != nil, h.c.checks, h.c.names
-	h.c.mu.Unlock()
-	if !working {
+	t := h.c.working()
+	if t == nil {
 		return
 	}
-	for _, c := range append(checks.Collectors(), names.Collectors()...) {
+	for _, c := range append(t.checks.Collectors(), t.names.Collectors()...) {
 		c.Collect(to)
 	}
 }
@@ -83,34 +81,16 @@ func (reasonCounter) Describe(to chan<- *prometheus.Desc) { to <- byReason() }
 
 // Collect counts in the cache.
 func (r reasonCounter) Collect(to chan<- prometheus.Metric) {
-	reasons := map[string]int{}
+	reasons := map[membership.Reason]int{}
 	for _, obj := range r.c.watch.slices.List() {
 		es := obj.(*discovery.EndpointSlice)
-		managed := es.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy
 		for i := range es.Endpoints {
-			reasons[reasonIn(es, &es.Endpoints[i], managed)]++
+			reasons[membership.StoredReason(es, &es.Endpoints[i])]++
 		}
 	}
 	for reason, n := range reasons {
-		to <- prometheus.MustNewConstMetric(byReason(), prometheus.GaugeValue, float64(n), reason)
+		to <- prometheus.MustNewConstMetric(byReason(), prometheus.GaugeValue, float64(n), string(reason))
 	}
-}
-
-// reasonIn is the Reason that an endpoint's conditions stand for.
-func reasonIn(s *discovery.EndpointSlice, e *discovery.Endpoint, ofPod bool) string {
-	if !ofPod {
-		return whyWritten(s, e, true)
-	}
-	is := func(c *bool) bool { return c != nil && *c }
-	switch {
-	case is(e.Conditions.Ready) && is(e.Conditions.Serving):
-		return string(membership.Ready)
-	case is(e.Conditions.Ready):
-		return string(membership.PublishedNotReady)
-	case is(e.Conditions.Terminating):
-		return string(membership.Terminating)
-	}
-	return string(membership.NotReady)
 }
 
 // wrote counts a write of an object from one state to another; nil: not there.

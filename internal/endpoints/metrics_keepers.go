@@ -79,21 +79,21 @@ func newMirrorKeeper() mirrorKeeper {
 }
 
 // synced takes note of a look at a Service that ended well.
-func (m *metrics) synced(svc *v1.Service, t *target, took time.Duration) {
-	if t.selects {
-		m.slices.note(t.slices.Delta(t.kept))
+func (m *metrics) synced(svc *v1.Service, d *membership.Decision, took time.Duration) {
+	if p := d.Plan(membership.SliceManagedBy); p != nil && p.Keeps {
+		m.slices.note(p.Delta(p.Have))
 		topology := "Disabled"
 		if membership.Proportional(svc) {
 			topology = "Auto"
 		}
-		m.slices.changed.WithLabelValues(topology, distributionOf(svc)).Observe(float64(len(t.slices.Create) +
-			len(t.slices.Update) + len(t.slices.Delete)))
+		m.slices.changed.WithLabelValues(topology, distributionOf(svc)).Observe(float64(len(p.Create) + len(p.Update) +
+			len(p.Delete)))
 	}
-	if t.mirrors {
-		d := t.mirror.Delta(t.mirrored)
-		m.mirrors.note(d)
-		m.mirrors.updated.Observe(float64(d.Updated))
-		m.mirrors.skipped.Observe(float64(t.unmirrored))
+	if p := d.Plan(membership.MirrorManagedBy); p != nil && p.Keeps {
+		delta := p.Delta(p.Have)
+		m.mirrors.note(delta)
+		m.mirrors.updated.Observe(float64(delta.Updated))
+		m.mirrors.skipped.Observe(float64(d.Unmirrored))
 		m.mirrors.took.Observe(took.Seconds())
 	}
 }

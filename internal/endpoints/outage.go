@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"viaduct/internal/explain"
+	"viaduct/internal/membership"
 	"viaduct/internal/routing"
 )
 
@@ -106,9 +107,9 @@ func (c *Controller) noticed(key types.NamespacedName) {
 	}
 }
 
-// tellOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when
+// recordOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when
 // somebody is again.
-func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service) error {
+func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service, t *turn) error {
 	if svc == nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.DeletionTimestamp != nil {
 		c.outages.note(key, true, time.Now())
 		return nil
@@ -122,19 +123,19 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 	case available:
 		next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available",
 			Message: "Somebody is behind the Service."}
-		return c.setCondition(ctx, svc, next, v1.EventTypeNormal, eventOutageEnd)
+		return c.setCondition(ctx, t, svc, next, v1.EventTypeNormal, eventOutageEnd)
 	case lasts < outageGrace:
 		if news {
 			c.lookLater(key, outageGrace)
 		}
 		return nil
 	}
-	report, _ := c.Explain(key)
+	report, reason := c.explain(key, svc)
 	if underWay(report) && lasts < longestUnderWay {
 		c.lookLater(key, time.Second)
 		return nil
 	}
-	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: outageReason(report),
+	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: string(reason),
 		Message: report.Verdict}
 	if told != nil && told.Status == next.Status && told.Reason == next.Reason {
 		if told.Message == next.Message {
@@ -147,49 +148,22 @@ func (c *Controller) tellOutage(ctx context.Context, key types.NamespacedName, s
 		}
 	}
 	c.outages.toldAt(key, time.Now())
-	return c.setCondition(ctx, svc, next, v1.EventTypeWarning, eventOutage)
+	return c.setCondition(ctx, t, svc, next, v1.EventTypeWarning, eventOutage)
 }
 
 // anyReady says whether any slice of a Service has an endpoint that gets connections: one that has a port, if the
 // Service has any.
 func (w *watch) anyReady(key types.NamespacedName) bool {
-	objs, err := w.slices.ByIndex(byService, key.String())
-	if err != nil {
-		return false // the index is there: newWatch made it
-	}
 	svc, err := w.services.Services(key.Namespace).Get(key.Name)
 	portless := err == nil && len(svc.Spec.Ports) == 0
-	var all []*discovery.EndpointSlice
-	for _, obj := range objs {
-		if s := obj.(*discovery.EndpointSlice); portless || len(s.Ports) > 0 {
-			all = append(all, s)
-		}
-	}
+	all := slices.DeleteFunc(w.slicesOf(key), func(s *discovery.EndpointSlice) bool { return !portless && len(s.Ports) == 0 })
 	return slices.ContainsFunc(routing.Effective(all), func(s *discovery.EndpointSlice) bool {
-		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool {
-			return e.Conditions.Ready == nil ||
-				*e.Conditions.Ready
-		})
+		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return membership.IsReady(&e) })
 	})
 }
 
-// outageReason is the Reason of the condition for what a report finds first.
-func outageReason(r explain.Report) string {
-	if len(r.Problems) > 0 {
-		switch r.Problems[0].Stage {
-		case explain.StageSelector:
-			return "SelectorMatchesNothing"
-		case explain.StagePods:
-			return "NoPodReady"
-		case explain.StageAddresses:
-			return "NoAddressReady"
-		}
-	}
-	return "NoEndpoints"
-}
-
 // setCondition writes a condition of a Service, and tells the same by an event.
-func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next metav1.Condition, kind,
+func (c *Controller) setCondition(ctx context.Context, t *turn, svc *v1.Service, next metav1.Condition, kind,
 	event string) error {
 	next.LastTransitionTime, next.ObservedGeneration = metav1.Now(), svc.Generation
 	if told := meta.FindStatusCondition(svc.Status.Conditions, next.Type); told != nil && told.Status == next.Status {
@@ -213,9 +187,8 @@ func (c *Controller) setCondition(ctx context.Context, svc *v1.Service, next met
 	case err != nil:
 		return err
 	}
-	if _, news := c.notices.news(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}, ConditionAvailable,
-		next.Message); news {
-		c.recorder.Event(svc, kind, event, next.Message)
+	if t.dedup.changed(keyOf(svc), eventKey{reason: ConditionAvailable}, next.Message) {
+		t.recorder.Event(svc, kind, event, next.Message)
 	}
 	return nil
 }

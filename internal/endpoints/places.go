@@ -1,7 +1,6 @@
 package endpoints
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
-	"viaduct/internal/annotations"
 	"viaduct/internal/membership"
 )
 
@@ -76,50 +74,27 @@ func (w *watch) podsAt(addr netip.Addr) []*v1.Pod {
 	return w.book.at(addr)
 }
 
-// foreign says whose addr is, if it is a Pod's of another namespace or in the range of a node's Pods and of none of
-// namespace; else "".
-func (w *watch) foreign(namespace string, addr netip.Addr) string {
-	pods := w.podsAt(addr)
-	switch {
-	case ownsOne(pods, namespace):
-		return ""
-	case len(pods) > 0:
-		return fmt.Sprintf("it is the address of Pod %s/%s", pods[0].Namespace, pods[0].Name)
-	}
+// nodeOf is the node whose range of Pod addresses contains addr, "" if there is none.
+func (w *watch) nodeOf(addr netip.Addr) string {
 	for _, obj := range w.nodeStore.List() {
 		for _, cidr := range obj.(*v1.Node).Spec.PodCIDRs {
 			if r, err := netip.ParsePrefix(cidr); err == nil && r.Contains(addr) {
-				return fmt.Sprintf("it is in the range of Pods of node %s, and of no Pod of this namespace", obj.(*v1.Node).Name)
+				return obj.(*v1.Node).Name
 			}
 		}
 	}
 	return ""
 }
 
-// writtenSlices are those that people wrote for a Service.
-func (w *watch) writtenSlices(key types.NamespacedName) (list []*discovery.EndpointSlice) {
-	objs, err := w.slices.ByIndex(byService, key.String())
-	if err != nil {
-		return nil // the index is there: newWatch made it
-	}
-	for _, obj := range objs {
-		if s := obj.(*discovery.EndpointSlice); membership.WrittenByHand(s) {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-// knownStates are the addresses of which some slice says that they answer, or that they do not.
-func (w *watch) knownStates() *sync.Map {
+// storedFindings is what the slices of all Services say of each address, as a membership.Health. An address is down if
+// one of them says so.
+func (w *watch) storedFindings() *sync.Map {
 	var states sync.Map
 	for _, obj := range w.slices.List() {
-		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] != membership.SliceManagedBy &&
-			!membership.WrittenByHand(s) {
-			for addr, up := range membership.KnownStates(s) {
-				if was, known := states.Load(addr); !known || was.(bool) {
-					states.Store(addr, up)
-				}
+		found := membership.StoredFindings([]*discovery.EndpointSlice{obj.(*discovery.EndpointSlice)})
+		for addr, f := range found {
+			if was, known := states.Load(addr); !known || was.(membership.Health) < f.State {
+				states.Store(addr, f.State)
 			}
 		}
 	}
@@ -177,15 +152,4 @@ func serviceOf(obj any) *types.NamespacedName {
 		}
 	}
 	return nil
-}
-
-// follows says whether connections are to follow the Pods for which the addresses of ep were written.
-func (c *Controller) follows(ep *v1.Endpoints) bool {
-	ofEp, _ := annotations.OfEndpoints(ep)
-	svc, err := c.watch.services.Services(ep.Namespace).Get(ep.Name)
-	if err != nil {
-		return false
-	}
-	settings, _ := annotations.OfService(svc)
-	return settings.Or(ofEp).Follow
 }

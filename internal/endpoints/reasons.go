@@ -1,62 +1,66 @@
 package endpoints
 
 import (
-	"net/netip"
-	"time"
+	"sync"
 
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
-	"viaduct/internal/explain"
 	"viaduct/internal/membership"
 )
 
-// Explain tells the story of a Service as the controller sees it now; false if there is none of that name, as far as
-// the caches know.
-func (c *Controller) Explain(key types.NamespacedName) (explain.Report, bool) {
+// Why an address is in no slice any more, where that is not a Reason of membership.
+const (
+	whyPodDeleted     = "PodDeleted"
+	whyServiceDeleted = "ServiceDeleted"
+	whyUnwritten      = "NoLongerWritten"
+	whyUnresolved     = "NoLongerResolved"
+)
+
+// whyOf says why the endpoints of s are as they are.
+func (c *Controller) whyOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string {
+	key := serviceOf(s)
+	if key == nil {
+		return func(*discovery.Endpoint, bool) string { return "" }
+	}
 	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
-	if err != nil {
-		return explain.Report{}, false
-	}
-	w := explain.World{Now: time.Now(), Service: svc, LastError: c.failures.of(key), At: map[netip.Addr][]*v1.Pod{},
-		Topology: c.watch.withTopology}
-	w.Endpoints, _ = c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name) // none is nil
-	pods, slices := c.watch.pods, c.watch.slices
-	if objs, err := pods.ByIndex(cache.NamespaceIndex, key.Namespace); err == nil {
-		for _, obj := range objs {
-			w.Pods = append(w.Pods, obj.(*v1.Pod))
+	decided := sync.OnceValue(func() membership.Decision {
+		ep, _ := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name) // none is nil
+		in, _ := c.gather(*key, svc, ep, c.working())
+		in.Controllers = membership.AllControllers()
+		return c.watch.decide(in)
+	})
+	return func(e *discovery.Endpoint, listed bool) string {
+		switch {
+		case err != nil && listed:
+			return "" // the Service may not have been seen yet
+		case err != nil:
+			return whyServiceDeleted
+		case s.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy:
+			return c.watch.whyPod(svc, e)
+		case !listed && s.Labels[discovery.LabelManagedBy] == membership.NamesManagedBy:
+			return whyUnresolved
+		case !listed:
+			return whyUnwritten
 		}
-	}
-	if objs, err := slices.ByIndex(byService, key.String()); err == nil {
-		for _, obj := range objs {
-			w.Slices = append(w.Slices, obj.(*discovery.EndpointSlice))
+		if why := reasonIn(decided(), e); why != "" {
+			return string(why)
 		}
-	}
-	if !membership.HasSelector(svc) {
-		c.whoIsThere(&w)
-	}
-	return explain.Service(w), true
-}
-
-// whoIsThere looks up the Pods at the addresses of w.
-func (c *Controller) whoIsThere(w *explain.World) {
-	var members []membership.Member
-	if w.Endpoints != nil {
-		members = membership.OfEndpoints(w.Endpoints.Subsets)
-	}
-	for _, s := range w.Slices {
-		members = append(members, membership.OfSlice(s)...)
-	}
-	for _, m := range members {
-		w.At[m.Addr] = c.watch.podsAt(m.Addr)
+		return string(membership.StoredReason(s, e)) // what it was written for has changed since
 	}
 }
 
-// withTopology calls f with the zones of the nodes, which are not to be used after that.
-func (w *watch) withTopology(f func(*membership.Topology)) {
-	w.nodes.RLock()
-	defer w.nodes.RUnlock()
-	f(w.topology)
+// whyPod asks for the Reason of the Pod that an endpoint is of.
+func (w *watch) whyPod(svc *v1.Service, e *discovery.Endpoint) string {
+	if e.TargetRef == nil {
+		return ""
+	}
+	pod := w.pod(svc.Namespace, e.TargetRef.Name)
+	if pod == nil || pod.UID != e.TargetRef.UID {
+		return whyPodDeleted
+	}
+	if why := membership.WhyNot(svc, pod); why != "" {
+		return string(why)
+	}
+	return string(membership.Judge(svc, pod).Why)
 }

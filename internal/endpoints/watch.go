@@ -52,6 +52,7 @@ type watch struct {
 	left    left
 	history History                            // nil: none is kept
 	noticed func(service types.NamespacedName) // is told that a slice changed
+	why     func(*discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string
 
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -246,7 +247,7 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 		version = after.ResourceVersion
 	}
 	if w.history != nil {
-		w.history.Observe(before, after, w.whyOf(either(before, after)))
+		w.history.Observe(before, after, w.why(either(before, after)))
 	}
 	if key := serviceOf(either(before, after)); key != nil {
 		w.noticed(*key)
@@ -292,26 +293,15 @@ func (w *watch) everything() map[types.NamespacedName]bool {
 	return all
 }
 
-// slicesOf are the slices of a Service that by keeps.
-func (w *watch) slicesOf(key types.NamespacedName, by string) []*discovery.EndpointSlice {
+// slicesOf are all slices of a Service.
+func (w *watch) slicesOf(key types.NamespacedName) []*discovery.EndpointSlice {
 	objs, err := w.slices.ByIndex(byService, key.String())
 	if err != nil {
 		return nil // the index is there: newWatch made it
 	}
-	var out []*discovery.EndpointSlice
+	out := make([]*discovery.EndpointSlice, 0, len(objs))
 	for _, obj := range objs {
-		if s := obj.(*discovery.EndpointSlice); s.Labels[discovery.LabelManagedBy] == by {
-			out = append(out, s)
-		}
+		out = append(out, obj.(*discovery.EndpointSlice))
 	}
 	return out
-}
-
-// members are those of svc among pods, with the hints that they are to have.
-func (w *watch) members(svc *v1.Service, pods []*v1.Pod, have []*discovery.EndpointSlice) ([]membership.Member,
-	[]membership.HintsChange) {
-	w.nodes.RLock()
-	defer w.nodes.RUnlock()
-	members := membership.OfPods(svc, pods, w.topology.Zone)
-	return members, membership.AddHints(svc, members, w.topology, have)
 }

@@ -14,7 +14,7 @@ const farthest = 3
 
 // misses finds the Pods that selector nearly selects, those of one cause together, the most telling cause first. far
 // lets in those that have but one label of several wrong, whatever it says.
-func misses(selector map[string]string, pods []*v1.Pod, far bool) []Miss {
+func misses(selector map[string]string, pods []*v1.Pod, far bool) []NearMiss {
 	byWhy := map[string][]string{}
 	order := map[string]int{}
 	for _, pod := range pods {
@@ -23,7 +23,7 @@ func misses(selector map[string]string, pods []*v1.Pod, far bool) []Miss {
 			order[why] = distance
 		}
 	}
-	var out []Miss
+	var out []NearMiss
 	for _, why := range slices.SortedFunc(maps.Keys(byWhy), func(a, b string) int {
 		if order[a] != order[b] {
 			return order[a] - order[b]
@@ -34,7 +34,7 @@ func misses(selector map[string]string, pods []*v1.Pod, far bool) []Miss {
 		return strings.Compare(a, b)
 	}) {
 		slices.Sort(byWhy[why])
-		out = append(out, Miss{byWhy[why], why})
+		out = append(out, NearMiss{byWhy[why], why})
 	}
 	return out
 }

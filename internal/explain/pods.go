@@ -15,7 +15,7 @@ import (
 )
 
 // selected tells which Pods the selector selects and what becomes of each.
-func (r *Report) selected(w *World) {
+func (r *Report) selected(w *Snapshot) {
 	svc := w.Service
 	var missing []string
 	for _, pod := range sortedPods(w.Pods) {
@@ -67,7 +67,7 @@ func (r *Report) ready() (n int) {
 }
 
 // nobody tells why no Pod matches.
-func (r *Report) nobody(w *World) {
+func (r *Report) nobody(w *Snapshot) {
 	selector := labels.FormatLabels(w.Service.Spec.Selector)
 	switch {
 	case len(r.Misses) > 0:
@@ -91,9 +91,11 @@ func (r *Report) nobody(w *World) {
 	case len(w.Pods) == 0:
 		r.problem(StageSelector, fmt.Sprintf("No endpoints: there is no Pod in namespace %s.", w.Service.Namespace))
 	default:
-		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, and none of the %s of namespace %s has "+
-			"these labels.",
-			selector, plural(len(w.Pods), "Pod", "Pods"), w.Service.Namespace))
+		who := fmt.Sprintf("none of the %s of namespace %s has", plural(len(w.Pods), "Pod", "Pods"), w.Service.Namespace)
+		if len(w.Pods) == 1 {
+			who = fmt.Sprintf("the only Pod of namespace %s does not have", w.Service.Namespace)
+		}
+		r.problem(StageSelector, fmt.Sprintf("No endpoints: the selector says %s, but %s these labels.", selector, who))
 	}
 }
 
@@ -142,7 +144,7 @@ func whyNotReady(pod *v1.Pod) string {
 
 // undeclared notes where a target port by number is one that no container declares. That is no fault: declaring is for
 // people. But a connection that is refused often has this behind it.
-func (r *Report) undeclared(w *World) {
+func (r *Report) undeclared(w *Snapshot) {
 	for _, sp := range w.Service.Spec.Ports {
 		target := sp.TargetPort.IntVal
 		if sp.TargetPort.StrVal != "" || target == 0 && sp.Port == 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // proxied compares what the proxy of this host has applied with what it should have.
-func (r *Report) proxied(w *World) {
+func (r *Report) proxied(w *Snapshot) {
 	if w.NoProxy != "" {
 		r.note(w.NoProxy)
 	}
@@ -91,12 +91,12 @@ func spellPlaces(list []netip.AddrPort) string {
 	return few(words)
 }
 
-// kernelMode is what a proxy calls its mode whose connections the kernel carries.
-const kernelMode = "nftables"
+// ModeKernel is the NodeState.Mode of a proxy whose connections the kernel carries; kube-proxy's word.
+const ModeKernel = "nftables"
 
 // inKernel compares what the kernel does with what the proxy says it has applied.
-func (r *Report) inKernel(w *World) {
-	if !w.KernelOK || w.Proxy.Mode != kernelMode {
+func (r *Report) inKernel(w *Snapshot) {
+	if !w.KernelOK || w.Proxy.Mode != ModeKernel {
 		return
 	}
 	have := map[routing.Dest]Place{}

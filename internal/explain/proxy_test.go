@@ -18,7 +18,7 @@ func TestProxyProblemsAreOrdered(t *testing.T) {
 	s.pod("web-1", "10.0.0.1")
 	s.controlled().proxied()
 	s.Service.Spec.Ports = s.Service.Spec.Ports[:1]
-	first := Service(s.World)
+	first := s.report()
 	extra := 0
 	for _, p := range first.Problems {
 		if p.Stage == StageProxy {
@@ -29,7 +29,7 @@ func TestProxyProblemsAreOrdered(t *testing.T) {
 		t.Fatalf("%d problems of the proxy: %+v", extra, first.Problems)
 	}
 	for range 20 {
-		if again := Service(s.World); !reflect.DeepEqual(again, first) {
+		if again := s.report(); !reflect.DeepEqual(again, first) {
 			t.Fatalf("the report changed from\n%+v\nto\n%+v", first.Problems, again.Problems)
 		}
 	}

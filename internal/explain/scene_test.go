@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -14,8 +16,11 @@ import (
 	"viaduct/internal/routing"
 )
 
-// scene builds a World whose Endpoints and slices are what they should be; a test then makes one thing wrong.
-type scene struct{ World }
+// scene builds a Snapshot whose Endpoints and slices are what they should be; a test then makes one thing wrong.
+type scene struct {
+	Snapshot
+	at map[netip.Addr][]*v1.Pod // the Pods that have an address
+}
 
 func newScene(change ...func(*v1.Service)) *scene {
 	svc := &v1.Service{
@@ -30,7 +35,7 @@ func newScene(change ...func(*v1.Service)) *scene {
 	for _, f := range change {
 		f(svc)
 	}
-	return &scene{World{Now: time.Unix(2000, 0), Service: svc}}
+	return &scene{Snapshot: Snapshot{Now: time.Unix(2000, 0), Inputs: membership.Inputs{Service: svc}}}
 }
 
 func (s *scene) pod(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
@@ -57,17 +62,36 @@ func (s *scene) pod(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
 
 // controlled writes what a controller would.
 func (s *scene) controlled() *scene {
-	if !membership.HasSelector(s.Service) {
-		plan, _ := membership.PlanMirror(s.Endpoints, nil, nil)
-		s.Slices = append(s.Slices, named(plan.Create)...)
-		return s
+	s.Slices = nil
+	d := membership.Decide(s.inputs())
+	for _, p := range d.Slices {
+		s.Slices = append(s.Slices, p.Create...)
 	}
-	members := membership.OfPods(s.Service, s.Pods, nil)
-	subsets, _ := membership.Subsets(s.Service, members)
-	s.Endpoints = &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web",
-		Labels: membership.EndpointsLabels(s.Service)}, Subsets: subsets}
-	s.Slices = named(membership.PlanSlices(s.Service, members, nil).Create)
+	s.Endpoints = d.Endpoints
+	named(s.Slices)
 	return s
+}
+
+// inputs are the scene's, with what may be left out.
+func (s *scene) inputs() membership.Inputs {
+	in := s.Inputs
+	in.Controllers = membership.AllControllers()
+	in.Lookups.Pods.Named = func(name string) *v1.Pod {
+		if i := slices.IndexFunc(s.Pods, func(p *v1.Pod) bool { return p.Name == name }); i >= 0 {
+			return s.Pods[i]
+		}
+		return nil
+	}
+	in.Lookups.Pods.At = func(addr netip.Addr) []*v1.Pod { return s.at[addr] }
+	return in
+}
+
+// report decides and explains.
+func (s *scene) report() Report {
+	snapshot := s.Snapshot
+	snapshot.Inputs = s.inputs()
+	snapshot.Decision = membership.Decide(snapshot.Inputs)
+	return Service(snapshot)
 }
 
 func named(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
@@ -124,7 +148,7 @@ func found(s *scene, ready, serving bool) *scene {
 			e.Conditions.Ready, e.Conditions.Serving = &ready, &serving
 		}
 	}
-	s.Events = []*v1.Event{{Reason: "EndpointDown", Message: "10.9.0.1:5432 does not answer its health check (tcp): " +
-		"connection refused"}}
+	s.Slices[0].Annotations = map[string]string{annotations.HealthStatus: `{"10.9.0.1":{"state":"down",` +
+		`"since":"1970-01-01T00:30:00Z","cause":"connection refused"}}`}
 	return s
 }

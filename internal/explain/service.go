@@ -15,8 +15,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// Service tells the story of w.Service.
-func Service(w World) Report {
+// Service reports on w.Service.
+func Service(w Snapshot) Report {
 	r := Report{Kind: "Service", Namespace: w.Service.Namespace, Name: w.Service.Name, About: about(w.Service)}
 	if w.Service.Spec.Type == v1.ServiceTypeExternalName {
 		r.Healthy = true
@@ -28,7 +28,7 @@ func Service(w World) Report {
 		r.selected(&w)
 		r.written(&w)
 	} else {
-		r.byHand(&w)
+		r.manual(&w)
 	}
 	r.unlisted(&w)
 	r.proxied(&w)
@@ -90,7 +90,7 @@ func portText(p v1.ServicePort) string {
 }
 
 // unlisted finds ports of the Service that no slice has, though there are ready endpoints: those of another name.
-func (r *Report) unlisted(w *World) {
+func (r *Report) unlisted(w *Snapshot) {
 	if membership.HasSelector(w.Service) {
 		return // of Pods, a port that is missing has been told
 	}
@@ -127,7 +127,7 @@ func deref[T any](p *T) (v T) {
 }
 
 // probed tells what asking the addresses came to.
-func (r *Report) probed(w *World) {
+func (r *Report) probed(w *Snapshot) {
 	var dead []string
 	for at, answer := range w.Probes {
 		line := ProbeLine{Address: at.String(), Answer: cmp.Or(answer, "answers"), OK: answer == ""}
@@ -149,7 +149,7 @@ func (r *Report) probed(w *World) {
 }
 
 // Ready are the addresses that get connections, to be asked.
-func Ready(w World) (list []netip.AddrPort) {
+func Ready(w Snapshot) (list []netip.AddrPort) {
 	for _, s := range routing.Effective(w.Slices) {
 		for _, m := range membership.OfSlice(s) {
 			for _, p := range m.Ports {

@@ -62,7 +62,7 @@ func TestText(t *testing.T) {
 	s.controlled().proxied()
 	s.Probes = map[netip.AddrPort]string{netip.MustParseAddrPort("10.0.0.1:8080"): ""}
 	var b strings.Builder
-	Service(s.World).Write(&b, s.Now)
+	s.report().Write(&b, s.Now)
 	const want = `service/web in namespace shop
   type ClusterIP, 10.96.0.1
   port "http" 80/TCP → 8080

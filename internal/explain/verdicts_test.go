@@ -73,7 +73,7 @@ func TestVerdicts(t *testing.T) {
 				labelled("app", "db"))
 			return s.controlled()
 		}, StageSelector,
-			"the selector says app=web, and none of the one Pod of namespace shop has these labels."},
+			"the selector says app=web, but the only Pod of namespace shop does not have these labels."},
 		"no Pod at all": {func() *scene { return newScene().controlled() }, StageSelector,
 			"there is no Pod in namespace shop."},
 		"not ready": {func() *scene {
@@ -111,11 +111,11 @@ func TestVerdicts(t *testing.T) {
 			return s.controlled()
 		}, "", "All is well"},
 		"nobody wrote": {func() *scene { return newScene(byHand) }, StageAddresses,
-			"the Service has no selector, and nobody has written Endpoints named web."},
+			"the Service has no selector, and there are no Endpoints named web."},
 		"written": {func() *scene { return handScene("10.9.0.1").controlled().proxied() }, "",
 			"All is well: one address gets connections."},
 		"not mirrored": {func() *scene { return handScene("10.9.0.1") }, StageSlices,
-			"No EndpointSlice tells of 10.9.0.1:5432, of its Endpoints"},
+			"No EndpointSlice lists 10.9.0.1:5432, of its Endpoints"},
 		"written, not ready": {func() *scene { s := handScene("10.9.0.1"); unready(s.Endpoints); return s.controlled() },
 			StageAddresses, "one address is written, and none as ready."},
 		"port names": {func() *scene {
@@ -145,7 +145,11 @@ func TestVerdicts(t *testing.T) {
 			"It works: one address gets connections, of 2."},
 		"all down": {func() *scene { return found(handScene("10.9.0.1"), true, false) }, StageAddresses,
 			"No address answers its health check: 10.9.0.1 (connection refused)."},
-		"refused": {func() *scene { return found(handScene("10.9.0.1"), false, false) }, StageAddresses,
+		"refused": {func() *scene {
+			s := found(handScene("10.9.0.1"), false, false)
+			s.Service.Annotations[annotations.WhenAllDown] = annotations.Refuse
+			return s
+		}, StageAddresses,
 			"viaduct.dev/when-all-down is refuse"},
 		"senseless": {func() *scene {
 			s := handScene("10.9.0.1")
@@ -158,12 +162,12 @@ func TestVerdicts(t *testing.T) {
 			s.Endpoints.Subsets[0].Addresses[0].TargetRef = &v1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-0"}
 			s.pod("db-0", "10.9.0.7")
 			return s
-		}, StageSlices, "No EndpointSlice tells of 10.9.0.7:5432"},
+		}, StageSlices, "No EndpointSlice lists 10.9.0.7:5432"},
 		"the Pod is gone": {func() *scene {
 			s := handScene("10.9.0.1")
 			s.Service.Annotations = map[string]string{annotations.Follow: "true"}
 			s.Endpoints.Subsets[0].Addresses[0].TargetRef = &v1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-0"}
-			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "shop",
+			s.at = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "shop",
 				Name: "other"}}}}
 			return s
 		}, StageAddresses, "none as ready"},
@@ -176,7 +180,7 @@ func TestVerdicts(t *testing.T) {
 		}, "", "All is well: one address gets connections."},
 		"another's Pod": {func() *scene {
 			s := handScene("10.9.0.1").controlled()
-			s.At = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "bank",
+			s.at = map[netip.Addr][]*v1.Pod{netip.MustParseAddr("10.9.0.1"): {{ObjectMeta: metav1.ObjectMeta{Namespace: "bank",
 				Name: "vault"}}}}
 			return s
 		}, StageAddresses, "10.9.0.1 is the address of Pod bank/vault, of another namespace (CVE-2021-25740)."},
@@ -199,7 +203,7 @@ func TestVerdicts(t *testing.T) {
 			return s
 		}, StageSlices, "endpointslice/web-z should not be there"},
 		"no slice": {func() *scene { s := newScene(); s.pod("web-1", "10.0.0.1"); s.controlled().Slices = nil; return s },
-			StageSlices, "No EndpointSlice tells of 10.0.0.1:8080"},
+			StageSlices, "No EndpointSlice lists 10.0.0.1:8080"},
 		"no Endpoints": {func() *scene {
 			s := newScene()
 			s.pod("web-1",
@@ -261,7 +265,7 @@ func TestVerdicts(t *testing.T) {
 		}, StageEndpoints, "The controller could not write what it should: etcd is full"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := Service(tt.make().World)
+			r := tt.make().report()
 			for _, p := range r.Pods {
 				told[p.Reason] = p.Sentence
 			}

@@ -14,49 +14,21 @@ import (
 )
 
 // written compares the Endpoints and EndpointSlices of a Service with a selector with what they should be.
-func (r *Report) written(w *World) {
-	kept := keptBy(w.Slices, membership.SliceManagedBy)
-	var members []membership.Member
-	w.withTopology(func(zones *membership.Topology) {
-		members = membership.OfPods(w.Service, w.Pods, zones.Zone)
-		membership.AddHints(w.Service, members, zones, kept)
-	})
+func (r *Report) written(w *Snapshot) {
 	if w.LastError != "" {
 		r.problem(StageEndpoints, "The controller could not write what it should: "+w.LastError)
 	}
-	r.endpoints(w, members)
-	r.slices(w, membership.PlanSlices(w.Service, members, kept), "Pods")
+	r.endpoints(w)
+	r.slices(w, "Pods")
 }
 
-func (w *World) withTopology(f func(*membership.Topology)) {
-	if w.Topology != nil {
-		w.Topology(f)
-		return
-	}
-	zones := membership.NewTopology()
-	for _, n := range w.Nodes {
-		zones.Set(n)
-	}
-	f(zones)
-}
-
-func keptBy(all []*discovery.EndpointSlice, by string) (list []*discovery.EndpointSlice) {
-	for _, s := range all {
-		if s.Labels[discovery.LabelManagedBy] == by {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-func (r *Report) endpoints(w *World, members []membership.Member) {
-	want, _ := membership.Subsets(w.Service, members)
+func (r *Report) endpoints(w *Snapshot) {
 	if w.Endpoints == nil {
 		r.problem(StageEndpoints, fmt.Sprintf("There is no Endpoints object %s: does the endpoints controller run?",
 			w.Service.Name))
 		return
 	}
-	line := endpointsLine(w.Endpoints)
+	line, want := endpointsLine(w.Endpoints), w.Decision.Endpoints.Subsets
 	if !membership.SameSubsets(w.Endpoints.Subsets, want) || !membership.ManagesEndpoints(w.Endpoints) {
 		line.Wrong = cmp.Or(difference(spellSubsets(w.Endpoints.Subsets), spellSubsets(want)),
 			"is not marked as the controller's")
@@ -96,8 +68,13 @@ func spellSubsets(subsets []v1.EndpointSubset) (list []string) {
 	return list
 }
 
-// slices tells of every EndpointSlice, and what plan, which would make them right, finds wrong.
-func (r *Report) slices(w *World, plan membership.Plan, from string) {
+// slices reports every EndpointSlice, and what the plans of the Decision would change about it.
+func (r *Report) slices(w *Snapshot, from string) {
+	var plan membership.Plan
+	for _, p := range w.Decision.Slices {
+		plan.Create, plan.Update, plan.Delete = append(plan.Create, p.Create...), append(plan.Update, p.Update...),
+			append(plan.Delete, p.Delete...)
+	}
 	wrong := map[string]string{}
 	for _, next := range plan.Update {
 		was := w.Slices[slices.IndexFunc(w.Slices, func(s *discovery.EndpointSlice) bool { return s.Name == next.Name })]
@@ -116,17 +93,23 @@ func (r *Report) slices(w *World, plan membership.Plan, from string) {
 		}
 		r.Objects = append(r.Objects, line)
 	}
-	if len(plan.Create) > 0 {
-		var lacks []string
-		for _, s := range plan.Create {
-			lacks = append(lacks, spellSlice(s)...)
-		}
-		if len(lacks) == 0 {
-			lacks = []string{"nobody, which is to be said, too"}
-		}
-		r.problem(StageSlices, fmt.Sprintf("No EndpointSlice tells of %s, of its %s: does the controller that keeps them "+
-			"run?", few(lacks), from))
+	r.lacking(plan.Create, from)
+}
+
+// lacking reports the slices that are not there.
+func (r *Report) lacking(create []*discovery.EndpointSlice, from string) {
+	if len(create) == 0 {
+		return
 	}
+	var lacks []string
+	for _, s := range create {
+		lacks = append(lacks, spellSlice(s)...)
+	}
+	what := "There is no empty EndpointSlice for this Service"
+	if len(lacks) > 0 {
+		what = fmt.Sprintf("No EndpointSlice lists %s, of its %s", few(lacks), from)
+	}
+	r.problem(StageSlices, what+": does the controller that keeps them run?")
 }
 
 func sortedSlices(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
@@ -139,7 +122,7 @@ func sortedSlices(list []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 func sliceLine(s *discovery.EndpointSlice) ObjectLine {
 	line := ObjectLine{Object: "endpointslice/" + s.Name, KeptBy: cmp.Or(s.Labels[discovery.LabelManagedBy], "a person")}
 	for _, e := range s.Endpoints {
-		if e.Conditions.Ready == nil || *e.Conditions.Ready {
+		if membership.IsReady(&e) {
 			line.Ready++
 		} else {
 			line.NotReady++

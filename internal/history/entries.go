@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	discovery "k8s.io/api/discovery/v1"
+
+	"viaduct/internal/membership"
 )
 
 // entry is one address of a slice.
@@ -96,7 +98,7 @@ func (h held) best() string {
 
 // stateOf reads the conditions of an endpoint; what is not said means what the API says.
 func stateOf(e *discovery.Endpoint) string {
-	switch ready := e.Conditions.Ready == nil || *e.Conditions.Ready; {
+	switch ready := membership.IsReady(e); {
 	case ready && e.Conditions.Serving != nil && !*e.Conditions.Serving:
 		return Used
 	case ready:

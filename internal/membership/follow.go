@@ -76,12 +76,12 @@ func Addresses(pod *v1.Pod) []netip.Addr {
 }
 
 // remember notes on a mirror which Pods its addresses were written for: when they have moved, nothing else tells.
-func (a *Overrides) remember(s *discovery.EndpointSlice) {
-	if a == nil || len(a.Followed) == 0 {
+func (o *Overrides) remember(s *discovery.EndpointSlice) {
+	if o == nil || len(o.Followed) == 0 {
 		return
 	}
 	var notes []string
-	for addr, pod := range a.Followed {
+	for addr, pod := range o.Followed {
 		notes = append(notes, addr.String()+"="+pod)
 	}
 	slices.Sort(notes)
@@ -89,6 +89,16 @@ func (a *Overrides) remember(s *discovery.EndpointSlice) {
 		s.Annotations = map[string]string{}
 	}
 	s.Annotations[annotations.Followed] = strings.Join(notes, ",")
+}
+
+// noteHealth writes on the slices of a plan what the checks found of the addresses in them.
+func (o *Overrides) noteHealth(plan Plan) {
+	if o == nil || len(o.Findings) == 0 {
+		return
+	}
+	for _, s := range slices.Concat(plan.Create, plan.Update) {
+		writeHealthStatus(s, o.Findings)
+	}
 }
 
 // Remembered are the Pods that addresses were written for, by what have tells.

@@ -49,7 +49,7 @@ func NewIndex() *Index {
 // SetService adds a Service, or brings its selector up to date. One that chooses no Pods is taken out.
 func (x *Index) SetService(svc *v1.Service) {
 	key := types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}
-	if !choosesPods(svc) {
+	if !ChoosesPods(svc) {
 		x.DropService(key)
 		return
 	}
@@ -75,8 +75,8 @@ func (x *Index) join(s *selecting, p *selected) {
 	}
 }
 
-// choosesPods says whether svc has anything to do with Pods.
-func choosesPods(svc *v1.Service) bool {
+// ChoosesPods says whether svc has anything to do with Pods.
+func ChoosesPods(svc *v1.Service) bool {
 	return HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName
 }
 

@@ -123,7 +123,7 @@ func (d draw) change(t *testing.T, x *Index, all *scan) {
 	for key, svc := range all.services {
 		var got []string
 		pods, known := x.Pods(svc)
-		if known != choosesPods(svc) {
+		if known != ChoosesPods(svc) {
 			t.Errorf("%s is known: %v", key, known)
 		}
 		for _, pod := range pods {

@@ -53,7 +53,7 @@ func keptOut(svc *v1.Service, pod *v1.Pod) Reason {
 		return OtherNamespace
 	case !selects(svc.Spec.Selector, pod.Labels):
 		return NotSelected
-	case pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed:
+	case finished(pod):
 		return Finished
 	case pod.Status.PodIP == "" && len(pod.Status.PodIPs) == 0:
 		return NoAddress

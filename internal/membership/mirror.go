@@ -19,11 +19,13 @@ const MaxMirrored = 1000
 
 // Overrides are what is known of addresses since a person wrote them.
 type Overrides struct {
-	// Of says what has become of an address, as a Member; false: nothing that is known, it is as it was written.
+	// Of says what has become of an address; false: it is as it was written.
 	Of func(written Member) (now Member, changed bool)
-	// Followed are the Pods that addresses without a targetRef were written for, by name; filled by Of. They are
-	// remembered in the mirror.
+	// Followed are the Pods that addresses without a targetRef were written for, by name. Of may add to it. They are
+	// kept in the mirror, in the annotation Followed.
 	Followed map[netip.Addr]string
+	// Findings are what the health checks found. Of those that are Down, the annotation HealthStatus has the cause.
+	Findings map[netip.Addr]Finding
 }
 
 // Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person
@@ -60,6 +62,7 @@ func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Overri
 		s.Annotations = mirrorAnnotations(ep) // all of them are the author's, of a recycled slice too
 		known.remember(s)
 	}
+	known.noteHealth(plan)
 	return plan, skipped
 }
 
@@ -154,18 +157,20 @@ func mirrorSlice(ep *v1.Endpoints, key group, want *wanted) *discovery.EndpointS
 	}
 }
 
-// mirrorAnnotations are those of ep, but for what others keep on it, and for what a slice cannot ask for.
+// mirrorAnnotations are those of ep that its author wrote and that have a meaning on a slice.
 func mirrorAnnotations(ep *v1.Endpoints) map[string]string {
 	kept := maps.Clone(ep.Annotations)
 	delete(kept, v1.EndpointsLastChangeTriggerTime)
 	delete(kept, v1.LastAppliedConfigAnnotation)
-	delete(kept, annotations.Follow)
+	for _, key := range []string{annotations.Follow, annotations.Followed, annotations.HealthStatus} {
+		delete(kept, key)
+	}
 	return kept
 }
 
-// sameMirror compares all that a mirror decides.
+// sameMirror compares everything of a slice that is decided here.
 func sameMirror(was, next *discovery.EndpointSlice) bool {
-	return maps.Equal(was.Labels, next.Labels) && maps.Equal(was.Annotations, next.Annotations) &&
+	return maps.Equal(was.Labels, next.Labels) && sameNotes(was.Annotations, next.Annotations) &&
 		apiequality.Semantic.DeepEqual(was.OwnerReferences, next.OwnerReferences) &&
 		slices.EqualFunc(was.Endpoints, next.Endpoints, func(a, b discovery.Endpoint) bool { return sameEndpoint(&a, &b) })
 }

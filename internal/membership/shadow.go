@@ -86,6 +86,7 @@ func PlanShadows(written, have []*discovery.EndpointSlice, known *Overrides) (pl
 	for _, name := range slices.Sorted(maps.Keys(held)) {
 		plan.Delete = append(plan.Delete, held[name])
 	}
+	known.noteHealth(plan)
 	return plan
 }
 

@@ -1,6 +1,6 @@
-// Package explain tells the story of one Service, Pod or Endpoints object: what is asked for, what there should be,
-// what there is, and what a colleague would say of it. It computes again, by membership and table, what the controller
-// and the proxy computed, and compares. It must not ask anybody: what it is to know is in a World.
+// Package explain renders what is decided about one Service, Pod or Endpoints object as a Report: what is asked for,
+// what there should be, what there is, and a verdict in one or two sentences. A membership.Decision says what there
+// should be; the package decides nothing. It is pure: package collect reads what a Report is made from.
 package explain
 
 import (
@@ -8,36 +8,31 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	discovery "k8s.io/api/discovery/v1"
 
 	"viaduct/internal/membership"
 	"viaduct/internal/routing"
 )
 
-// A World is all that a story is told from.
-type World struct {
-	Now       time.Time
-	Service   *v1.Service
-	Pods      []*v1.Pod                // of the Service's namespace
-	Elsewhere []*v1.Pod                // of other namespaces, with the labels that the selector asks for
-	At        map[netip.Addr][]*v1.Pod // who has an address that people wrote
-	Nodes     []*v1.Node
-	Topology  func(func(*membership.Topology)) // in place of Nodes, if not nil
-	Endpoints *v1.Endpoints                    // nil: there are none
-	Slices    []*discovery.EndpointSlice
-	Events    []*v1.Event // about the Service and its Endpoints
-	LastError string      // why the last write of the controller that is asked failed
+// A Snapshot is everything that the Report of a Service is made from.
+type Snapshot struct {
+	membership.Inputs                     // Pods are all Pods of the Service's namespace
+	Decision          membership.Decision // for the Inputs
+	Now               time.Time
+	Elsewhere         []*v1.Pod   // of other namespaces, with the labels that the selector asks for
+	Events            []*v1.Event // about the Service and its Endpoints
+	LastError         string      // why the last write of the controller failed; "": it did not, or that is not known
 
-	Proxy    *NodeState // what the proxy of this host has applied; nil: it cannot be asked
-	NoProxy  string     // why it cannot
+	Proxy    *NodeState // what the proxy of this node has applied; nil: not known
+	NoProxy  string     // why it is not known
 	Kernel   []Place    // what the kernel's table does for the Service
-	KernelOK bool       // it could be read
+	KernelOK bool       // the kernel's table could be read
 
-	// what asking an address just now came to: "" it answered, else why not; nil: nobody asked
+	// Probes are the outcomes of connecting to addresses just now: "" if the address accepted, else why it did not. nil:
+	// no address was asked.
 	Probes map[netip.AddrPort]string
 }
 
-// A NodeState is what a proxy answers about a Service; the fields are those of proxy.State.
+// A NodeState is what a proxy answers about a Service. It is decoded from the JSON of proxy.State.
 type NodeState struct {
 	Node      routing.Node
 	Mode      string
@@ -47,7 +42,7 @@ type NodeState struct {
 	SetAside  []SetAside
 }
 
-// SetAside is an endpoint that the proxy sends no connections to for a while.
+// A SetAside is an endpoint to which the proxy sends no connections for a while.
 type SetAside struct {
 	Endpoint     netip.AddrPort
 	Cause        string
@@ -61,7 +56,7 @@ type Place struct {
 	Broken          bool             // parts of it are missing
 }
 
-// A Report is the story.
+// A Report says what is so, why, and what is wrong.
 type Report struct {
 	Kind      string    `json:"kind"`
 	Namespace string    `json:"namespace"`
@@ -69,11 +64,11 @@ type Report struct {
 	Healthy   bool      `json:"healthy"` // connections are answered, and all is as it should be
 	Verdict   string    `json:"verdict"` // one or two sentences
 	Problems  []Problem `json:"problems,omitempty"`
-	Notes     []string  `json:"notes,omitempty"` // worth knowing, and wrong with nothing
+	Notes     []string  `json:"notes,omitempty"` // worth knowing, and no fault
 
 	About     []string      `json:"about,omitempty"` // the Service in a few lines
 	Pods      []PodLine     `json:"pods,omitempty"`
-	Misses    []Miss        `json:"nearMisses,omitempty"`
+	Misses    []NearMiss    `json:"nearMisses,omitempty"`
 	Addresses []AddressLine `json:"addresses,omitempty"` // written by hand or by name
 	Objects   []ObjectLine  `json:"objects,omitempty"`
 	Proxy     *ProxyLines   `json:"proxy,omitempty"`
@@ -81,7 +76,7 @@ type Report struct {
 	Services  []ServiceLine `json:"services,omitempty"` // of a Pod: those that select it, or nearly
 }
 
-// The stages that a Problem can be in, in the order of the story.
+// The stages of a Problem, in the order in which connections depend on them.
 const (
 	StageService   = "service"
 	StageSelector  = "selector"
@@ -110,8 +105,8 @@ type PodLine struct {
 	Sentence string     `json:"sentence"`
 }
 
-// A Miss is what keeps Pods from being selected that nearly are.
-type Miss struct {
+// A NearMiss is a label that keeps Pods from being selected whose other labels match.
+type NearMiss struct {
 	Pods []string `json:"pods"`
 	Why  string   `json:"why"`
 }

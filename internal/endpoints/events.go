@@ -1,0 +1,198 @@
+package endpoints
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"viaduct/internal/annotations"
+	"viaduct/internal/healthcheck"
+	"viaduct/internal/membership"
+)
+
+// Reasons of the events that are recorded when something happens. Those for what is so for a while are of membership.
+const (
+	eventDown         = "EndpointDown"
+	eventUp           = "EndpointUp"
+	eventNotAllDown   = "EndpointsAnswer"
+	eventPodGone      = "EndpointPodGone"
+	eventFollowed     = "EndpointFollowed"
+	eventResolved     = "BackendsResolved"
+	eventUnmirrored   = "TooManyAddressesToMirror"
+	eventHints        = "TopologyAwareHintsEnabled"
+	eventNoHints      = "TopologyAwareHintsDisabled"
+	eventNotUpdated   = "FailedToUpdateEndpoint"
+	eventNotCreated   = "FailedToCreateEndpoint"
+	eventSlicesFailed = "FailedToUpdateEndpointSlices"
+)
+
+// eventDedup remembers which events of each Service were recorded last, so that what goes on is recorded once.
+type eventDedup struct {
+	mu       sync.Mutex // protects recorded
+	recorded map[types.NamespacedName]map[eventKey]string
+}
+
+// eventKey is what an event is about.
+type eventKey struct {
+	reason membership.EventReason
+	about  membership.ObjectKey
+}
+
+func newEventDedup() *eventDedup {
+	return &eventDedup{recorded: map[types.NamespacedName]map[eventKey]string{}}
+}
+
+// changed says whether sentence differs from the one recorded last, and notes it.
+func (d *eventDedup) changed(key types.NamespacedName, what eventKey, sentence string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if last, there := d.recorded[key][what]; there && last == sentence {
+		return false
+	}
+	if d.recorded[key] == nil {
+		d.recorded[key] = map[eventKey]string{}
+	}
+	d.recorded[key][what] = sentence
+	return true
+}
+
+// ended forgets the events of a Decision that are not among now, and returns what they were about. Reasons that no
+// Decision has are left alone.
+func (d *eventDedup) ended(key types.NamespacedName, now map[eventKey]bool) (over []eventKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for what := range d.recorded[key] {
+		if !now[what] && what.reason != ConditionAvailable {
+			over = append(over, what)
+			delete(d.recorded[key], what)
+		}
+	}
+	if len(d.recorded[key]) == 0 {
+		delete(d.recorded, key)
+	}
+	return over
+}
+
+// recordEvents records what a Decision says the author should know, once, and that it is over.
+func (c *Controller) recordEvents(key types.NamespacedName, in membership.Inputs, d membership.Decision, t *turn) {
+	now := map[eventKey]bool{}
+	for _, e := range d.Events {
+		what := eventKey{e.Reason(), e.About()}
+		now[what] = true
+		if t.dedup.changed(key, what, e.Sentence()) {
+			c.log.Warn("a service is not as it was asked for", "service", key, "reason", e.Reason(), "problem", e.Sentence())
+			if obj := objectOf(in, e.About()); obj != nil {
+				t.recorder.Event(obj, v1.EventTypeWarning, string(e.Reason()), e.Sentence())
+			}
+		}
+	}
+	for _, what := range t.dedup.ended(key, now) {
+		if in.Service == nil {
+			continue
+		}
+		switch what.reason {
+		case membership.EventAllEndpointsDown:
+			t.recorder.Event(in.Service, v1.EventTypeNormal, eventNotAllDown, "An address answers its health check again")
+		case membership.EventBackendsNotResolved:
+			t.recorder.Event(in.Service, v1.EventTypeNormal, eventResolved, "All names of "+annotations.Backends+
+				" are resolved again")
+		}
+	}
+}
+
+// objectOf finds an object among the inputs; nil if it is not there.
+func objectOf(in membership.Inputs, key membership.ObjectKey) runtime.Object {
+	switch {
+	case key.Kind == membership.KindService && in.Service != nil:
+		return in.Service
+	case key.Kind == membership.KindEndpoints && in.Endpoints != nil:
+		return in.Endpoints
+	}
+	for _, s := range in.Slices {
+		if key.Kind == membership.KindEndpointSlice && s.Name == key.Name {
+			return s
+		}
+	}
+	return nil
+}
+
+// checked is called when the state of an address has changed.
+func (c *Controller) checked(owners []types.NamespacedName, target healthcheck.Target, status healthcheck.Status) {
+	t := c.working()
+	if t == nil {
+		return
+	}
+	t.inherited.Delete(target.Addr.Addr()) // what is known now is newer
+	for _, key := range owners {
+		c.changed(key, status.Since)
+		if status.Since.IsZero() {
+			continue // it is as it was before
+		}
+		for _, obj := range c.objectsOf(key) {
+			if status.Up {
+				t.recorder.Eventf(obj, v1.EventTypeNormal, eventUp, "%s answers its health check (%s) again", target.Addr,
+					target.Check)
+			} else {
+				t.recorder.Eventf(obj, v1.EventTypeWarning, eventDown, "%s does not answer its health check (%s): %s",
+					target.Addr, target.Check, status.Cause)
+			}
+		}
+	}
+}
+
+// objectsOf are what a person may look at to learn of an address: the Service, and the Endpoints that they wrote.
+func (c *Controller) objectsOf(key types.NamespacedName) (list []runtime.Object) {
+	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil {
+		list = append(list, svc)
+	}
+	if ep, err := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name); err == nil &&
+		!membership.ManagesEndpoints(ep) {
+		list = append(list, ep)
+	}
+	return list
+}
+
+// podLeft is called when a Pod no longer has addr, which is written into ep. after is the Pod now; nil: it is gone.
+func (c *Controller) podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod) {
+	t := c.working()
+	if t == nil {
+		return
+	}
+	where := "is gone"
+	now := membership.Addresses(after)
+	if len(now) > 0 {
+		where = fmt.Sprintf("has %v now", now[0])
+	}
+	follows := c.follows(ep)
+	switch {
+	case follows && len(now) > 0:
+		t.recorder.Eventf(ep, v1.EventTypeNormal, eventFollowed,
+			"Pod %s, which had the address %s, %s: connections follow it", before.Name, addr, where)
+	case follows:
+		t.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s, which had the address %s, %s: connections "+
+			"follow the next Pod of that name", before.Name, addr, where)
+	default:
+		t.recorder.Eventf(ep, v1.EventTypeWarning, eventPodGone, "Pod %s/%s, which had the address %s, %s; "+
+			"viaduct.dev/follow=true would have connections follow a Pod of this namespace",
+			before.Namespace, before.Name, addr, where)
+	}
+}
+
+// follows says whether connections are to follow the Pods for which the addresses of ep were written.
+func (c *Controller) follows(ep *v1.Endpoints) bool {
+	ofEp, _ := annotations.OfEndpoints(ep)
+	svc, err := c.watch.services.Services(ep.Namespace).Get(ep.Name)
+	if err != nil {
+		return false
+	}
+	settings, _ := annotations.OfService(svc)
+	return settings.Or(ofEp).Follow
+}
+
+// resolved is called when the names of a Service stand for something else.
+func (c *Controller) resolved(key types.NamespacedName) { c.changed(key, time.Time{}) }
