@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -77,7 +78,7 @@ func (s *sandbox) command(config runtime.ContainerConfig, run runtime.ContainerR
 	if dir == "" {
 		dir = "/"
 	}
-	return commandSpec{Argv: append(append([]string{}, config.Command...), config.Args...), Env: listed(env), Dir: dir,
+	return commandSpec{Argv: slices.Concat(config.Command, config.Args), Env: listed(env), Dir: dir,
 		Path: env["PATH"], Self: s.runtime.opts.Self, User: user}, nil
 }
 

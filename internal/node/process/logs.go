@@ -84,7 +84,7 @@ func follow(ctx context.Context, log io.Reader, exited <-chan struct{}, out io.W
 	}
 }
 
-// seekTail moves to the begin of the last so many lines. A last line without an end counts as a line.
+// seekTail moves to the start of the last lines. A last line without a line end counts as a line.
 func seekTail(file *os.File, lines int) error {
 	end, err := file.Seek(0, io.SeekEnd)
 	if err != nil || lines <= 0 {

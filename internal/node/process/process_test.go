@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"testing"
@@ -33,6 +34,42 @@ func TestProcessConforms(t *testing.T) {
 		Cat:      []string{"cat"},
 		Missing:  []string{"/no/such/program"},
 	})
+}
+
+// A process group that has worked has used processor time and memory.
+func TestStatsOfAGroup(t *testing.T) {
+	r, ctx := newRuntime(t), t.Context()
+	if err := r.Open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() }) // it never fails
+	sandbox, err := r.RunPodSandbox(ctx, runtime.PodSandboxConfig{UID: "uid", Hostname: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo worked; exec sleep 1000`
+	c, err := sandbox.Start(ctx, runtime.ContainerConfig{Name: "main", Command: []string{"/bin/sh", "-c", script}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow, cancel := context.WithCancel(ctx)
+	run := runtime.ContainerRun{PodUID: "uid", Container: "main"}
+	if err := r.Logs(follow, run, runtime.LogOptions{Follow: true}, writerFunc(cancel)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Stats(ctx); err != nil || got.CPU <= 0 || got.Memory == 0 || got.At.IsZero() {
+		t.Errorf("stats of a group that worked: %+v, %v", got, err)
+	}
+}
+
+// A writerFunc is called when something is written to it.
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		f()
+	}
+	return len(p), nil
 }
 
 func TestNewRefuses(t *testing.T) {
