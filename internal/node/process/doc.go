@@ -15,6 +15,12 @@
 // writes its log, standard output and standard error in one file, without times. A log grows as long as the process
 // writes: nothing cuts it.
 //
+// # Streams
+//
+// A command that runs beside a container (Exec) has its own input and output, or a terminal of its own. Attach gives
+// the output of the container only: the standard input of a process is empty, so attaching input or a terminal is not
+// supported.
+//
 // # What is left when the agent is killed
 //
 // The kernel kills the leader of every container with the agent. The next agent finds what the leaders have forked,

@@ -33,6 +33,7 @@ func TestProcessConforms(t *testing.T) {
 		Stubborn: shell("trap '' TERM; echo ready; while :; do sleep 1000; done"),
 		Cat:      []string{"cat"},
 		Missing:  []string{"/no/such/program"},
+		Winsize:  shell(`until set -- $(stty size) && [ "$1" != 0 ]; do :; done; echo "$2x$1"`),
 	})
 }
 
@@ -47,7 +48,7 @@ func TestStatsOfAGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo worked; exec sleep 1000`
+	script := `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo worked; sleep 1000; exit`
 	c, err := sandbox.Start(ctx, runtime.ContainerConfig{Name: "main", Command: []string{"/bin/sh", "-c", script}})
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type Subject struct {
 	Stubborn []string                   // ignores SIGTERM, then prints "ready" and runs until it is killed
 	Cat      []string                   // copies its input to its output
 	Missing  []string                   // cannot be started
-	Winsize  []string                   // prints WIDTHxHEIGHT of its terminal once that has changed; nil: no terminals
+	Winsize  []string                   // prints WIDTHxHEIGHT once its terminal has a size; nil: there are no terminals
 }
 
 // Run is the conformance suite of a runtime.
