@@ -211,7 +211,7 @@ func TestBackupRefusals(t *testing.T) {
 		{[]string{"backup", file, "--data-dir", "/no/such/directory"}, 1, "no such file"},
 		{[]string{"backup", "--data-dir", empty}, 2, "exactly one FILE"},
 		{[]string{"restore", file, "--data-dir", filepath.Join(empty, "data")}, 1, "no such file"},
-		{[]string{"restore", damaged, "--data-dir", filepath.Join(empty, "data")}, 1, "no whole backup"},
+		{[]string{"restore", damaged, "--data-dir", filepath.Join(empty, "data")}, 1, "not a complete backup"},
 		{[]string{"restore", file, damaged}, 2, "exactly one FILE"},
 	} {
 		r := runViaduct(t, "", tt.args...)

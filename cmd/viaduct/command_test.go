@@ -35,7 +35,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"up", "--service-cidr", "10.0.0.0/16", "--proxy", "userspace"}, exitUsage, "", "not inside 127.0.0.0/8"},
 		{[]string{"server", "--service-cidr", "10.0.0.0/30"}, exitUsage, "", "too small"},
 		{[]string{"server", "--service-cidr", "127.1.2.3/16"}, exitUsage, "", "want 127.1.0.0/16"},
-		{[]string{"server", "--etcd-servers", "10.0.0.1:2379"}, exitUsage, "", "is no URL of an etcd server"},
+		{[]string{"server", "--etcd-servers", "10.0.0.1:2379"}, exitUsage, "", "is not the URL of an etcd server"},
 		{[]string{"up", "--etcd-servers", "http://10.0.0.1:2379", "--etcd-cafile", "ca.crt"}, exitUsage, "",
 			"would not be encrypted"},
 		{[]string{"server", "--advertise-address", "0.0.0.0"}, exitUsage, "", "want an IP address such as"},

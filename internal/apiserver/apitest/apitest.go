@@ -1,5 +1,5 @@
-// Package apitest gives a test the real API server: real etcd on a disk of its own, real TLS on a loopback port,
-// nothing simulated.
+// Package apitest starts the real API server for a test, with its own etcd on disk and TLS on a loopback port. Nothing
+// is simulated.
 package apitest
 
 import (
@@ -15,13 +15,13 @@ import (
 	"viaduct/internal/apiserver"
 )
 
-// NodeName is the node whose agent may log in to a test's server.
+// NodeName is the node whose agent may authenticate to a test's server.
 const NodeName = "node-1"
 
-// startTimeout is far above what a start takes on the slowest machine.
+// startTimeout is far above the start time on the slowest machine.
 const startTimeout = 60 * time.Second
 
-// Server is a running API server that ends with its test.
+// Server is a running API server that stops with its test.
 type Server struct {
 	*apiserver.Server
 	DataDir string
@@ -34,13 +34,13 @@ func Start(t testing.TB) *Server {
 	return StartIn(t, t.TempDir(), netip.MustParsePrefix("127.96.0.0/16"))
 }
 
-// StartIn starts a server on a data directory, which may hold an earlier server's objects.
+// StartIn starts a server on a data directory, which may hold the objects of an earlier server.
 func StartIn(t testing.TB, dataDir string, serviceCIDR netip.Prefix) *Server {
 	t.Helper()
 	return StartWith(t, apiserver.Options{DataDir: dataDir, ServiceCIDRs: []netip.Prefix{serviceCIDR}})
 }
 
-// StartWith starts a server with options of which only DataDir has to be given: what has its zero value is as in Start.
+// StartWith starts a server with options, of which only DataDir is required. Other zero values are set as in Start.
 func StartWith(t testing.TB, options apiserver.Options) *Server {
 	t.Helper()
 	options.Listen = cmp.Or(options.Listen, "127.0.0.1:0")
@@ -76,19 +76,19 @@ func StartWith(t testing.TB, options apiserver.Options) *Server {
 	return s
 }
 
-// Stop ends the server before the test ends.
+// Stop stops the server before the test ends.
 func (s *Server) Stop() { s.stop() }
 
-// Config is an administrator's.
+// Config returns the configuration of an administrator's client.
 func (s *Server) Config() *restclient.Config { return s.ClientConfig(apiserver.UserAdmin) }
 
-// Client is an administrator's.
+// Client returns a client with an administrator's rights.
 func (s *Server) Client(t testing.TB) *kubernetes.Clientset {
 	t.Helper()
 	return s.ClientAs(t, apiserver.UserAdmin)
 }
 
-// ClientAs is the client of one of Viaduct's parts, with its rights and no more.
+// ClientAs returns a client with exactly the rights of one of Viaduct's components.
 func (s *Server) ClientAs(t testing.TB, user string) *kubernetes.Clientset {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(s.ClientConfig(user))

@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// Etcd starts an etcd of one member, for several servers to share. It ends with the test.
+// Etcd starts an etcd of one member that several servers can share. It stops with the test.
 func Etcd(t testing.TB) store.Cluster {
 	t.Helper()
 	at := url.URL{Scheme: "http", Host: freePort(t)}
@@ -38,7 +38,7 @@ func Etcd(t testing.TB) store.Cluster {
 	return store.Cluster{Servers: []string{at.String()}}
 }
 
-// freePort is an address that nobody listens on.
+// freePort returns a loopback address with a free port.
 func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,7 +15,7 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// made is a backup of a store with one key, and of a certificate authority of two files.
+// made returns a backup of a store with one key and of a certificate authority of two files.
 func made(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -62,7 +62,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// restore restores text, and says where.
+// restore restores text into a new target.
 func restore(t *testing.T, text []byte) (Target, Restored, error) {
 	t.Helper()
 	path, dir := filepath.Join(t.TempDir(), "backup.tar"), filepath.Join(t.TempDir(), "data")
@@ -140,17 +140,17 @@ func TestRestoreRefuses(t *testing.T) {
 		text []byte
 		says string
 	}{
-		"empty":              {nil, "no whole backup"},
-		"something else":     {[]byte(strings.Repeat("x", 2048)), "no whole backup"},
+		"empty":              {nil, "not a complete backup"},
+		"something else":     {[]byte(strings.Repeat("x", 2048)), "not a complete backup"},
 		"cut in the store":   {whole[:5000], "unexpected EOF"},
-		"cut before the end": {whole[:len(whole)-3072], "no whole backup"},
-		"path outside":       {rename("pki/../../escaped"), "is no backup"},
-		"absolute path":      {rename("/etc/passwd"), "is no backup"},
-		"hidden file":        {rename("pki/.lock"), "is no backup"},
-		"unknown file":       {rename("kubeconfig"), "is no backup"},
+		"cut before the end": {whole[:len(whole)-3072], "not a complete backup"},
+		"path outside":       {rename("pki/../../escaped"), "not a backup"},
+		"absolute path":      {rename("/etc/passwd"), "not a backup"},
+		"hidden file":        {rename("pki/.lock"), "not a backup"},
+		"unknown file":       {rename("kubeconfig"), "not a backup"},
 		"link": {changed(t, whole, func(h []*tar.Header, c [][]byte) {
 			h[1].Typeflag, h[1].Linkname, h[1].Size, c[1] = tar.TypeSymlink, "/etc/passwd", 0, nil
-		}), "is no backup"},
+		}), "not a backup"},
 		"another key":          {changed(t, whole, func(_ []*tar.Header, c [][]byte) { c[2][0] ^= 1 }), "SHA-256"},
 		"one bit of the store": {changed(t, whole, func(_ []*tar.Header, c [][]byte) { c[0][len(c[0])/2] ^= 1 }), "SHA-256"},
 		"renamed key":          {rename("pki/other.crt"), "SHA-256"},

@@ -18,23 +18,23 @@ import (
 
 // A Target is where a backup is restored to.
 type Target struct {
-	StoreDir string // the store's own
+	StoreDir string // the directory of the store
 	PKIDir   string
-	Replace  bool // what is there is moved aside, rather than a reason to refuse
+	Replace  bool // existing content is moved aside; otherwise it is an error
 }
 
-// Restored is what Restore has done.
+// Restored is the result of Restore.
 type Restored struct {
 	store.Contents
 	PKIFiles int
-	Aside    []string // where what was there before is now
+	Aside    []string // where existing content was moved
 }
 
-// ErrNotEmpty says that there is something where a backup was to be restored.
+// ErrNotEmpty is returned if the target of a restore has content.
 var ErrNotEmpty = errors.New("is not empty")
 
-// Restore brings back what the backup file at path holds. The whole file is verified, and everything made ready beside
-// the target, before anything in it is touched. No server may be using the target.
+// Restore restores the backup file at path. It verifies the whole file, and prepares everything beside the target,
+// before it changes the target. No server may be using the target.
 func Restore(ctx context.Context, path string, to Target) (r Restored, err error) {
 	if err := to.check(); err != nil {
 		return Restored{}, err
@@ -43,7 +43,7 @@ func Restore(ctx context.Context, path string, to Target) (r Restored, err error
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return Restored{}, err
 	}
-	work, err := os.MkdirTemp(parent, "restoring-") // beside the store, for it is to be renamed
+	work, err := os.MkdirTemp(parent, "restoring-") // beside the store, since it is renamed later
 	if err != nil {
 		return Restored{}, err
 	}
@@ -58,7 +58,7 @@ func Restore(ctx context.Context, path string, to Target) (r Restored, err error
 	return r, r.put(to, made, filepath.Join(work, pkiPrefix))
 }
 
-// check refuses a target that holds something, unless that may be replaced.
+// check returns an error if the target has content that must not be replaced.
 func (t Target) check() error {
 	if t.Replace {
 		return nil
@@ -75,7 +75,7 @@ func (t Target) check() error {
 	return nil
 }
 
-// put moves aside what is in the way, and what was restored into its place.
+// put moves existing content aside and the restored content into its place.
 func (r *Restored) put(to Target, madeStore, madePKI string) error {
 	suffix := time.Now().Format(".20060102-150405")
 	for _, dir := range []string{to.StoreDir, to.PKIDir} {
@@ -83,7 +83,7 @@ func (r *Restored) put(to Target, madeStore, madePKI string) error {
 			continue // it was empty
 		}
 		if err := os.Rename(dir, dir+suffix); err != nil {
-			return fmt.Errorf("moving aside what is there: %w", err)
+			return fmt.Errorf("moving existing content aside: %w", err)
 		}
 		r.Aside = append(r.Aside, dir+suffix)
 	}
@@ -96,7 +96,7 @@ func (r *Restored) put(to Target, madeStore, madePKI string) error {
 	return syncDir(filepath.Dir(to.StoreDir))
 }
 
-// copyFiles copies rather than renames: a certificate authority may be on another disk.
+// copyFiles copies and does not rename, since a certificate authority may be on another file system.
 func copyFiles(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -117,8 +117,8 @@ func copyFiles(from, to string) error {
 	return syncDir(to)
 }
 
-// unpack writes what a backup holds to dir, and refuses what Write would not have written, a sum that is wrong, and a
-// file without sums: it was cut short.
+// unpack writes the content of a backup to dir. It refuses entries that Write does not write, wrong sums, and a file
+// that ends before its sums.
 func unpack(path, dir string) (pkiFiles int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -132,13 +132,13 @@ func unpack(path, dir string) (pkiFiles int, err error) {
 	for archive := tar.NewReader(f); ; {
 		header, err := archive.Next()
 		if err != nil {
-			return 0, fmt.Errorf("it is no whole backup: %w", noEOF(err))
+			return 0, fmt.Errorf("not a complete backup: %w", noEOF(err))
 		}
 		if header.Name == sumsName {
 			return pkiFiles, checkSums(archive, sums.String())
 		}
 		if !isOurs(header) {
-			return 0, fmt.Errorf("it is no backup: it holds %q", header.Name)
+			return 0, fmt.Errorf("not a backup: it holds %q", header.Name)
 		}
 		hash := sha256.New()
 		if err := writeFile(filepath.Join(dir, header.Name), io.TeeReader(archive, hash)); err != nil {
@@ -151,14 +151,14 @@ func unpack(path, dir string) (pkiFiles int, err error) {
 	}
 }
 
-// isOurs says whether Write makes such entries.
+// isOurs reports whether Write writes such entries.
 func isOurs(h *tar.Header) bool {
 	name, inPKI := strings.CutPrefix(h.Name, pkiPrefix)
 	return h.Typeflag == tar.TypeReg && (h.Name == snapshotName ||
 		inPKI && h.Size <= maxSmallFile && name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, `/\`))
 }
 
-// noEOF calls an end that comes too early by its name.
+// noEOF turns an early end of file into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -169,15 +169,15 @@ func noEOF(err error) error {
 func checkSums(said io.Reader, have string) error {
 	want, err := io.ReadAll(io.LimitReader(said, maxSmallFile))
 	if err != nil {
-		return fmt.Errorf("it is no whole backup: %w", noEOF(err))
+		return fmt.Errorf("not a complete backup: %w", noEOF(err))
 	}
 	if string(want) != have {
-		return errors.New("it is damaged: the SHA-256 sums in it are not those of what it holds")
+		return errors.New("damaged: its SHA-256 sums do not match its content")
 	}
 	return nil
 }
 
-// writeFile writes a new file for its owner alone.
+// writeFile writes a new file that only its owner can read.
 func writeFile(path string, from io.Reader) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

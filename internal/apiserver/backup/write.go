@@ -1,12 +1,12 @@
-// Package backup writes and restores the one file that brings a server back: its store as of one moment, and its
-// certificate authority, without which no client would be let in again. The file is a tar archive that ordinary tools
-// can look into:
+// Package backup writes and restores the one file that recovers a server: its store at one moment, and its certificate
+// authority, without which no existing client could authenticate again. The file is a tar archive that ordinary tools can
+// read:
 //
 //	etcd.db      the store, as `etcdctl snapshot save` writes it
 //	pki/…        certificates, keys and tokens
-//	SHA256SUMS   of all of them, as sha256sum writes it
+//	SHA256SUMS   the sums of all of them, as sha256sum writes them
 //
-// It holds every secret of the server, so it is made for its owner alone. This package must not know how a server is
+// The file holds every secret of the server, so only its owner can read it. This package must not know how a server is
 // reached or run.
 package backup
 
@@ -29,21 +29,21 @@ const (
 	pkiPrefix    = "pki/"
 	sumsName     = "SHA256SUMS"
 
-	maxSmallFile = 1 << 20 // bytes; of all but the snapshot
+	maxSmallFile = 1 << 20 // bytes; for every file except the snapshot
 )
 
-// Written is what Write has put into a file.
+// Written describes the file that Write has written.
 type Written struct {
 	Size     int64 // of the file, in bytes
 	PKIFiles int
 }
 
-// Write makes a backup in the file at path, of size bytes of a snapshot of the store and of the files in pkiDir. The
-// file is there whole or not at all; one that was there before is replaced.
+// Write writes a backup to the file at path: size bytes of a snapshot of the store, and the files in pkiDir. The
+// file is written completely or not at all, and replaces an existing one.
 func Write(path string, snapshot io.Reader, size int64, pkiDir string) (w Written, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // made with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // its mode is 0600
 	if err != nil {
-		return Written{}, fmt.Errorf("making the backup file: %w", err)
+		return Written{}, fmt.Errorf("creating the backup file: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -68,12 +68,12 @@ func Write(path string, snapshot io.Reader, size int64, pkiDir string) (w Writte
 		return Written{}, fmt.Errorf("writing the backup file: %w", err)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return Written{}, fmt.Errorf("naming the backup file: %w", err)
+		return Written{}, fmt.Errorf("renaming the backup file: %w", err)
 	}
 	return w, syncDir(filepath.Dir(path))
 }
 
-// archive is a tar file that remembers the sums of what it has.
+// archive is a tar file that collects the sums of its entries.
 type archive struct {
 	tar  *tar.Writer
 	made time.Time
@@ -93,7 +93,8 @@ func (a *archive) add(name string, size int64, from io.Reader) error {
 	return nil
 }
 
-// addDir adds the files right in dir. Those whose name begins with a dot are locks, and files that were never finished.
+// addDir adds the files of dir, without subdirectories. It skips names that begin with a dot: locks and unfinished
+// files.
 func (a *archive) addDir(dir string) (files int, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -105,7 +106,7 @@ func (a *archive) addDir(dir string) (files int, err error) {
 		}
 		text, err := readSmall(filepath.Join(dir, entry.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was replaced this moment
+			continue // it is being replaced
 		}
 		if err != nil {
 			return 0, err
@@ -124,7 +125,7 @@ func (a *archive) end() error {
 		return err
 	}
 	if err := a.tar.Close(); err != nil {
-		return fmt.Errorf("ending the backup file: %w", err)
+		return fmt.Errorf("completing the backup file: %w", err)
 	}
 	return nil
 }
@@ -137,12 +138,12 @@ func readSmall(path string) (string, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
 	if err == nil && len(text) > maxSmallFile {
-		err = fmt.Errorf("%s is larger than 1 MB: it does not belong to a certificate authority", path)
+		err = fmt.Errorf("%s is larger than 1 MB, and so is not part of a certificate authority", path)
 	}
 	return string(text), err
 }
 
-// syncDir makes what was renamed in dir last.
+// syncDir makes renames in dir durable.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

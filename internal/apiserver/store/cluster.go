@@ -17,33 +17,33 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 )
 
-// Cluster says how to reach an etcd cluster. The files are PEM; they matter to https URLs only.
+// Cluster says how to reach an etcd cluster. The files are PEM; they are used for https URLs only.
 type Cluster struct {
 	Servers  []string // URLs; none: no cluster
-	CAFile   string   // who may have signed the servers' certificates; empty: those that the host trusts
-	CertFile string   // by which this server logs in, with KeyFile; empty: it does not
+	CAFile   string   // the authority of the servers' certificates; empty: the host's authorities
+	CertFile string   // the client certificate, with KeyFile; empty: none
 	KeyFile  string
 }
 
-// Check says why c cannot be used as it is written, or nil.
+// Check returns an error if c is contradictory or incomplete.
 func (c *Cluster) Check() error {
 	files := c.CAFile + c.CertFile + c.KeyFile
 	if len(c.Servers) == 0 && files != "" {
 		return errors.New("certificates for etcd are given, but no URL of an etcd server")
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		return errors.New("logging in to etcd takes both a certificate and its key")
+		return errors.New("a client certificate for etcd needs both a certificate and its key")
 	}
 	for _, server := range c.Servers {
 		u, err := url.Parse(server)
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return fmt.Errorf("%q is no URL of an etcd server: want one such as https://10.0.0.1:2379", server)
+			return fmt.Errorf("%q is not the URL of an etcd server: want one such as https://10.0.0.1:2379", server)
 		case u.Port() == "":
 			return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server, strings.TrimSuffix(server,
 				"/"))
 		case !strings.HasPrefix(c.Servers[0], u.Scheme+":"):
-			return fmt.Errorf("the etcd servers %s and %s are not reached in the same way: want https for all, or http",
+			return fmt.Errorf("the etcd servers %s and %s have different schemes: want https for all, or http for all",
 				c.Servers[0], server)
 		case u.Scheme == "http" && files != "":
 			return fmt.Errorf("certificates for etcd are given, but %s would not be encrypted: want https", server)
@@ -57,30 +57,30 @@ func (c *Cluster) tls() (*tls.Config, error) {
 		return nil, nil
 	}
 	info := transport.TLSInfo{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.CAFile}
-	config, err := info.ClientConfig() // it reads the certificate anew for each connection, so one can be renewed
+	config, err := info.ClientConfig() // it reads the certificate for each connection, so that a renewed certificate is used
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates for etcd: %w", err)
 	}
 	return config, nil
 }
 
-// How long the members of a cluster may be silent. A member that is killed is noticed at once; these are for one that
-// hangs.
+// How long the members of a cluster may be silent. They matter for a member that hangs; the end of a killed member is
+// noticed at once.
 const (
 	dialTimeout      = 5 * time.Second
-	keepaliveTime    = 10 * time.Second // not less: a member ends connections that ask more often than every 5 s
+	keepaliveTime    = 10 * time.Second // not less: a member closes connections that ping more often than every 5 s
 	keepaliveTimeout = 5 * time.Second
 )
 
-// How long a start waits for a cluster, how often it says so, and how often it tries.
+// How long a start waits for a cluster, how often it logs that, and how often it tries.
 const (
 	connectTimeout = time.Minute
-	tellEvery      = 5 * time.Second
-	tryEvery       = 250 * time.Millisecond
+	reportInterval = 5 * time.Second
+	retryInterval  = 250 * time.Millisecond
 )
 
-// connect makes a client of the cluster, and returns once a majority of it answers. The client goes over to another
-// member by itself when one dies.
+// connect returns a client of the cluster once a majority of the members answers. The client uses another member
+// when one dies.
 func connect(ctx context.Context, c Cluster, log *slog.Logger) (*kubernetes.Client, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -104,18 +104,19 @@ func connect(ctx context.Context, c Cluster, log *slog.Logger) (*kubernetes.Clie
 	return client, nil
 }
 
-// awaitCluster returns once the cluster answers. If it does not in time, the error says what is wrong with each server.
+// awaitCluster returns once the cluster answers. If it does not answer in time, the error names the problem of each
+// server.
 func awaitCluster(ctx context.Context, c Cluster, client *kubernetes.Client, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	retry, tell := time.NewTicker(tryEvery), time.NewTicker(tellEvery)
+	retry, report := time.NewTicker(retryInterval), time.NewTicker(reportInterval)
 	defer retry.Stop()
-	defer tell.Stop()
-	for ask(ctx, client) != nil {
+	defer report.Stop()
+	for ping(ctx, client) != nil {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("reaching etcd: %w", c.diagnose())
-		case <-tell.C:
+		case <-report.C:
 			log.Warn("waiting for etcd", "err", c.diagnose())
 		case <-retry.C:
 		}
@@ -123,7 +124,7 @@ func awaitCluster(ctx context.Context, c Cluster, client *kubernetes.Client, log
 	return nil
 }
 
-func ask(ctx context.Context, client *kubernetes.Client) error {
+func ping(ctx context.Context, client *kubernetes.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	_, err := client.KV.Get(ctx, healthKey)

@@ -28,12 +28,12 @@ func TestClusterCheck(t *testing.T) {
 		{"files without servers", Cluster{CAFile: "ca"}, "no URL"},
 		{"a certificate without its key", Cluster{Servers: []string{"https://a:1"}, CertFile: "c"}, "both"},
 		{"a key without its certificate", Cluster{Servers: []string{"https://a:1"}, KeyFile: "k"}, "both"},
-		{"no scheme", Cluster{Servers: []string{"127.0.0.1:2379"}}, `"127.0.0.1:2379" is no URL`},
-		{"another scheme", Cluster{Servers: []string{"unix:///run/etcd"}}, "is no URL"},
+		{"no scheme", Cluster{Servers: []string{"127.0.0.1:2379"}}, `"127.0.0.1:2379" is not the URL`},
+		{"another scheme", Cluster{Servers: []string{"unix:///run/etcd"}}, "is not the URL"},
 		{"no port", Cluster{Servers: []string{"https://etcd.example"}}, "https://etcd.example:2379"},
-		{"empty", Cluster{Servers: []string{""}}, "is no URL"},
+		{"empty", Cluster{Servers: []string{""}}, "is not the URL"},
 		{"certificates for plain text", Cluster{Servers: []string{"http://a:1"}, CAFile: "ca"}, "not be encrypted"},
-		{"one of several plain", Cluster{Servers: []string{"https://a:1", "http://b:1"}}, "not reached in the same way"},
+		{"one of several plain", Cluster{Servers: []string{"https://a:1", "http://b:1"}}, "different schemes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.cluster.Check()
@@ -47,7 +47,7 @@ func TestClusterCheck(t *testing.T) {
 	}
 }
 
-// A start that fails says for each server what is wrong with it.
+// A failed start names the problem of each server.
 func TestConnectSaysWhy(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +64,7 @@ func TestConnectSaysWhy(t *testing.T) {
 		cluster Cluster
 		says    string
 	}{
-		"nobody there":       {Cluster{Servers: []string{"http://" + closed.Addr().String()}}, "connection refused"},
+		"nothing listens":    {Cluster{Servers: []string{"http://" + closed.Addr().String()}}, "connection refused"},
 		"silent":             {Cluster{Servers: []string{"http://" + silent.Addr().String()}}, "does not answer"},
 		"silent, with https": {Cluster{Servers: []string{"https://" + silent.Addr().String()}}, "deadline exceeded"},
 		"unknown authority":  {Cluster{Servers: []string{secure.URL}}, "unknown authority"},
@@ -74,7 +74,7 @@ func TestConnectSaysWhy(t *testing.T) {
 		"no such file":       {Cluster{Servers: []string{secure.URL}, CAFile: "/no/such/ca.crt"}, "/no/such/ca.crt"},
 		"each is named": {Cluster{Servers: []string{"http://" + silent.Addr().String(),
 			"http://" + closed.Addr().String()}}, closed.Addr().String()},
-		"what cannot be used": {Cluster{Servers: []string{"etcd"}}, "is no URL"},
+		"not a URL": {Cluster{Servers: []string{"etcd"}}, "is not the URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -98,7 +98,7 @@ func secureServer(t *testing.T, clients tls.ClientAuthType) *httptest.Server {
 	return s
 }
 
-// authorityOf is a file with the authority of a server's certificate.
+// authorityOf returns a file with the authority of a server's certificate.
 func authorityOf(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.crt")

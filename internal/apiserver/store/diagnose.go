@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// probeTimeout bounds each step of what a diagnosis tries.
+// probeTimeout bounds each step of a diagnosis.
 const probeTimeout = time.Second
 
-// diagnose says why c does not answer: what goes wrong with each server. The etcd client itself only says that its time
-// is over.
+// diagnose returns the problem of each server of a cluster that does not answer. The etcd client itself only reports
+// that its deadline has passed.
 func (c *Cluster) diagnose() error {
 	config, err := c.tls()
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *Cluster) diagnose() error {
 	return errors.New(strings.Join(all, "; "))
 }
 
-// probe connects to one server as far as it gets, and says what stopped it.
+// probe connects to one server and returns the first error.
 func probe(server string, config *tls.Config) error {
 	u, err := url.Parse(server)
 	if err != nil {
@@ -42,15 +42,16 @@ func probe(server string, config *tls.Config) error {
 	if config != nil {
 		config = config.Clone()
 		config.ServerName, config.NextProtos = u.Hostname(), []string{"h2"}
-		if err := shakeHands(tls.Client(conn, config)); err != nil {
+		if err := handshake(tls.Client(conn, config)); err != nil {
 			return err
 		}
 	}
-	return errors.New("it takes connections, but does not answer: it may have no leader, or want https")
+	return errors.New("accepts connections, but does not answer: it may have no leader, or expect https")
 }
 
-// shakeHands logs in. With TLS 1.3 a server that refuses the client's certificate says so only after the handshake.
-func shakeHands(conn *tls.Conn) error {
+// handshake makes the TLS handshake and reads one byte, since a TLS 1.3 server refuses a client certificate only
+// after the handshake.
+func handshake(conn *tls.Conn) error {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {

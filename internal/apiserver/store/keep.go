@@ -13,14 +13,14 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 )
 
-// lookEvery is how often a store is looked at. In that time no server writes a good part of the quota.
-const lookEvery = time.Second
+// checkInterval is the time between two checks. No server writes a large part of the quota in that time.
+const checkInterval = time.Second
 
-// Keep keeps the store small until ctx ends: old revisions are compacted away, and the member's file is given back what
-// it does not use. Of several servers over one cluster one compacts, whichever comes first; that cluster's files and
-// quota are its administrator's.
+// Keep bounds the size of the store until ctx ends: it compacts old revisions and defragments the member's file. Of
+// several servers over one cluster, the first one at each interval compacts. The files and the quota of a cluster
+// elsewhere are the responsibility of its administrator.
 func (s *Store) Keep(ctx context.Context) {
-	s.keep(ctx, lookEvery)
+	s.keep(ctx, checkInterval)
 }
 
 func (s *Store) keep(ctx context.Context, every time.Duration) {
@@ -32,7 +32,7 @@ func (s *Store) keep(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if err := k.look(ctx, now); err != nil && ctx.Err() == nil {
+			if err := k.check(ctx, now); err != nil && ctx.Err() == nil {
 				k.log.Warn("keeping the store small", "err", err)
 			}
 		}
@@ -44,14 +44,14 @@ type keeper struct {
 	store             *Store
 	log               *slog.Logger
 	size              *sizing
-	version, revision int64 // what etcd3.Compact is to be given at its next call: it coordinates the servers by them
-	full              bool  // the log says so already
+	version, revision int64 // results of etcd3.Compact, which it needs at its next call to coordinate the servers
+	full              bool  // the log has reported it
 }
 
-func (k *keeper) look(ctx context.Context, now time.Time) error {
+func (k *keeper) check(ctx context.Context, now time.Time) error {
 	used := k.store.usage()
 	if k.store.isFull() {
-		return k.heal(ctx, used)
+		return k.freeSpace(ctx, used)
 	}
 	if why := k.size.compaction(now, used); why != "" {
 		if err := k.compact(ctx); err != nil {
@@ -65,7 +65,7 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// usage is what the member takes; of a cluster elsewhere it is not known.
+// usage returns the size of the member. The size of a cluster elsewhere is not known.
 func (s *Store) usage() usage {
 	if s.member == nil {
 		return usage{}
@@ -74,8 +74,8 @@ func (s *Store) usage() usage {
 	return usage{file: backend.Size(), inUse: backend.SizeInUse()}
 }
 
-// compact removes what was overwritten or deleted before the last compaction, so that clients have that long to catch
-// up.
+// compact removes revisions that were replaced before the last compaction, so that clients have one interval to
+// catch up.
 func (k *keeper) compact(ctx context.Context) error {
 	version, revision, _, err := etcd3.Compact(ctx, k.store.client.Client, k.version, k.revision)
 	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
@@ -85,11 +85,11 @@ func (k *keeper) compact(ctx context.Context) error {
 	return nil
 }
 
-// defragment rewrites the member's file without its unused pages. Nothing is read or written meanwhile: about a second
-// for 100 MB in use.
+// defragment rewrites the member's file without its unused pages. It blocks reads and writes: about a second for 100
+// MB in use.
 func (s *Store) defragment(log *slog.Logger, why string) error {
 	if !s.copying.TryLock() {
-		return nil // a backup is being read, which a defragmentation would wait for
+		return nil // a backup is being read, and a defragmentation would wait for it
 	}
 	defer s.copying.Unlock()
 	before, start := s.usage(), time.Now()
@@ -101,7 +101,7 @@ func (s *Store) defragment(log *slog.Logger, why string) error {
 	return nil
 }
 
-// isFull says whether the member refuses writes because its file exceeds the quota.
+// isFull reports whether the member refuses writes because its file exceeds the quota.
 func (s *Store) isFull() bool {
 	if s.member == nil {
 		return false
@@ -114,11 +114,11 @@ func (s *Store) isFull() bool {
 	return false
 }
 
-// heal makes room in a member that refuses writes, by giving up its whole history, and then lets it write again.
-func (k *keeper) heal(ctx context.Context, used usage) error {
+// freeSpace drops the whole history of a member that refuses writes, and clears the alarm once there is space.
+func (k *keeper) freeSpace(ctx context.Context, used usage) error {
 	if !k.full {
 		k.full = true
-		k.log.Error("the store is full and refuses writes: making room", "file", used.file, "inUse", used.inUse, "quota",
+		k.log.Error("the store is full and refuses writes; freeing space", "file", used.file, "inUse", used.inUse, "quota",
 			k.store.quota)
 	}
 	revision, err := k.store.revision(ctx)
@@ -127,22 +127,22 @@ func (k *keeper) heal(ctx context.Context, used usage) error {
 	}
 	if _, err := k.store.client.Compact(ctx, revision, clientv3.WithCompactPhysical()); err != nil && !errors.Is(err,
 		rpctypes.ErrCompacted) {
-		return fmt.Errorf("making room in the full store: %w", err)
+		return fmt.Errorf("freeing space in the full store: %w", err)
 	}
-	if !k.size.worthHealing(k.store.usage()) {
+	if !k.size.worthDefragmenting(k.store.usage()) {
 		return nil
 	}
 	if err := k.store.defragment(k.log, "the store is full"); err != nil {
 		return err
 	}
-	if now := k.store.usage(); !k.size.roomy(now) {
-		k.log.Error("the store is full of objects and takes no more: delete some", "inUse", now.inUse, "quota", k.store.quota)
+	if now := k.store.usage(); !k.size.hasRoom(now) {
+		k.log.Error("the store is full of live objects and refuses writes; delete some", "inUse", now.inUse, "quota", k.store.quota)
 		return nil
 	}
 	if _, err := k.store.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
-		return fmt.Errorf("letting the store write again: %w", err)
+		return fmt.Errorf("clearing the alarm of the store: %w", err)
 	}
 	k.full = false
-	k.log.Info("the store has room again", "file", k.store.usage().file, "quota", k.store.quota)
+	k.log.Info("the store has free space again", "file", k.store.usage().file, "quota", k.store.quota)
 	return nil
 }

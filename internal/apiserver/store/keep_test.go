@@ -17,53 +17,53 @@ import (
 )
 
 const (
-	testQuota = 24 << 20 // bytes
-	testLook  = 20 * time.Millisecond
-	testTime  = time.Minute // far more than anything here takes
+	testQuota    = 24 << 20 // bytes
+	testInterval = 20 * time.Millisecond
+	testTime     = time.Minute // far more than any step takes
 )
 
-// journal collects what is logged.
-type journal struct {
+// logBuffer collects log lines.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
 }
 
-func (j *journal) Write(p []byte) (int, error) {
+func (j *logBuffer) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(p)
 }
 
-func (j *journal) String() string {
+func (j *logBuffer) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
 }
 
 // small opens a store with a small quota.
-func small(t *testing.T) (*Store, *journal) {
+func small(t *testing.T) (*Store, *logBuffer) {
 	t.Helper()
-	log := &journal{}
+	log := &logBuffer{}
 	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd"), Quota: testQuota,
 		Log: slog.New(slog.NewTextHandler(log, nil))})
 	return s, log
 }
 
-// kept has s kept small until the test ends.
+// kept runs Keep until the test ends.
 func kept(t *testing.T, s *Store) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
-	keeping.Go(func() { s.keep(ctx, testLook) })
+	keeping.Go(func() { s.keep(ctx, testInterval) })
 	t.Cleanup(func() { stop(); keeping.Wait() })
 }
 
-// value is one that compresses to nothing anywhere: 32 kB.
+// value returns a value of 32 kB that does not compress.
 func value(n int) string { return strings.Repeat(fmt.Sprintf("%08d", n), 4096) }
 
-// Five times the quota is written, all of it over the same few keys, as Pods that come and go do. The keeper looks
-// after every twentieth part of the quota, which is far more than anybody writes in a second; a compaction that is
-// still at work holds the writer up.
+// The test writes five times the quota over the same few keys, as short-lived Pods do. The keeper checks after every
+// twentieth part of the quota, which is far more than real clients write in a second; a compaction in progress holds
+// the writer up.
 func TestSizeStaysBounded(t *testing.T) {
 	s, log := small(t)
 	now := time.Unix(0, 0)
@@ -71,8 +71,8 @@ func TestSizeStaysBounded(t *testing.T) {
 	look := func() usage {
 		t.Helper()
 		s.member.Server.Backend().ForceCommit() // what waits for the next commit is in no figure yet
-		now = now.Add(lookEvery)
-		if err := k.look(t.Context(), now); err != nil {
+		now = now.Add(checkInterval)
+		if err := k.check(t.Context(), now); err != nil {
 			t.Fatal(err)
 		}
 		return s.usage()
@@ -101,7 +101,7 @@ func TestSizeStaysBounded(t *testing.T) {
 	}
 }
 
-// fill writes until the store refuses, and gives the number of writes that it took.
+// fill writes until the store refuses, and returns the number of writes.
 func fill(t *testing.T, s *Store, key func(n int) string) int {
 	t.Helper()
 	for n := range 10 * testQuota / len(value(0)) {
@@ -117,12 +117,12 @@ func fill(t *testing.T, s *Store, key func(n int) string) int {
 	return 0
 }
 
-// await polls, for nobody announces what a store does by itself.
+// await polls, since a store does not announce its maintenance.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTime)
 	defer cancel()
-	for tick := time.Tick(testLook); !is(); {
+	for tick := time.Tick(testInterval); !is(); {
 		select {
 		case <-tick:
 		case <-ctx.Done():
@@ -131,7 +131,7 @@ func await(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func TestFullOfHistoryHeals(t *testing.T) {
+func TestFullOfHistoryRecovers(t *testing.T) {
 	s, log := small(t)
 	last := fill(t, s, func(int) string { return "/registry/a" }) - 1
 	if !s.isFull() {
@@ -144,14 +144,14 @@ func TestFullOfHistoryHeals(t *testing.T) {
 		t.Error("the value that was acknowledged last is lost")
 	}
 	put(t, s, "/registry/b", "1")
-	for _, want := range []string{"the store is full and refuses writes", "the store has room again"} {
+	for _, want := range []string{"the store is full and refuses writes", "the store has free space again"} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("the log does not say once %q:\n%s", want, log)
 		}
 	}
 }
 
-func TestFullOfObjectsTellsAndHeals(t *testing.T) {
+func TestFullOfObjectsReportsAndRecovers(t *testing.T) {
 	s, log := small(t)
 	taken := fill(t, s, func(n int) string { return fmt.Sprintf("/registry/pods/%d", n) })
 	kept(t, s)
@@ -213,7 +213,7 @@ func TestSizing(t *testing.T) {
 	}
 }
 
-// Of two servers over one store one compacts at each interval, and what was written keeps a whole interval of history.
+// Of two servers over one store one compacts at each interval, and each write keeps a whole interval of history.
 func TestOneOfTwoCompacts(t *testing.T) {
 	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd")})
 	servers := []*keeper{{store: s}, {store: s}}

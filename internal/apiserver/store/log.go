@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logCore passes on what etcd says of errors. Above all its last words: where etcd cannot go on (a full disk, a broken
-// file), it ends the process with them.
+// logCore passes etcd's fatal messages to slog. etcd ends the process with such a message when it cannot go on, for
+// example on a full disk or a damaged file.
 type logCore struct {
 	log    *slog.Logger
 	fields []zapcore.Field

@@ -22,38 +22,38 @@ import (
 // Contents is what a snapshot holds.
 type Contents struct {
 	Size     int64 // bytes
-	Keys     int   // that are not deleted
+	Keys     int   // without deleted ones
 	Revision int64 // of the last write
 }
 
-// revisionsAhead is how far a restored store's revision is ahead of its snapshot's. Clients have seen later revisions
-// than the snapshot's: were they used a second time, a client could take an old object for a new one, and would wait
-// for changes that it believes to have seen. At 1,500 writes a second, which is more than one store manages, it is a
-// week's worth; etcd's manual advises the same number.
-const revisionsAhead = 1_000_000_000
+// revisionGap is added to the revision of a restored store. Clients have seen later revisions than the snapshot's.
+// If those revisions were used again, a client could take an old object for a new one, and would miss changes that
+// it believes to have seen. The gap is a week of 1,500 writes per second, more than one store can handle; etcd's
+// manual recommends the same number.
+const revisionGap = 1_000_000_000
 
-// Restore makes dir, which must not exist, the directory of a member that holds what the snapshot in the file at path
-// holds. The keys and their revisions are as they were; only the revision of the next write is far ahead, and history
-// from before is refused, so that clients which have seen more than the snapshot list everything anew.
+// Restore creates dir, which must not exist, as the directory of a member with the content of the snapshot in the
+// file at path. Keys keep their revisions. The revision of the next write is far ahead, and history from before is
+// refused, so that clients which have seen more than the snapshot list everything again.
 func Restore(ctx context.Context, path, dir string) (Contents, error) {
 	contents, err := Verify(path)
 	if err != nil {
 		return Contents{}, err
 	}
-	if err := makeEmpty(ctx, dir); err != nil {
+	if err := createEmpty(ctx, dir); err != nil {
 		return Contents{}, err
 	}
-	if err := transplant(path, filepath.Join(dir, "member", "snap", "db"), contents.Revision+revisionsAhead); err != nil {
+	if err := copyContents(path, filepath.Join(dir, "member", "snap", "db"), contents.Revision+revisionGap); err != nil {
 		return Contents{}, fmt.Errorf("filling the restored store: %w", err)
 	}
 	return contents, nil
 }
 
-// makeEmpty has etcd make the files of a new member, with everything in them that is about the member and not about
-// keys.
-func makeEmpty(ctx context.Context, dir string) error {
+// createEmpty lets etcd create the files of a new member, with everything in them that is about the member and not
+// about keys.
+func createEmpty(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); err == nil {
-		return fmt.Errorf("%s is there already", dir)
+		return fmt.Errorf("%s exists already", dir)
 	}
 	member, err := startMember(ctx, dir, defaultQuota, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -63,8 +63,8 @@ func makeEmpty(ctx context.Context, dir string) error {
 	return nil
 }
 
-// transplant puts the keys and leases of a snapshot into a new member's database.
-func transplant(snapshot, database string, revision int64) error {
+// copyContents copies the keys and leases of a snapshot into the database of a new member.
+func copyContents(snapshot, database string, revision int64) error {
 	from, err := openDatabase(snapshot, true)
 	if err != nil {
 		return err
@@ -74,13 +74,13 @@ func transplant(snapshot, database string, revision int64) error {
 	if err != nil {
 		return err
 	}
-	to.NoSync = true // one sync at the end is enough: until then it is nobody's store
+	to.NoSync = true // one sync at the end is enough, since no member uses the file yet
 	for _, bucket := range [][]byte{schema.Key.Name(), schema.Lease.Name()} {
 		if err := copyBucket(from, to, bucket); err != nil {
 			return errors.Join(err, to.Close())
 		}
 	}
-	// A compaction that is said to have begun at a revision makes it the current one, and all before it unreadable.
+	// A scheduled compaction at a revision makes that revision the current one, and all earlier ones unreadable.
 	err = to.Update(func(tx *bolt.Tx) error {
 		return tx.Bucket(schema.Meta.Name()).Put(schema.ScheduledCompactKeyName,
 			mvcc.RevToBytes(mvcc.Revision{Main: revision}, mvcc.NewRevBytes()))
@@ -88,10 +88,10 @@ func transplant(snapshot, database string, revision int64) error {
 	return errors.Join(err, to.Sync(), to.Close())
 }
 
-// copyAtOnce is how many entries one transaction copies: their pages are in memory until its end.
-const copyAtOnce = 10_000
+// copyBatch is the number of entries of one transaction, which holds their pages in memory.
+const copyBatch = 10_000
 
-// copyBucket copies what from has in a bucket to the same bucket of to, which is empty.
+// copyBucket copies a bucket of from into the same bucket of to, which is empty.
 func copyBucket(from, to *bolt.DB, name []byte) error {
 	return from.View(func(source *bolt.Tx) error {
 		bucket := source.Bucket(name)
@@ -107,7 +107,7 @@ func copyBucket(from, to *bolt.DB, name []byte) error {
 					return err
 				}
 				copied.FillPercent = 0.9 // the keys come in order
-				for n := 0; key != nil && n < copyAtOnce; n++ {
+				for n := 0; key != nil && n < copyBatch; n++ {
 					if err := copied.Put(key, value); err != nil {
 						return err
 					}
@@ -123,7 +123,8 @@ func copyBucket(from, to *bolt.DB, name []byte) error {
 	})
 }
 
-// Verify reads the whole snapshot in the file at path, and says what it holds, or what is wrong with it.
+// Verify reads the whole snapshot in the file at path and returns its contents, or an error if the snapshot is
+// damaged.
 func Verify(path string) (Contents, error) {
 	if err := checkHash(path); err != nil {
 		return Contents{}, err
@@ -140,7 +141,7 @@ func Verify(path string) (Contents, error) {
 		}
 		bucket := tx.Bucket(schema.Key.Name())
 		if bucket == nil {
-			return errors.New("this is no snapshot of a store: it has no keys")
+			return errors.New("this is not a snapshot of a store: it has no keys")
 		}
 		c.Size = tx.Size()
 		return c.count(bucket)
@@ -148,7 +149,7 @@ func Verify(path string) (Contents, error) {
 	return c, err
 }
 
-// count goes through all revisions of all keys, oldest first.
+// count reads all revisions of all keys, oldest first.
 func (c *Contents) count(bucket *bolt.Bucket) error {
 	alive := map[string]bool{}
 	err := bucket.ForEach(func(key, value []byte) error {
@@ -181,9 +182,9 @@ func checkHash(path string) error {
 		return err
 	}
 	size := info.Size() - sha256.Size
-	// a database is whole pages, so this is how etcd's tools, too, tell that there is a hash
+	// A database consists of whole pages, so the remainder shows the hash. etcd's tools use the same test.
 	if size <= 0 || size%512 != 0 {
-		return errors.New("this is no whole snapshot of a store: its size is wrong")
+		return errors.New("this is not a complete snapshot of a store: its size is wrong")
 	}
 	hash := sha256.New()
 	if _, err := io.CopyN(hash, f, size); err != nil {
@@ -194,7 +195,7 @@ func checkHash(path string) error {
 		return err
 	}
 	if !bytes.Equal(hash.Sum(nil), want) {
-		return errors.New("the snapshot is damaged: it does not have the SHA-256 that it says")
+		return errors.New("the snapshot is damaged: its SHA-256 does not match")
 	}
 	return nil
 }

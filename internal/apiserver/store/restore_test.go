@@ -17,7 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// open opens a store, closed when the test ends.
+// open opens a store and closes it when the test ends.
 func open(t *testing.T, options Options) *Store {
 	t.Helper()
 	if options.Log == nil {
@@ -58,7 +58,7 @@ type entry struct {
 	lease            int64
 }
 
-// entries is all that a store holds.
+// entries returns everything that a store holds.
 func entries(t *testing.T, s *Store, opts ...clientv3.OpOption) (all map[string]entry, revision int64) {
 	t.Helper()
 	resp, err := s.Client().KV.Get(t.Context(), "/", append(opts, clientv3.WithPrefix())...)
@@ -141,7 +141,8 @@ func TestSnapshotUnderLoadIsOneRevision(t *testing.T) {
 	}
 }
 
-// A client that has seen more than the snapshot must be told, not left waiting for changes that it has seen.
+// A client that has seen more than the snapshot must get an error, and must not wait for changes that it has seen
+// already.
 func TestRestoredStoreRefusesHistory(t *testing.T) {
 	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd")})
 	put(t, s, "/registry/a", "1")
@@ -158,8 +159,8 @@ func TestRestoredStoreRefusesHistory(t *testing.T) {
 		if !errors.Is(change.Err(), rpctypes.ErrCompacted) {
 			t.Errorf("%s: a watch from revision %d: %+v, %v; want ErrCompacted", when, seen+1, change, change.Err())
 		}
-		if _, revision := entries(t, restored); revision < revisionsAhead {
-			t.Errorf("%s: at revision %d, want more than %d", when, revision, revisionsAhead)
+		if _, revision := entries(t, restored); revision < revisionGap {
+			t.Errorf("%s: at revision %d, want more than %d", when, revision, revisionGap)
 		}
 		restored.Close()
 	}
@@ -198,16 +199,16 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-func TestRestoreKeepsWhatIsThere(t *testing.T) {
+func TestRestoreKeepsExistingFiles(t *testing.T) {
 	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd")})
 	path := save(t, s)
 	if _, err := Restore(t.Context(), path, t.TempDir()); err == nil {
-		t.Error("a directory that is there was used")
+		t.Error("an existing directory was used")
 	}
 }
 
-// A snapshot whose reader is slow must not stop the writers, whatever else is to be done.
-func TestSlowSnapshotHoldsNobodyUp(t *testing.T) {
+// A snapshot with a slow reader must not stop the writers.
+func TestSlowSnapshotBlocksNoWriter(t *testing.T) {
 	s := open(t, Options{Dir: filepath.Join(t.TempDir(), "etcd")})
 	snapshot, err := s.Snapshot()
 	if err != nil {

@@ -2,32 +2,31 @@ package store
 
 import "time"
 
-// usage is what a member takes at one moment, in bytes.
+// usage is the size of a member at one moment, in bytes.
 type usage struct {
 	file  int64 // its database on disk
-	inUse int64 // of that, what holds keys and their history
+	inUse int64 // the part that holds keys and their history
 }
 
-// sizing decides when a store is to be compacted and defragmented. It is pure: the time comes from outside.
+// sizing decides when a store is compacted and defragmented. It is pure; its caller passes the time.
 type sizing struct {
 	quota     int64
 	compacted time.Time // the last compaction
 	least     int64     // the least that was in use since then
 
-	since time.Time // when the waste began to be measured
+	since time.Time // start of the current measurement of waste
 	most  int64     // the most that was in use since then
 
-	healed int64 // what was in use after the last attempt at healing
+	lastAttempt int64 // bytes in use at the last defragmentation of a full store; 0: none
 }
 
 const (
-	// compactEvery is how long etcd keeps old revisions for clients that resume a watch or a paged list; upstream's
-	// default.
+	// compactEvery is how long etcd keeps old revisions, for clients that resume a watch or a paged list; upstream's default.
 	compactEvery = 5 * time.Minute
-	// wasteFor is how long a part of the file must go unused before it counts as waste: under churn the history needs it
-	// again.
+	// wasteFor is how long a part of the file must be unused before it counts as waste, since under churn the history needs
+	// it again.
 	wasteFor = 3 * compactEvery
-	// wasteMin is what is worth a pause of all writes, in bytes.
+	// wasteMin is the least waste, in bytes, that is worth a pause of all writes.
 	wasteMin = 64 << 20
 )
 
@@ -35,9 +34,8 @@ func newSizing(quota int64, now time.Time) *sizing {
 	return &sizing{quota: quota, compacted: now, least: quota, since: now}
 }
 
-// compaction says why the store is to be compacted now; empty: it is not. It is at intervals, and sooner where a good
-// part of the quota is in use and still growing: then by the amount written, for a fixed interval could always be too
-// long.
+// compaction returns the reason to compact the store now, or "". The store is compacted at intervals, and earlier if
+// much of the quota is in use and growing: a fixed interval could always be too long for the amount that is written.
 func (s *sizing) compaction(now time.Time, u usage) string {
 	s.least = min(s.least, u.inUse)
 	why := ""
@@ -53,7 +51,7 @@ func (s *sizing) compaction(now time.Time, u usage) string {
 	return why
 }
 
-// defragmentation says why the file is to be rewritten now; empty: it is not.
+// defragmentation returns the reason to defragment the file now, or "".
 func (s *sizing) defragmentation(now time.Time, u usage) string {
 	s.most = max(s.most, u.inUse)
 	why := ""
@@ -69,21 +67,22 @@ func (s *sizing) defragmentation(now time.Time, u usage) string {
 	return why
 }
 
-// worthHealing says whether defragmenting a full store may help. Where it did not help before, it is worth a new
-// attempt only once something was deleted.
-func (s *sizing) worthHealing(u usage) bool {
-	if s.healed != 0 && u.inUse > s.healed-s.quota/100 {
+// worthDefragmenting reports whether defragmenting a full store may help. After an attempt that did not help,
+// another one is worthwhile only once objects were deleted.
+func (s *sizing) worthDefragmenting(u usage) bool {
+	if s.lastAttempt != 0 && u.inUse > s.lastAttempt-s.quota/100 {
 		return false
 	}
-	s.healed = u.inUse
+	s.lastAttempt = u.inUse
 	return true
 }
 
-// roomy says whether a full store can take writes again. What is too close to the quota would be full at once.
-func (s *sizing) roomy(u usage) bool {
+// hasRoom reports whether a full store can accept writes again. A file close to the quota would be full again at
+// once.
+func (s *sizing) hasRoom(u usage) bool {
 	if u.file > s.quota/10*9 {
 		return false
 	}
-	s.healed = 0
+	s.lastAttempt = 0
 	return true
 }

@@ -9,17 +9,17 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/backend"
 )
 
-// ErrElsewhere says that a cluster elsewhere cannot be saved from here: its own tools do that.
-var ErrElsewhere = errors.New("the store is an etcd cluster elsewhere: save it with etcdctl snapshot save")
+// ErrElsewhere is returned for an external cluster, which its own tools must save.
+var ErrElsewhere = errors.New("the store is an external etcd cluster: save it with etcdctl snapshot save")
 
-// A Snapshot is the whole store as of one moment, with everything that was acknowledged until then.
+// A Snapshot is the whole store at one moment, with every write that was acknowledged until then.
 type Snapshot struct {
 	of    backend.Snapshot
 	close func()
 }
 
-// Snapshot begins a snapshot; the caller must close it. Writes go on meanwhile, but the store's file grows by what they
-// overwrite.
+// Snapshot begins a snapshot; the caller must close it. Writes continue meanwhile, and the file of the store grows
+// by what they replace.
 func (s *Store) Snapshot() (*Snapshot, error) {
 	if s.member == nil {
 		return nil, ErrElsewhere
@@ -32,10 +32,10 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	})}, nil
 }
 
-// Size is how many bytes WriteTo writes.
+// Size returns the number of bytes that WriteTo writes.
 func (s *Snapshot) Size() int64 { return s.of.Size() + sha256.Size }
 
-// WriteTo writes the snapshot as `etcdctl snapshot save` does: the database, and the SHA-256 of it. etcd's own tools
+// WriteTo writes the snapshot in the form of `etcdctl snapshot save`: the database and its SHA-256. etcd's own tools
 // can restore it.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	hash := sha256.New()
