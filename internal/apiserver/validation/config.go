@@ -13,17 +13,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxConfigBytes is what the values of a ConfigMap or a Secret may add up to: 1 MiB.
+// maxConfigBytes is the largest sum of the values of a ConfigMap or a Secret: 1 MiB.
 const maxConfigBytes = v1.MaxSecretSize
 
 const immutableConfig = "the object is marked immutable"
 
-// ValidateConfigMap checks a new ConfigMap: the syntax of its keys, that none is in both maps, and its size.
+// ValidateConfigMap checks a new ConfigMap: the syntax of its keys, that no key is in both maps, and its size.
 func ValidateConfigMap(cm *v1.ConfigMap) field.ErrorList {
 	return concat(newMeta(&cm.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain), configMapData(cm))
 }
 
-// ValidateConfigMapUpdate checks the change from old to cm. One marked immutable stays so, with all it holds.
+// ValidateConfigMapUpdate checks the change from old to cm. An immutable ConfigMap keeps its data and stays
+// immutable.
 func ValidateConfigMapUpdate(cm, old *v1.ConfigMap) field.ErrorList {
 	errs := changedMeta(&cm.ObjectMeta, &old.ObjectMeta)
 	if isTrue(old.Immutable) {
@@ -68,22 +69,22 @@ func configMapData(cm *v1.ConfigMap) field.ErrorList {
 		size += len(cm.BinaryData[key])
 	}
 	if size > maxConfigBytes {
-		// of the whole object; it prints as [], upstream's too
+		// the path is that of the whole object and prints as [], as upstream's does
 		errs = append(errs, field.TooLong(field.NewPath(""), "", maxConfigBytes))
 	}
 	return errs
 }
 
-// DefaultSecret makes a Secret of no type Opaque. (What was sent as text, in stringData, the storage strategy moves to
-// data.)
+// DefaultSecret sets the type Opaque if there is none. (The storage strategy moves stringData to data.)
 func DefaultSecret(secret *v1.Secret) { defaultTo(&secret.Type, v1.SecretTypeOpaque) }
 
-// ValidateSecret checks a new Secret: keys and size, and that it holds what its type promises.
+// ValidateSecret checks a new Secret: its keys, its size, and the keys that its type requires.
 func ValidateSecret(secret *v1.Secret) field.ErrorList {
 	return concat(newMeta(&secret.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain), secretData(secret))
 }
 
-// ValidateSecretUpdate checks the change from old to secret. The type stays, and of one marked immutable everything.
+// ValidateSecretUpdate checks the change from old to secret. The type cannot change, and an immutable Secret keeps
+// its data.
 func ValidateSecretUpdate(secret, old *v1.Secret) field.ErrorList {
 	errs := concat(
 		changedMeta(&secret.ObjectMeta, &old.ObjectMeta),
@@ -109,7 +110,7 @@ func secretData(secret *v1.Secret) field.ErrorList {
 	return append(errs, secretType(secret, path)...)
 }
 
-// secretType checks the keys that the well-known types need. Any other type is its owner's business.
+// secretType checks the keys that the well-known types require. Other types are not checked.
 func secretType(secret *v1.Secret, path *field.Path) field.ErrorList {
 	switch secret.Type {
 	case v1.SecretTypeServiceAccountToken:
@@ -147,7 +148,7 @@ func wantKey(data map[string][]byte, key string, path *field.Path) field.ErrorLi
 	return field.ErrorList{field.Required(path.Key(key), "")}
 }
 
-// jsonKey checks that a key is there and holds JSON. What it holds is not repeated in the error: it is secret.
+// jsonKey checks that a key exists and holds a JSON object. The error does not repeat the value, which is secret.
 func jsonKey(data map[string][]byte, key string, path *field.Path) field.ErrorList {
 	if !hasKey(data, key) {
 		return wantKey(data, key, path)

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// DefaultEndpoints gives each port the protocol TCP where it names none.
+// DefaultEndpoints sets the protocol TCP for ports without a protocol.
 func DefaultEndpoints(ep *v1.Endpoints) {
 	for i := range ep.Subsets {
 		for j := range ep.Subsets[i].Ports {
@@ -17,13 +17,13 @@ func DefaultEndpoints(ep *v1.Endpoints) {
 	}
 }
 
-// ValidateEndpoints checks a new Endpoints. Its name may hold dots, though that of a Service may not.
+// ValidateEndpoints checks a new Endpoints. Its name may contain dots, although the name of a Service may not.
 func ValidateEndpoints(ep *v1.Endpoints, opts Options) field.ErrorList {
 	return concat(newMeta(&ep.ObjectMeta, namespaced, apivalidation.NameIsDNSSubdomain), subsets(ep.Subsets, opts))
 }
 
-// ValidateEndpointsUpdate checks the change from old to ep. Subsets that are what they were pass even if a new object
-// with them would not: an object stored under looser rules must not become impossible to label.
+// ValidateEndpointsUpdate checks the change from old to ep. Unchanged subsets are accepted even if a new object
+// could not have them, so that an object stored under older rules can still be labelled.
 func ValidateEndpointsUpdate(ep, old *v1.Endpoints, opts Options) field.ErrorList {
 	errs := changedMeta(&ep.ObjectMeta, &old.ObjectMeta)
 	if apiequality.Semantic.DeepEqual(ep.Subsets, old.Subsets) {
@@ -57,7 +57,7 @@ func subset(s *v1.EndpointSubset, path *field.Path, opts Options) field.ErrorLis
 	return errs
 }
 
-// subsetAddress checks one address. Text that is no address is reported by both checks, as upstream reports it.
+// subsetAddress checks one address. Text that is not an address is reported by both checks, as upstream reports it.
 func subsetAddress(a *v1.EndpointAddress, path *field.Path, opts Options) field.ErrorList {
 	errs := concat(
 		address(path.Child("ip"), a.IP),

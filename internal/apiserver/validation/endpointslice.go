@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The sizes that an EndpointSlice may have.
+// The limits of an EndpointSlice.
 const (
 	maxSliceEndpoints    = 1000
 	maxSlicePorts        = 20000
@@ -22,7 +22,7 @@ const (
 	maxEndpointHints     = 8
 )
 
-// DefaultEndpointSlice gives each port an empty name and the protocol TCP where it says nothing.
+// DefaultEndpointSlice sets an empty name and the protocol TCP for ports that leave them out.
 func DefaultEndpointSlice(slice *discoveryv1.EndpointSlice) {
 	for i := range slice.Ports {
 		defaultPointer(&slice.Ports[i].Name, "")
@@ -39,8 +39,7 @@ func ValidateEndpointSlice(slice *discoveryv1.EndpointSlice, opts Options) field
 	)
 }
 
-// ValidateEndpointSliceUpdate checks the change from old to slice. Endpoints that are what they were pass, whatever
-// they are.
+// ValidateEndpointSliceUpdate checks the change from old to slice. Unchanged endpoints are always accepted.
 func ValidateEndpointSliceUpdate(slice, old *discoveryv1.EndpointSlice, opts Options) field.ErrorList {
 	errs := concat(
 		changedMeta(&slice.ObjectMeta, &old.ObjectMeta),
@@ -53,7 +52,7 @@ func ValidateEndpointSliceUpdate(slice, old *discoveryv1.EndpointSlice, opts Opt
 	return append(errs, sliceEndpoints(slice, opts)...)
 }
 
-// sliceErrors checks all of a slice but its endpoints.
+// sliceErrors checks everything except the endpoints.
 func sliceErrors(slice *discoveryv1.EndpointSlice) field.ErrorList {
 	return concat(
 		requiredOneOf(field.NewPath("addressType"), slice.AddressType,
@@ -62,8 +61,8 @@ func sliceErrors(slice *discoveryv1.EndpointSlice) field.ErrorList {
 	)
 }
 
-// slicePorts checks the ports. Their numbers are not looked at, and may be absent: upstream leaves them to the
-// consumer.
+// slicePorts checks the ports. Their numbers are not checked and may be absent, as upstream leaves them to
+// consumers.
 func slicePorts(ports []discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
 	if len(ports) > maxSlicePorts {
 		return field.ErrorList{field.TooMany(path, len(ports), maxSlicePorts)}

@@ -9,18 +9,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// How long the texts of an event that has an eventTime may be, in bytes.
+// The longest texts of an event with an eventTime, in bytes.
 const (
 	maxEventText = 128
 	maxEventNote = 1024
 )
 
-// DefaultEvent fills in nothing: whoever reports an event knows all there is to know of it. It is here so that the list
-// of kinds with defaults has no hole that looks like an oversight.
+// DefaultEvent fills in nothing. It exists so that the list of kinds with defaults has no gap that looks like an
+// oversight.
 func DefaultEvent(*v1.Event) {}
 
-// ValidateEvent checks a new event. An event without an eventTime is of the older form, of which little is asked: a
-// refused event is a lost one. Its name may be anything that a path can hold.
+// ValidateEvent checks a new event. An event without an eventTime has the older form and is hardly checked, since a
+// refused event is lost. Its name may be any path segment.
 func ValidateEvent(event *v1.Event) field.ErrorList {
 	check := eventOfOld
 	if !event.EventTime.IsZero() {
@@ -30,11 +30,11 @@ func ValidateEvent(event *v1.Event) field.ErrorList {
 		syntax.IsDNS1123Subdomain(event.Namespace)))
 }
 
-// ValidateEventUpdate checks the change from old to event, mostly a count going up. Of the first version of the API no
-// field is fixed.
+// ValidateEventUpdate checks the change from old to event, usually a higher count. In this version of the API no
+// field is immutable.
 func ValidateEventUpdate(event, _ *v1.Event) field.ErrorList { return ValidateEvent(event) }
 
-// eventOfOld checks that the event is where its object is, or in default if the object is in no namespace.
+// eventOfOld checks that the event is in the namespace of its object, or in default if the object is cluster-scoped.
 func eventOfOld(event *v1.Event) field.ErrorList {
 	involved := event.InvolvedObject.Namespace
 	if involved == event.Namespace || involved == "" && event.Namespace == metav1.NamespaceDefault {
@@ -68,7 +68,7 @@ func eventOfToday(event *v1.Event) field.ErrorList {
 	)
 }
 
-// noLonger checks the length of a text, in bytes. The error does not repeat it.
+// noLonger checks the length of a text in bytes. The error does not repeat the text.
 func noLonger(path *field.Path, text string, limit int) field.ErrorList {
 	if len(text) <= limit {
 		return nil

@@ -10,15 +10,15 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// address checks an IP address in a field that is older than strict parsing: IPv6 need not be canonical, but leading
-// zeros and IPv4 written as IPv6 are refused, for two programs may read them as two addresses. known are values stored
-// earlier, which stay acceptable.
+// address checks an IP address in a field that is older than strict parsing. IPv6 need not be canonical, but leading
+// zeros and IPv4-mapped IPv6 are refused, since two programs may parse them as two addresses. known are stored
+// values, which stay acceptable.
 func address(path *field.Path, value string, known ...string) field.ErrorList {
 	return syntax.IsValidIPForLegacyField(path, value, true, known)
 }
 
-// endpointAddress refuses addresses that cannot be meant as a destination for others: they name the sender's own host
-// or link. Multicast beyond the link passes, as upstream lets it.
+// endpointAddress refuses addresses that mean the sender's own host or link. Other multicast addresses are accepted,
+// as upstream accepts them.
 func endpointAddress(path *field.Path, value string, opts Options) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	if ip == nil {
@@ -37,7 +37,7 @@ func endpointAddress(path *field.Path, value string, opts Options) field.ErrorLi
 	return errs
 }
 
-// familyOf returns the family of an address, "" if it is none.
+// familyOf returns the family of an address, or "" if ip is not an address.
 func familyOf(ip string) v1.IPFamily {
 	switch netutils.IPFamilyOfString(ip) {
 	case netutils.IPv4:
@@ -48,7 +48,7 @@ func familyOf(ip string) v1.IPFamily {
 	return ""
 }
 
-// otherFamily returns the one of the two families that family is not, and "" for what is no family.
+// otherFamily returns the other one of the two families, or "" for any other value.
 func otherFamily(family v1.IPFamily) v1.IPFamily {
 	switch family {
 	case v1.IPv4Protocol:
@@ -59,8 +59,8 @@ func otherFamily(family v1.IPFamily) v1.IPFamily {
 	return ""
 }
 
-// addressWarnings remarks on an address that is accepted but not in its standard form. Text that is no address gives
-// none: the Validate functions speak of that.
+// addressWarnings warns about an address that is accepted but not in its standard form. It does not warn about text
+// that is not an address, which the Validate functions refuse.
 func addressWarnings(path *field.Path, value string) []string {
 	if netutils.ParseIPSloppy(value) == nil {
 		return nil

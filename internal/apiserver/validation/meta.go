@@ -15,13 +15,13 @@ const (
 	clusterWide = false
 )
 
-// newMeta checks the metadata of an object about to be stored for the first time.
+// newMeta checks the metadata of a new object.
 func newMeta(meta *metav1.ObjectMeta, inNamespace bool, name apivalidation.ValidateNameFunc) field.ErrorList {
 	path := field.NewPath("metadata")
 	return concat(apivalidation.ValidateObjectMeta(meta, inNamespace, name, path), objectFinalizers(meta, path))
 }
 
-// changedMeta checks what may not change in metadata: name, namespace, uid, creation time, a deletion once begun.
+// changedMeta checks the immutable metadata: name, namespace, uid, creation time, and a deletion that has begun.
 func changedMeta(meta, old *metav1.ObjectMeta) field.ErrorList {
 	path := field.NewPath("metadata")
 	return concat(apivalidation.ValidateObjectMetaUpdate(meta, old, path), objectFinalizers(meta, path))
@@ -49,10 +49,10 @@ func standardFinalizer(name string, path *field.Path) field.ErrorList {
 		"domain before a slash")}
 }
 
-// immutable checks that value is what it was.
+// immutable checks that a value has not changed.
 func immutable(path *field.Path, value, old any) field.ErrorList {
 	return apivalidation.ValidateImmutableField(value, old, path)
 }
 
-// isSubdomain is the syntax of most object names, for a check that wants only the text.
+// isSubdomain is the syntax of most object names, for checks of a text alone.
 func isSubdomain(name string) []string { return apivalidation.NameIsDNSSubdomain(name, false) }

@@ -9,8 +9,8 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// ValidateIPAddress checks a new IPAddress. Its name is the address, in the one spelling that each address has: that
-// makes the store refuse a second holder. It must say what the address is held for.
+// ValidateIPAddress checks a new IPAddress. Its name is the canonical form of the address, so the store refuses a
+// second holder. It must name its parent.
 func ValidateIPAddress(ip *networkingv1.IPAddress) field.ErrorList {
 	return concat(
 		newMeta(&ip.ObjectMeta, clusterWide, isCanonicalIP),
@@ -18,7 +18,7 @@ func ValidateIPAddress(ip *networkingv1.IPAddress) field.ErrorList {
 	)
 }
 
-// ValidateIPAddressUpdate checks the change from old to ip: an address is not handed from one holder to another.
+// ValidateIPAddressUpdate checks the change from old to ip. The parent cannot change.
 func ValidateIPAddressUpdate(ip, old *networkingv1.IPAddress) field.ErrorList {
 	return concat(
 		ValidateIPAddress(ip),
@@ -41,14 +41,14 @@ func parentReference(ref *networkingv1.ParentReference, at *field.Path) field.Er
 		return field.ErrorList{field.Required(at, "")}
 	}
 	return concat(
-		optionalName(at.Child("group"), ref.Group, isSubdomain), // the core group has no name
+		optionalName(at.Child("group"), ref.Group, isSubdomain), // the core group is empty
 		requiredName(at.Child("resource"), ref.Resource, path.IsValidPathSegmentName),
 		requiredName(at.Child("name"), ref.Name, path.IsValidPathSegmentName),
 		optionalName(at.Child("namespace"), ref.Namespace, path.IsValidPathSegmentName),
 	)
 }
 
-// maxServiceCIDRs is how many ranges one ServiceCIDR holds: one of each family.
+// maxServiceCIDRs is the number of ranges of a ServiceCIDR: one of each family.
 const maxServiceCIDRs = 2
 
 // ValidateServiceCIDR checks a new ServiceCIDR: one range, or one of each family, in canonical form.
@@ -59,8 +59,8 @@ func ValidateServiceCIDR(cidr *networkingv1.ServiceCIDR) field.ErrorList {
 	)
 }
 
-// ValidateServiceCIDRUpdate checks the change from old to cidr. The ranges stay, but for one thing: a ServiceCIDR of
-// one family may gain a range of the other.
+// ValidateServiceCIDRUpdate checks the change from old to cidr. The ranges cannot change, except that a ServiceCIDR
+// of one family may gain a range of the other.
 func ValidateServiceCIDRUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorList {
 	errs := changedMeta(&cidr.ObjectMeta, &old.ObjectMeta)
 	now, before, at := cidr.Spec.CIDRs, old.Spec.CIDRs, field.NewPath("spec", "cidrs")
@@ -79,8 +79,7 @@ func ValidateServiceCIDRUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorL
 	return errs
 }
 
-// ValidateServiceCIDRStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy
-// to see to.
+// ValidateServiceCIDRStatusUpdate checks a change of the status. The storage strategy keeps the other fields.
 func ValidateServiceCIDRStatusUpdate(cidr, old *networkingv1.ServiceCIDR) field.ErrorList {
 	return changedMeta(&cidr.ObjectMeta, &old.ObjectMeta)
 }

@@ -13,8 +13,7 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// DefaultNode takes what a node can allocate to be all it has, unless it says otherwise, and a podCIDR alone to be the
-// list of one.
+// DefaultNode sets status.allocatable to status.capacity if it is missing, and makes podCIDR and podCIDRs agree.
 func DefaultNode(node *v1.Node) {
 	spec := &node.Spec
 	if len(spec.PodCIDRs) > 0 {
@@ -34,14 +33,13 @@ func ValidateNode(node *v1.Node) field.ErrorList {
 		nodeAmounts(&node.Status))
 }
 
-// ValidateNodeUpdate checks the change from old to node. Pod ranges and the provider's name for the node, once given,
-// stay.
+// ValidateNodeUpdate checks the change from old to node. Pod ranges and the provider ID cannot change once they are
+// set.
 func ValidateNodeUpdate(node, old *v1.Node) field.ErrorList {
 	return concat(ValidateNodeStatusUpdate(node, old), nodeSpec(node), nodeKeeps(&node.Spec, &old.Spec))
 }
 
-// ValidateNodeStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see
-// to.
+// ValidateNodeStatusUpdate checks a change of the status. The storage strategy keeps the other fields.
 func ValidateNodeStatusUpdate(node, old *v1.Node) field.ErrorList {
 	return concat(changedMeta(&node.ObjectMeta, &old.ObjectMeta), nodeAmounts(&node.Status),
 		nodeAddresses(node.Status.Addresses))
@@ -110,8 +108,7 @@ func taints(list []v1.Taint, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// nodeAmounts checks what the node has and what of it Pods may have. Of any name: a node may have what nobody has heard
-// of.
+// nodeAmounts checks capacity and allocatable. Any resource name is accepted.
 func nodeAmounts(status *v1.NodeStatus) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range sortedNames(status.Capacity) {
@@ -135,14 +132,14 @@ func nodeAddresses(addresses []v1.NodeAddress) field.ErrorList {
 	return errs
 }
 
-// NodeWarnings remarks on ranges that are not in standard form, and on fields that nothing reads.
+// NodeWarnings warns about ranges that are not in standard form and about fields without effect.
 func NodeWarnings(node, _ *v1.Node) []string {
 	var warnings []string
 	for i, cidr := range node.Spec.PodCIDRs {
 		warnings = append(warnings, rangeWarnings(field.NewPath("spec", "podCIDRs").Index(i), cidr)...)
 	}
 	if node.Spec.ConfigSource != nil {
-		warnings = append(warnings, fmt.Sprintf("%s: does nothing any more", field.NewPath("spec", "configSource")))
+		warnings = append(warnings, fmt.Sprintf("%s: has no effect", field.NewPath("spec", "configSource")))
 	}
 	if node.Spec.DoNotUseExternalID != "" {
 		warnings = append(warnings, fmt.Sprintf("%s: deprecated, and not used", field.NewPath("spec", "externalID")))

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidatePod checks a new Pod, in what Viaduct uses of it. Other fields pass.
+// ValidatePod checks a new Pod in the fields that Viaduct uses. Other fields are accepted.
 func ValidatePod(pod *v1.Pod) field.ErrorList {
 	path := field.NewPath("spec")
 	errs := concat(
@@ -29,7 +29,7 @@ func ValidatePod(pod *v1.Pod) field.ErrorList {
 	return errs
 }
 
-// ValidatePodBinding checks the request that gives a Pod its node.
+// ValidatePodBinding checks the request that binds a Pod to a node.
 func ValidatePodBinding(binding *v1.Binding) field.ErrorList {
 	target := field.NewPath("target")
 	return concat(
@@ -58,7 +58,7 @@ func podSpec(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	)
 }
 
-// podEnd checks when and how the Pod ends. A negative grace period is taken to be one second, so it passes.
+// podEnd checks when and how the Pod ends. A negative grace period is accepted and means one second.
 func podEnd(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	errs := concat(
 		requiredOneOf(path.Child("restartPolicy"), s.RestartPolicy,
@@ -71,7 +71,7 @@ func podEnd(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// podPlatform checks what a scheduler and a node choose by.
+// podPlatform checks the fields by which a scheduler and a node choose.
 func podPlatform(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.PreemptionPolicy != nil {
@@ -107,7 +107,7 @@ func podNames(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	)
 }
 
-// What a resolver can use, by the limits of the C library.
+// The limits of a resolver in the C library.
 const (
 	maxNameservers  = 3
 	maxSearchPaths  = 32
@@ -143,8 +143,8 @@ func nameservers(list []string, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// searchPaths checks the domains that a name is completed with. A lone dot is the root; underscores are in many a real
-// domain.
+// searchPaths checks the search domains. A single dot is the root. Underscores are accepted, since many real domains
+// have them.
 func searchPaths(list []string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(list) > maxSearchPaths {
@@ -204,7 +204,7 @@ func toleration(t *v1.Toleration, path *field.Path) field.ErrorList {
 		v1.TaintEffectNoSchedule, v1.TaintEffectPreferNoSchedule, v1.TaintEffectNoExecute)...)
 }
 
-// podGates checks what keeps a Pod from being bound, and what keeps it from being ready.
+// podGates checks scheduling gates and readiness gates.
 func podGates(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	names := sets.New[string]()

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Rules of where a Pod wants to be: near which nodes, which Pods, and spread over what. Only their syntax is checked.
+// Affinity and topology spread constraints. Only their syntax is checked.
 
 const (
 	requiredTerms  = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -61,8 +61,8 @@ func weight(n int32, path *field.Path) field.ErrorList {
 	return invalid(path.Child("weight"), n, syntax.IsInRange(int(n), 1, 100))
 }
 
-// nodeTerm checks one way to choose nodes. strict says that label values must be ones that a node can have; a
-// preference for others harms nobody.
+// nodeTerm checks one node selector term. With strict, label values must be valid ones; an invalid value in a
+// preference does no harm.
 func nodeTerm(term *v1.NodeSelectorTerm, strict bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range term.MatchExpressions {
@@ -103,7 +103,7 @@ func nodeExpression(r *v1.NodeSelectorRequirement, strict bool, path *field.Path
 	return errs
 }
 
-// nodeField checks a requirement on a field of the node: only its name can be asked for.
+// nodeField checks a requirement on a field of the node. Only the name can be selected by.
 func nodeField(r *v1.NodeSelectorRequirement, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch r.Operator {
@@ -156,7 +156,7 @@ func labelSelector(s *metav1.LabelSelector, path *field.Path) field.ErrorList {
 	return metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path)
 }
 
-// labelKeys checks the keys of labels in which Pods must be like this one, or unlike it.
+// labelKeys checks matchLabelKeys and mismatchLabelKeys.
 func labelKeys(t *v1.PodAffinityTerm, path *field.Path) field.ErrorList {
 	errs := concat(
 		keysBesideSelector(t.MatchLabelKeys, t.LabelSelector, path.Child("matchLabelKeys")),
@@ -225,14 +225,14 @@ func spreadConstraint(c *v1.TopologySpreadConstraint, path *field.Path) field.Er
 	return errs
 }
 
-// spreadKeys checks the keys by which Pods are told apart besides the selector.
+// spreadKeys checks the matchLabelKeys of a spread constraint.
 func spreadKeys(c *v1.TopologySpreadConstraint, path *field.Path) field.ErrorList {
 	return concat(keysBesideSelector(c.MatchLabelKeys, c.LabelSelector, path), keysOnceInSelector(c.MatchLabelKeys,
 		c.LabelSelector, path))
 }
 
-// keysOnceInSelector refuses keys that the writer put into the selector too. One requirement on such a key is that of
-// PreparePodCreate; a second is the writer's.
+// keysOnceInSelector refuses keys that the selector names too. PreparePodCreate adds one requirement on such a key,
+// so only a second one is the user's.
 func keysOnceInSelector(keys []string, selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
 	if selector == nil {
 		return nil
@@ -253,8 +253,8 @@ func keysOnceInSelector(keys []string, selector *metav1.LabelSelector, path *fie
 	return errs
 }
 
-// PreparePodCreate turns the keys of labels in which others must be like a new Pod, or unlike it, into requirements of
-// the selectors beside them, for the Pod's labels as they are now. (KEP-3633 for affinity, KEP-3243 for spreading.)
+// PreparePodCreate turns matchLabelKeys and mismatchLabelKeys into requirements of the selectors beside them, for
+// the current labels of the Pod (KEP-3633 for affinity, KEP-3243 for spreading).
 func PreparePodCreate(pod *v1.Pod) {
 	for i := range pod.Spec.TopologySpreadConstraints {
 		c := &pod.Spec.TopologySpreadConstraints[i]

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// containerRules are what a container is checked against beyond its own text.
+// containerRules is what the checks of a container need to know about its Pod.
 type containerRules struct {
 	names        sets.Set[string] // of the containers before it; two of one Pod cannot share a name
 	hostPorts    sets.Set[hostPort]
@@ -19,7 +19,7 @@ type containerRules struct {
 	graceSeconds *int64 // nil where the Pod does not say, which is reported by itself
 }
 
-// hostPort is what two containers of one Pod cannot both take from the host.
+// hostPort identifies a port of the host, which only one container of a Pod can use.
 type hostPort struct {
 	Protocol v1.Protocol
 	HostIP   string
@@ -48,8 +48,8 @@ func podContainers(s *v1.PodSpec, volumes volumesByName, path *field.Path) field
 	return errs
 }
 
-// initContainer checks a container that runs before the others. One that goes on beside them (restartPolicy Always) may
-// be probed; one that ends may not.
+// initContainer checks an init container. A sidecar (restartPolicy Always) may have probes; an init container that
+// ends may not.
 func initContainer(c *v1.Container, rules *containerRules, path *field.Path) field.ErrorList {
 	errs := container(c, rules, path)
 	if c.RestartPolicy != nil && *c.RestartPolicy == v1.ContainerRestartPolicyAlways {
@@ -89,7 +89,7 @@ func containerImage(c *v1.Container, path *field.Path) field.ErrorList {
 	return required(path.Child("image"), c.Image, "")
 }
 
-// pulls checks when an image is fetched.
+// pulls checks the image pull policy.
 func pulls(policy v1.PullPolicy, path *field.Path) field.ErrorList {
 	return requiredOneOf(path, policy, v1.PullAlways, v1.PullIfNotPresent, v1.PullNever)
 }
@@ -131,7 +131,7 @@ func containerPort(port *v1.ContainerPort, names sets.Set[string], path *field.P
 	return errs
 }
 
-// takeHostPort checks the port of the host. Its address, hostIP, may be any text, as upstream lets it.
+// takeHostPort checks the port of the host. hostIP may be any text, as upstream accepts it.
 func takeHostPort(port *v1.ContainerPort, rules *containerRules, path *field.Path) field.ErrorList {
 	path = path.Child("hostPort")
 	var errs field.ErrorList

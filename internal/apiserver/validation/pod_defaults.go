@@ -7,13 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// The modes of files made from Secrets and the like, and how long a projected token lives, where the Pod does not say.
+// The default mode of files in volumes, and the default lifetime of a projected token.
 const (
 	defaultFileMode     = int32(0o644)
 	defaultTokenSeconds = int64(60 * 60)
 )
 
-// DefaultPod fills in all that a Pod may leave out, in its containers and volumes too.
+// DefaultPod fills in the fields that a Pod leaves out, in its containers and volumes too.
 func DefaultPod(pod *v1.Pod) {
 	linkAliases(pod)
 	spec := &pod.Spec
@@ -40,8 +40,8 @@ func DefaultPod(pod *v1.Pod) {
 	}
 }
 
-// linkAliases makes the older, singular fields agree with those that took their place. Where they differ the singular
-// holds: a client that knows only it changed it.
+// linkAliases makes deprecated singular fields agree with the fields that replaced them. If they differ, the
+// singular field wins, since a client that only knows the singular field has changed it.
 func linkAliases(pod *v1.Pod) {
 	defaultTo(&pod.Spec.ServiceAccountName, pod.Spec.DeprecatedServiceAccount)
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
@@ -86,7 +86,7 @@ func defaultContainer(c *v1.Container, hostNetwork bool) {
 	defaultResources(&c.Resources)
 }
 
-// pullPolicy says when an image is fetched: always if its tag is latest, or left out, which means latest.
+// pullPolicy returns the default pull policy: Always for the tag latest or no tag, which means latest.
 func pullPolicy(image string) v1.PullPolicy {
 	if strings.Contains(image, "@") {
 		return v1.PullIfNotPresent // pinned by digest
@@ -111,7 +111,7 @@ func defaultFileKey(ref *v1.FileKeySelector) {
 	}
 }
 
-// defaultProbe gives the numbers, in seconds and in answers, of a probe that leaves them out.
+// defaultProbe sets the missing numbers of a probe, in seconds and in answers.
 func defaultProbe(probe *v1.Probe) {
 	if probe == nil {
 		return
@@ -139,7 +139,7 @@ func defaultHTTPGet(get *v1.HTTPGetAction) {
 	}
 }
 
-// defaultResources takes a limit to be the request where there is no request.
+// defaultResources sets missing requests to the limits.
 func defaultResources(r *v1.ResourceRequirements) {
 	roundResources(r.Limits)
 	roundResources(r.Requests)
@@ -154,7 +154,7 @@ func defaultResources(r *v1.ResourceRequirements) {
 	}
 }
 
-// roundResources rounds up to thousandths, the finest that is stored.
+// roundResources rounds up to thousandths, the smallest unit that is stored.
 func roundResources(list v1.ResourceList) {
 	for name, quantity := range list {
 		quantity.RoundUp(resource.Milli)
@@ -162,7 +162,7 @@ func roundResources(list v1.ResourceList) {
 	}
 }
 
-// defaultVolume completes the source of a volume; a volume of no source is an empty directory.
+// defaultVolume completes the source of a volume. A volume without a source is an emptyDir.
 func defaultVolume(v *v1.VolumeSource) {
 	if countPointers(v) == 0 {
 		v.EmptyDir = &v1.EmptyDirVolumeSource{}

@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The fields of a Pod that a variable or a file may be made from.
+// The fields of a Pod that a variable or a file may refer to.
 var (
 	envFields = []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
 		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"}
 	fileFields = []string{"metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"}
-	// podFields are those that can be named at all, though not for every purpose.
+	// podFields are all of them; not every one can be used everywhere.
 	podFields = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid",
 		"spec.nodeName",
 		"spec.restartPolicy", "spec.serviceAccountName", "spec.schedulerName", "status.phase", "status.hostIP",
@@ -23,7 +23,7 @@ var (
 		"status.podIP", "status.podIPs"}
 )
 
-// The amounts of a container that a variable or a file may be made from, and in which units.
+// The resources of a container that a variable or a file may refer to, and their units.
 var (
 	resourceFields = []string{"limits.cpu", "limits.memory", "limits.ephemeral-storage", "requests.cpu", "requests.memory",
 		"requests.ephemeral-storage"}
@@ -83,7 +83,7 @@ func keyRef(name, key string, path *field.Path) field.ErrorList {
 	)
 }
 
-// resourceRef checks a reference to what a container asks for.
+// resourceRef checks a reference to a request or limit of a container.
 func resourceRef(ref *v1.ResourceFieldSelector, path *field.Path) field.ErrorList {
 	bytes := strings.HasPrefix(ref.Resource, "limits.hugepages-") || strings.HasPrefix(ref.Resource, "requests.hugepages-")
 	var errs field.ErrorList
@@ -104,7 +104,7 @@ func resourceRef(ref *v1.ResourceFieldSelector, path *field.Path) field.ErrorLis
 	return errs
 }
 
-// fieldRef checks a reference to a field of the Pod itself: one of fields, or one label or annotation.
+// fieldRef checks a reference to a field of the Pod: one of fields, or one label or annotation.
 func fieldRef(ref *v1.ObjectFieldSelector, fields []string, path *field.Path) field.ErrorList {
 	switch {
 	case ref.APIVersion == "":
@@ -125,8 +125,8 @@ func fieldRef(ref *v1.ObjectFieldSelector, fields []string, path *field.Path) fi
 	return oneOf(path, ref.FieldPath, slices.Clone(fields)...)
 }
 
-// mapEntry checks a reference to one entry of a map in the metadata. What is wrong with its key is said of the whole
-// reference, as upstream says it.
+// mapEntry checks a reference to one label or annotation. An error about the key names the whole reference, as
+// upstream reports it.
 func mapEntry(container, key, whole string, path *field.Path) field.ErrorList {
 	switch container {
 	case "metadata.labels":
@@ -146,8 +146,8 @@ func subscript(path string) (container, key string, ok bool) {
 	return strings.Cut(inner, "['")
 }
 
-// envFrom checks one source of variables. list is the path of all of them: that there is not exactly one reference is
-// said of it, as upstream says it.
+// envFrom checks one source of variables. list is the path of all sources; a wrong number of references is reported
+// for the list, as upstream reports it.
 func envFrom(source *v1.EnvFromSource, list *field.Path, i int) field.ErrorList {
 	path := list.Index(i)
 	errs := optionalName(path.Child("prefix"), source.Prefix, syntax.IsRelaxedEnvVarName)
@@ -166,7 +166,7 @@ func envFrom(source *v1.EnvFromSource, list *field.Path, i int) field.ErrorList 
 	return errs
 }
 
-// sortedNames returns the names of resources in an order that does not vary.
+// sortedNames returns the names of resources in a fixed order.
 func sortedNames(list v1.ResourceList) []v1.ResourceName {
 	return slices.Sorted(maps.Keys(list))
 }

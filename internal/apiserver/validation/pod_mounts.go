@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// volumeMounts checks where a container sees the Pod's volumes. Paths of some errors do not say which mount, as
+// volumeMounts checks the volume mounts of a container. The paths of some errors do not name the mount, as
 // upstream's do not.
 func volumeMounts(c *v1.Container, volumes volumesByName, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
@@ -49,7 +49,7 @@ func subPaths(m *v1.VolumeMount, at *field.Path, i int) field.ErrorList {
 	return errs
 }
 
-// mountPropagation checks whether mounts made later, in the container or outside, are to be seen on the other side.
+// mountPropagation checks whether the container and the host see each other's later mounts.
 func mountPropagation(m *v1.VolumeMount, c *v1.Container, at *field.Path) field.ErrorList {
 	path := at.Child("mountPropagation")
 	errs := optionalOneOf(path, m.MountPropagation,
@@ -75,7 +75,7 @@ func mountPropagation(m *v1.VolumeMount, c *v1.Container, at *field.Path) field.
 	return errs
 }
 
-// notDevices refuses a mount of what is a raw device too, or where one is.
+// notDevices refuses a mount of a volume, or at a path, that is a raw device too.
 func notDevices(m *v1.VolumeMount, c *v1.Container, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, device := range c.VolumeDevices {
@@ -89,7 +89,8 @@ func notDevices(m *v1.VolumeMount, c *v1.Container, at *field.Path) field.ErrorL
 	return errs
 }
 
-// volumeDevices checks the volumes that a container sees as raw devices: claims only.
+// volumeDevices checks the raw devices of a container: only persistent volume claims and ephemeral volumes can be
+// devices.
 func volumeDevices(c *v1.Container, volumes volumesByName, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	names, paths := sets.New[string](), sets.New[string]()
@@ -97,10 +98,10 @@ func volumeDevices(c *v1.Container, volumes volumesByName, at *field.Path) field
 		d, at := &c.VolumeDevices[i], at.Index(i)
 		errs = concat(errs, volumeDevice(d, volumes, at), notMounts(d, c, at))
 		if d.Name != "" && names.Has(d.Name) {
-			errs = append(errs, field.Invalid(at.Child("name"), d.Name, "is there already"))
+			errs = append(errs, field.Invalid(at.Child("name"), d.Name, "must be unique"))
 		}
 		if paths.Has(d.DevicePath) {
-			errs = append(errs, field.Invalid(at.Child("devicePath"), d.DevicePath, "is there already"))
+			errs = append(errs, field.Invalid(at.Child("devicePath"), d.DevicePath, "must be unique"))
 		}
 		names.Insert(d.Name)
 		paths.Insert(d.DevicePath)

@@ -56,7 +56,7 @@ func notNegative(path *field.Path, n int32) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, n, "must not be negative")}
 }
 
-// oneSuccess checks a probe of which the first good answer must be enough.
+// oneSuccess checks that a probe needs exactly one success.
 func oneSuccess(p *v1.Probe, path *field.Path) field.ErrorList {
 	if p == nil || p.SuccessThreshold == 1 {
 		return nil
@@ -64,7 +64,7 @@ func oneSuccess(p *v1.Probe, path *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(path.Child("successThreshold"), p.SuccessThreshold, "must be 1")}
 }
 
-// hook checks what runs after a container's start or before its end.
+// hook checks what runs after the start or before the end of a container.
 func hook(h *v1.LifecycleHandler, rules *containerRules, path *field.Path) field.ErrorList {
 	if h == nil {
 		return nil
@@ -77,7 +77,7 @@ func hook(h *v1.LifecycleHandler, rules *containerRules, path *field.Path) field
 	})
 }
 
-// handler is one way to do a thing of which exactly one must be given.
+// handler is one of several alternatives, of which exactly one must be set.
 type handler struct {
 	name  string
 	given bool

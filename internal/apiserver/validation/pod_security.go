@@ -11,14 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// podSecurity checks whom the Pod's processes run as and what they share with the host.
+// podSecurity checks the users of a Pod's processes and the namespaces that it shares with the host.
 func podSecurity(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	errs := hostUsers(s, path)
 	sc, path := s.SecurityContext, path.Child("securityContext")
 	if sc == nil {
 		return errs
 	}
-	// The field is beside securityContext, but upstream keeps it within.
+	// The field is beside securityContext in v1; upstream's internal type has it inside.
 	if s.ShareProcessNamespace != nil && *s.ShareProcessNamespace && s.HostPID {
 		errs = append(errs, field.Invalid(path.Child("shareProcessNamespace"), true, "may not be set with hostPID"))
 	}
@@ -42,8 +42,8 @@ func podSecurity(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// hostUsers checks a Pod with users of its own: they mean nothing in the host's other namespaces. Two paths are spelled
-// with a capital, as upstream spells them.
+// hostUsers checks a Pod with its own user namespace, which cannot use the other namespaces of the host. Two paths
+// have a capital, as upstream spells them.
 func hostUsers(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	if s.HostUsers == nil || *s.HostUsers {
 		return nil
@@ -105,7 +105,8 @@ func sysctls(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// sysctlOfTheHost refuses a parameter of a namespace that the Pod shares with the host: it would be the host's.
+// sysctlOfTheHost refuses a parameter of a namespace that the Pod shares with the host, since it would change the
+// host.
 func sysctlOfTheHost(s *v1.PodSpec, name string, path *field.Path) field.ErrorList {
 	name = strings.ReplaceAll(name, "/", ".")
 	within := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
@@ -162,7 +163,7 @@ func appArmorProfile(p *v1.AppArmorProfile, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// containerSecurity checks what a container's processes may do.
+// containerSecurity checks the security context of a container.
 func containerSecurity(sc *v1.SecurityContext, ownUsers bool, path *field.Path) field.ErrorList {
 	if sc == nil {
 		return nil

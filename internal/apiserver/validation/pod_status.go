@@ -7,8 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidatePodStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to see
-// to.
+// ValidatePodStatusUpdate checks a change of the status. The storage strategy keeps the other fields.
 func ValidatePodStatusUpdate(pod, old *v1.Pod) field.ErrorList {
 	path := field.NewPath("status")
 	status, before := &pod.Status, &old.Status
@@ -28,8 +27,8 @@ func ValidatePodStatusUpdate(pod, old *v1.Pod) field.ErrorList {
 	return errs
 }
 
-// podConditions checks the types of conditions that are not Kubernetes' own. The path is of metadata, and Type has a
-// capital, as upstream reports it.
+// podConditions checks the types of conditions that are not Kubernetes' own. The path begins with metadata, and Type
+// has a capital, as upstream reports it.
 func podConditions(conditions []v1.PodCondition) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range conditions {
@@ -43,8 +42,8 @@ func podConditions(conditions []v1.PodCondition) field.ErrorList {
 	return errs
 }
 
-// podAddresses checks podIPs and hostIPs: one address of each family at most. That the singular fields agree,
-// DefaultPod sees to.
+// podAddresses checks podIPs and hostIPs: at most one address of each family. DefaultPod makes the singular fields
+// agree.
 func podAddresses(status *v1.PodStatus, path *field.Path) field.ErrorList {
 	podIPs := make([]string, len(status.PodIPs))
 	for i := range status.PodIPs {
@@ -57,7 +56,7 @@ func podAddresses(status *v1.PodStatus, path *field.Path) field.ErrorList {
 	return concat(addressPair(path.Child("podIPs"), podIPs), addressPair(path.Child("hostIPs"), hostIPs))
 }
 
-// containersStayEnded checks that a container which ended for good is not reported to run again.
+// containersStayEnded checks that a container which has ended for good is not reported as running again.
 func containersStayEnded(pod, old *v1.Pod, path *field.Path) field.ErrorList {
 	now, before, policy := &pod.Status, &old.Status, old.Spec.RestartPolicy
 	return concat(
@@ -70,7 +69,7 @@ func containersStayEnded(pod, old *v1.Pod, path *field.Path) field.ErrorList {
 	)
 }
 
-// withPolicy returns the names of containers that follow a restart policy of their own.
+// withPolicy returns the names of containers with their own restart policy.
 func withPolicy(containers []v1.Container) sets.Set[string] {
 	names := sets.New[string]()
 	for i := range containers {

@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidatePodUpdate checks the change from old to pod. Of a Pod's spec little can change: the images, a shorter
-// deadline, more tolerations, fewer scheduling gates, and a negative grace period, which older servers stored, can
-// become one second.
+// ValidatePodUpdate checks the change from old to pod. In the spec only these may change: images, a shorter
+// deadline, more tolerations, fewer scheduling gates, and a negative grace period, which older servers stored, to
+// one second.
 func ValidatePodUpdate(pod, old *v1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := concat(
@@ -30,7 +30,7 @@ func ValidatePodUpdate(pod, old *v1.Pod) field.ErrorList {
 	)
 }
 
-// shorterDeadline checks that a deadline, once set, only comes nearer.
+// shorterDeadline checks that a deadline, once set, only becomes shorter.
 func shorterDeadline(now, before *int64, path *field.Path) field.ErrorList {
 	switch {
 	case before == nil:
@@ -43,7 +43,7 @@ func shorterDeadline(now, before *int64, path *field.Path) field.ErrorList {
 	return nil
 }
 
-// moreTolerations checks that each toleration of before is still there; its seconds may differ.
+// moreTolerations checks that each toleration of before still exists; its seconds may differ.
 func moreTolerations(now, before []v1.Toleration, path *field.Path) field.ErrorList {
 	have := map[v1.Toleration]bool{}
 	for _, t := range now {
@@ -70,7 +70,8 @@ func fewerGates(now, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// narrowed lets the choice of nodes of a Pod that has gates become narrower, and puts it back as it was in munged.
+// narrowed allows a Pod with scheduling gates to narrow its choice of nodes, and restores the previous choice in
+// munged.
 func narrowed(munged, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	if len(before.SchedulingGates) == 0 {
 		return nil
@@ -105,7 +106,8 @@ func nodeTermsOf(n *v1.NodeAffinity) []v1.NodeSelectorTerm {
 	return n.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
 }
 
-// narrowedTerms checks that no term came or went, for terms are alternatives, and that each begins with what it was.
+// narrowedTerms checks that no term was added or removed, since terms are alternatives, and that each term only has
+// more requirements.
 func narrowedTerms(now, before []v1.NodeSelectorTerm, path *field.Path) field.ErrorList {
 	if len(before) == 0 {
 		return nil
@@ -116,7 +118,7 @@ func narrowedTerms(now, before []v1.NodeSelectorTerm, path *field.Path) field.Er
 	var errs field.ErrorList
 	for i := range before {
 		a, b := &now[i], &before[i]
-		// A term of nothing matches no node: with a requirement it would match some.
+		// An empty term matches no node; with a requirement it would match some.
 		widened := len(b.MatchExpressions)+len(b.MatchFields) == 0 && len(a.MatchExpressions)+len(a.MatchFields) > 0
 		if widened || !beginsWith(a.MatchExpressions, b.MatchExpressions) || !beginsWith(a.MatchFields, b.MatchFields) {
 			errs = append(errs, field.Invalid(path.Index(i), *a, "requirements may be added, not changed or removed"))
@@ -141,7 +143,7 @@ func putBackNodeAffinity(munged, before *v1.PodSpec) {
 	}
 }
 
-// restUnchanged puts what may change back as it was, and compares the rest.
+// restUnchanged restores the fields that may change and compares the rest.
 func restUnchanged(now, before *v1.PodSpec, path *field.Path) field.ErrorList {
 	munged := now.DeepCopy()
 	for i := range munged.Containers {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// countPointers counts the fields of a struct of pointers that are set. It serves the unions of the API, of which one
-// member must be there, and counts members too that this program has never heard of.
+// countPointers counts the pointers of a struct that are set. It serves the unions of the API, of which exactly one
+// member must be set, and also counts members that are new in the library.
 func countPointers(union any) int {
 	v := reflect.Indirect(reflect.ValueOf(union))
 	n := 0
@@ -25,10 +25,10 @@ func countPointers(union any) int {
 	return n
 }
 
-// volumesByName are the volumes of a Pod that nothing is wrong with, for containers to refer to.
+// volumesByName are the valid volumes of a Pod, for the checks of its containers.
 type volumesByName map[string]*v1.VolumeSource
 
-// podVolumes checks the volumes of a Pod and returns the good ones.
+// podVolumes checks the volumes of a Pod and returns the valid ones.
 func podVolumes(volumes []v1.Volume, at *field.Path) (volumesByName, field.ErrorList) {
 	good := volumesByName{}
 	var errs field.ErrorList
@@ -47,9 +47,9 @@ func podVolumes(volumes []v1.Volume, at *field.Path) (volumesByName, field.Error
 	return good, errs
 }
 
-// volumeSource checks where a volume comes from: from one place. The order is upstream's, for with two sources the
-// later one is reported; so are the names, of which one has a letter too few. Sources that nothing here mounts are not
-// looked into.
+// volumeSource checks that a volume has exactly one source. The order is upstream's, since the later one of two
+// sources is reported. The names are upstream's too, one of them misspelled. Sources that Viaduct does not mount are
+// not checked further.
 func volumeSource(v *v1.VolumeSource, at *field.Path) field.ErrorList {
 	unseen := func(*field.Path) field.ErrorList { return nil }
 	return handlers(at, []handler{
@@ -134,8 +134,8 @@ func files(items []v1.KeyToPath, mode *int32, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// downwardFiles checks the files made from the Pod's own fields. Paths of errors do not say which file, as upstream's
-// do not.
+// downwardFiles checks the files with fields of the Pod. The paths of errors do not name the file, as upstream's do
+// not.
 func downwardFiles(items []v1.DownwardAPIVolumeFile, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range items {
@@ -156,7 +156,7 @@ func downwardFiles(items []v1.DownwardAPIVolumeFile, at *field.Path) field.Error
 	return errs
 }
 
-// The time that a projected token may live, in seconds.
+// The limits of the lifetime of a projected token, in seconds.
 const (
 	minTokenSeconds = 10 * 60
 	maxTokenSeconds = 1 << 32
@@ -177,8 +177,8 @@ func projected(p *v1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// projection checks the i-th source of a projected volume, which is at the path volume. The path of a token is reported
-// for the whole volume, as upstream reports it.
+// projection checks the i-th source of a projected volume at the path volume. An error in the path of a token is
+// reported for the whole volume, as upstream reports it.
 func projection(source *v1.VolumeProjection, volume *field.Path, i int) field.ErrorList {
 	at := volume.Child("sources").Index(i)
 	var errs field.ErrorList
@@ -204,7 +204,7 @@ func projection(source *v1.VolumeProjection, volume *field.Path, i int) field.Er
 	return errs
 }
 
-// projectedPaths are the files that a source names.
+// projectedPaths returns the file paths that a source names.
 func projectedPaths(source *v1.VolumeProjection) []string {
 	var paths []string
 	add := func(items []v1.KeyToPath) {
@@ -236,7 +236,7 @@ func fileMode(mode *int32, at *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(at, *mode, "must be between 0 and 0777 (octal)")}
 }
 
-// filePath checks the name of a file within a volume: it must stay within.
+// filePath checks the path of a file in a volume, which must not leave the volume.
 func filePath(name string, at *field.Path) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(at, "")}
@@ -248,7 +248,7 @@ func filePath(name string, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// within checks a path that may not leave the directory it is relative to.
+// within checks that a path stays in the directory that it is relative to.
 func within(name string, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if path.IsAbs(name) {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// PodWarnings remarks on what a new Pod may say but had better not. Of an update it says nothing: those come from
-// programs.
+// PodWarnings warns about a new Pod that is accepted but probably not what its author wants. Updates get no
+// warnings, since they come from programs.
 func PodWarnings(pod, old *v1.Pod) []string {
 	if old != nil {
 		return nil
@@ -31,7 +31,7 @@ func PodWarnings(pod, old *v1.Pod) []string {
 	)
 }
 
-// PodStatusWarnings remarks on addresses that are not in standard form.
+// PodStatusWarnings warns about addresses that are not in standard form.
 func PodStatusWarnings(pod, _ *v1.Pod) []string {
 	path := field.NewPath("status")
 	var warnings []string
@@ -48,10 +48,10 @@ func podNameWarnings(pod *v1.Pod) []string {
 	if len(syntax.IsDNS1123Label(pod.Name)) == 0 {
 		return nil
 	}
-	return []string{"metadata.name: the Pod's host name is made of it, and is best a DNS label"}
+	return []string{"metadata.name: the Pod's host name is derived from it, so it should be a DNS label"}
 }
 
-// idleAnnotations did something once, and a field does it now.
+// idleAnnotations have no effect any more; a field has replaced each.
 var idleAnnotations = map[string]string{
 	"scheduler.alpha.kubernetes.io/critical-pod":      "priorityClassName",
 	"security.alpha.kubernetes.io/sysctls":            "sysctls",
@@ -69,20 +69,20 @@ func podAnnotationWarnings(annotations map[string]string) []string {
 			instead, idle = idleAnnotations[domain+"/"]
 		}
 		if idle {
-			warnings = append(warnings, fmt.Sprintf("%s: does nothing any more, use the field %s", field.NewPath("metadata",
+			warnings = append(warnings, fmt.Sprintf("%s: has no effect, use the field %s", field.NewPath("metadata",
 				"annotations").Key(key), instead))
 		}
 	}
 	return warnings
 }
 
-// repeatedNameWarnings remarks on lists of which apply would drop the entries that have the key of another.
+// repeatedNameWarnings warns about list entries with the same key, which apply would drop.
 func repeatedNameWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	var warnings []string
 	seen := sets.New[string]()
 	for i, alias := range s.HostAliases {
 		if seen.Has(alias.IP) {
-			warnings = append(warnings, fmt.Sprintf("%s: the address %s is there already",
+			warnings = append(warnings, fmt.Sprintf("%s: duplicate address %s",
 				spec.Child("hostAliases").Index(i).Child("ip"), alias.IP))
 		}
 		seen.Insert(alias.IP)
@@ -94,7 +94,7 @@ func repeatedNameWarnings(s *v1.PodSpec, spec *field.Path) []string {
 		case secret.Name == "":
 			warnings = append(warnings, fmt.Sprintf("%s: is empty", path))
 		case seen.Has(secret.Name):
-			warnings = append(warnings, fmt.Sprintf("%s: the name %s is there already", path, secret.Name))
+			warnings = append(warnings, fmt.Sprintf("%s: duplicate name %s", path, secret.Name))
 		}
 		seen.Insert(secret.Name)
 	}
@@ -128,8 +128,7 @@ func deprecatedVolumeWarnings(volumes []v1.Volume, path *field.Path) []string {
 	return warnings
 }
 
-// selectorWarnings remarks on selectors that are absent, which match no Pod, where their writer may have meant every
-// one.
+// selectorWarnings warns about missing selectors, which match no Pod, while their author may expect every Pod.
 func selectorWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	var warnings []string
 	check := func(absent bool, path *field.Path) {
@@ -161,7 +160,7 @@ func selectorWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	return warnings
 }
 
-// eachContainer calls visit with every container and its path: the init containers first.
+// eachContainer calls visit with every container and its path, init containers first.
 func eachContainer(s *v1.PodSpec, spec *field.Path, visit func(*v1.Container, *field.Path)) {
 	for i := range s.InitContainers {
 		visit(&s.InitContainers[i], spec.Child("initContainers").Index(i))
@@ -181,7 +180,7 @@ func containerWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	return warnings
 }
 
-// fractionWarnings remarks on parts of a byte, most likely an m where an M was meant.
+// fractionWarnings warns about fractions of a byte, which are usually an m instead of an M.
 func fractionWarnings(list v1.ResourceList, path *field.Path) []string {
 	var warnings []string
 	for _, name := range []v1.ResourceName{v1.ResourceMemory, v1.ResourceEphemeralStorage} {
@@ -193,7 +192,8 @@ func fractionWarnings(list v1.ResourceList, path *field.Path) []string {
 	return warnings
 }
 
-// hiddenVariableWarnings remarks on a variable that another of its name hides, unless the other is made of it.
+// hiddenVariableWarnings warns about a variable that a later one of the same name hides, unless the later one refers
+// to it.
 func hiddenVariableWarnings(env []v1.EnvVar, path *field.Path) []string {
 	var warnings []string
 	seen := sets.New[string]()
@@ -208,7 +208,7 @@ func hiddenVariableWarnings(env []v1.EnvVar, path *field.Path) []string {
 	return warnings
 }
 
-// portWarnings remarks on ports of one number and protocol, in one container or several.
+// portWarnings warns about ports with the same number and protocol in the containers of a Pod.
 func portWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	type number struct {
 		protocol v1.Protocol
@@ -238,7 +238,7 @@ func portWarnings(s *v1.PodSpec, spec *field.Path) []string {
 	return warnings
 }
 
-// portOverlap says how two ports of one number and protocol are in each other's way, "" for not at all.
+// portOverlap describes how two ports of one number and protocol conflict, or returns "".
 func portOverlap(a, b *v1.ContainerPort) string {
 	switch {
 	case a.HostPort == b.HostPort && a.HostIP == b.HostIP:

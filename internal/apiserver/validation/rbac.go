@@ -27,8 +27,7 @@ func DefaultClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) {
 	defaultSubjects(binding.Subjects)
 }
 
-// defaultSubjects gives users and groups, which are not objects, the API group that stands for them. That of a
-// ServiceAccount is empty.
+// defaultSubjects sets the API group of users and groups, which are not objects. That of a ServiceAccount is empty.
 func defaultSubjects(subjects []rbacv1.Subject) {
 	for i := range subjects {
 		if kind := subjects[i].Kind; kind == rbacv1.UserKind || kind == rbacv1.GroupKind {
@@ -64,8 +63,8 @@ func ValidateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
 		roleRef(binding.RoleRef, kindRole, kindClusterRole), subjects(binding.Subjects, namespaced))
 }
 
-// ValidateRoleBindingUpdate checks the change from old to binding. A binding is to one role for ever: whoever may edit
-// its subjects must not thereby hand out another role.
+// ValidateRoleBindingUpdate checks the change from old to binding. A binding keeps its role: a user who may edit its
+// subjects must not grant another role by that.
 func ValidateRoleBindingUpdate(binding, old *rbacv1.RoleBinding) field.ErrorList {
 	return concat(ValidateRoleBinding(binding), changedMeta(&binding.ObjectMeta, &old.ObjectMeta),
 		sameRole(binding.RoleRef, old.RoleRef))
@@ -83,8 +82,7 @@ func ValidateClusterRoleBindingUpdate(binding, old *rbacv1.ClusterRoleBinding) f
 		sameRole(binding.RoleRef, old.RoleRef))
 }
 
-// pathSegment is the syntax of the names of roles: whatever can be one part of a path, so that names may have colons
-// and capitals.
+// pathSegment is the syntax of role names: any path segment, so that names may have colons and capitals.
 func pathSegment(name string, prefix bool) []string {
 	if prefix {
 		return path.IsValidPathSegmentPrefix(name)
@@ -113,7 +111,7 @@ func policyRules(rules []rbacv1.PolicyRule, inNamespace bool) field.ErrorList {
 	return errs
 }
 
-// urlRule checks a rule about paths that are no resources, which belong to no namespace.
+// urlRule checks a rule about non-resource URLs, which have no namespace.
 func urlRule(rule rbacv1.PolicyRule, inNamespace bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if inNamespace {
@@ -170,8 +168,7 @@ func subjects(list []rbacv1.Subject, inNamespace bool) field.ErrorList {
 	return errs
 }
 
-// subject checks one of those to whom a role is given. Only a RoleBinding says by its own namespace where a
-// ServiceAccount is.
+// subject checks one subject of a binding. Only a RoleBinding implies the namespace of a ServiceAccount.
 func subject(s rbacv1.Subject, inNamespace bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.Name == "" {

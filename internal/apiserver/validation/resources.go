@@ -10,12 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Amounts of what nodes have and containers ask for: cpu, memory, and what is named with a domain (extended resources).
+// Quantities of resources that nodes have and containers request: cpu, memory, and extended resources, whose names have a
+// domain.
 
-// extendedPrefix is what the quota of an extended resource begins with; nothing can be called that itself.
+// extendedPrefix is the prefix of the quota of an extended resource; no resource may have such a name.
 const extendedPrefix = v1.DefaultResourceRequestsPrefix
 
-// native says that a resource is Kubernetes' own: its name has no domain, or one of kubernetes.io.
+// native reports whether a resource is Kubernetes' own: its name has no domain, or a domain of kubernetes.io.
 func native(name v1.ResourceName) bool {
 	return !strings.Contains(string(name), "/") || strings.Contains(string(name), v1.ResourceDefaultNamespacePrefix)
 }
@@ -24,7 +25,7 @@ func hugePages(name v1.ResourceName) bool {
 	return strings.HasPrefix(string(name), v1.ResourceHugePagesPrefix)
 }
 
-// extended says that a resource is somebody's own, and countable.
+// extended reports whether a name is that of an extended resource.
 func extended(name v1.ResourceName) bool {
 	if native(name) || strings.HasPrefix(string(name), extendedPrefix) {
 		return false
@@ -32,10 +33,10 @@ func extended(name v1.ResourceName) bool {
 	return len(syntax.IsQualifiedName(extendedPrefix+string(name))) == 0
 }
 
-// overcommittable says that containers may ask for more than there is: their limits may be above their requests.
+// overcommittable reports whether limits may exceed requests.
 func overcommittable(name v1.ResourceName) bool { return native(name) && !hugePages(name) }
 
-// countable says that there are no fractions of a resource.
+// countable reports whether a resource has no fractions.
 func countable(name v1.ResourceName) bool {
 	switch name {
 	case v1.ResourcePods, v1.ResourceQuotas, v1.ResourceServices, v1.ResourceReplicationControllers, v1.ResourceSecrets,
@@ -46,7 +47,7 @@ func countable(name v1.ResourceName) bool {
 	return extended(name)
 }
 
-// amount checks how much there is of a resource.
+// amount checks a quantity of a resource.
 func amount(name v1.ResourceName, quantity resource.Quantity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if quantity.Sign() < 0 {
@@ -58,7 +59,7 @@ func amount(name v1.ResourceName, quantity resource.Quantity, path *field.Path) 
 	return errs
 }
 
-// containerResourceName checks the name of what a container may ask for.
+// containerResourceName checks the name of a resource that a container requests.
 func containerResourceName(name v1.ResourceName, path *field.Path) field.ErrorList {
 	if errs := invalid(path, name, syntax.IsQualifiedName(string(name))); len(errs) > 0 {
 		return errs
@@ -78,7 +79,7 @@ func containerResourceName(name v1.ResourceName, path *field.Path) field.ErrorLi
 	return nil
 }
 
-// containerResources checks requests and limits by themselves and against each other.
+// containerResources checks requests and limits, alone and against each other.
 func containerResources(r *v1.ResourceRequirements, path *field.Path) field.ErrorList {
 	errs := concat(containerAmounts(r.Limits, path.Child("limits")), containerAmounts(r.Requests, path.Child("requests")))
 	for _, name := range sortedNames(r.Requests) {

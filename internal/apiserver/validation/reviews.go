@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidateSelfSubjectAccessReview checks the question whether the asker may do something.
+// ValidateSelfSubjectAccessReview checks a review of the requester's own access.
 func ValidateSelfSubjectAccessReview(review *authorizationv1.SelfSubjectAccessReview) field.ErrorList {
 	spec := &review.Spec
 	return concat(
@@ -19,13 +19,12 @@ func ValidateSelfSubjectAccessReview(review *authorizationv1.SelfSubjectAccessRe
 	)
 }
 
-// ValidateSubjectAccessReview checks the question whether somebody may do something.
+// ValidateSubjectAccessReview checks a review of the access of any user.
 func ValidateSubjectAccessReview(review *authorizationv1.SubjectAccessReview) field.ErrorList {
 	return concat(accessQuestion(&review.Spec), emptyMeta(review.ObjectMeta, "must be empty"))
 }
 
-// ValidateLocalSubjectAccessReview checks the question whether somebody may do something in the namespace of the
-// review.
+// ValidateLocalSubjectAccessReview checks a review of the access of any user in the namespace of the review.
 func ValidateLocalSubjectAccessReview(review *authorizationv1.LocalSubjectAccessReview) field.ErrorList {
 	meta := review.ObjectMeta
 	meta.Namespace = ""
@@ -50,7 +49,7 @@ func accessQuestion(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorLi
 	return errs
 }
 
-// oneAction checks that it is clear what is asked about.
+// oneAction checks that a review asks about exactly one action.
 func oneAction(resource *authorizationv1.ResourceAttributes,
 	other *authorizationv1.NonResourceAttributes) field.ErrorList {
 	path := field.NewPath("spec")
@@ -73,8 +72,8 @@ func oneAction(resource *authorizationv1.ResourceAttributes,
 	)
 }
 
-// An operator that this server does not know may be one of a later version's: a webhook of that version asks on behalf
-// of its own clients. It narrows what is asked about, so that leaving it out of account is safe.
+// An unknown operator is accepted, since a webhook of a later version may ask for its own clients. A requirement narrows
+// the request, so ignoring it is safe.
 
 func fieldSelectorQuestion(selector *authorizationv1.FieldSelectorAttributes, path *field.Path) field.ErrorList {
 	if selector == nil {
@@ -114,7 +113,7 @@ func oneSelector(raw string, requirements int, path *field.Path) field.ErrorList
 	return nil
 }
 
-// emptyMeta checks that a question, which is not stored, has no metadata but what the server itself put there.
+// emptyMeta checks that a review, which is not stored, has no metadata except what the server has set.
 func emptyMeta(meta metav1.ObjectMeta, message string) field.ErrorList {
 	meta.ManagedFields = nil
 	if apiequality.Semantic.DeepEqual(metav1.ObjectMeta{}, meta) {

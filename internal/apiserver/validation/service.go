@@ -10,12 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxAffinitySeconds is the longest a client may be kept with its endpoint: a day.
+// maxAffinitySeconds is the longest session affinity: a day.
 const maxAffinitySeconds = 86400
 
-// ValidateService checks a new Service. Its name is a DNS label, for it becomes one in DNS; it may start with a digit.
-// The options change nothing yet: external addresses are for others to reach, so loopback is refused there in every
-// mode.
+// ValidateService checks a new Service. Its name is a DNS label, since it becomes one in DNS; it may start with a
+// digit. Loopback external addresses are refused whatever the options, since clients elsewhere must reach them.
 func ValidateService(svc *v1.Service, _ Options) field.ErrorList {
 	return concat(
 		newMeta(&svc.ObjectMeta, namespaced, apivalidation.NameIsDNSLabel),
@@ -23,8 +22,8 @@ func ValidateService(svc *v1.Service, _ Options) field.ErrorList {
 	)
 }
 
-// serviceErrors is what creation and update have in common. old is nil at creation; where it is not, what it held
-// already is not refused for reasons of spelling.
+// serviceErrors holds the checks that creation and update share. old is nil at creation. Values that old has are not
+// refused for their spelling.
 func serviceErrors(svc, old *v1.Service) field.ErrorList {
 	spec := field.NewPath("spec")
 	return concat(
@@ -64,7 +63,8 @@ func serviceType(svc *v1.Service, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// externalName checks the one field that the type ExternalName lives by, and the absence of those that it cannot have.
+// externalName checks the name of a Service of type ExternalName, and that fields are absent which that type cannot
+// have.
 func externalName(svc *v1.Service, spec *field.Path) field.ErrorList {
 	if svc.Spec.Type != v1.ServiceTypeExternalName {
 		return nil

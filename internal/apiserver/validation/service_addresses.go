@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// addressLists checks clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy: each by itself, and that they agree.
+// addressLists checks clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy: each alone, and against each other.
 func addressLists(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if svc.Spec.Type == v1.ServiceTypeExternalName {
 		return nil // none of them may be set there: externalName says so
@@ -34,7 +34,7 @@ func addressLists(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	return append(errs, familiesMatch(&svc.Spec, path)...)
 }
 
-// linkedAddress checks that the singular clusterIP is the first of the plural.
+// linkedAddress checks that clusterIP is the first of clusterIPs.
 func linkedAddress(s *v1.ServiceSpec, path *field.Path) field.ErrorList {
 	switch {
 	case s.ClusterIP != "" && len(s.ClusterIPs) == 0:

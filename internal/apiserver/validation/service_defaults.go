@@ -5,11 +5,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// defaultAffinitySeconds is how long a client stays with its endpoint when the Service does not say: three hours.
+// defaultAffinitySeconds is the default session affinity: three hours.
 const defaultAffinitySeconds = 10800
 
-// DefaultService fills in what does not depend on the cluster: type, protocols, target ports, affinity and traffic
-// policies. Addresses and ports come from the allocators, families from InitIPFamilies.
+// DefaultService sets the defaults that do not depend on the cluster: type, protocols, target ports, affinity and
+// traffic policies. The allocators set addresses and ports, InitIPFamilies sets families.
 func DefaultService(svc *v1.Service) {
 	spec := &svc.Spec
 	defaultTo(&spec.Type, v1.ServiceTypeClusterIP)
@@ -59,9 +59,9 @@ func defaultLoadBalancer(svc *v1.Service) {
 	}
 }
 
-// DefaultServiceOnRead completes a Service that was stored before a field existed, so that readers need not know of
-// such times. It belongs on every read, and on the old object of an update. A headless Service without families is
-// taken to be of an IPv4 cluster: the servers that stored it knew no other order.
+// DefaultServiceOnRead completes a Service that was stored before a field existed. It must be called on every read,
+// and on the old object of an update. A headless Service without families becomes IPv4, since the servers that
+// stored it had no other families.
 func DefaultServiceOnRead(svc *v1.Service) {
 	spec := &svc.Spec
 	if spec.ClusterIP != "" && len(spec.ClusterIPs) == 0 {
@@ -98,12 +98,12 @@ func recallFamilies(spec *v1.ServiceSpec) {
 	}
 }
 
-// headless says that the Service asked for no cluster address.
+// headless reports whether the Service asked for no cluster IP.
 func headless(spec *v1.ServiceSpec) bool {
 	return len(spec.ClusterIPs) == 1 && spec.ClusterIPs[0] == v1.ClusterIPNone
 }
 
-// needsClusterIP says that the type is one of those with a cluster address, or None in its place.
+// needsClusterIP reports whether the type has a cluster IP, or None instead.
 func needsClusterIP(svc *v1.Service) bool {
 	switch svc.Spec.Type {
 	case v1.ServiceTypeClusterIP, v1.ServiceTypeNodePort, v1.ServiceTypeLoadBalancer:
@@ -112,7 +112,7 @@ func needsClusterIP(svc *v1.Service) bool {
 	return false
 }
 
-// needsNodePorts says that ports without a node port get one.
+// needsNodePorts reports whether ports without a node port get one.
 func needsNodePorts(svc *v1.Service) bool {
 	switch svc.Spec.Type {
 	case v1.ServiceTypeNodePort:
@@ -124,17 +124,17 @@ func needsNodePorts(svc *v1.Service) bool {
 	return false
 }
 
-// mayHaveNodePorts says that node ports may be named at all.
+// mayHaveNodePorts reports whether ports may name a node port.
 func mayHaveNodePorts(svc *v1.Service) bool {
 	return svc.Spec.Type == v1.ServiceTypeNodePort || svc.Spec.Type == v1.ServiceTypeLoadBalancer
 }
 
-// externallyAccessible says that traffic may come from outside the cluster.
+// externallyAccessible reports whether traffic may come from outside the cluster.
 func externallyAccessible(svc *v1.Service) bool {
 	return mayHaveNodePorts(svc) || svc.Spec.Type == v1.ServiceTypeClusterIP && len(svc.Spec.ExternalIPs) > 0
 }
 
-// needsHealthCheckPort says that a load balancer must ask each node whether it has endpoints of its own.
+// needsHealthCheckPort reports whether load balancers must ask each node for local endpoints.
 func needsHealthCheckPort(svc *v1.Service) bool {
 	return svc.Spec.Type == v1.ServiceTypeLoadBalancer &&
 		svc.Spec.ExternalTrafficPolicy == v1.ServiceExternalTrafficPolicyLocal

@@ -9,12 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// InitIPFamilies settles ipFamilyPolicy and ipFamilies of a Service, so that the allocators know how many addresses to
-// give and of which family. It comes after PrepareServiceCreate or PrepareServiceUpdate and before the allocation. old
-// is nil at creation.
+// InitIPFamilies determines ipFamilyPolicy and ipFamilies of a Service, so that the allocators know how many
+// addresses to allocate and of which family. It runs after PrepareServiceCreate or PrepareServiceUpdate and before
+// the allocation. old is nil at creation.
 //
-// clusterFamilies are the families that the service ranges are of, the primary first; it must not be empty. The errors
-// are to be answered as Invalid; on an error svc may be half settled and must not be stored.
+// clusterFamilies are the families of the service ranges, the primary first; it must not be empty. The errors belong
+// into an Invalid response. After an error svc may be incomplete and must not be stored.
 func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.ErrorList {
 	if svc.Spec.Type == v1.ServiceTypeExternalName || keepsPreference(svc, old) {
 		return nil
@@ -31,7 +31,7 @@ func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.E
 		return errs
 	}
 	if svc.Spec.ClusterIP == v1.ClusterIPNone && len(svc.Spec.Selector) == 0 {
-		// Endpoints written by hand may be of any family, whatever this cluster allocates.
+		// Custom endpoints may be of any family, whatever this cluster allocates.
 		fillFamilies(&svc.Spec, clusterFamilies[0], true)
 		return nil
 	}
@@ -42,9 +42,8 @@ func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.E
 	return nil
 }
 
-// keepsPreference says that nothing about the families was asked to change in a Service that takes two if it can get
-// them. Such a Service is left alone even after the cluster gained or lost a family: no address comes or goes by
-// surprise.
+// keepsPreference reports whether a Service with PreferDualStack was left unchanged in its families. Such a Service
+// stays as it is even after the cluster gained or lost a family, so that no address changes unexpectedly.
 func keepsPreference(svc, old *v1.Service) bool {
 	if old == nil || svc.Spec.Type != old.Spec.Type || !prefersDual(svc.Spec.IPFamilyPolicy) {
 		return false
@@ -57,8 +56,8 @@ func prefersDual(policy *v1.IPFamilyPolicy) bool {
 	return policy != nil && *policy == v1.IPFamilyPolicyPreferDualStack
 }
 
-// defaultPolicy fills in ipFamilyPolicy. It cannot be a static default: a client that sends none on an update means the
-// one there.
+// defaultPolicy sets ipFamilyPolicy. It cannot be a static default, since a client that leaves the field out of an
+// update means the stored value.
 func defaultPolicy(svc, old *v1.Service) {
 	switch {
 	case svc.Spec.IPFamilyPolicy != nil:
@@ -72,8 +71,7 @@ func defaultPolicy(svc, old *v1.Service) {
 	}
 }
 
-// trimOrRefuse handles the way from two families to one: asking for SingleStack is enough to lose the second, and
-// nothing else is.
+// trimOrRefuse handles the change from two families to one: only a request for SingleStack drops the second one.
 func trimOrRefuse(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if old == nil {
 		return nil
@@ -120,7 +118,7 @@ func singleStackHoldsOne(s *v1.ServiceSpec, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// inferFamilies takes families that were not given from the addresses that were.
+// inferFamilies derives missing families from the given addresses.
 func inferFamilies(s *v1.ServiceSpec, clusterFamilies []v1.IPFamily, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := len(s.IPFamilies); i < len(s.ClusterIPs) && s.ClusterIPs[i] != v1.ClusterIPNone; i++ {
@@ -134,7 +132,7 @@ func inferFamilies(s *v1.ServiceSpec, clusterFamilies []v1.IPFamily, spec *field
 	return errs
 }
 
-// clusterOffers refuses what the service ranges of this cluster cannot give.
+// clusterOffers refuses families that the service ranges of this cluster do not have.
 func clusterOffers(s *v1.ServiceSpec, clusterFamilies []v1.IPFamily, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if *s.IPFamilyPolicy == v1.IPFamilyPolicyRequireDualStack && len(clusterFamilies) < 2 {
@@ -153,8 +151,8 @@ func notConfigured(family v1.IPFamily) string {
 	return fmt.Sprintf("this cluster has no service addresses of family %s", family)
 }
 
-// fillFamilies completes the list: the primary family if there is none, and the second one if it is wanted and can be
-// had.
+// fillFamilies completes the list: the primary family if there is none, and the second one if it is wanted and
+// available.
 func fillFamilies(s *v1.ServiceSpec, primary v1.IPFamily, secondAvailable bool) {
 	if len(s.IPFamilies) == 0 {
 		s.IPFamilies = []v1.IPFamily{primary}

@@ -10,7 +10,7 @@ import (
 
 const onlyLoadBalancers = "may only be set for the type LoadBalancer"
 
-// loadBalancer checks the fields that only a LoadBalancer has.
+// loadBalancer checks the fields that only the type LoadBalancer has.
 func loadBalancer(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	return concat(
 		sourceRanges(svc, old, spec),
@@ -19,8 +19,8 @@ func loadBalancer(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	)
 }
 
-// sourceRanges checks who may reach the load balancer. The path is spelled LoadBalancerSourceRanges, as upstream spells
-// it.
+// sourceRanges checks the source ranges of the load balancer. The path is spelled LoadBalancerSourceRanges, as
+// upstream spells it.
 func sourceRanges(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	ranges, path := svc.Spec.LoadBalancerSourceRanges, spec.Child("LoadBalancerSourceRanges")
 	if len(ranges) == 0 {
@@ -41,7 +41,7 @@ func sourceRanges(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 }
 
 func sourceRange(path *field.Path, value string, known []string) field.ErrorList {
-	// A value stored earlier is known as it was stored, with its spaces.
+	// Stored values are compared as they were stored, with their spaces.
 	for _, k := range known {
 		if k == value {
 			return nil
@@ -50,7 +50,8 @@ func sourceRange(path *field.Path, value string, known []string) field.ErrorList
 	return syntax.IsValidCIDRForLegacyField(path, strings.TrimSpace(value), true, nil)
 }
 
-// sourceRangesAnnotation checks the older spelling of the source ranges, which counts only where the field is empty.
+// sourceRangesAnnotation checks the older annotation for source ranges, which has an effect only if the field is
+// empty.
 func sourceRangesAnnotation(svc, old *v1.Service) field.ErrorList {
 	value, ok := svc.Annotations[v1.AnnotationLoadBalancerSourceRangesKey]
 	if !ok {
@@ -96,7 +97,7 @@ func loadBalancerClass(svc *v1.Service, path *field.Path) field.ErrorList {
 	return invalid(path, *class, syntax.IsQualifiedName(*class))
 }
 
-// loadBalancerStatus checks what a load balancer reported. old is nil at creation.
+// loadBalancerStatus checks the status that a load balancer reported. old is nil at creation.
 func loadBalancerStatus(svc, old *v1.Service) field.ErrorList {
 	ingress, path := svc.Status.LoadBalancer.Ingress, field.NewPath("status", "loadBalancer", "ingress")
 	if len(ingress) > 0 && svc.Spec.Type != v1.ServiceTypeLoadBalancer {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// portKey is what may occur once among the ports of a Service: a protocol with a port, or with a node port.
+// portKey must be unique among the ports of a Service: a protocol with a port, or with a node port.
 type portKey struct {
 	Protocol v1.Protocol
 	Port     int32
@@ -47,7 +47,7 @@ func portName(path *field.Path, name string, needed bool) field.ErrorList {
 	return optionalName(path, name, syntax.IsDNS1123Label)
 }
 
-// distinctName refuses a name that is among names, and adds it to them. The empty name repeats freely.
+// distinctName refuses a name that is in names, and adds it to them. The empty name may repeat.
 func distinctName(path *field.Path, name string, names sets.Set[string]) field.ErrorList {
 	if name == "" {
 		return nil

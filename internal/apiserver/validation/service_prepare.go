@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// PrepareServiceCreate makes a new Service ready for InitIPFamilies and the allocators: the status is not the creator's
-// to write, and a clusterIP alone is also the list of one.
+// PrepareServiceCreate prepares a new Service for InitIPFamilies and the allocators: it clears the status, which its
+// creator cannot write, and makes clusterIPs from a lone clusterIP.
 func PrepareServiceCreate(svc *v1.Service) {
 	svc.Status = v1.ServiceStatus{}
 	if svc.Spec.ClusterIP != "" && len(svc.Spec.ClusterIPs) == 0 {
@@ -17,9 +17,9 @@ func PrepareServiceCreate(svc *v1.Service) {
 	}
 }
 
-// PrepareServiceUpdate makes a changed Service ready for InitIPFamilies and the allocators: what was allocated before
-// and is left out now is put back, what the new type cannot have and the caller did not touch is removed, and the
-// status stays old's. Doing it twice is doing it once. old must have been through DefaultServiceOnRead.
+// PrepareServiceUpdate prepares a changed Service for InitIPFamilies and the allocators: it restores allocated
+// values that were left out, removes values that the new type cannot have and the caller did not change, and keeps
+// the status of old. It is idempotent. old must have been through DefaultServiceOnRead.
 func PrepareServiceUpdate(svc, old *v1.Service) {
 	svc.Status = *old.Status.DeepCopy()
 	keepAllocated(&svc.Spec, svc, old)
@@ -30,7 +30,7 @@ func PrepareServiceUpdate(svc, old *v1.Service) {
 	}
 }
 
-// keepAllocated puts back the addresses and ports that a client which sends only its own fields leaves out.
+// keepAllocated restores the addresses and ports that a client leaves out if it sends only its own fields.
 func keepAllocated(spec *v1.ServiceSpec, svc, old *v1.Service) {
 	if needsClusterIP(svc) && needsClusterIP(old) {
 		defaultTo(&spec.ClusterIP, old.Spec.ClusterIP)
@@ -46,8 +46,8 @@ func keepAllocated(spec *v1.ServiceSpec, svc, old *v1.Service) {
 	}
 }
 
-// keepNodePorts gives a port without a node port the one that the port of its name had, unless another port has asked
-// for it.
+// keepNodePorts gives a port without a node port the previous node port of the port of its name, unless another port
+// asks for that one.
 func keepNodePorts(ports, before []v1.ServicePort) {
 	taken := nodePortsOf(ports)
 	had := map[string]int32{}
@@ -62,7 +62,7 @@ func keepNodePorts(ports, before []v1.ServicePort) {
 	}
 }
 
-// nodePortsOf returns the node ports named, without 0.
+// nodePortsOf returns the node ports, without 0.
 func nodePortsOf(ports []v1.ServicePort) sets.Set[int32] {
 	named := sets.New[int32]()
 	for _, port := range ports {
@@ -73,7 +73,7 @@ func nodePortsOf(ports []v1.ServicePort) sets.Set[int32] {
 	return named
 }
 
-// linkAddresses lets a client that knows only one of clusterIP and clusterIPs change just that one.
+// linkAddresses lets a client that knows only one of clusterIP and clusterIPs change that one.
 func linkAddresses(spec, old *v1.ServiceSpec) {
 	same, sameList := spec.ClusterIP == old.ClusterIP, slices.Equal(spec.ClusterIPs, old.ClusterIPs)
 	switch {
@@ -86,8 +86,8 @@ func linkAddresses(spec, old *v1.ServiceSpec) {
 	}
 }
 
-// dropForType removes what belonged to the old type, if the caller left it as it was. What the caller changed stays, to
-// be refused by validation rather than lost.
+// dropForType removes values of the old type that the caller did not change. Values that the caller changed stay, so
+// that validation refuses them instead of losing them.
 func dropForType(svc, old *v1.Service) {
 	now, before := &svc.Spec, &old.Spec
 	if needsClusterIP(old) && !needsClusterIP(svc) {
@@ -118,7 +118,7 @@ func dropAddresses(now, before *v1.ServiceSpec) {
 	drop(&now.IPFamilyPolicy, before.IPFamilyPolicy)
 }
 
-// drop empties a field that is what it was.
+// drop empties a field that has not changed.
 func drop[T any](now *T, before T) {
 	if apiequality.Semantic.DeepEqual(*now, before) {
 		var zero T

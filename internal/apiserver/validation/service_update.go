@@ -9,8 +9,8 @@ import (
 
 const mayNotChange = "may not change once set"
 
-// ValidateServiceUpdate checks the change from old to svc: the rules of creation, and what is fixed once it is set. old
-// must have been through DefaultServiceOnRead.
+// ValidateServiceUpdate checks the change from old to svc: the rules of creation, and the immutable fields. old must
+// have been through DefaultServiceOnRead.
 func ValidateServiceUpdate(svc, old *v1.Service, _ Options) field.ErrorList {
 	spec := field.NewPath("spec")
 	return concat(
@@ -23,8 +23,7 @@ func ValidateServiceUpdate(svc, old *v1.Service, _ Options) field.ErrorList {
 	)
 }
 
-// ValidateServiceStatusUpdate checks a change of the status. That nothing else changes is for the storage strategy to
-// see to.
+// ValidateServiceStatusUpdate checks a change of the status. The storage strategy keeps the other fields.
 func ValidateServiceStatusUpdate(svc, old *v1.Service) field.ErrorList {
 	return concat(changedMeta(&svc.ObjectMeta, &old.ObjectMeta), loadBalancerStatus(svc, old))
 }
@@ -33,8 +32,8 @@ func eitherExternalName(svc, old *v1.Service) bool {
 	return svc.Spec.Type == v1.ServiceTypeExternalName || old.Spec.Type == v1.ServiceTypeExternalName
 }
 
-// changedClusterIPs lets a Service gain a second address, or lose it when it says that it wants one only. The first
-// stays.
+// changedClusterIPs lets a Service gain a second address, or lose it if it asks for SingleStack. The first address
+// is immutable.
 func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if eitherExternalName(svc, old) || headless(&svc.Spec) && headless(&old.Spec) {
 		return nil
@@ -45,7 +44,7 @@ func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for i := range before {
-		// A list that grew is only held to its first entry: the families of the rest are checked elsewhere.
+		// A longer list must keep its first entry; the families of the others are checked elsewhere.
 		if now[i] != before[i] && (i == 0 || len(now) == len(before)) {
 			errs = append(errs, field.Invalid(path.Index(i), now, mayNotChange))
 		}
@@ -53,8 +52,8 @@ func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// changedFamilies is changedClusterIPs for the families. A headless Service, which has no addresses to keep, changes
-// them freely. Errors name the first entry whichever differs, as upstream's do.
+// changedFamilies is changedClusterIPs for the families. A headless Service has no addresses to keep and may change
+// its families. Errors name the first entry whichever differs, as upstream's do.
 func changedFamilies(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if eitherExternalName(svc, old) || headless(&svc.Spec) || headless(&old.Spec) {
 		return nil

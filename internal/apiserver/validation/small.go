@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// DefaultNamespace fills in the phase, and the label by which a selector can mean a namespace by name.
+// DefaultNamespace sets the phase, and the label with the name by which a selector can match the namespace.
 func DefaultNamespace(ns *v1.Namespace) {
 	defaultTo(&ns.Status.Phase, v1.NamespaceActive)
 	if ns.Name == "" {
@@ -26,20 +26,20 @@ func DefaultNamespace(ns *v1.Namespace) {
 func ValidateNamespace(ns *v1.Namespace) field.ErrorList {
 	errs := newMeta(&ns.ObjectMeta, clusterWide, apivalidation.ValidateNamespaceName)
 	for _, name := range ns.Spec.Finalizers {
-		// of the whole list, as upstream reports it
+		// the path of the whole list, as upstream reports it
 		errs = append(errs, finalizer(name, field.NewPath("spec", "finalizers"))...)
 	}
 	return errs
 }
 
-// ValidateNamespaceUpdate checks the change from old to ns. What of the namespace may change, the storage strategy
-// says.
+// ValidateNamespaceUpdate checks the change from old to ns. The storage strategy keeps the fields that cannot
+// change.
 func ValidateNamespaceUpdate(ns, old *v1.Namespace) field.ErrorList {
 	return changedMeta(&ns.ObjectMeta, &old.ObjectMeta)
 }
 
-// ValidateNamespaceStatusUpdate checks a change of the status: the phase follows from whether a deletion has begun. The
-// path is spelled Phase, as upstream spells it.
+// ValidateNamespaceStatusUpdate checks a change of the status. The phase must agree with whether a deletion has
+// begun. The path is spelled Phase, as upstream spells it.
 func ValidateNamespaceStatusUpdate(ns, old *v1.Namespace) field.ErrorList {
 	errs := changedMeta(&ns.ObjectMeta, &old.ObjectMeta)
 	want := v1.NamespaceActive
@@ -65,7 +65,7 @@ func finalizer(name v1.FinalizerName, path *field.Path) field.ErrorList {
 	return concat(apivalidation.ValidateFinalizerName(string(name), path), standardFinalizer(string(name), path))
 }
 
-// ValidateServiceAccount checks a new service account: its name, for nothing else of it is fixed.
+// ValidateServiceAccount checks a new service account. Only its metadata has rules.
 func ValidateServiceAccount(account *v1.ServiceAccount) field.ErrorList {
 	return newMeta(&account.ObjectMeta, namespaced, apivalidation.ValidateServiceAccountName)
 }
@@ -102,7 +102,7 @@ func leaseSpec(lease *coordinationv1.LeaseSpec) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("leaseTransitions"), *n, "must not be negative"))
 	}
 	if lease.Strategy != nil {
-		// twice, as upstream says it
+		// twice, as upstream reports it
 		errs = append(errs, leaseStrategy(*lease.Strategy, path.Child("strategy", "strategy"))...)
 	}
 	if lease.PreferredHolder != nil && *lease.PreferredHolder != "" && (lease.Strategy == nil || *lease.Strategy == "") {
@@ -111,7 +111,7 @@ func leaseSpec(lease *coordinationv1.LeaseSpec) field.ErrorList {
 	return errs
 }
 
-// leaseStrategy checks how a holder is picked: by the one strategy of Kubernetes', or by somebody's own, which has a
+// leaseStrategy checks how a holder is picked: by Kubernetes' own strategy, or by a custom one, whose name has a
 // domain.
 func leaseStrategy(strategy coordinationv1.CoordinatedLeaseStrategy, path *field.Path) field.ErrorList {
 	if !strings.Contains(string(strategy), "/") {

@@ -5,13 +5,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// DefaultTokenRequest makes a token last for an hour.
+// DefaultTokenRequest sets a lifetime of one hour.
 func DefaultTokenRequest(request *authenticationv1.TokenRequest) {
 	defaultPointer(&request.Spec.ExpirationSeconds, defaultTokenSeconds)
 }
 
-// ValidateTokenRequest checks how long a token is to last, and that it is not one for a webhook, which this server has
-// none of: those alone carry attestations.
+// ValidateTokenRequest checks the lifetime of a token, and that it has no attestations, which only tokens for
+// webhooks have. This server has no webhooks.
 func ValidateTokenRequest(request *authenticationv1.TokenRequest) field.ErrorList {
 	path := field.NewPath("spec", "expirationSeconds")
 	var seconds int64

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices of
-// their own. Whoever reads the warnings cannot change what these write.
+// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices. They
+// get no warnings, since no user could act on them.
 const (
 	endpointsManagedBy  = "endpoints.kubernetes.io/managed-by"
 	endpointsController = "endpoint-controller"
@@ -19,8 +19,7 @@ const (
 	mirroringController = "endpointslicemirroring-controller.k8s.io"
 )
 
-// ServiceWarnings remarks on what a Service may say but had better not, at every write. The texts are for the person
-// who sent it.
+// ServiceWarnings warns, at every write, about a Service that is accepted but probably not what its author wants.
 func ServiceWarnings(svc, _ *v1.Service) []string {
 	spec := field.NewPath("spec")
 	var warnings []string
@@ -37,9 +36,8 @@ func ServiceWarnings(svc, _ *v1.Service) []string {
 	return warnings
 }
 
-// ServiceStatusWarnings remarks on what is wrong with the conditions, by the rules of metav1.Condition, and on
-// addresses that are not in standard form. Kubernetes v1.36 checks the conditions of a Service in no way, so they are
-// not refused.
+// ServiceStatusWarnings warns about conditions that break the rules of metav1.Condition, and about addresses that
+// are not in standard form. Kubernetes v1.36 does not check the conditions of a Service, so they are not refused.
 func ServiceStatusWarnings(svc, _ *v1.Service) []string {
 	var warnings []string
 	path := field.NewPath("status", "conditions")
@@ -68,8 +66,7 @@ func serviceAddressWarnings(svc *v1.Service, spec *field.Path) []string {
 	return warnings
 }
 
-// ignoredFieldWarnings remarks on fields that mean nothing for this kind of Service, and on those that should not be
-// used at all.
+// ignoredFieldWarnings warns about fields without effect for this kind of Service, and about deprecated fields.
 func ignoredFieldWarnings(svc *v1.Service, spec *field.Path) []string {
 	var warnings []string
 	warn := func(given bool, name, text string) {
@@ -91,8 +88,8 @@ func ignoredFieldWarnings(svc *v1.Service, spec *field.Path) []string {
 	return warnings
 }
 
-// EndpointsWarnings remarks on addresses that are not in standard form. (That v1 Endpoints is deprecated, the server
-// says of every request.)
+// EndpointsWarnings warns about addresses that are not in standard form. (The server warns at every request that v1
+// Endpoints is deprecated.)
 func EndpointsWarnings(ep, _ *v1.Endpoints) []string {
 	if ep.Labels[endpointsManagedBy] == endpointsController {
 		return nil
@@ -110,8 +107,8 @@ func EndpointsWarnings(ep, _ *v1.Endpoints) []string {
 	return warnings
 }
 
-// EndpointSliceWarnings remarks on the address type FQDN, which nothing consumes, and on addresses that are not in
-// standard form. The remark on FQDN is made once, at creation, where old is nil: the type cannot change after it.
+// EndpointSliceWarnings warns about the address type FQDN, which no consumer uses, and about addresses that are not
+// in standard form. The warning about FQDN is given at creation only, when old is nil, since the type is immutable.
 func EndpointSliceWarnings(slice, old *discoveryv1.EndpointSlice) []string {
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
 		if old != nil {
