@@ -75,23 +75,30 @@ func (a *Attrs) header(kind uint16, size int) {
 // at the first attribute whose length makes no sense.
 func Attributes(b []byte) iter.Seq2[uint16, []byte] {
 	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= attrHeader {
-			size := int(binary.NativeEndian.Uint16(b))
-			if size < attrHeader || size > len(b) {
+		for kind, value, rest, ok := next(b); ok; kind, value, rest, ok = next(rest) {
+			if !yield(kind, value) {
 				return
 			}
-			kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-			if !yield(kind, b[attrHeader:size]) {
-				return
-			}
-			b = b[min((size+3)&^3, len(b)):]
 		}
 	}
 }
 
+// next splits the first attribute from b. It is Attributes without an allocation, for the elements of large sets.
+func next(b []byte) (kind uint16, value, rest []byte, ok bool) {
+	if len(b) < attrHeader {
+		return 0, nil, nil, false
+	}
+	size := int(binary.NativeEndian.Uint16(b))
+	if size < attrHeader || size > len(b) {
+		return 0, nil, nil, false
+	}
+	kind = binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
+	return kind, b[attrHeader:size], b[min((size+3)&^3, len(b)):], true
+}
+
 // find returns the value of the first attribute of a kind, or nil.
 func find(b []byte, want uint16) []byte {
-	for kind, value := range Attributes(b) {
+	for kind, value, rest, ok := next(b); ok; kind, value, rest, ok = next(rest) {
 		if kind == want {
 			return value
 		}

@@ -337,3 +337,25 @@ func BenchmarkCommit(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkElements measures the listing of a set, for each element of it.
+func BenchmarkElements(b *testing.B) {
+	inNamespace(b, func(c *Conn) {
+		table, list := Table{IPv4, "viaduct-test"}, numbered(25*MaxElements)
+		set := testSets(IPv4)[0]
+		set.Limit = uint32(len(list)) // the kernel does not resize such a set, so it lists every element once
+		check(b, c.Commit([]Message{table.Add(), table.AddSet(set, 1)}))
+		for some := range slices.Chunk(list, MaxElements) {
+			check(b, c.Commit([]Message{table.AddElements("addresses", some)}))
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			n := 0
+			check(b, c.Elements(table, "addresses", func(Element) { n++ }))
+			if n < len(list) {
+				b.Errorf("%d elements are listed, want %d", n, len(list))
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(list)), "ns/element")
+	})
+}

@@ -149,8 +149,8 @@ func (c *Conn) Sets(t Table) (map[string]uint32, error) {
 }
 
 // Elements calls each for the elements of a set; for none if there is no such set. Keys and data are valid during the
-// call. If other processes change the set during the listing, or the kernel resizes it, each may see an element twice or
-// miss one, and may see one that is gone.
+// call. If other processes change the set during the listing, or the kernel resizes it, each may see an element twice
+// or miss one, and may see one that is gone.
 func (c *Conn) Elements(t Table, set string, each func(Element)) error {
 	ask := t.message(unix.NFT_MSG_GETSETELEM, 0)
 	ask.body.Text(unix.NFTA_SET_ELEM_LIST_SET, set)

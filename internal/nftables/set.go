@@ -148,27 +148,24 @@ const MaxElements = 400
 // AddElements adds at most MaxElements elements to a set. An element that exists stays as it is; EEXIST if its data
 // differs.
 func (t Table) AddElements(set string, list []Element) Message {
-	m := t.message(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE)
-	m.elements(set, list, true)
-	return m
+	return t.elements(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE, set, list)
 }
 
 // DeleteElements removes at most MaxElements elements from a set; ENOENT if one does not exist. Data and comments do
 // not matter.
 func (t Table) DeleteElements(set string, list []Element) Message {
-	m := t.message(unix.NFT_MSG_DELSETELEM, 0)
-	m.elements(set, list, false)
-	return m
+	return t.elements(unix.NFT_MSG_DELSETELEM, 0, set, list)
 }
 
-func (m *Message) elements(set string, list []Element, whole bool) {
-	m.body = append(make(Attrs, 0, 64+len(list)*96), m.body...)
+func (t Table) elements(kind, flags uint16, set string, list []Element) Message {
+	m := t.sized(kind, flags, 64+len(list)*96)
 	m.body.Text(unix.NFTA_SET_ELEM_LIST_SET, set)
 	at := m.body.Open(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 	for i := range list {
-		m.body.element(&list[i], whole)
+		m.body.element(&list[i], kind == unix.NFT_MSG_NEWSETELEM)
 	}
 	m.body.Close(at)
+	return m
 }
 
 func (a *Attrs) element(e *Element, whole bool) {
@@ -201,13 +198,14 @@ func (a *Attrs) data(kind uint16, value []byte) {
 
 // decodeElements reads the elements of one message about a set. Keys and data alias body.
 func decodeElements(body []byte, each func(Element)) {
-	for _, one := range Attributes(find(body, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
+	list := find(body, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	for _, one, rest, ok := next(list); ok; _, one, rest, ok = next(rest) {
 		each(decodeElement(one))
 	}
 }
 
 func decodeElement(b []byte) (e Element) {
-	for kind, value := range Attributes(b) {
+	for kind, value, rest, ok := next(b); ok; kind, value, rest, ok = next(rest) {
 		switch kind {
 		case unix.NFTA_SET_ELEM_KEY:
 			e.Key = find(value, unix.NFTA_DATA_VALUE)

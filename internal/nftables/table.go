@@ -61,8 +61,11 @@ func (t Table) String() string { return t.Family.String() + " " + t.Name }
 
 // message begins a message. Attribute 1 is the table's name in every nf_tables message (NFTA_TABLE_NAME,
 // NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE).
-func (t Table) message(kind, flags uint16) Message {
-	m := Message{kind: kind, flags: flags, fam: t.Family}
+func (t Table) message(kind, flags uint16) Message { return t.sized(kind, flags, 64) }
+
+// sized is message with the expected length of the body, in bytes.
+func (t Table) sized(kind, flags uint16, size int) Message {
+	m := Message{kind: kind, flags: flags, fam: t.Family, body: make(Attrs, 0, size)}
 	m.body.Text(tableName, t.Name)
 	return m
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A ruleset is one table of iptables, as it was read.
+// A ruleset is one table of iptables.
 type ruleset struct {
 	family string // ip or ip6
 	table  string // nat, filter, mangle, …
@@ -15,40 +15,40 @@ type ruleset struct {
 
 type chain struct {
 	name  string
-	base  bool // the kernel's own, such as PREROUTING
-	drops bool // its policy is to drop
+	base  bool // a base chain, such as PREROUTING
+	drops bool // its policy is DROP
 	rules []rule
 }
 
-// A rule of iptables, as far as it matters here.
+// A rule is one rule of iptables.
 type rule struct {
-	target string // where it leads: a chain, something else, or nothing
-	handle uint64 // by which nftables knows it
-	text   string // what follows the chain's name in a listing of iptables-save
+	target string // a chain or another target, such as ACCEPT; may be empty
+	handle uint64 // the kernel's number for the rule; iptables-nft only
+	text   string // the rule as iptables-save prints it, without "-A" and the chain; iptables-legacy only
 }
 
-// An edit is what one table of iptables loses.
+// An edit lists what is removed from one table of iptables.
 type edit struct {
 	family, table string
-	leads         []lead   // rules of the kernel's own chains
-	chains        []string // sorted
-	kept          []kept   // by chain
-	unguarded     bool     // what lets forwarded connections to Services pass goes, and the policy is to drop them
+	leads         []lead   // rules of base chains that lead to chains
+	chains        []string // kube-proxy's, sorted
+	kept          []kept   // chains of kube-proxy that stay, sorted
+	unguarded     bool     // KUBE-FORWARD is removed, and the policy of FORWARD is DROP
 }
 
-// A lead is a rule that leads into kube-proxy's chains.
+// A lead is a rule of a base chain that leads to a chain of kube-proxy.
 type lead struct {
 	chain string
 	rule  rule
 }
 
-// kept is a chain of kube-proxy's that has to stay, since somebody else's rules lead to it.
+// kept is a chain of kube-proxy that stays, because a rule of the chain user leads to it.
 type kept struct{ chain, user string }
 
 func (e edit) empty() bool { return len(e.leads) == 0 && len(e.chains) == 0 }
 
-// decide says what a table loses: kube-proxy's chains, except for those that others use, and the rules that lead to
-// them.
+// decide computes the edit of a table: it removes kube-proxy's chains, except those that other chains use, and the
+// rules of base chains that lead to them.
 func decide(r ruleset) edit {
 	e := edit{family: r.family, table: r.table, kept: r.inUse()}
 	goes := map[string]bool{}
@@ -68,13 +68,12 @@ func decide(r ruleset) edit {
 		}
 	}
 	e.unguarded = goes[forwardAccepts] && slices.ContainsFunc(r.chains, func(c chain) bool {
-		return c.name == "FORWARD" &&
-			c.base && c.drops
+		return c.name == "FORWARD" && c.base && c.drops
 	})
 	return e
 }
 
-// inUse lists kube-proxy's chains that others lead to, with all that they need.
+// inUse lists kube-proxy's chains that rules of other programs lead to, and the chains that these need.
 func (r ruleset) inUse() []kept {
 	users := map[string]string{}
 	var look []string
@@ -96,7 +95,7 @@ func (r ruleset) inUse() []kept {
 	for ; len(look) > 0; look = look[1:] {
 		name := look[0]
 		if _, there := rules[masqueradeEnd]; there && name == markChain {
-			keep(masqueradeEnd, users[name]) // a mark that nobody heeds would be no use to them
+			keep(masqueradeEnd, users[name]) // it masquerades what the mark chain marks
 		}
 		for _, one := range rules[name] {
 			keep(one.target, users[name])
@@ -110,7 +109,7 @@ func (r ruleset) inUse() []kept {
 	return list
 }
 
-// title names the table, as kept by tool: iptables-nft or iptables-legacy.
+// title names the table and the tool that shows it: iptables-nft or iptables-legacy, ip6tables-… for IPv6.
 func (e edit) title(tool string) string {
 	if e.family == "ip6" {
 		tool = strings.Replace(tool, "ip", "ip6", 1)
@@ -118,7 +117,7 @@ func (e edit) title(tool string) string {
 	return tool + " table " + e.table
 }
 
-// summary says what the table loses.
+// summary describes what is removed from the table.
 func (e edit) summary(tool string) string {
 	text := e.title(tool) + ": " + count(len(e.chains), "chain")
 	if len(e.leads) > 0 {
@@ -127,21 +126,21 @@ func (e edit) summary(tool string) string {
 	return text
 }
 
-// notes says what else is worth knowing before the table loses it.
+// notes describe what a person should know before the edit is made.
 func (e edit) notes(tool string) (list []string) {
 	for _, k := range e.kept {
-		list = append(list, fmt.Sprintf("%s: chain %s stays, because the rules of %s need it", e.title(tool), k.chain,
+		list = append(list, fmt.Sprintf("%s: chain %s stays, because rules of chain %s lead to it", e.title(tool), k.chain,
 			k.user))
 	}
 	if e.unguarded {
-		list = append(list, fmt.Sprintf("%s: the policy of FORWARD is to drop, and %s let connections to Services pass; "+
-			"see to it that they still may (iptables -P FORWARD ACCEPT, or rules for the Pods' addresses)",
+		list = append(list, fmt.Sprintf("%s: the policy of FORWARD is DROP, and the removed chain %s accepted connections "+
+			"to Services; accept them in another way (iptables -P FORWARD ACCEPT, or rules for the Pods' addresses)",
 			e.title(tool), forwardAccepts))
 	}
 	return list
 }
 
-// count says n of something, whose plural, if not given, is made with an s.
+// count is n with the noun in singular or plural. The plural is many, or one with an s.
 func count(n int, one string, many ...string) string {
 	switch {
 	case n == 1:

@@ -1,11 +1,10 @@
-// Package takeover frees a host of what kube-proxy left on it, in all of its modes: tables of nftables, chains of
-// iptables (those that nftables keeps, and the kernel's older ones), and virtual servers of IPVS with their interface
-// and sets.
+// Package takeover removes what kube-proxy left on a host, in each of its modes: nftables tables, chains of iptables
+// (iptables-nft and iptables-legacy), and IPVS virtual servers with their interface and ipsets.
 //
-// It finds first and removes then: Find reads the host and returns what there is as a value, whose Remove makes it so.
-// What is kube-proxy's is told by name (names.go) and by who leads to it (decide.go); both are pure. Nothing else on
-// the host may change: not the kubelet's chains, which are called alike, and no chain that somebody else's rules lead
-// to.
+// [Find] reads the host and changes nothing. It returns a value, and [Leftovers.Remove] removes what the value lists.
+// The package recognises kube-proxy's chains by their names (names.go) and by the rules that lead to them (decide.go);
+// both files are pure. Nothing else on the host changes: the kubelet's chains, which have similar names, stay, and so
+// does every chain that rules of other programs lead to.
 //
-// Everything happens in the network namespace of the calling thread.
+// All functions work in the network namespace of the calling thread.
 package takeover

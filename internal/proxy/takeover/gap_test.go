@@ -35,7 +35,7 @@ const natRules = `*nat
 COMMIT
 `
 
-// Connections that kube-proxy's rules began go on, new ones never fail, and the rules stay while a kube-proxy runs.
+// Connections of kube-proxy's rules continue, no new connection fails, and the rules stay while a kube-proxy runs.
 func TestWithoutAGap(t *testing.T) {
 	for _, tool := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(tool, func(t *testing.T) {
@@ -53,15 +53,15 @@ func TestWithoutAGap(t *testing.T) {
 			waits, finished := make(chan string, 8), make(chan error, 1)
 			go func() {
 				finished <- lab.Do(proxytest.Node, func() error {
-					takeover.Finish(t.Context(), slog.New(heard{waits}))
+					takeover.Finish(t.Context(), slog.New(warnings{waits}))
 					return nil
 				})
 			}()
 			if said := next(t, waits); !strings.Contains(said, "stay for now") {
-				t.Errorf("while kube-proxy runs it said %q", said)
+				t.Errorf("the log while kube-proxy runs: %q", said)
 			}
 			if len(find(t, lab).Lines()) == 0 {
-				t.Error("it removed the rules of a kube-proxy that runs")
+				t.Error("the rules of a running kube-proxy are removed")
 			}
 			kubeProxy()
 			if err := <-finished; err != nil {
@@ -70,7 +70,7 @@ func TestWithoutAGap(t *testing.T) {
 			if left := find(t, lab).Lines(); len(left) > 0 {
 				t.Errorf("left: %q", left)
 			}
-			say(t, old, "by nobody's rule")
+			say(t, old, "without a rule")
 			say(t, dial(t, lab), "by Viaduct")
 			stopConnecting()
 			if failed.Load() > 0 || tried.Load() == 0 {
@@ -80,7 +80,7 @@ func TestWithoutAGap(t *testing.T) {
 	}
 }
 
-// echo answers on the Pod, a line at a time.
+// echo runs an echo server on the Pod.
 func echo(t *testing.T, lab *proxytest.Lab) {
 	var l net.Listener
 	lab.In(proxytest.PodA, func() (err error) {
@@ -141,7 +141,7 @@ func say(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// connect makes one connection after the other until stop is called.
+// connect makes one connection after another until stop is called.
 func connect(lab *proxytest.Lab, tried, failed *atomic.Int64) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -162,7 +162,7 @@ func connect(lab *proxytest.Lab, tried, failed *atomic.Int64) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// carry has Viaduct's kernel path carry the same Service.
+// carry starts Viaduct's nft backend with the same Service.
 func carry(t *testing.T, lab *proxytest.Lab) {
 	t.Helper()
 	var b *nft.Backend
@@ -188,7 +188,7 @@ func carry(t *testing.T, lab *proxytest.Lab) {
 	}
 }
 
-// running starts a process of the name of kube-proxy on the node, and returns what ends it.
+// running starts a process named kube-proxy on the node.
 func running(t *testing.T, lab *proxytest.Lab) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -200,27 +200,27 @@ func running(t *testing.T, lab *proxytest.Lab) (end func()) {
 	}
 }
 
-// heard passes on what is logged as warnings.
-type heard struct{ to chan string }
+// warnings is a slog.Handler that sends the messages of warnings to a channel.
+type warnings struct{ to chan string }
 
-func (h heard) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
-func (h heard) Handle(_ context.Context, r slog.Record) error {
+func (h warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (h warnings) Handle(_ context.Context, r slog.Record) error {
 	select {
 	case h.to <- r.Message:
 	default:
 	}
 	return nil
 }
-func (h heard) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h heard) WithGroup(string) slog.Handler      { return h }
+func (h warnings) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h warnings) WithGroup(string) slog.Handler      { return h }
 
-func next(t *testing.T, said chan string) string {
+func next(t *testing.T, messages chan string) string {
 	t.Helper()
 	select {
-	case s := <-said:
+	case s := <-messages:
 		return s
 	case <-time.After(30 * time.Second):
-		t.Fatal("nothing was said")
+		t.Fatal("no warning is logged")
 		return ""
 	}
 }

@@ -15,27 +15,27 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// ipvs is what IPVS mode left: virtual servers, the interface with their addresses, and sets of addresses and ports
-// that chains of iptables look things up in.
+// ipvs is what kube-proxy's IPVS mode left: virtual servers, the interface with their addresses, and the ipsets that
+// its iptables rules match.
 type ipvs struct {
-	genl    uint16 // the number of IPVS's netlink messages in this kernel
+	genl    uint16 // the kernel's number for the generic netlink family IPVS; 0: IPVS is not loaded
 	servers []server
 	link    netlink.Link // nil: none
-	addrs   int          // of the link
+	addrs   int          // the number of the link's addresses
 	sets    []string
 }
 
-// A server is a virtual server of IPVS. The zero addr is one that goes by a mark.
+// A server is a virtual server of IPVS. The zero addr is a server for a packet mark.
 type server struct {
 	addr  netip.Addr
 	port  uint16
-	proto uint16 // as IP numbers them
+	proto uint16 // IPPROTO_…
 }
 
-// An opening is a port of a protocol.
-type opening struct{ proto, port uint16 }
+// A protoPort is a port of a protocol.
+type protoPort struct{ proto, port uint16 }
 
-// findIPVS reads it. A kernel without IPVS, or without sets, has none.
+// findIPVS reads what IPVS mode left. The kernel may be without IPVS and without ipsets.
 func findIPVS() (parts []part, notes []string, err error) {
 	var v ipvs
 	held, err := v.findLink()
@@ -52,13 +52,13 @@ func findIPVS() (parts []part, notes []string, err error) {
 		}
 	}
 	if len(v.servers) > 0 {
-		notes = append(notes, "connections that IPVS carries end with it: it does not go on with them without its virtual "+
-			"servers, whoever carries new ones")
+		notes = append(notes, "connections that IPVS carries end when its virtual servers are removed; Viaduct "+
+			"carries the new connections only")
 	}
 	return []part{v}, notes, nil
 }
 
-// findLink finds kube-proxy's interface and the addresses it holds.
+// findLink finds kube-proxy's interface, and returns its addresses.
 func (v *ipvs) findLink() (held map[netip.Addr]bool, err error) {
 	link, err := netlink.LinkByName(ipvsLink)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -81,34 +81,34 @@ func (v *ipvs) findLink() (held map[netip.Addr]bool, err error) {
 	return held, nil
 }
 
-// findSets finds kube-proxy's ipsets, and which node ports they list.
-func (v *ipvs) findSets() (nodePorts map[opening]bool, err error) {
+// findSets finds kube-proxy's ipsets, and returns the node ports that they list.
+func (v *ipvs) findSets() (nodePorts map[protoPort]bool, err error) {
 	all, err := netlink.IpsetListAll()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
-		return nil, nil // there are no sets in this kernel
+		return nil, nil // this kernel has no ipsets
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing ipsets: %w", err)
 	}
-	nodePorts = map[opening]bool{}
+	nodePorts = map[protoPort]bool{}
 	for _, set := range all {
 		if !strings.HasPrefix(set.SetName, setPrefix) {
 			continue
 		}
-		if n := len(v.sets); n == 0 || v.sets[n-1] != set.SetName { // a long one comes in several messages
+		if n := len(v.sets); n == 0 || v.sets[n-1] != set.SetName { // a large ipset is listed in several messages
 			v.sets = append(v.sets, set.SetName)
 		}
 		proto, ok := listsNodePorts(set.SetName)
 		for _, e := range set.Entries {
 			if ok && e.Port != nil {
-				nodePorts[opening{proto, *e.Port}] = true
+				nodePorts[protoPort{proto, *e.Port}] = true
 			}
 		}
 	}
 	return nodePorts, nil
 }
 
-// listsNodePorts tells of which protocol's node ports a set consists, if it does.
+// listsNodePorts reports whether an ipset of this name lists node ports, and of which protocol.
 func listsNodePorts(set string) (proto uint16, ok bool) {
 	if !strings.HasPrefix(set, nodePortSets) && !strings.HasPrefix(set, nodePortSets6) {
 		return 0, false
@@ -122,22 +122,22 @@ func listsNodePorts(set string) (proto uint16, ok bool) {
 	return 0, false
 }
 
-// Messages and attributes of IPVS, as in the kernel's include/uapi/linux/ip_vs.h.
+// Commands and attributes of IPVS, from the kernel's include/uapi/linux/ip_vs.h.
 const (
 	ipvsName       = "IPVS"
 	ipvsVersion    = 1
 	ipvsDelService = 3
 	ipvsGetService = 4
-	ipvsService    = 1 // attribute of a message, which contains:
+	ipvsService    = 1 // an attribute that holds the following
 	ipvsFamily     = 1
 	ipvsProtocol   = 2
 	ipvsAddr       = 3
 	ipvsPort       = 4
 )
 
-// findServers finds the virtual servers of held addresses, and those of node ports on any address.
-func (v *ipvs) findServers(held map[netip.Addr]bool, nodePorts map[opening]bool) error {
-	known, err := netlink.GenlFamilyList() // asking for one by its name would load it
+// findServers finds the virtual servers of the interface's addresses, and those of node ports on any address.
+func (v *ipvs) findServers(held map[netip.Addr]bool, nodePorts map[protoPort]bool) error {
+	known, err := netlink.GenlFamilyList() // a request for the family by name would load IPVS
 	if err != nil {
 		return fmt.Errorf("looking for IPVS: %w", err)
 	}
@@ -157,14 +157,14 @@ func (v *ipvs) findServers(held map[netip.Addr]bool, nodePorts map[opening]bool)
 	}
 	for _, m := range messages {
 		s := decodeServer(m)
-		if held[s.addr] || s.addr.IsValid() && nodePorts[opening{s.proto, s.port}] {
+		if held[s.addr] || s.addr.IsValid() && nodePorts[protoPort{s.proto, s.port}] {
 			v.servers = append(v.servers, s)
 		}
 	}
 	return nil
 }
 
-// decodeServer reads one answer to ipvsGetService; what is not there, or makes no sense, stays zero.
+// decodeServer decodes one answer to ipvsGetService. Fields that are missing or too short stay zero.
 func decodeServer(message []byte) (s server) {
 	if len(message) < nl.SizeofGenlmsg {
 		return server{}
@@ -195,7 +195,7 @@ func decodeServer(message []byte) (s server) {
 	return s
 }
 
-// encode is the attribute that names s to the kernel.
+// encode is the attribute that identifies s to the kernel.
 func (s server) encode() *nl.RtAttr {
 	family, raw := uint16(unix.AF_INET), make([]byte, 16)
 	if s.addr.Is6() {
@@ -223,7 +223,7 @@ func (v ipvs) lines() (list []string) {
 	return list
 }
 
-// remove comes after the chains that look into the sets have gone.
+// remove works only after the iptables rules that match the ipsets are removed.
 func (v ipvs) remove(ctx context.Context) error {
 	for _, s := range v.servers {
 		req := nl.NewNetlinkRequest(int(v.genl), unix.NLM_F_ACK)

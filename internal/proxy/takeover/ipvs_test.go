@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel takes and gives a virtual server in the same form, so what is written must be read as the same.
-func TestServersAsTheKernelSpellsThem(t *testing.T) {
+// The kernel lists a virtual server in the form that it accepts.
+func TestServerEncodeDecode(t *testing.T) {
 	for _, s := range []server{
 		{netip.MustParseAddr("10.96.0.10"), 53, unix.IPPROTO_UDP},
 		{netip.MustParseAddr("fd00:96::a"), 443, unix.IPPROTO_TCP},
 	} {
 		message := append(make([]byte, nl.SizeofGenlmsg), s.encode().Serialize()...)
 		if got := decodeServer(message); got != s {
-			t.Errorf("%+v was read as %+v", s, got)
+			t.Errorf("%+v is decoded as %+v", s, got)
 		}
 	}
 	want := []byte{
@@ -25,12 +25,12 @@ func TestServersAsTheKernelSpellsThem(t *testing.T) {
 		6, 0, 1, 0, 2, 0, 0, 0, // family
 		6, 0, 2, 0, 17, 0, 0, 0, // protocol
 		20, 0, 3, 0, 10, 96, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		6, 0, 4, 0, 0, 53, 0, 0, // port, in the order of networks
+		6, 0, 4, 0, 0, 53, 0, 0, // port, in network byte order
 	}
 	want[0] = byte(len(want))
 	got := server{netip.MustParseAddr("10.96.0.10"), 53, unix.IPPROTO_UDP}.encode().Serialize()
 	if nl.NativeEndian().Uint16([]byte{1, 0}) == 1 && !bytes.Equal(got, want) {
-		t.Errorf("spelled\n%v, want\n%v", got, want)
+		t.Errorf("encoded as\n%v, want\n%v", got, want)
 	}
 }
 

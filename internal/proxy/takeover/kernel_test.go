@@ -21,7 +21,7 @@ import (
 	"viaduct/internal/proxy/takeover"
 )
 
-// find looks on the lab's node.
+// find calls takeover.Find on the lab's node.
 func find(t *testing.T, lab *proxytest.Lab) (found *takeover.Leftovers) {
 	t.Helper()
 	lab.In(proxytest.Node, func() (err error) {
@@ -31,7 +31,7 @@ func find(t *testing.T, lab *proxytest.Lab) (found *takeover.Leftovers) {
 	return found
 }
 
-// remove removes what is there, looks again, and returns what was said to be gone.
+// remove removes the leftovers, checks that none are left, and returns the lines of Remove.
 func remove(t *testing.T, lab *proxytest.Lab) (removed []string) {
 	t.Helper()
 	lab.In(proxytest.Node, func() error {
@@ -156,7 +156,7 @@ func TestNFTables(t *testing.T) {
 		t.Errorf("found %d things", got)
 	}
 	if after := chains(lab); !slices.Equal(before, after) {
-		t.Errorf("looking changed %q to %q", before, after)
+		t.Errorf("Find changed %q to %q", before, after)
 	}
 	removed := remove(t, lab)
 	want := []string{
@@ -196,14 +196,15 @@ func TestManyChains(t *testing.T) {
 	}
 }
 
-// on runs a binary on the node, or skips the test where there is none.
+// on runs a binary on the node, or skips the test if the binary is not installed.
 func on(t *testing.T, lab *proxytest.Lab, input, name string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		t.Skipf("needs %s (of Debian's packages iptables, ipset)", name)
 	}
-	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock")) // the host's is root's, also in a user namespace
+	// the default lock file belongs to root, also in a user namespace
+	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock"))
 	var out bytes.Buffer
 	lab.In(proxytest.Node, func() error {
 		cmd := exec.CommandContext(t.Context(), path, args...)
@@ -218,7 +219,7 @@ func on(t *testing.T, lab *proxytest.Lab, input, name string, args ...string) st
 
 var volatile = regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]`) // comments with the time, counters
 
-// The rules of a host as iptables-save printed them: with kube-proxy's, and as they have to be without.
+// The files hold the rules of a host as iptables-save prints them, with kube-proxy's and without.
 func TestIptables(t *testing.T) {
 	with, err := os.ReadFile("testdata/kube-proxy.rules")
 	if err != nil {
@@ -250,7 +251,7 @@ func TestIptables(t *testing.T) {
 	}
 }
 
-// inIPv6 spells rules with addresses of IPv6.
+// inIPv6 translates rules from IPv4 to IPv6.
 func inIPv6(rules string) string {
 	rules = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\.(\d+):(\d+)`).ReplaceAllString(rules, "[fd00::$1:$2:$3:$4]:$5")
 	rules = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\.(\d+)/32`).ReplaceAllString(rules, "fd00::$1:$2:$3:$4/128")
@@ -289,8 +290,8 @@ func TestIPVSInterfaceAndSets(t *testing.T) {
 	})
 }
 
-// makeIPVS makes an interface as kube-proxy does, and one that is somebody else's. kube-proxy's interface is
-// of type dummy, which not every kernel has; only its name matters.
+// makeIPVS makes an interface with kube-proxy's name, and another one. kube-proxy's interface has the type dummy, which
+// some kernels do not have; only its name matters.
 func makeIPVS() error {
 	for _, name := range []string{"dummy0", "kube-ipvs0"} {
 		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}); err != nil {
@@ -304,7 +305,7 @@ func makeIPVS() error {
 	return netlink.AddrAdd(link, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(10, 96, 0, 10))})
 }
 
-// fakeKubeProxy is a binary of that name that does nothing for as many seconds as it is told.
+// fakeKubeProxy is the path of a binary named kube-proxy that sleeps for the seconds in its argument.
 func fakeKubeProxy(t *testing.T) string {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
@@ -322,7 +323,7 @@ func fakeKubeProxy(t *testing.T) string {
 	return name
 }
 
-// A process of the name of kube-proxy counts only where it works.
+// A process named kube-proxy counts only in its own network namespace.
 func TestRunning(t *testing.T) {
 	name := fakeKubeProxy(t)
 	lab := proxytest.NewLab(t)
@@ -340,7 +341,7 @@ func TestRunning(t *testing.T) {
 		t.Errorf("running on its host: %v, want %d", got, cmd.Process.Pid)
 	}
 	if got := running(proxytest.Client); slices.Contains(got, cmd.Process.Pid) {
-		t.Error("it is taken for one of another host")
+		t.Error("it is found in another network namespace")
 	}
 	cancel()
 	_ = cmd.Wait() // it was killed

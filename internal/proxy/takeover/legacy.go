@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// legacy is iptables in the kernel's own tables, which are reached by the host's binaries only: the kernel takes a
-// table as a whole, in a form that depends on every extension it uses.
+// legacy is iptables-legacy of one family. Only the host's binaries can change its tables: the kernel's interface takes
+// a table as a whole, in a form that depends on every extension in use.
 type legacy struct {
 	family  string
-	restore string // the binary
+	restore string // the path of iptables-legacy-restore
 	edits   []edit
 }
 
 const legacyTool = "iptables-legacy"
 
-// findLegacy reads the kernel's older tables of both families. A note says so where there are some and no binary to
-// read them.
+// findLegacy reads the tables of iptables-legacy of both families. If there are tables and no binary that reads them, a
+// note says so.
 func findLegacy(ctx context.Context) (parts []part, notes []string, err error) {
 	for _, family := range []string{"ip", "ip6"} {
 		tables, err := legacyTables(family)
@@ -35,8 +35,8 @@ func findLegacy(ctx context.Context) (parts []part, notes []string, err error) {
 		}
 		save, restore := legacyBinaries(ctx, family)
 		if restore == "" {
-			notes = append(notes, fmt.Sprintf("the kernel has older iptables (%s: %s), which may hold rules of kube-proxy; "+
-				"nobody can tell without %stables-legacy-save and -restore, which this host does not have", family,
+			notes = append(notes, fmt.Sprintf("the kernel has tables of iptables-legacy (%s: %s), which may hold rules of "+
+				"kube-proxy; install %stables-legacy-save and -restore to read them", family,
 				strings.Join(tables, ", "), family))
 			continue
 		}
@@ -56,21 +56,22 @@ func findLegacy(ctx context.Context) (parts []part, notes []string, err error) {
 	return parts, notes, nil
 }
 
-// legacyTables names the older tables that exist in this network namespace. Asking for others would make them.
+// legacyTables names the tables of iptables-legacy that exist in this network namespace. A request for another table
+// would create it.
 func legacyTables(family string) ([]string, error) {
 	text, err := os.ReadFile("/proc/thread-self/net/" + family + "_tables_names")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for older iptables: %w", err)
+		return nil, fmt.Errorf("looking for tables of iptables-legacy: %w", err)
 	}
 	tables := strings.Fields(string(text))
 	slices.Sort(tables)
 	return tables, nil
 }
 
-// legacyBinaries finds the binaries, which on older hosts are the only iptables and have no name of their own.
+// legacyBinaries finds the binaries. On hosts without iptables-nft their names do not contain "legacy".
 func legacyBinaries(ctx context.Context, family string) (save, restore string) {
 	for _, kind := range []string{"tables-legacy-", "tables-"} {
 		save, saveErr := exec.LookPath(family + kind + "save")
@@ -89,7 +90,7 @@ func legacyBinaries(ctx context.Context, family string) (save, restore string) {
 func readLegacy(ctx context.Context, family, save, table string) (edits []edit, err error) {
 	text, err := command(ctx, "", save, "-t", table)
 	if err != nil {
-		return nil, fmt.Errorf("reading older iptables: %w", err)
+		return nil, fmt.Errorf("reading a table of iptables-legacy: %w", err)
 	}
 	for _, r := range parseListing(family, text) {
 		if e := decide(r); !e.empty() || len(e.kept) > 0 {
@@ -113,21 +114,21 @@ func (l legacy) remove(ctx context.Context) error {
 	if text == "" {
 		return nil
 	}
-	_, err := command(ctx, text, l.restore, "--noflush", "-w", "10") // seconds to wait for others who write
+	_, err := command(ctx, text, l.restore, "--noflush", "-w", "10") // seconds to wait for the lock
 	if err != nil {
-		return fmt.Errorf("removing chains of older iptables: %w", err)
+		return fmt.Errorf("removing chains of iptables-legacy: %w", err)
 	}
 	return nil
 }
 
-// command runs a binary of the host, in the network namespace of the calling thread.
+// command runs a binary of the host in the network namespace of the calling thread, and returns its output.
 func command(ctx context.Context, input, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(input)
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaint
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(complaint.String()))
+		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(stderr.String()))
 	}
 	return out.String(), nil
 }

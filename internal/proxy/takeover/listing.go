@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// parseListing reads what iptables-save prints. Lines that are none of a table's, a chain's or a rule's are passed
-// over.
+// parseListing parses the output of iptables-save. It ignores lines that are no table, chain or rule.
 func parseListing(family, text string) (list []ruleset) {
 	at := map[string]int{} // chains of the current table
 	for line := range strings.Lines(text) {
@@ -36,20 +35,20 @@ func parseListing(family, text string) (list []ruleset) {
 	return list
 }
 
-// targetOf finds where a rule of iptables-save leads.
+// targetOf is the target of a rule: what follows -j or -g. It is empty if there is none.
 func targetOf(spec string) string {
 	words := wordsOf(spec)
 	for i := 0; i+1 < len(words); i++ {
-		said := i > 0 && words[i-1] == "--comment"
-		if (words[i] == "-j" || words[i] == "-g") && !said {
+		isComment := i > 0 && words[i-1] == "--comment"
+		if (words[i] == "-j" || words[i] == "-g") && !isComment {
 			return words[i+1]
 		}
 	}
 	return ""
 }
 
-// wordsOf splits a rule as a shell would; what is in quotes is part of one word. The quotes stay, so that a quoted "-j"
-// is not taken for an option.
+// wordsOf splits a rule into words, as a shell does. Quoted text belongs to one word. The quotes stay, so that a quoted
+// "-j" differs from the option.
 func wordsOf(spec string) []string {
 	quoted, escaped := false, false
 	return strings.FieldsFunc(spec, func(r rune) bool {
@@ -65,8 +64,8 @@ func wordsOf(spec string) []string {
 	})
 }
 
-// script is what iptables-restore --noflush has to read to make the edits, each table's at once. A chain it names is
-// emptied.
+// script is the input of iptables-restore --noflush that makes the edits, those of a table in one transaction. The line
+// of a chain (":CHAIN") empties the chain.
 func script(edits []edit) string {
 	var b strings.Builder
 	for _, e := range edits {

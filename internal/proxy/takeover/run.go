@@ -7,33 +7,33 @@ import (
 	"time"
 )
 
-// again is how often Finish looks whether kube-proxy has ended, and how soon it tries again after an error.
-const again = 2 * time.Second
+// retryInterval is the time between two attempts of Finish, while kube-proxy runs or after an error.
+const retryInterval = 2 * time.Second
 
-// Finish removes what kube-proxy left, as soon as no kube-proxy runs in this network namespace: one that does would put
-// its rules back. It says in log what it waits for, what it removes and what stays, and returns when all is done or ctx
-// has ended. It is to be called when somebody else carries the connections.
+// Finish waits until no kube-proxy runs in this network namespace, and removes what kube-proxy left. A running
+// kube-proxy would add its rules again. Finish logs what it waits for, what it removes and what stays. It returns when
+// everything is removed or ctx ends. Call it after another proxy carries the connections to Services.
 func Finish(ctx context.Context, log *slog.Logger) {
-	said := ""
+	logged := ""
 	for {
 		waiting := attempt(ctx, log)
 		if waiting == "" || ctx.Err() != nil {
 			return
 		}
-		if waiting != said {
-			log.WarnContext(ctx, "the rules of kube-proxy stay for now; it is tried again until they are gone", "because",
-				waiting)
-			said = waiting
+		if waiting != logged {
+			log.WarnContext(ctx, "the rules of kube-proxy stay for now; Viaduct tries again until it can remove them",
+				"because", waiting)
+			logged = waiting
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(again):
+		case <-time.After(retryInterval):
 		}
 	}
 }
 
-// attempt removes it all, or says why not.
+// attempt removes what kube-proxy left, or returns the reason why it cannot.
 func attempt(ctx context.Context, log *slog.Logger) (waiting string) {
 	pids, err := Running()
 	if err != nil {
@@ -47,14 +47,14 @@ func attempt(ctx context.Context, log *slog.Logger) (waiting string) {
 		return err.Error()
 	}
 	removed, err := found.Remove(ctx)
-	if len(removed) > 0 { // a warning, since somebody else's rules have gone from this host, and that happens once
+	if len(removed) > 0 { // a warning, because rules of another program are gone from this host
 		log.WarnContext(ctx, "removed what kube-proxy left", "what", strings.Join(removed, "; "))
 	}
 	if err != nil {
 		return err.Error()
 	}
 	for _, note := range found.Notes {
-		log.WarnContext(ctx, "about what kube-proxy left: "+note)
+		log.WarnContext(ctx, "a note on what kube-proxy left: "+note)
 	}
 	if len(removed) == 0 {
 		log.InfoContext(ctx, "kube-proxy has left nothing on this host")

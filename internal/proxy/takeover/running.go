@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Running lists the processes called kube-proxy that work in the network namespace of the calling thread. It sees those
-// that this process's /proc shows; in a container without the host's processes there are none.
+// Running lists the processes named kube-proxy in the network namespace of the calling thread, sorted. It finds only
+// processes that /proc shows: a container needs the host's PID namespace.
 func Running() (pids []int, err error) {
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
@@ -25,11 +25,11 @@ func Running() (pids []int, err error) {
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil || strings.TrimSpace(string(text)) != "kube-proxy" {
-			continue // it has ended, or is another's
+			continue // the process has ended, or is another program
 		}
 		folder := filepath.Dir(name)
 		there, err := os.Readlink(filepath.Join(folder, "ns", "net"))
-		gone := errors.Is(err, fs.ErrNotExist) // it has ended, and its parent has not noticed yet
+		gone := errors.Is(err, fs.ErrNotExist) // a zombie: it has ended, and its parent has not waited for it yet
 		if gone || err == nil && there != here {
 			continue
 		}
@@ -41,9 +41,9 @@ func Running() (pids []int, err error) {
 	return pids, nil
 }
 
-// StillRuns says in words that the processes of Running keep their rules from being removed.
+// StillRuns is the message that the processes of Running prevent the removal of their rules.
 func StillRuns(pids []int) string {
 	list := fmt.Sprint(pids)
-	return fmt.Sprintf("kube-proxy still runs on this host (%s %s) and would put its rules back: end it first",
+	return fmt.Sprintf("kube-proxy still runs on this host (%s %s) and would add its rules again: end it first",
 		count(len(pids), "process", "processes"), list[1:len(list)-1])
 }

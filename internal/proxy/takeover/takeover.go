@@ -5,27 +5,27 @@ import (
 	"errors"
 )
 
-// Leftovers are what kube-proxy left on a host. The zero Leftovers are none.
+// Leftovers are what kube-proxy left on a host. The zero value has none.
 type Leftovers struct {
-	// Notes say what else whoever removes them ought to know: what has to stay and why, what could not be read.
+	// Notes are for the person who removes them: what stays and why, and what cannot be read.
 	Notes []string
 	parts []part
 }
 
-// A part is what is kept in one place of the kernel.
+// A part is what one interface of the kernel holds: nftables, iptables-legacy or IPVS.
 type part interface {
-	lines() []string // one for each thing that goes; none if there is nothing
+	lines() []string // one for each thing to be removed
 	remove(context.Context) error
 }
 
 // Find reads what kube-proxy left in the network namespace of the calling thread. It changes nothing. It needs
-// CAP_NET_ADMIN.
+// CAP_NET_ADMIN (else EPERM).
 func Find(ctx context.Context) (*Leftovers, error) {
 	found := &Leftovers{}
 	for _, find := range []func() ([]part, []string, error){
 		findNFTables,
 		func() ([]part, []string, error) { return findLegacy(ctx) },
-		findIPVS, // after the chains, which hold its sets
+		findIPVS, // last: its ipsets can be removed only after the rules that match them
 	} {
 		parts, notes, err := find()
 		if err != nil {
@@ -37,7 +37,7 @@ func Find(ctx context.Context) (*Leftovers, error) {
 	return found, nil
 }
 
-// Lines name what there is, each on its own, for people to read.
+// Lines describe the leftovers for people, one line for each table, interface or kind.
 func (l *Leftovers) Lines() (list []string) {
 	for _, p := range l.parts {
 		list = append(list, p.lines()...)
@@ -45,9 +45,9 @@ func (l *Leftovers) Lines() (list []string) {
 	return list
 }
 
-// Remove removes all of it, and returns the Lines of what has gone. Packets see kube-proxy's rules or do not: what
-// leads to them goes first, at once. After an error, which may mean that somebody else changed the same tables, Find
-// tells what is left.
+// Remove removes all leftovers, and returns the Lines of those that are gone. It first removes the rules that lead to
+// kube-proxy's chains, in one transaction for each interface, so that packets meet all of its rules or none. An error
+// may mean that another program changed the same tables; Find then returns what is left.
 func (l *Leftovers) Remove(ctx context.Context) (removed []string, err error) {
 	for _, p := range l.parts {
 		lines := p.lines()
@@ -55,7 +55,7 @@ func (l *Leftovers) Remove(ctx context.Context) (removed []string, err error) {
 			continue
 		}
 		if one := p.remove(ctx); one != nil {
-			err = errors.Join(err, one) // the other places do not depend on this one, but for the sets, which say so themselves
+			err = errors.Join(err, one) // the other parts are independent, except ipsets in use, whose removal fails
 			continue
 		}
 		removed = append(removed, lines...)
