@@ -8,39 +8,22 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
+
+	"viaduct/internal/waitfor"
 )
 
-// await watches objects of a namespace until one is as wanted, and gives it. name may be empty: any object then.
-func await[T runtime.Object](t testing.TB, api cache.Getter, resource, namespace, name string, kind T,
-	as func(T) bool) T {
+// await waits until an object of a namespace is as wanted, and returns it. An empty name means any object.
+func await[T runtime.Object](t testing.TB, api cache.Getter, resource, namespace, name string, example T,
+	done func(T) bool) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	which := fields.Everything()
-	if name != "" {
-		which = fields.OneTermEqualSelector("metadata.name", name)
-	}
-	var found, last T
-	_, err := watchtools.UntilWithSync(ctx, cache.NewListWatchFromClient(api, resource, namespace, which), kind, nil,
-		func(e watch.Event) (bool, error) {
-			obj, ok := e.Object.(T)
-			if !ok || e.Type == watch.Deleted {
-				return false, nil
-			}
-			last = obj
-			if as(obj) {
-				found = obj
-				return true, nil
-			}
-			return false, nil
-		})
+	kind := waitfor.Kind{Client: api, Resource: resource, Namespace: namespace}
+	found, err := waitfor.Object(ctx, kind, name, example, done)
 	if err != nil {
-		t.Fatalf("waiting for %s %s/%s: %v; last seen: %+v", resource, namespace, name, err, last)
+		t.Fatal(err)
 	}
 	return found
 }

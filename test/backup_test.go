@@ -76,7 +76,7 @@ func TestBackupWhileRunning(t *testing.T) {
 		t.Errorf("the backup: %v, %v; want mode 0600", info, err)
 	}
 
-	elsewhere := &host{t: t, dir: filepath.Join(t.TempDir(), "data"), ground: h.ground}
+	elsewhere := &host{t: t, dir: filepath.Join(t.TempDir(), "data"), addresses: h.addresses}
 	restored := runViaduct(t, "", "restore", file, "--data-dir", elsewhere.dir)
 	_, said, found := strings.Cut(restored.stdout, "as of revision ")
 	revision, _, _ := strings.Cut(said, "\n")

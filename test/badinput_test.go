@@ -31,8 +31,8 @@ func TestWrongManifests(t *testing.T) {
 			[]string{`unknown field "spec.ports[0].tragetPort"`}},
 		{"text for a number", svc("{ports: [{port: eighty}]}"), []string{"spec.ports.port", "int32"}},
 		{"an address outside the range", svc("{clusterIP: 10.0.0.1, ports: [{port: 80}]}"),
-			[]string{"spec.clusterIPs", "10.0.0.1", "The range of valid IPs is " + h.ground.services.String()}},
-		{"an address that is taken", svc("{clusterIP: " + h.ground.service(1).String() + ", ports: [{port: 80}]}"),
+			[]string{"spec.clusterIPs", "10.0.0.1", "The range of valid IPs is " + h.addresses.Services.String()}},
+		{"an address that is taken", svc("{clusterIP: " + h.addresses.Service(1).String() + ", ports: [{port: 80}]}"),
 			[]string{"spec.clusterIPs", "provided IP is already allocated"}},
 		{"an address that is none", svc("{clusterIP: 127.0.0.1111, ports: [{port: 80}]}"), []string{"spec.clusterIPs[0]",
 			"must be a valid IP address"}},
@@ -66,7 +66,7 @@ func TestWrongManifests(t *testing.T) {
 			1), []string{`namespaces "nowhere" not found`}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			h := &host{t: t, dir: h.dir, ground: h.ground}
+			h := &host{t: t, dir: h.dir, addresses: h.addresses}
 			h.wantRefused(c.manifest, c.says...)
 		})
 	}
@@ -122,7 +122,7 @@ func TestAddressesOfEndpoints(t *testing.T) {
 		"01.2.3.4": "leading 0s", "": "valid IP address",
 	} {
 		t.Run("refused "+ip, func(t *testing.T) {
-			h := &host{t: t, dir: h.dir, ground: h.ground}
+			h := &host{t: t, dir: h.dir, addresses: h.addresses}
 			h.wantRefused(manifest(ip), "subsets[0].addresses[0].ip", why)
 		})
 	}
@@ -190,7 +190,7 @@ func TestUpWithAWrongManifest(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "-f", "-"},
-		h.ground.flags()...)...)
+		h.addresses.Flags()...)...)
 	in, err := stdinOf(cmd, oneService("fine", "")+"---\n"+oneService("wrong",
 		", sessionAffinity: Cookie")+"---\n"+oneService("fine-too", ""))
 	if err != nil {

@@ -205,7 +205,7 @@ func TestHandWrittenEndpointDies(t *testing.T) {
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	port := h.ground.service(250).String() + ":10249"
+	port := h.addresses.Service(250).String() + ":10249"
 	run := h.start("--proxy", "userspace", "--runtime", "none", "--metrics-bind-address", port)
 	defer h.stop(run)
 	r := startReplicas(h, "127.0.0.71", "127.0.0.72")

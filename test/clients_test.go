@@ -22,7 +22,7 @@ func TestKubectlAndTheAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, &host{t: t, dir: h.dir, ground: h.ground})
+			test(t, &host{t: t, dir: h.dir, addresses: h.addresses})
 		})
 	}
 }

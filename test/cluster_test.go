@@ -32,10 +32,10 @@ type field struct {
 func newField(t testing.TB, servers int) *field {
 	t.Helper()
 	first := newHost(t)
-	f := &field{t: t, etcd: newEtcd(t, first.ground.pods.Addr().Next()), servers: make([]*running, servers)}
-	pki, at := filepath.Join(t.TempDir(), "pki"), first.ground.service(200)
+	f := &field{t: t, etcd: newEtcd(t, first.addresses.Pods.Addr().Next()), servers: make([]*running, servers)}
+	pki, at := filepath.Join(t.TempDir(), "pki"), first.addresses.Service(200)
 	for range servers {
-		f.hosts = append(f.hosts, &host{t: t, dir: filepath.Join(t.TempDir(), "data"), ground: first.ground})
+		f.hosts = append(f.hosts, &host{t: t, dir: filepath.Join(t.TempDir(), "data"), addresses: first.addresses})
 		f.flags = append(f.flags, append(f.etcd.flags(), "--pki-dir", pki, "--listen", at.String()+":6443"))
 		at = at.Next()
 	}
@@ -254,7 +254,7 @@ func (w *watcher) wantAll(book *ledger) {
 func TestEtcdThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	nobody := "http://" + h.ground.service(9).String() + ":2379"
+	nobody := "http://" + h.addresses.Service(9).String() + ":2379"
 	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--etcd-servers",
 		nobody))
 	server.out.await(t, "waiting for etcd", server.ended)

@@ -33,7 +33,7 @@ func TestDashboard(t *testing.T) {
 		t.Fatalf("the dashboard %q: %v", dashboard.Title, err)
 	}
 	h := newHost(t)
-	port := h.ground.service(250).String() + ":10249"
+	port := h.addresses.Service(250).String() + ":10249"
 	run := h.start("--proxy", "userspace", "--runtime", "none", "--metrics-bind-address", port)
 	defer h.stop(run)
 	r := startReplicas(h, "127.0.0.91", "127.0.0.92")

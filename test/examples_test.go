@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			test(t, &host{t: t, dir: h.dir, ground: h.ground})
+			test(t, &host{t: t, dir: h.dir, addresses: h.addresses})
 		})
 	}
 	all := []string{"apply", "--server-side", "--dry-run=server", "--force-conflicts", "-o", "name"}

@@ -76,7 +76,7 @@ spec: {containers: [{name: main, image: any, command: [sh, -c, exit 3]}]}
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	taken := h.ground.service(9)
+	taken := h.addresses.Service(9)
 	other, err := net.Listen("tcp", taken.String()+":8080")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestWithoutPrivilege(t *testing.T) {
 	}
 	h := newHost(t)
 	cmd := viaductCommand(t, append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name",
-		nodeName}, h.ground.flags()...)...)
+		nodeName}, h.addresses.Flags()...)...)
 	if os.Geteuid() == 0 {
 		h.dir = dirFor(t, nobody)
 		cmd.Args[3] = h.dir
@@ -191,15 +191,15 @@ func TestPartsApart(t *testing.T) {
 	h := newHost(t)
 	kubeconfig := filepath.Join(h.dir, "kubeconfig")
 	server := startProcess(t, viaductCommand(t, "server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr",
-		h.ground.services.String()))
+		h.addresses.Services.String()))
 	server.out.await(t, "ready in", server.ended)
-	agentDir, agentPort := t.TempDir(), h.ground.service(250).String()+":10255"
+	agentDir, agentPort := t.TempDir(), h.addresses.Service(250).String()+":10255"
 	parts := []*exec.Cmd{
 		viaductCommand(t, "controller", "--kubeconfig", kubeconfig, "--controllers", "endpoints,scheduler", "--secure-port",
 			"0"),
 		viaductCommand(t, "proxy", "--kubeconfig", kubeconfig, "--node-name", nodeName),
 		viaductCommand(t, "agent", "--kubeconfig", kubeconfig, "--node-name", nodeName, "--data-dir", agentDir, "--pod-cidr",
-			h.ground.pods.String(), "--metrics-bind-address", agentPort),
+			h.addresses.Pods.String(), "--metrics-bind-address", agentPort),
 	}
 	var apart []*running
 	for _, part := range parts {

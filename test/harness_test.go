@@ -3,9 +3,6 @@ package test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
-	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"viaduct/internal/addressrange"
 )
 
 // patience bounds how long anything may take that a test waits for. It is wide, for a machine that is busy with other
@@ -76,61 +75,34 @@ func (w *transcript) await(t testing.TB, piece string, ended <-chan struct{}) {
 	}
 }
 
-// A ground is a pair of address ranges that no other test uses, in this process or another. The guided tour takes its
-// own from 127.16 to 127.95, and 127.96 and 127.128 are the defaults.
-type ground struct{ services, pods netip.Prefix }
-
-// claimPort is listened on, at an address that is neither a Service's nor a Pod's, while a test has its ground.
-const claimPort = 7443
-
-func claimGround(t testing.TB) ground {
+// reserveRanges takes address ranges that no other test uses, in this process or another, until the test ends.
+func reserveRanges(t testing.TB) *addressrange.Reservation {
 	t.Helper()
-	for range 50 {
-		b, c := byte(160+rand.IntN(90)), byte(rand.IntN(8)*32)
-		g := ground{services: prefix20(b, c), pods: prefix20(b, c+16)}
-		claim, err := net.Listen("tcp", netip.AddrPortFrom(g.services.Addr(), claimPort).String())
-		if err == nil {
-			t.Cleanup(func() { claim.Close() })
-			return g
-		}
+	r, err := addressrange.Reserve(160, 249)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("50 random ranges of addresses are all in use")
-	return ground{}
-}
-
-func prefix20(b, c byte) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, b, c, 0}), 20)
-}
-
-// service is the n-th address of the range of Services.
-func (g ground) service(n byte) netip.Addr {
-	raw := g.services.Addr().As4()
-	raw[3] = n
-	return netip.AddrFrom4(raw)
-}
-
-// flags are the address ranges as `viaduct up` takes them.
-func (g ground) flags() []string {
-	return []string{"--service-cidr", g.services.String(), "--pod-cidr", g.pods.String()}
+	t.Cleanup(r.Release)
+	return r
 }
 
 // A host is a machine with one data directory, on which viaduct is started and stopped.
 type host struct {
-	t      testing.TB
-	dir    string
-	ground ground
+	t         testing.TB
+	dir       string
+	addresses *addressrange.Reservation
 }
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	return &host{t: t, dir: filepath.Join(t.TempDir(), "data"), ground: claimGround(t)}
+	return &host{t: t, dir: filepath.Join(t.TempDir(), "data"), addresses: reserveRanges(t)}
 }
 
 // start runs `viaduct up` until it is ready.
 func (h *host) start(args ...string) *running {
 	h.t.Helper()
 	args = slices.Concat([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--node-name", nodeName},
-		h.ground.flags(), args)
+		h.addresses.Flags(), args)
 	r := startProcess(h.t, viaductCommand(h.t, args...))
 	r.out.await(h.t, "ready in", r.ended)
 	return r
@@ -140,7 +112,7 @@ func (h *host) start(args ...string) *running {
 func (h *host) startServer(args ...string) *running {
 	h.t.Helper()
 	args = slices.Concat([]string{"server", "--data-dir", h.dir, "--listen", "127.0.0.1:0", "--service-cidr",
-		h.ground.services.String()}, args)
+		h.addresses.Services.String()}, args)
 	r := startProcess(h.t, viaductCommand(h.t, args...))
 	r.out.await(h.t, "ready in", r.ended)
 	return r

@@ -21,7 +21,7 @@ func TestKubectl(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, &host{t: t, dir: h.dir, ground: h.ground})
+			test(t, &host{t: t, dir: h.dir, addresses: h.addresses})
 		})
 	}
 }
@@ -137,7 +137,7 @@ func patch(t *testing.T, h *host) {
 		}
 	}
 	r := h.tryKubectl("", "patch", "service", "patched", "-p",
-		`{"spec":{"clusterIP":"`+h.ground.service(77).String()+`"}}`)
+		`{"spec":{"clusterIP":"`+h.addresses.Service(77).String()+`"}}`)
 	if r.code == 0 || !strings.Contains(r.stderr, "spec.clusterIPs[0]") || !strings.Contains(r.stderr,
 		"may not change once set") {
 		t.Errorf("another clusterIP: exit %d, %s", r.code, r.all())

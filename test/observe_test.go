@@ -81,13 +81,13 @@ func parseProcAddress(s string) (netip.AddrPort, error) {
 }
 
 // leftovers says what viaduct left on the host: processes that use its data directory, and sockets at its addresses.
-// The socket by which the test claims its ground is no leftover.
+// The socket that reserves the test's address ranges is not a leftover.
 func (h *host) leftovers() error {
 	if pids := processesUsing(h.dir); len(pids) > 0 {
 		return fmt.Errorf("processes still use %s: %s", h.dir, describeAll(pids))
 	}
-	claim := "tcp " + netip.AddrPortFrom(h.ground.services.Addr(), claimPort).String()
-	left := slices.DeleteFunc(listeners(h.t, h.ground.services, h.ground.pods), func(s string) bool { return s == claim })
+	claim := "tcp " + h.addresses.ClaimAddr().String()
+	left := slices.DeleteFunc(listeners(h.t, h.addresses.Services, h.addresses.Pods), func(s string) bool { return s == claim })
 	if len(left) > 0 {
 		return fmt.Errorf("sockets are left: %v", left)
 	}

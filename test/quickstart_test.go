@@ -171,7 +171,7 @@ func TestServiceWithoutEndpointsRefuses(t *testing.T) {
 	h.apply(`{apiVersion: v1, kind: Service, metadata: {name: nobody}, spec: {selector: {app: nobody}, ports: [{port: 8080}]}}`)
 	at := strings.TrimPrefix(h.url("nobody"), "http://")
 	eventually(t, "connecting to "+at, func() error {
-		if holds := listeners(t, h.ground.services); slices.Contains(holds, "tcp "+at) {
+		if holds := listeners(t, h.addresses.Services); slices.Contains(holds, "tcp "+at) {
 			return fmt.Errorf("it is listened on, although nobody is behind it")
 		}
 		start := time.Now()

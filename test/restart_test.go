@@ -22,7 +22,7 @@ func TestSecondUpIsRefused(t *testing.T) {
 	first := h.start()
 	defer h.stop(first)
 	second := runViaduct(t, "", append([]string{"up", "--data-dir", h.dir, "--listen", "127.0.0.1:0"},
-		h.ground.flags()...)...)
+		h.addresses.Flags()...)...)
 	want := fmt.Sprintf("is held by process %d ", first.cmd.Process.Pid)
 	if second.code != 1 || !strings.Contains(second.stderr, want) || !strings.Contains(second.stderr,
 		first.cmd.Path+" up") {

@@ -12,15 +12,16 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
 
+	"viaduct/internal/addressrange"
+	"viaduct/internal/datadir"
+	"viaduct/internal/debugserver"
+	"viaduct/internal/networkmode"
 	"viaduct/internal/node"
 	"viaduct/internal/node/network"
 	"viaduct/internal/node/process"
 	"viaduct/internal/node/runtime"
 	"viaduct/internal/supervisor"
 )
-
-// defaultAgentPort is where a kubelet, too, can be asked without a password.
-const defaultAgentPort = "127.0.0.1:10255"
 
 // The values of --runtime.
 const (
@@ -30,62 +31,62 @@ const (
 
 type agentOptions struct {
 	nodeName string
-	podCIDRs []netip.Prefix // one, or one of each family, the primary first
+	podCIDRs []netip.Prefix // one, or one of each IP family with the primary first
 	runtime  string
 	runAs    string
 }
 
 func (o *agentOptions) register(flags *pflag.FlagSet) {
-	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "range that Pods' addresses are taken from, or one of each family, the "+
-		"primary first; inside 127.0.0.0/8 Pods share this host's network, "+
-		"outside each has its own, which needs root")
+	flags.Var(cidrs{&o.podCIDRs}, "pod-cidr", "address range of Pods, or one of each IP family with the primary first; "+
+		"inside 127.0.0.0/8 Pods share this host's network, outside each Pod has its own network, which needs root")
 	o.runtime = runtimeProcess
 	flags.Var(newChoice(&o.runtime, runtimeProcess, runtimeNone), "runtime",
-		"how containers run: process runs each command on this host, none runs no Pods")
-	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP that containers run as when they name none (default: "+
-		"as this process)")
+		"how containers run: process runs their commands on this host, none runs no Pods")
+	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP of containers that name no user (default: the user of this "+
+		"process)")
 	registerNodeName(flags, &o.nodeName)
 }
 
 func newAgent(con console, logs *logOptions) *cobra.Command {
 	var client clientOptions
-	o, port := agentOptions{podCIDRs: loopbackPods}, defaultAgentPort
+	o, address := agentOptions{podCIDRs: networkmode.Host().Pods}, defaultAgentAddress
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Run the Pods bound to this host as processes",
-		Args:  noArgs,
+		Short: "Run the Pods of this host's Node as processes",
+		Long: `Registers this host as a Node and runs the Pods that are bound to it as processes. It probes their containers, restarts
+them, and reports their status.`,
+		Example: `  viaduct agent --kubeconfig host-2.kubeconfig --node-name host-2`,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkEach(podRanges(o.podCIDRs, servedHere)); err != nil {
+			if err := addressrange.CheckEach(addressrange.Pods(o.podCIDRs, addressrange.Here)); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
-			return runAgent(cmd.Context(), con, client, o, port, logs)
+			return runAgent(cmd.Context(), con, client, o, address, logs)
 		},
 	}
 	client.register(cmd)
 	o.register(cmd.Flags())
-	cmd.Flags().Var(optionalHostPort{&port}, "metrics-bind-address", "where /metrics and /healthz of the agent are; "+
-		"empty: nowhere")
+	cmd.Flags().Var(optionalHostPort{&address}, "metrics-bind-address",
+		"address for the agent's /metrics and /healthz; empty disables it")
 	return cmd
 }
 
-func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, port string,
-	logs *logOptions) error {
-	name, err := orHostName(o.nodeName)
-	if err != nil {
+func runAgent(ctx context.Context, con console, client clientOptions, o agentOptions, address string,
+	logs *logOptions) (err error) {
+	if o.nodeName, err = orHostName(o.nodeName); err != nil {
 		return err
 	}
-	o.nodeName = name
 	api, err := client.client("viaduct-agent")
 	if err != nil {
 		return err
 	}
-	dataDir, err := makeDataDir(client.dataDir)
+	dataDir, err := datadir.Create(client.dataDir)
 	if err != nil {
 		return err
 	}
-	unlock, err := takeLocks(dataDir, agentLock)
+	unlock, err := datadir.Lock(dataDir, datadir.AgentLock)
 	if err != nil {
-		return fmt.Errorf("claiming the data directory: %w", err)
+		return err
 	}
 	defer unlock()
 	log := logs.start(con.Err)
@@ -93,29 +94,29 @@ func runAgent(ctx context.Context, con console, client clientOptions, o agentOpt
 	if err != nil {
 		return err
 	}
-	p, metrics, err := agentPart(api, dataDir, o, pods, log)
+	agent, metrics, err := agentPart(api, dataDir, o, pods, log)
 	if err != nil {
 		return err
 	}
-	parts := []supervisor.Component{p, lean(log)}
-	if port != "" {
-		parts = append(parts, portPart("agent's metrics port", port, askable(metrics), log))
+	parts := []supervisor.Component{agent, tuneGC(log)}
+	if address != "" {
+		parts = append(parts, portPart("agent metrics", address, defaultAgentAddress, debugserver.NewMux(metrics), log))
 	}
 	ctx, stop := onSignal(ctx, con.Err)
 	defer stop()
 	return supervisor.Run(ctx, nil, parts...)
 }
 
-// openNetwork makes the network of the Pods, or none where they share the host's. services are the ranges that this
-// host is to reach through it.
+// openNetwork opens the network of the Pods. It returns nil if they share the host's network. services are the address
+// ranges that this host reaches through that network.
 func (o agentOptions) openNetwork(services []netip.Prefix, log *slog.Logger) (*network.Network, error) {
-	if o.runtime != runtimeProcess || inLoopback(o.podCIDRs[0]) {
+	if o.runtime != runtimeProcess || addressrange.InLoopback(o.podCIDRs[0]) {
 		return nil, nil
 	}
 	return network.Open(network.Options{Pods: o.podCIDRs, Services: services, Log: log.With("part", "network")})
 }
 
-// newRuntime makes the runtime of --runtime, or none.
+// newRuntime makes the runtime of --runtime. It returns nil for none.
 func (o agentOptions) newRuntime(dataDir string, pods *network.Network, log *slog.Logger) (runtime.Runtime, error) {
 	if o.runtime == runtimeNone {
 		return nil, nil
@@ -123,7 +124,7 @@ func (o agentOptions) newRuntime(dataDir string, pods *network.Network, log *slo
 	return process.New(process.Options{DataDir: dataDir, Network: pods, RunAs: o.runAs, Log: log})
 }
 
-// agentPart makes the agent. When it ends, so does the network of its Pods, if they have one.
+// agentPart makes the agent. It closes the network of the Pods after the agent ends.
 func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods *network.Network,
 	log *slog.Logger) (supervisor.Component, []prometheus.Collector, error) {
 	log = log.With("part", "agent")
@@ -144,12 +145,17 @@ func agentPart(client kubernetes.Interface, dataDir string, o agentOptions, pods
 		if pods == nil {
 			return agent.Run(ctx)
 		}
-		own, cancel := context.WithCancel(ctx)
-		kept := make(chan struct{})
-		go func() { defer close(kept); pods.Keep(own) }()
-		err := agent.Run(ctx)
-		cancel()
-		<-kept
-		return errors.Join(err, pods.Close())
+		return runWithNetwork(ctx, agent, pods)
 	}}, agent.Collectors(), nil
+}
+
+// runWithNetwork runs the agent and maintains the network of its Pods meanwhile.
+func runWithNetwork(ctx context.Context, agent *node.Agent, pods *network.Network) error {
+	own, cancel := context.WithCancel(ctx)
+	kept := make(chan struct{})
+	go func() { defer close(kept); pods.Keep(own) }()
+	err := agent.Run(ctx)
+	cancel()
+	<-kept
+	return errors.Join(err, pods.Close())
 }

@@ -20,6 +20,7 @@ import (
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/backup"
 	"viaduct/internal/apiserver/store"
+	"viaduct/internal/datadir"
 )
 
 // backupOptions say which server's state is saved or restored.
@@ -91,13 +92,13 @@ func (o *backupOptions) backup(ctx context.Context, con console, file string) er
 	if _, err := os.Stat(o.dataDir); err != nil {
 		return fmt.Errorf("finding the server: %w", err)
 	}
-	unlock, err := takeLocks(o.dataDir, serverLock)
-	var held heldError
+	unlock, err := datadir.Lock(o.dataDir, datadir.ServerLock)
+	var held datadir.HeldError
 	switch {
 	case errors.As(err, &held):
 		return o.backupRunning(ctx, con, file)
 	case err != nil:
-		return fmt.Errorf("claiming the data directory: %w", err)
+		return err
 	}
 	defer unlock()
 	return o.backupStopped(ctx, con, file)
@@ -128,7 +129,7 @@ func (o *backupOptions) backupStopped(ctx context.Context, con console, file str
 }
 
 func (o *backupOptions) backupRunning(ctx context.Context, con console, file string) error {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfigIn(o.dataDir))
+	config, err := clientcmd.BuildConfigFromFlags("", datadir.Kubeconfig(o.dataDir))
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig of the running server: %w", err)
 	}

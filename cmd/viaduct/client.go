@@ -9,6 +9,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"viaduct/internal/datadir"
 )
 
 // clientOptions say which API server a part that runs alone talks to.
@@ -38,7 +40,7 @@ func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
 func (o *clientOptions) find() (*rest.Config, error) {
 	path := o.kubeconfig
 	if path == "" {
-		path = kubeconfigIn(o.dataDir)
+		path = datadir.Kubeconfig(o.dataDir)
 		if _, err := os.Stat(path); err != nil {
 			config, err := rest.InClusterConfig()
 			if errors.Is(err, rest.ErrNotInCluster) {

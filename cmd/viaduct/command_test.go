@@ -39,7 +39,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"up", "--etcd-servers", "http://10.0.0.1:2379", "--etcd-cafile", "ca.crt"}, exitUsage, "",
 			"would not be encrypted"},
 		{[]string{"server", "--advertise-address", "0.0.0.0"}, exitUsage, "", "want an IP address such as"},
-		{[]string{"proxy", "--take-over", "--proxy", "userspace"}, exitUsage, "", "would be missed"},
+		{[]string{"proxy", "--take-over", "--proxy", "userspace"}, exitUsage, "", "needs --proxy=nft or auto"},
 		{[]string{"proxy", "cleanup", "all"}, exitUsage, "", `"all" is not expected here`},
 		{[]string{"backup"}, exitUsage, "", "want exactly one FILE"},
 	} {

@@ -5,9 +5,9 @@ import (
 	"net"
 	"os"
 
-	"viaduct/internal/echo"
-
 	"github.com/spf13/cobra"
+
+	"viaduct/internal/echo"
 )
 
 func newEcho(con console) *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"viaduct/internal/datadir"
 	"viaduct/internal/explain/collect"
 )
 
@@ -29,7 +30,7 @@ func (s *collectorFlags) register(cmd *cobra.Command) {
 		"--data-dir, then ~/.kube/config)")
 	flags.StringVar(&s.context, "context", "", "context of the kubeconfig")
 	flags.StringVarP(&s.namespace, "namespace", "n", "", "namespace (default: the context's)")
-	s.proxy = "http://" + defaultMetricsPort
+	s.proxy = "http://" + defaultMetricsAddress
 	flags.StringVar(&s.proxy, "proxy-address", s.proxy, "URL of this node's proxy (its --metrics-bind-address); "+
 		"empty: the proxy is not asked")
 }
@@ -37,7 +38,7 @@ func (s *collectorFlags) register(cmd *cobra.Command) {
 // open finds the API server.
 func (s *collectorFlags) open() (*collect.Collector, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	switch own := kubeconfigIn(s.dataDir); {
+	switch own := datadir.Kubeconfig(s.dataDir); {
 	case s.kubeconfig != "":
 		rules.ExplicitPath = s.kubeconfig
 	case os.Getenv("KUBECONFIG") == "" && !asPlugin():
@@ -57,7 +58,7 @@ func (s *collectorFlags) open() (*collect.Collector, error) {
 	rest, err := config.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, fmt.Errorf("no API server is known: neither --kubeconfig nor $KUBECONFIG is given, and there is no %s: is "+
-			"'viaduct up' running with this data directory?", kubeconfigIn(s.dataDir))
+			"'viaduct up' running with this data directory?", datadir.Kubeconfig(s.dataDir))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)

@@ -7,40 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 
+	"viaduct/internal/controllermanager"
 	"viaduct/internal/history"
 )
-
-// historyPath is where the controllers tell what has become of a Service's addresses.
-const historyPath = "/debug/history/"
-
-// historyHandler answers under historyPath with a list of changes, as JSON.
-func (c *controllers) historyHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+historyPath+"{namespace}/{service}", func(w http.ResponseWriter, r *http.Request) {
-		if c.history == nil {
-			http.Error(w, "no endpoints controller runs here", http.StatusNotFound)
-			return
-		}
-		changes, err := c.history.Of(types.NamespacedName{Namespace: r.PathValue("namespace"), Name: r.PathValue("service")})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if data, err := indented(changes); err == nil {
-			_, _ = w.Write(data) // the reader may have gone
-		}
-	})
-	return mux
-}
 
 func newHistory(con console) *cobra.Command {
 	var from collectorFlags
@@ -52,7 +27,7 @@ func newHistory(con console) *cobra.Command {
 		Short: "List every change of the addresses behind a Service, and why",
 		Long: `Lists every change of the addresses behind a Service: when, which address, why, and by which write. The controllers
 record it: those of 'viaduct up' keep 16 MiB across restarts. 'viaduct controller' answers at its --secure-port; the
-caller needs the right to get ` + historyPath + `*. Its certificate is verified unless it is on a loopback address.`,
+caller needs the right to get ` + controllermanager.HistoryPath + `*. Its certificate is verified unless it is on a loopback address.`,
 		Example: `  viaduct history service/web
   viaduct history service/web -n shop --since 1h
   viaduct history service/web --controller https://127.0.0.1:10267 --token "$(kubectl create token asker)"`,
@@ -90,7 +65,7 @@ func readHistory(ctx context.Context, from collectorFlags, name string, controll
 	if err != nil {
 		return nil, err
 	}
-	path := historyPath + server.Namespace + "/" + name
+	path := controllermanager.HistoryPath + server.Namespace + "/" + name
 	var data []byte
 	if controller.url != "" {
 		data, err = controller.get(ctx, path)

@@ -60,7 +60,7 @@ func (a controllerAccess) client() (*http.Client, error) {
 	}
 	local := isLoopback(to.Hostname())
 	if to.Scheme != "https" && (to.Scheme != "http" || !local) {
-		return nil, fmt.Errorf("--controller must be an https URL, such as https://127.0.0.1:%d", debugPort)
+		return nil, fmt.Errorf("--controller must be an https URL, such as https://127.0.0.1:%d", defaultSecurePort)
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	switch {

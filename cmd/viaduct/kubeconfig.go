@@ -4,25 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"viaduct/internal/credentials"
 )
 
-// kubeconfigTTL is how long the token of a kubeconfig is valid if nobody says otherwise: as long as the administrator's
-// certificate.
+// kubeconfigTTL is how long the token of a kubeconfig is valid by default: as long as the administrator's certificate.
 const kubeconfigTTL = 365 * 24 * time.Hour
 
-// kubeconfigOptions say for whom a kubeconfig is, and where it goes.
 type kubeconfigOptions struct {
-	userOptions
-	node   string // instead of a user: the node whose agent logs in
-	server string // empty: as in the kubeconfig by which it is made
+	credentials.Request
+	node   string // instead of a user: the node of the agent that logs in
+	server string // empty: the address in the kubeconfig of the caller
 	output string // empty: standard output
 }
 
@@ -31,9 +27,10 @@ func newKubeconfig(con console) *cobra.Command {
 	var o kubeconfigOptions
 	cmd := &cobra.Command{
 		Use:   "kubeconfig --user NAME | --node NAME",
-		Short: "Make a kubeconfig for somebody, or for the agent of another host",
-		Long: `Makes a kubeconfig that works wherever the server can be reached: it has the server's address, the certificate authority, and a token
-made for it, which 'viaduct token list' shows and 'viaduct token delete' revokes. Whoever has the file is logged in.`,
+		Short: "Create a kubeconfig for a user, or for the agent of another host",
+		Long: `Creates a kubeconfig with the server's address, its certificate authority and a new token. It works wherever the server
+can be reached, for everyone who has the file. 'viaduct token list' lists the token, and 'viaduct token delete' deletes
+it.`,
 		Example: `  viaduct kubeconfig --user alice --role view > alice.kubeconfig
   viaduct kubeconfig --user ci --role edit -n staging --ttl 720h -o ci.kubeconfig
   viaduct kubeconfig --node host-2 --server https://10.0.0.7:7443 -o host-2.kubeconfig`,
@@ -50,31 +47,32 @@ made for it, which 'viaduct token list' shows and 'viaduct token delete' revokes
 		},
 	}
 	client.register(cmd)
-	o.register(cmd.Flags(), kubeconfigTTL)
 	flags := cmd.Flags()
-	flags.StringVar(&o.node, "node", "", "instead of --user: the node whose agent is to log in")
-	flags.StringVar(&o.server, "server", "", "URL by which the server is reached from there (default: as from here)")
-	flags.StringVarP(&o.output, "output", "o", "", "file to write, readable by you alone (default: standard output)")
+	registerRequest(flags, &o.Request, kubeconfigTTL)
+	flags.StringVar(&o.node, "node", "", "name of the node whose agent logs in; instead of --user")
+	flags.StringVar(&o.server, "server", "", "URL of the server for the new kubeconfig (default: the URL that this command "+
+		"uses)")
+	flags.StringVarP(&o.output, "output", "o", "", "file to write, with mode 0600 (default: standard output)")
 	return cmd
 }
 
-// complete makes a user of a node, and says what of a command line makes no sense.
+// complete turns a node into its user and groups, and checks the flags.
 func (o *kubeconfigOptions) complete() error {
 	if o.node != "" {
-		if o.user != "" || len(o.groups) > 0 || o.role != "" {
-			return errors.New("--node says who logs in and what they may do: leave out --user, --group and --role")
+		if o.User != "" || len(o.Groups) > 0 || o.Role != "" {
+			return errors.New("--node sets the user and its rights: leave out --user, --group and --role")
 		}
-		o.user, o.groups = "system:node:"+o.node, []string{"system:nodes"}
+		o.User, o.Groups = "system:node:"+o.node, []string{"system:nodes"}
 	}
-	if o.user == "" {
-		return errors.New("whose kubeconfig? say --user NAME, or --node NAME")
+	if o.User == "" {
+		return errors.New("a user or a node is required: give --user NAME or --node NAME")
 	}
 	if o.server != "" {
 		if u, err := url.Parse(o.server); err != nil || u.Scheme != "https" || u.Host == "" {
 			return fmt.Errorf("--server %q: want a URL such as https://10.0.0.7:7443", o.server)
 		}
 	}
-	return o.check()
+	return o.Check()
 }
 
 func (o *kubeconfigOptions) run(cmd *cobra.Command, con console, config *rest.Config) error {
@@ -85,52 +83,21 @@ func (o *kubeconfigOptions) run(cmd *cobra.Command, con console, config *rest.Co
 	if err := rest.LoadTLSFiles(config); err != nil {
 		return fmt.Errorf("reading the certificate authority: %w", err)
 	}
-	made, err := o.grant(cmd.Context(), api)
+	issued, err := credentials.Issue(cmd.Context(), api, o.Request)
 	if err != nil {
 		return err
 	}
-	text, err := clientcmd.Write(o.kubeconfig(config, made.text))
+	text, err := credentials.Kubeconfig(config, o.server, issued, o.Namespace)
 	if err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
 	}
-	fmt.Fprintln(con.Err, made.describe())
+	fmt.Fprintln(con.Err, issued)
 	if o.node == "" {
-		o.warnOfNoRole(con.Err)
+		warnWithoutRole(con.Err, o.Request)
 	}
 	if o.output == "" {
 		_, err = con.Out.Write(text)
 		return err
 	}
-	return writePrivate(o.output, text)
-}
-
-// kubeconfig is that of the user, for the server that config is for.
-func (o *kubeconfigOptions) kubeconfig(config *rest.Config, token string) clientcmdapi.Config {
-	server := o.server
-	if server == "" {
-		server = config.Host
-	}
-	made := *clientcmdapi.NewConfig()
-	made.Clusters["viaduct"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: config.CAData}
-	made.AuthInfos[o.user] = &clientcmdapi.AuthInfo{Token: token}
-	made.Contexts["viaduct"] = &clientcmdapi.Context{Cluster: "viaduct", AuthInfo: o.user, Namespace: o.namespace}
-	made.CurrentContext = "viaduct"
-	return made
-}
-
-// writePrivate replaces a file whole by one that only its owner can read, whatever its mode was.
-func writePrivate(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	return nil
+	return credentials.WriteFile(o.output, text)
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,8 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/plugin"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+
+	"viaduct/internal/datadir"
 )
 
 func newKubectl(con console) *cobra.Command {
@@ -22,7 +23,7 @@ func newKubectl(con console) *cobra.Command {
 		Use:   "kubectl [--data-dir DIR] COMMAND...",
 		Short: "The real kubectl, using the data directory's kubeconfig",
 		Long: `The real kubectl. It talks to what 'viaduct up' runs, unless --kubeconfig or $KUBECONFIG names another server.
-A leading --data-dir, or $` + dataDirEnv + `, says which data directory's kubeconfig that is.`,
+A leading --data-dir, or $` + datadir.Env + `, says which data directory's kubeconfig that is.`,
 		DisableFlagParsing: true, // every flag is kubectl's, but for a leading --data-dir
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dataDir, args, err := cutDataDir(args)
@@ -30,7 +31,7 @@ A leading --data-dir, or $` + dataDirEnv + `, says which data directory's kubeco
 				return usageError{cmd.CommandPath(), err}
 			}
 			if dataDir == "" {
-				dataDir = defaultDataDir(os.Getenv, os.Geteuid())
+				dataDir = datadir.Default(os.Getenv, os.Geteuid())
 			}
 			return runKubectl(con, dataDir, args)
 		},
@@ -84,7 +85,7 @@ func pointKubectl(dataDir string, args []string, errOut io.Writer) error {
 	if os.Getenv("KUBECONFIG") != "" || hasFlag(args, "--kubeconfig") {
 		return nil
 	}
-	path := kubeconfigIn(dataDir)
+	path := datadir.Kubeconfig(dataDir)
 	if err := os.Setenv("KUBECONFIG", path); err != nil {
 		return fmt.Errorf("setting KUBECONFIG: %w", err)
 	}
@@ -99,7 +100,7 @@ func pointKubectl(dataDir string, args []string, errOut io.Writer) error {
 	}
 	if os.Getenv("KUBECACHEDIR") == "" {
 		// kubectl caches discovery by host and port for hours; two data directories may use one address after the other.
-		return os.Setenv("KUBECACHEDIR", filepath.Join(dataDir, "kubectl-cache"))
+		return os.Setenv("KUBECACHEDIR", datadir.KubectlCache(dataDir))
 	}
 	return nil
 }

@@ -8,8 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
+
+	"viaduct/internal/gctuner"
+	"viaduct/internal/supervisor"
 )
 
 const (
@@ -53,3 +57,8 @@ func run(ctx context.Context, args []string, con console) int {
 }
 
 func sinceStart(con console) time.Duration { return time.Since(con.Started) }
+
+// tuneGC makes the component that keeps this process's memory small.
+func tuneGC(log *slog.Logger) supervisor.Component {
+	return supervisor.Component{Name: "memory", Run: func(ctx context.Context) error { return gctuner.Run(ctx, log) }}
+}

@@ -18,24 +18,27 @@ func newProxyCleanup(con console) *cobra.Command {
 	var force, kubeProxy bool
 	cmd := &cobra.Command{
 		Use:   "cleanup",
-		Short: "Remove from this host what Viaduct made in its kernel, or what kube-proxy left",
-		Long: `Removes Viaduct's nftables tables and the bridge of its Pods, as after the last 'viaduct proxy' or 'viaduct up' on this host. Connections
-that go by a Service end, unless somebody else carries them. With --kube-proxy it removes what kube-proxy left instead, in
-whatever mode it ran, and nothing of Viaduct's. Either refuses while the owner of the rules runs. It needs root.`,
+		Short: "Remove Viaduct's or kube-proxy's rules from this host's kernel",
+		Long: `Removes Viaduct's nftables tables and the bridge of its Pods, for use after the last 'viaduct proxy' or 'viaduct up' on
+this host. Connections through a Service end, unless another proxy carries them.
+
+With --kube-proxy, removes the rules that kube-proxy left in any of its modes, and nothing of Viaduct's.
+
+The command refuses while the owner of the rules runs. It needs root.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if kubeProxy {
-				return cleanUpKubeProxy(cmd.Context(), con, force)
+				return cleanUpKubeProxy(cmd.Context(), con.Out, force)
 			}
 			return cleanUp(con.Out, force)
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "also while the owner of the rules runs, which may put them back")
-	cmd.Flags().BoolVar(&kubeProxy, "kube-proxy", false, "remove what kube-proxy left, and nothing else")
+	cmd.Flags().BoolVar(&force, "force", false, "also remove the rules while their owner runs, which may make them again")
+	cmd.Flags().BoolVar(&kubeProxy, "kube-proxy", false, "remove kube-proxy's rules instead of Viaduct's")
 	return cmd
 }
 
-// cleanUp removes what Viaduct made. The Pods' network is left alone when the Services' rules have to stay.
+// cleanUp removes what Viaduct made. If the Services' rules cannot be removed, the Pods' network stays too.
 func cleanUp(out io.Writer, force bool) error {
 	removed, err := nft.Remove(force)
 	if err == nil {
@@ -43,25 +46,25 @@ func cleanUp(out io.Writer, force bool) error {
 		more, err = network.Remove(force)
 		removed = append(removed, more...)
 	}
-	tellRemoved(out, removed)
+	printRemoved(out, removed)
 	switch {
 	case errors.Is(err, nft.ErrHeld) || errors.Is(err, network.ErrHeld):
-		return fmt.Errorf("%w: end it first, or use --force", err)
+		return fmt.Errorf("%w: stop it first, or use --force", err)
 	case err == nil && len(removed) == 0:
 		fmt.Fprintln(out, "Viaduct has nothing on this host.")
 	}
 	return needsRoot(err)
 }
 
-// needsRoot says what an error of the kernel about privilege means.
+// needsRoot replaces an error of missing privilege with one that says what to do.
 func needsRoot(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return errors.New("the kernel does not let this user look at its rules: this needs root (CAP_NET_ADMIN)")
+		return errors.New("this user may not read the kernel's rules: run the command as root (CAP_NET_ADMIN)")
 	}
 	return err
 }
 
-func cleanUpKubeProxy(ctx context.Context, con console, force bool) error {
+func cleanUpKubeProxy(ctx context.Context, out io.Writer, force bool) error {
 	pids, err := takeover.Running()
 	if err != nil {
 		return err
@@ -74,22 +77,18 @@ func cleanUpKubeProxy(ctx context.Context, con console, force bool) error {
 		return needsRoot(err)
 	}
 	removed, err := found.Remove(ctx)
-	tellRemoved(con.Out, removed)
-	tellNotes(con.Out, found.Notes)
+	printRemoved(out, removed)
+	for _, note := range found.Notes {
+		fmt.Fprintln(out, "note:", note)
+	}
 	if err == nil && len(removed) == 0 {
-		fmt.Fprintln(con.Out, "kube-proxy has left nothing on this host that can be removed.")
+		fmt.Fprintln(out, "kube-proxy has left nothing on this host that can be removed.")
 	}
 	return err
 }
 
-func tellRemoved(out io.Writer, removed []string) {
+func printRemoved(out io.Writer, removed []string) {
 	for _, line := range removed {
 		fmt.Fprintln(out, "removed", line)
-	}
-}
-
-func tellNotes(out io.Writer, notes []string) {
-	for _, line := range notes {
-		fmt.Fprintln(out, "note:", line)
 	}
 }

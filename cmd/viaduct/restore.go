@@ -10,6 +10,7 @@ import (
 
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/backup"
+	"viaduct/internal/datadir"
 )
 
 func newRestore(con console, logs *logOptions) *cobra.Command {
@@ -34,13 +35,13 @@ A data directory that holds something already is refused. With --force what it h
 }
 
 func (o *backupOptions) restore(ctx context.Context, con console, file string) error {
-	dataDir, err := makeDataDir(o.dataDir)
+	dataDir, err := datadir.Create(o.dataDir)
 	if err != nil {
 		return err
 	}
-	unlock, err := takeLocks(dataDir, serverLock)
+	unlock, err := datadir.Lock(dataDir, datadir.ServerLock)
 	if err != nil {
-		return fmt.Errorf("claiming the data directory: %w", err)
+		return err
 	}
 	defer unlock()
 	start := time.Now()

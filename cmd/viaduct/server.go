@@ -10,9 +10,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"viaduct/internal/addressrange"
 	"viaduct/internal/apiserver"
 	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/apiserver/store"
+	"viaduct/internal/datadir"
+	"viaduct/internal/networkmode"
 	"viaduct/internal/supervisor"
 )
 
@@ -54,7 +57,7 @@ func (o *serverOptions) register(flags *pflag.FlagSet) {
 }
 
 func newServer(con console, logs *logOptions) *cobra.Command {
-	o := serverOptions{serviceCIDRs: loopbackServices}
+	o := serverOptions{serviceCIDRs: networkmode.Host().Services}
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run the Kubernetes API",
@@ -68,7 +71,7 @@ that directory to the other hosts before their first start.`,
     --etcd-cafile ca.crt --etcd-certfile client.crt --etcd-keyfile client.key --pki-dir /etc/viaduct/pki --listen 10.0.0.7:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(checkEach(serviceRanges(o.serviceCIDRs, servedElsewhere)), o.etcd.Check()); err != nil {
+			if err := errors.Join(addressrange.CheckEach(addressrange.Services(o.serviceCIDRs, addressrange.Elsewhere)), o.etcd.Check()); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -81,7 +84,7 @@ that directory to the other hosts before their first start.`,
 }
 
 func runServer(ctx context.Context, con console, o serverOptions, log *slog.Logger) error {
-	unlock, err := o.claim(serverLock)
+	unlock, err := o.lock(datadir.ServerLock)
 	if err != nil {
 		return err
 	}
@@ -90,16 +93,16 @@ func runServer(ctx context.Context, con console, o serverOptions, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	return supervisor.Run(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server), lean(log))
+	return supervisor.Run(ctx, func() { announce(con, o.dataDir, server.URL()) }, serverPart(server), tuneGC(log))
 }
 
-// claim makes the data directory and takes its locks.
-func (o *serverOptions) claim(locks ...string) (unlock func(), err error) {
-	if o.dataDir, err = makeDataDir(o.dataDir); err != nil {
+// lock makes the data directory and takes its locks.
+func (o *serverOptions) lock(locks ...string) (unlock func(), err error) {
+	if o.dataDir, err = datadir.Create(o.dataDir); err != nil {
 		return nil, err
 	}
-	if unlock, err = takeLocks(o.dataDir, locks...); err != nil {
-		return nil, fmt.Errorf("claiming the data directory: %w", err)
+	if unlock, err = datadir.Lock(o.dataDir, locks...); err != nil {
+		return nil, err
 	}
 	return unlock, nil
 }
@@ -137,6 +140,6 @@ func serverPart(server *apiserver.Server) supervisor.Component {
 // announce tells where everything is, once the API answers.
 func announce(con console, dataDir, url string) {
 	fmt.Fprintf(con.Out, "api         %s\n", url)
-	fmt.Fprintf(con.Out, "kubeconfig  %s\n", kubeconfigIn(dataDir))
+	fmt.Fprintf(con.Out, "kubeconfig  %s\n", datadir.Kubeconfig(dataDir))
 	fmt.Fprintf(con.Out, "ready in %d ms\n", sinceStart(con).Milliseconds())
 }

@@ -11,7 +11,18 @@ import (
 	"testing"
 )
 
-// stayStubborn is a process that has been told to stop and does not.
+// TestMain lets a test run this binary again, as viaduct or as a process that ignores the first signal.
+func TestMain(m *testing.M) {
+	if os.Getenv("VIADUCT_TEST_MAIN") != "" {
+		main()
+	}
+	if os.Getenv("VIADUCT_TEST_STUBBORN") != "" {
+		stayStubborn()
+	}
+	os.Exit(m.Run())
+}
+
+// stayStubborn is a process that does not stop after the first signal.
 func stayStubborn() {
 	ctx, _ := onSignal(context.Background(), os.Stderr)
 	fmt.Println("up")

@@ -1,18 +1,8 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-
-	"viaduct/internal/apiserver/tokens"
 )
 
 func TestTokenCommandLines(t *testing.T) {
@@ -21,21 +11,21 @@ func TestTokenCommandLines(t *testing.T) {
 		code        int
 		out, errOut string // a part of each
 	}{
-		{"token", exitOK, "Make a token, and print it", ""},
+		{"token", exitOK, "Create a token and print it", ""},
 		{"token create --help", exitOK, "viaduct token create --user alice --role view", ""},
 		{"token make", exitUsage, "", `unknown command "make"`},
-		{"token create", exitUsage, "", "say --user NAME"},
+		{"token create", exitUsage, "", "give --user NAME"},
 		{"token create alice", exitUsage, "", `"alice" is not expected here`},
-		{"token create --user a --ttl -1h", exitUsage, "", "is over already"},
+		{"token create --user a --ttl -1h", exitUsage, "", "is negative"},
 		{"token create --user a --ttl 1ms", exitUsage, "", "too short"},
 		{"token create --user a --ttl soon", exitUsage, "", `invalid argument "soon"`},
-		{"token create --user a -n here", exitUsage, "", "there is no --role"},
+		{"token create --user a -n here", exitUsage, "", "--role is not given"},
 		{"token create --user a --group system:masters", exitUsage, "", "no role can limit system:masters"},
 		{"token create --user system:serviceaccount:a:b", exitUsage, "", "kubectl create token"},
-		{"token delete", exitUsage, "", "which token?"},
+		{"token delete", exitUsage, "", "want the ID of a token"},
 		{"token delete alice", exitUsage, "", `"alice" is not the ID of a token`},
 		{"token list --data-dir /nowhere", exitError, "", "finding an API server"},
-		{"kubeconfig", exitUsage, "", "whose kubeconfig?"},
+		{"kubeconfig", exitUsage, "", "give --user NAME or --node NAME"},
 		{"kubeconfig --help", exitOK, "viaduct kubeconfig --node host-2", ""},
 		{"kubeconfig --node a --user b", exitUsage, "", "leave out --user"},
 		{"kubeconfig --user a --server http://10.0.0.1", exitUsage, "", "want a URL such as https://"},
@@ -44,76 +34,5 @@ func TestTokenCommandLines(t *testing.T) {
 		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errOut, c.errOut) {
 			t.Errorf("viaduct %s: %d\n%s\n%s\nwant %d, %q, %q", c.args, code, out, errOut, c.code, c.out, c.errOut)
 		}
-	}
-}
-
-func TestTokenTable(t *testing.T) {
-	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	made := func(id, user string, age time.Duration, expires time.Time, groups ...string) corev1.Secret {
-		_, secret := tokens.New(user, groups, expires)
-		secret.Name = tokens.SecretName(id)
-		secret.CreationTimestamp = metav1.NewTime(now.Add(-age))
-		return *secret
-	}
-	broken := made("dddddddddd", "dan", time.Second, time.Time{})
-	delete(broken.Data, "sha256")
-	got := tokenTable([]corev1.Secret{
-		made("bbbbbbbbbb", "bob", time.Minute, time.Time{}),
-		made("aaaaaaaaaa", "alice", 2*time.Hour, now.Add(22*time.Hour), "dev", "ops"),
-		made("cccccccccc", "cleo", 30*time.Second, now),
-		broken,
-	}, now)
-	want := `ID           USER    GROUPS    AGE    EXPIRES
-aaaaaaaaaa   alice   dev,ops   120m   in 22h
-bbbbbbbbbb   bob     <none>    60s    never
-cccccccccc   cleo    <none>    30s    expired
-dddddddddd   dan     <none>    1s     invalid: data[sha256]: Invalid value: "": must be the SHA-256 of the token in hexadecimal
-`
-	if got != want {
-		t.Errorf("it prints\n%s\nwant\n%s", got, want)
-	}
-	if got := tokenTable(nil, now); got != "There are no tokens.\n" {
-		t.Errorf("without tokens: %q", got)
-	}
-}
-
-func TestBindingName(t *testing.T) {
-	for _, c := range []struct{ role, user, want string }{
-		{"view", "alice", "viaduct:view:alice"},
-		{"view", "alice@example.org", "viaduct:view:alice@example.org"},
-		{"view", "a/b", "viaduct:view:c14cddc033f64b9d"},
-	} {
-		if got := bindingName(c.role, c.user); got != c.want {
-			t.Errorf("%s for %s: %s, want %s", c.role, c.user, got, c.want)
-		}
-	}
-	if long := bindingName("view", strings.Repeat("x", 300)); len(long) > 253 {
-		t.Errorf("%d letters", len(long))
-	}
-}
-
-func TestKubeconfigOfUser(t *testing.T) {
-	o := kubeconfigOptions{userOptions: userOptions{user: "alice", namespace: "here", role: "view"},
-		server: "https://10.0.0.7:7443"}
-	config := &rest.Config{Host: "https://127.0.0.1:7443",
-		TLSClientConfig: rest.TLSClientConfig{CAData: []byte("the authority")}}
-	path := filepath.Join(t.TempDir(), "alice")
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	text, err := clientcmd.Write(o.kubeconfig(config, "the token"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := writePrivate(path, text); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file: %v, %v", info.Mode(), err)
-	}
-	read, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil || read.Host != o.server || read.BearerToken != "the token" || string(read.CAData) != "the authority" ||
-		read.CertData != nil {
-		t.Errorf("read as %+v, %v", read, err)
 	}
 }

@@ -4,29 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"viaduct/internal/addressrange"
 	"viaduct/internal/apiserver"
+	"viaduct/internal/apply"
+	"viaduct/internal/controllermanager"
+	"viaduct/internal/datadir"
+	"viaduct/internal/debugserver"
 	"viaduct/internal/narrate"
+	"viaduct/internal/networkmode"
 	"viaduct/internal/node/network"
+	"viaduct/internal/proxy/datapath"
 	"viaduct/internal/supervisor"
 )
 
 // upOptions are the flags of every part together.
 type upOptions struct {
-	server serverOptions
-	proxy  proxyOptions
-	agent  agentOptions
-	own    endpointsOptions
-	files  []string
+	server    serverOptions
+	proxy     proxyOptions
+	agent     agentOptions
+	checkRate uint16
+	files     []string
 }
 
 func newUp(con console, logs *logOptions) *cobra.Command {
@@ -52,39 +55,65 @@ changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everythin
 	o.server.register(cmd.Flags())
 	o.proxy.register(cmd.Flags())
 	o.agent.register(cmd.Flags())
-	o.own.register(cmd.Flags())
+	registerCheckRate(cmd.Flags(), &o.checkRate)
 	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or "+
 		"- for stdin; may be repeated")
 	return cmd
 }
 
 func (o *upOptions) check() error {
-	if err := o.checkRanges(); err != nil {
+	if err := o.checkRanges(o.ranges()); err != nil {
 		return err
 	}
 	if err := o.server.etcd.Check(); err != nil {
 		return err
 	}
-	return checkFiles(o.files)
+	return apply.CheckFiles(o.files)
 }
 
-func (o *upOptions) checkRanges() error {
-	services, pods := servedHere, servedHere
+func (o *upOptions) checkRanges(r networkmode.Ranges) error {
+	services, pods := addressrange.Here, addressrange.Here
 	switch o.proxy.mode {
 	case proxyNone:
-		services = servedElsewhere
-	case proxyUserspace:
-		services = servedLoopback
+		services = addressrange.Elsewhere
+	case datapath.Userspace:
+		services = addressrange.LoopbackOnly
 	}
 	if o.agent.runtime == runtimeNone {
-		pods = servedElsewhere
+		pods = addressrange.Elsewhere
 	}
-	return checkRanges(serviceRanges(o.server.serviceCIDRs, services), podRanges(o.agent.podCIDRs, pods))
+	return addressrange.Check(addressrange.Services(r.Services, services), addressrange.Pods(r.Pods, pods))
 }
 
-// up runs all parts until ctx ends or one fails. ready, if any, is called once all of them run.
-func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready func(*apiserver.Server)) error {
-	unlock, err := o.server.claim(serverLock, agentLock)
+// ranges are the address ranges of the flags.
+func (o *upOptions) ranges() networkmode.Ranges {
+	return networkmode.Ranges{Services: o.server.serviceCIDRs, Pods: o.agent.podCIDRs}
+}
+
+// openNetwork chooses the address ranges, and opens the network of the Pods if they have their own.
+func (o *upOptions) openNetwork(log *slog.Logger) (*network.Network, error) {
+	ranges, pods, err := networkmode.Choose(networkmode.Options{
+		DataDir:  o.server.dataDir,
+		StoreDir: apiserver.StoreDir(o.server.dataDir),
+		Given:    o.ranges(),
+		Allowed:  (o.proxy.mode == datapath.Auto || o.proxy.mode == datapath.NFT) && o.agent.runtime == runtimeProcess,
+		Check:    o.checkRanges,
+		Open: func(r networkmode.Ranges) (*network.Network, error) {
+			agent := o.agent
+			agent.podCIDRs = r.Pods
+			return agent.openNetwork(r.Services, log)
+		},
+		Log: log,
+	})
+	o.server.serviceCIDRs, o.agent.podCIDRs = ranges.Services, ranges.Pods
+	return pods, err
+}
+
+// up runs all parts until ctx ends or one fails. If ready is not nil, it is called once, when all parts run, with an
+// administrator's client and the server's URL.
+func up(ctx context.Context, con console, o upOptions, log *slog.Logger,
+	ready func(kubernetes.Interface, string)) error {
+	unlock, err := o.server.lock(datadir.ServerLock, datadir.AgentLock)
 	if err != nil {
 		return err
 	}
@@ -93,7 +122,7 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		return err
 	}
 	o.proxy.nodeName = o.agent.nodeName
-	pods, err := o.settle(log)
+	pods, err := o.openNetwork(log)
 	if err != nil {
 		return err
 	}
@@ -104,9 +133,13 @@ func up(ctx context.Context, con console, o upOptions, log *slog.Logger, ready f
 		}
 		return err
 	}
+	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-demo")
+	if err != nil {
+		return err
+	}
 	return supervisor.Run(ctx, func() {
 		if ready != nil {
-			ready(server)
+			ready(admin, server.URL())
 		}
 	}, parts...)
 }
@@ -154,34 +187,43 @@ func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.N
 	if err != nil {
 		return nil, err
 	}
-	server.Handle(agentMetricsPath, metricsOf(metrics))
+	server.Handle(agentMetricsPath, debugserver.Metrics(metrics))
 	narrator := narrate.New(admin, con.Out)
 	parts := []supervisor.Component{serverPart(server), tellReady(con, o.server.dataDir, server.URL()),
 		{Name: "narrator", Run: narrator.Run}}
-	parts = append(parts, controllers.component())
+	parts = append(parts, managerPart(controllers))
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
-	parts = append(parts, agent, lean(log))
+	parts = append(parts, agent, tuneGC(log))
 	if len(o.files) > 0 {
 		parts = append(parts, applyPart(con, o.server.dataDir, o.files, narrator.Ready()))
 	}
 	return parts, nil
 }
 
-// controllers are those of this process; the API server answers questions about them.
-func (o *upOptions) controllers(server *apiserver.Server, log *slog.Logger) (*controllers, error) {
+// The paths where the API server of `viaduct up` serves the metrics of components that have no port of their own.
+const (
+	controllersMetricsPath = "/metrics/controllers"
+	agentMetricsPath       = "/metrics/agent"
+)
+
+// controllers makes the controllers of this process. The API server serves their debug endpoints. They work without
+// leader election, unless other servers share the store.
+func (o *upOptions) controllers(server *apiserver.Server, log *slog.Logger) (*controllermanager.Manager, error) {
 	client, err := clientAs(server, apiserver.UserController, "viaduct-controller")
 	if err != nil {
 		return nil, err
 	}
-	o.own.history = filepath.Join(o.server.dataDir, "history.jsonl")
-	c, err := ownControllers(client, len(o.server.etcd.Servers) > 0, o.own, log)
+	election := controllermanager.DefaultElection()
+	election.Enabled = len(o.server.etcd.Servers) > 0
+	manager, err := controllermanager.New(client, controllermanager.Options{Controllers: controllermanager.Names(),
+		Election: election, HistoryFile: datadir.HistoryFile(o.server.dataDir), CheckRate: int(o.checkRate), Log: log})
 	if err != nil {
 		return nil, err
 	}
-	server.Handle(explainPath, c.explainHandler())
-	server.Handle(historyPath, c.historyHandler())
-	server.Handle(controllersMetricsPath, c.metricsHandler())
-	return c, nil
+	server.Handle(controllermanager.ExplainPath, manager.ExplainHandler())
+	server.Handle(controllermanager.HistoryPath, manager.HistoryHandler())
+	server.Handle(controllersMetricsPath, manager.MetricsHandler())
+	return manager, nil
 }
 
 func clientAs(server *apiserver.Server, user, userAgent string) (kubernetes.Interface, error) {
@@ -205,26 +247,14 @@ func applyPart(con console, dataDir string, files []string, ready <-chan struct{
 	return supervisor.Component{Name: "manifests", Run: func(ctx context.Context) error {
 		select {
 		case <-ready:
-			if err := newApplier(dataDir, con.Out).files(ctx, files); err != nil && ctx.Err() == nil {
-				tellEach(con.Err, err)
+			if err := apply.New(dataDir, con.Out).Files(ctx, files); err != nil && ctx.Err() == nil {
+				for _, text := range apply.Errors(err) {
+					fmt.Fprintf(con.Err, "viaduct: applying: %s\n", text)
+				}
 			}
 		case <-ctx.Done():
 		}
 		<-ctx.Done()
 		return nil
 	}}
-}
-
-// tellEach prints the errors of several manifests, each on its own.
-func tellEach(w io.Writer, err error) {
-	all := []error{err}
-	var several utilerrors.Aggregate
-	if errors.As(err, &several) {
-		all = utilerrors.Flatten(several).Errors()
-	}
-	for _, e := range all {
-		// the mapper's advice; this server has none
-		text := strings.TrimSuffix(e.Error(), "\nensure CRDs are installed first")
-		fmt.Fprintf(w, "viaduct: applying: %s\n", text)
-	}
 }

@@ -142,7 +142,7 @@ func TestPartsAloneNeedAServer(t *testing.T) {
 		}
 	}
 	if code, _, errOut := execute("controller", "--controllers", "endpoints,pods"); code != exitUsage ||
-		!strings.Contains(errOut, `there is no "pods"`) {
+		!strings.Contains(errOut, `unknown controller "pods"`) {
 		t.Errorf("an unknown controller: %d %q", code, errOut)
 	}
 	if code, _, errOut := execute("proxy", "--proxy", "none"); code != exitUsage || !strings.Contains(errOut,

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
+	"viaduct/internal/apiserver/allocation"
 	"viaduct/internal/proxy"
 )
 
@@ -106,4 +109,73 @@ func (n nodePortAddresses) Set(s string) error {
 		n.value.Within = append(n.value.Within, p)
 	}
 	return nil
+}
+
+// cidrs is a flag whose value is one address range, or one of each family: 10.96.0.0/16,fd00:96::/112.
+type cidrs struct{ value *[]netip.Prefix }
+
+func (c cidrs) String() string {
+	if c.value == nil {
+		return ""
+	}
+	var list []string
+	for _, p := range *c.value {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ",")
+}
+func (c cidrs) Type() string { return "cidr[,cidr]" }
+func (c cidrs) Set(s string) error {
+	var list []netip.Prefix
+	for _, text := range strings.Split(s, ",") {
+		var p netip.Prefix
+		if err := (cidr{&p}).Set(text); err != nil {
+			return err
+		}
+		list = append(list, p)
+	}
+	if len(list) > 2 || len(list) == 2 && list[0].Addr().Is4() == list[1].Addr().Is4() {
+		return errors.New("want one range, or one IPv4 and one IPv6 range, the primary first")
+	}
+	*c.value = list
+	return nil
+}
+
+// portRange is a flag whose value is a range of ports, both ends included.
+type portRange struct{ value *allocation.PortRange }
+
+func (r portRange) String() string {
+	if r.value == nil {
+		return ""
+	}
+	return r.value.String()
+}
+func (r portRange) Type() string { return "port-port" }
+func (r portRange) Set(s string) error {
+	from, to, _ := strings.Cut(s, "-")
+	first, err1 := strconv.ParseUint(from, 10, 16)
+	last, err2 := strconv.ParseUint(to, 10, 16)
+	if err1 != nil || err2 != nil || first == 0 || first > last {
+		return errors.New("want a range of ports such as 30000-32767")
+	}
+	*r.value = allocation.PortRange{First: int32(first), Last: int32(last)}
+	return nil
+}
+
+// optionalHostPort is a flag whose value is empty, or an IP address and a port.
+type optionalHostPort struct{ value *string }
+
+func (o optionalHostPort) String() string {
+	if o.value == nil {
+		return ""
+	}
+	return *o.value
+}
+func (o optionalHostPort) Type() string { return "ip:port" }
+func (o optionalHostPort) Set(s string) error {
+	if s == "" {
+		*o.value = ""
+		return nil
+	}
+	return hostPort(o).Set(s)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"viaduct/internal/apiserver/allocation"
+	"viaduct/internal/proxy"
 )
 
 func TestCIDRFlag(t *testing.T) {
@@ -24,59 +25,6 @@ func TestCIDRFlag(t *testing.T) {
 			t.Errorf("%q: %v, want %q", c.in, err, c.why)
 		}
 	}
-}
-
-func TestCheckRanges(t *testing.T) {
-	for _, c := range []struct{ service, pod, why string }{
-		{"127.96.0.0/16", "127.128.0.0/16", ""},
-		{"127.16.0.0/20", "127.16.16.0/20", ""},
-		{"127.96.0.0/16", "127.96.128.0/20", "overlap"},
-		{"10.96.0.0/16", "127.128.0.0/16", "--service-cidr 10.96.0.0/16 is not inside"},
-		{"10.96.0.0/16", "10.244.0.0/16", ""},
-		{"10.96.0.0/16,fd00:96::/112", "10.244.0.0/16,fd00::/64", ""},
-		{"126.0.0.0/7", "127.128.0.0/16", "is not inside"},
-		{"127.96.0.0/16", "fd00::/64", "--pod-cidr fd00::/64 is not inside"},
-		{"127.96.0.0/29", "127.128.0.0/16", "too small"},
-		{"127.0.0.0/16", "127.128.0.0/16", "contains 127.0.0.1"},
-		{"127.96.0.0/16,fd00::/64", "127.128.0.0/16", "--service-cidr fd00::/64 is not inside 127.0.0.0/8"},
-	} {
-		err := checkRanges(serviceRanges(prefixes(t, c.service), servedHere), podRanges(prefixes(t, c.pod), servedHere))
-		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
-			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
-		}
-	}
-}
-
-// What this process does not serve may be anywhere.
-func TestCheckRangesServedElsewhere(t *testing.T) {
-	for _, c := range []struct{ service, pod, why string }{
-		{"10.96.0.0/16", "10.244.0.0/16", ""},
-		{"127.96.0.0/16", "127.128.0.0/16", ""},
-		{"10.96.0.0/16", "10.96.1.0/24", "overlap"},
-		{"fd00::/108", "10.244.0.0/16", ""},
-		{"10.96.0.0/16,fd00::/64", "10.244.0.0/16", ""},
-		{"fd00::/64,10.96.0.0/16", "10.96.128.0/24", "overlap"},
-		{"10.96.0.0/16", "10.244.0.0/16,fd00::/64", ""},
-		{"10.96.0.0/16,fd00::/48", "10.244.0.0/16", "too large"},
-		{"10.96.0.0/16,fd00::/125", "10.244.0.0/16", "too small"},
-		{"::/64", "10.244.0.0/16", "contains ::1"},
-		{"10.96.0.0/29", "10.244.0.0/16", "too small"},
-	} {
-		err := checkRanges(serviceRanges(prefixes(t, c.service), servedElsewhere), podRanges(prefixes(t, c.pod),
-			servedElsewhere))
-		if (err == nil) != (c.why == "") || (err != nil && !strings.Contains(err.Error(), c.why)) {
-			t.Errorf("%s, %s: got %v, want %q", c.service, c.pod, err, c.why)
-		}
-	}
-}
-
-func prefixes(t *testing.T, text string) []netip.Prefix {
-	t.Helper()
-	var list []netip.Prefix
-	if err := (cidrs{&list}).Set(text); err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
 func TestCIDRsFlag(t *testing.T) {
@@ -133,20 +81,22 @@ func TestNodeNameFlag(t *testing.T) {
 	}
 }
 
-func TestDefaultDataDir(t *testing.T) {
+func TestNodePortAddresses(t *testing.T) {
 	for _, c := range []struct {
-		env  map[string]string
-		uid  int
-		want string
+		in, text string
+		bad      bool
 	}{
-		{nil, 0, "/var/lib/viaduct"},
-		{map[string]string{"HOME": "/home/ada"}, 1000, "/home/ada/.local/share/viaduct"},
-		{map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "/data"}, 1000, "/data/viaduct"},
-		{map[string]string{"HOME": "/home/ada", "XDG_DATA_HOME": "relative"}, 1000, "/home/ada/.local/share/viaduct"},
-		{map[string]string{dataDirEnv: "/mine"}, 0, "/mine"},
+		{"primary", "primary", false},
+		{"10.0.0.0/8,192.168.0.0/16,fd00::/8", "10.0.0.0/8,192.168.0.0/16,fd00::/8", false},
+		{"all", "", true},
+		{"10.0.0.1/8", "", true},
 	} {
-		if got := defaultDataDir(func(k string) string { return c.env[k] }, c.uid); got != c.want {
-			t.Errorf("%v uid %d: got %s, want %s", c.env, c.uid, got, c.want)
+		var ports proxy.NodePorts
+		flag := nodePortAddresses{&ports}
+		if err := flag.Set(c.in); (err != nil) != c.bad {
+			t.Errorf("%q: %v", c.in, err)
+		} else if err == nil && flag.String() != c.text {
+			t.Errorf("%q: became %q", c.in, flag.String())
 		}
 	}
 }
