@@ -165,7 +165,8 @@ func (o *upOptions) build(ctx context.Context, con console, pods *network.Networ
 
 // parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one
 // reads how the Pods end.
-func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network, log *slog.Logger) ([]supervisor.Component,
+func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network,
+	log *slog.Logger) ([]supervisor.Component,
 	error) {
 	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
 	if err != nil {

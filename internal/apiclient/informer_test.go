@@ -32,7 +32,8 @@ func TestIndexByService(t *testing.T) {
 
 func TestWithoutManagedFields(t *testing.T) {
 	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}}}}
-	if got, err := WithoutManagedFields(pod); err != nil || got != any(pod) || pod.ManagedFields != nil || pod.Name != "a" {
+	if got, err := WithoutManagedFields(pod); err != nil || got != any(pod) || pod.ManagedFields != nil ||
+		pod.Name != "a" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got, err := WithoutManagedFields("text"); err != nil || got != "text" {
@@ -68,11 +69,13 @@ func TestNewRecorder(t *testing.T) {
 	defer events.Stop()
 	recorder, stop := NewRecorder(client, v1.EventSource{Component: "tester"})
 	defer stop()
-	recorder.Event(&v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}, v1.EventTypeNormal, "Tested",
+	recorder.Event(&v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}, v1.EventTypeNormal,
+		"Tested",
 		"by a test")
 	select {
 	case got := <-events.ResultChan():
-		if e := got.Object.(*v1.Event); e.Source.Component != "tester" || e.Reason != "Tested" || e.InvolvedObject.Name != "web" {
+		if e := got.Object.(*v1.Event); e.Source.Component != "tester" || e.Reason != "Tested" ||
+			e.InvolvedObject.Name != "web" {
 			t.Errorf("the Event is %+v", e)
 		}
 	case <-time.After(20 * time.Second):

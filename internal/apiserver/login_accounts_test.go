@@ -135,7 +135,9 @@ func TestTokenRequestsRefused(t *testing.T) {
 	}
 	seconds := func(n int64) *int64 { return &n }
 	bound := func(apiVersion, kind, name string, uid types.UID) authenticationv1.TokenRequestSpec {
-		return authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: apiVersion, Kind: kind, Name: name, UID: uid}}
+		return authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{
+			APIVersion: apiVersion, Kind: kind, Name: name, UID: uid,
+		}}
 	}
 	for name, c := range map[string]struct {
 		account string

@@ -36,7 +36,9 @@ func reviewOthers(t *testing.T, server *apitest.Server) {
 			ResourceAttributes: services}, allowed: true},
 		"nobody reads services": {spec: authorizationv1.SubjectAccessReviewSpec{User: "nobody",
 			ResourceAttributes: services}},
-		"an administrator's group can": {spec: authorizationv1.SubjectAccessReviewSpec{Groups: []string{user.SystemPrivilegedGroup}, ResourceAttributes: services}, allowed: true},
+		"an administrator's group can": {spec: authorizationv1.SubjectAccessReviewSpec{Groups: []string{
+			user.SystemPrivilegedGroup,
+		}, ResourceAttributes: services}, allowed: true},
 		"a path": {spec: authorizationv1.SubjectAccessReviewSpec{User: "nobody",
 			NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: "get", Path: "/readyz"}}, allowed: true},
 		"another path": {spec: authorizationv1.SubjectAccessReviewSpec{User: "nobody",
@@ -101,7 +103,9 @@ func reviewSelf(t *testing.T, server *apitest.Server) {
 	may := func(resource, name string) bool {
 		got, err := bob.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(),
 			&authorizationv1.SelfSubjectAccessReview{
-				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "list", Resource: resource, Name: name}},
+				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Verb: "list", Resource: resource, Name: name,
+				}},
 			}, metav1.CreateOptions{})
 		return err == nil && got.Status.Allowed
 	}

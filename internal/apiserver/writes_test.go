@@ -55,7 +55,8 @@ func TestPreconditions(t *testing.T) {
 		`configmaps "none" not found`)
 	wantStatus(t, c.do("DELETE", configMaps+"/none", ""), 404, metav1.StatusReasonNotFound, `configmaps "none" not found`)
 	if s := c.do("DELETE", one,
-		`{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"`+uid+`"}}`).status(); s.Status != metav1.StatusSuccess || string(s.Details.UID) != uid {
+		`{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"`+uid+
+			`"}}`).status(); s.Status != metav1.StatusSuccess || string(s.Details.UID) != uid {
 		t.Errorf("a deletion of what is there: %+v", s)
 	}
 }

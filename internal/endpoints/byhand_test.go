@@ -169,7 +169,9 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 		t.Errorf("the event says %q", m)
 	}
 	w.patch("services", "db",
-		map[string]any{"metadata": map[string]any{"annotations": map[string]string{annotations.WhenAllDown: annotations.Refuse}}})
+		map[string]any{"metadata": map[string]any{"annotations": map[string]string{
+			annotations.WhenAllDown: annotations.Refuse,
+		}}})
 	w.waitFound("db", mirrored, "127.0.0.1 ready=false serving=false, 127.0.0.2 ready=false serving=false")
 	again, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

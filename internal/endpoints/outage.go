@@ -156,7 +156,10 @@ func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName,
 func (w *watch) anyReady(key types.NamespacedName) bool {
 	svc, err := w.services.Services(key.Namespace).Get(key.Name)
 	portless := err == nil && len(svc.Spec.Ports) == 0
-	all := slices.DeleteFunc(w.slicesOf(key), func(s *discovery.EndpointSlice) bool { return !portless && len(s.Ports) == 0 })
+	all := slices.DeleteFunc(w.slicesOf(key), func(s *discovery.EndpointSlice) bool {
+		return !portless &&
+			len(s.Ports) == 0
+	})
 	return slices.ContainsFunc(routing.Effective(all), func(s *discovery.EndpointSlice) bool {
 		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return membership.IsReady(&e) })
 	})

@@ -94,8 +94,8 @@ func deleteExactly(obj metav1.Object) metav1.DeleteOptions {
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
 }
 
-// recordApplied records a write that went through, from one state to another (nil: not there), and forgives one that is no
-// longer needed.
+// recordApplied records a write that went through, from one state to another (nil: not there), and forgives one that is
+// no longer needed.
 func (c *Controller) recordApplied(t *turn, key types.NamespacedName, what object, from, to metav1.Object,
 	err error) error {
 	if isNamespaceEnding(err) || to == nil && apierrors.IsNotFound(err) { // gone is what it was to be

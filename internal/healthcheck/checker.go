@@ -1,6 +1,6 @@
 // Package healthcheck checks whether addresses outside the cluster's Pods answer: those of manual Endpoints, manual
-// EndpointSlices and resolved names. One probe serves all Services that check an address in the same way, and probes are
-// spread over time. The package does not know what a Service is, and does not decide what a result means for one.
+// EndpointSlices and resolved names. One probe serves all Services that check an address in the same way, and probes
+// are spread over time. The package does not know what a Service is, and does not decide what a result means for one.
 package healthcheck
 
 import (
@@ -142,8 +142,8 @@ func (c *Checker) poll(_ context.Context, p poller.Poll[Target, state]) (poller.
 	}
 }
 
-// update takes the answer to a probe that was sent at began. An answer changes something if it flips the state, or if it
-// is the first that confirms it.
+// update takes the answer to a probe that was sent at began. An answer changes something if it flips the state, or if
+// it is the first that confirms it.
 func (c *Checker) update(t Target, answer prober.Answer, began time.Time) poller.Update[state] {
 	c.metrics.observe(t.Check.Kind, answer, time.Since(began))
 	return func(s *state) (due time.Time, changed bool) {

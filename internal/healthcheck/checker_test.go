@@ -98,8 +98,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// A target begins in the state that SetTargets gives, which may be that of an earlier process. A result that confirms it
-// is no change.
+// A target begins in the state that SetTargets gives, which may be that of an earlier process. A result that confirms
+// it is no change.
 func TestFirstState(t *testing.T) {
 	c, changes := run(t)
 	l, dead := listen(t, "127.0.0.1:0")

@@ -36,7 +36,8 @@ func TestIsDisconnectError(t *testing.T) {
 		"FinishRequest: post-timeout activity - time-elapsed: 1ms, panicked: false, err: context canceled, panic-reason: <nil>": true,
 		"FinishRequest: post-timeout activity - time-elapsed: 1ms, panicked: true, err: <nil>, panic-reason: index":             false,
 		`apiserver received an error that is not an metav1.Status: &errors.errorString{s:"context canceled"}: context canceled`: true,
-		"apiserver received an error that is not an metav1.Status: disk full":                                                   false,
+
+		"apiserver received an error that is not an metav1.Status: disk full": false,
 		"writing: disk full": false,
 	} {
 		if got := isDisconnectError(text); got != want {

@@ -190,8 +190,9 @@ type OutageReason string
 const (
 	SelectorMatchesNothing OutageReason = "SelectorMatchesNothing" // no Pod has the labels of the selector
 	NoPodReady             OutageReason = "NoPodReady"             // Pods have the labels, and none gets connections
-	NoAddressReady         OutageReason = "NoAddressReady"         // no address that was written or resolved gets connections
-	NoEndpoints            OutageReason = "NoEndpoints"            // there are ready endpoints, but the slices lack them
+	// no address that was written or resolved gets connections
+	NoAddressReady OutageReason = "NoAddressReady"
+	NoEndpoints    OutageReason = "NoEndpoints" // there are ready endpoints, but the slices lack them
 )
 
 // OutageOf is the reason why the Service of in has no endpoints, if it has none; d is the Decision for in.

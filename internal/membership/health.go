@@ -86,7 +86,8 @@ func WithHealth(m Member, verdicts map[netip.Addr]HealthVerdict) (Member, bool) 
 }
 
 // StoredFindings are what slices that Viaduct made say about the addresses in them. A process that begins to check
-// starts with these, and one that does not check knows no more. Slices of Pods and slices that people wrote say nothing.
+// starts with these, and one that does not check knows no more. Slices of Pods and slices that people wrote say
+// nothing.
 func StoredFindings(have []*discovery.EndpointSlice) map[netip.Addr]Finding {
 	found := map[netip.Addr]Finding{}
 	for _, s := range have {

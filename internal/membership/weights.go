@@ -37,8 +37,8 @@ func balancingNotes(pod *v1.Pod) map[string]string {
 }
 
 // addBalancing completes a plan: every slice carries the weights of its Pods and, for a slow start, since when they are
-// ready (annotations.Weights, annotations.ReadySince). have are the slices before the plan. A slice that the plan leaves
-// alone is updated if only these differ.
+// ready (annotations.Weights, annotations.ReadySince). have are the slices before the plan. A slice that the plan
+// leaves alone is updated if only these differ.
 func (p *Plan) addBalancing(members []Member, have []*discovery.EndpointSlice) {
 	weights, since := map[netip.Addr]uint32{}, map[netip.Addr]int64{}
 	for i := range members {

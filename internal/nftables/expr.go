@@ -113,8 +113,8 @@ func (e *Exprs) NextNumber(to Register, n uint32) {
 	})
 }
 
-// HashNumber loads the kernel's jhash of size bytes that begin at a register, scaled to a number from 0 to n-1. seed must
-// not be 0, for which the kernel would draw one.
+// HashNumber loads the kernel's jhash of size bytes that begin at a register, scaled to a number from 0 to n-1. seed
+// must not be 0, for which the kernel would draw one.
 func (e *Exprs) HashNumber(from, to Register, size, n, seed uint32) {
 	e.Expr("hash", func(d *Attrs) {
 		d.Uint32(unix.NFTA_HASH_SREG, from.Number())
@@ -127,8 +127,8 @@ func (e *Exprs) HashNumber(from, to Register, size, n, seed uint32) {
 	})
 }
 
-// GotoByMap continues in the chain that a map of chains (Set.Goto) has for the key that begins at a register. It holds if
-// there is one.
+// GotoByMap continues in the chain that a map of chains (Set.Goto) has for the key that begins at a register. It holds
+// if there is one.
 func (e *Exprs) GotoByMap(set string, key Register) {
 	e.Expr("lookup", func(d *Attrs) {
 		d.Text(unix.NFTA_LOOKUP_SET, set)

@@ -240,7 +240,8 @@ func TestBuildEnvironmentRefuses(t *testing.T) {
 		{"a field that is not supported", `"spec.hostname"`, v1.Container{Env: []v1.EnvVar{field("A", "spec.hostname")}}},
 		{"an unclosed subscript", `not supported`, v1.Container{Env: []v1.EnvVar{field("A", "metadata.labels['app")}}},
 		{"a resource of no side", `neither`, v1.Container{Env: []v1.EnvVar{amount("A", "cpu", "")}}},
-		{"a source of no kind", `no known source`, v1.Container{Env: []v1.EnvVar{{Name: "A", ValueFrom: &v1.EnvVarSource{}}}}},
+		{"a source of no kind", `no known source`,
+			v1.Container{Env: []v1.EnvVar{{Name: "A", ValueFrom: &v1.EnvVarSource{}}}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package poller polls targets on behalf of owners: it keeps one state per target, polls each target when it is due, and
-// reports changes of the state to every owner. It does not know what a target is, how it is polled, or what a state
+// Package poller polls targets on behalf of owners: it keeps one state per target, polls each target when it is due,
+// and reports changes of the state to every owner. It does not know what a target is, how it is polled, or what a state
 // means: healthcheck and resolver say so.
 package poller
 

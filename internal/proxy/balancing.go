@@ -33,7 +33,8 @@ func (p *Proxy) policyProblem(policy routing.Policy) []problem {
 	if why == "" {
 		return nil
 	}
-	return []problem{{PolicyNotServed, fmt.Sprintf("the policy %s is not served on this node, because %s; connections are "+
+	return []problem{{PolicyNotServed, fmt.Sprintf("the policy %s is not served on this node, because %s; connections "+
+		"are "+
 		"spread at random", policy, why)}}
 }
 

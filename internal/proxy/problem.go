@@ -48,7 +48,8 @@ func advice(f *routing.FrontendError) string {
 		return fmt.Sprintf("low ports need a privilege: pick a Service port of 1024 or more, or run viaduct as root, or "+
 			"`setcap cap_net_bind_service=+ep` on its binary, or `sysctl net.ipv4.ip_unprivileged_port_start=%d`", f.Key.Port)
 	case errors.Is(f.Err, syscall.EADDRINUSE):
-		return fmt.Sprintf("another process has %s, or has the port on all addresses: find it with `ss -%snp 'sport = :%d'` and stop it, "+
+		return fmt.Sprintf("another process has %s, or has the port on all addresses: "+
+			"find it with `ss -%snp 'sport = :%d'` and stop it, "+
 			"or give the Service another port", f.Key.Dest(), listing(f.Key.Proto), f.Key.Port)
 	case errors.Is(f.Err, syscall.EADDRNOTAVAIL):
 		return fmt.Sprintf("%s is not an address of this host: cluster IPs must come from a service CIDR inside "+

@@ -107,7 +107,8 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Loop.Log == nil {
 		opts.Loop.Log = opts.Log
 	}
-	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]pendingReason{}, review: map[routing.Name]bool{},
+	p := &Proxy{opts: opts, want: &routing.Table{}, pending: map[routing.Name]pendingReason{},
+		review:  map[routing.Name]bool{},
 		doubt:   true,
 		unheard: map[routing.Name]problem{}, metrics: newMetrics(), memory: newMemory()}
 	p.node = routing.Node{Name: opts.NodeName}

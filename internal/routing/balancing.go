@@ -27,8 +27,8 @@ func InvalidBalancing(svc *v1.Service, from []*discovery.EndpointSlice) (list []
 	return slices.Compact(list)
 }
 
-// WithoutSlowStart lists, sorted, the EndpointSlices of svc with ready endpoints to which its slow start does not apply,
-// because they do not say when their endpoints became ready: only Viaduct's controller writes that, for Pods.
+// WithoutSlowStart lists, sorted, the EndpointSlices of svc with ready endpoints to which its slow start does not
+// apply, because they do not say when their endpoints became ready: only Viaduct's controller writes that, for Pods.
 func WithoutSlowStart(svc *v1.Service, from []*discovery.EndpointSlice) (names []string) {
 	if _, window := balancing(svc); window == 0 {
 		return nil

@@ -63,7 +63,8 @@ func TestWeightsOfASlice(t *testing.T) {
 func TestSlowStart(t *testing.T) {
 	start := time.Unix(1764280000, 0)
 	svc, s := balanced(map[string]string{annotations.SlowStart: "100s"},
-		map[string]string{annotations.Weights: "10.0.0.1=3", annotations.ReadySince: "10.0.0.1=1764270000,10.0.0.2=1764280000"},
+		map[string]string{annotations.Weights: "10.0.0.1=3",
+			annotations.ReadySince: "10.0.0.1=1764270000,10.0.0.2=1764280000"},
 		"10.0.0.1", "10.0.0.2", "10.0.0.3")
 	f := frontendOf(svc, s)
 	for _, tt := range []struct {

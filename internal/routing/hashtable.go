@@ -4,21 +4,22 @@ import (
 	"math"
 )
 
-// The sizes of the table of SourceHash. A second size is a step at which most clients move, so there are only two: up to
-// smallHashPool backends, and for more.
+// The sizes of the table of SourceHash. A second size is a step at which most clients move, so there are only two: up
+// to smallHashPool backends, and for more.
 const (
 	hashSlots     = 4096
 	smallHashPool = 256
 )
 
-// HashTable is the table of SourceHash: the index of the backend in each slot. A client has the slot that HashSlot says.
+// HashTable is the table of SourceHash: the index of the backend in each slot. A client has the slot that HashSlot
+// says.
 //
 // The table is made by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
 // 1998): every backend has a score for every slot, which follows from the two and from nothing else, and the slot goes
 // to the highest. So every node has the same table, and when a backend leaves, its slots move and no others. Weights
-// scale the scores by the logarithmic method, by which a backend gets its share of the slots: it is off by the chance of
-// the scores, the square root of the number of slots that are its due. The table has 4096 slots for up to 256 backends,
-// and MaxSlots for more. A weight of 0 gets no slot, unless all are 0.
+// scale the scores by the logarithmic method, by which a backend gets its share of the slots: it is off by the chance
+// of the scores, the square root of the number of slots that are its due. The table has 4096 slots for up to 256
+// backends, and MaxSlots for more. A weight of 0 gets no slot, unless all are 0.
 func HashTable(b []Backend) []uint16 {
 	if len(b) == 0 {
 		return nil

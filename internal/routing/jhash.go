@@ -10,8 +10,8 @@ import (
 // same slot on every node and after every restart.
 const HashSeed = 0x76696164 // "viad"
 
-// HashSlot is the slot of a client in a table of n slots: Linux's jhash of the address as packets carry it, scaled to n.
-// This is what the nftables expression "jhash ip saddr mod n seed HashSeed" computes.
+// HashSlot is the slot of a client in a table of n slots: Linux's jhash of the address as packets carry it, scaled to
+// n. This is what the nftables expression "jhash ip saddr mod n seed HashSeed" computes.
 func HashSlot(client netip.Addr, n int) int {
 	h := jhash(client.Unmap().AsSlice(), HashSeed)
 	return int(uint64(h) * uint64(n) >> 32)

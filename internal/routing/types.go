@@ -132,7 +132,8 @@ type Frontend struct {
 
 // Equal reports whether f and o ask for the same.
 func (f Frontend) Equal(o Frontend) bool {
-	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy && f.SlowStart == o.SlowStart &&
+	return f.Key == o.Key && f.Service == o.Service && f.Affinity == o.Affinity && f.Policy == o.Policy &&
+		f.SlowStart == o.SlowStart &&
 		slices.Equal(f.Allow, o.Allow) && slices.Equal(f.Serving, o.Serving) && f.Inside.Equal(o.Inside) &&
 		f.Outside.Equal(o.Outside)
 }

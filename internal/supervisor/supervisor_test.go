@@ -36,7 +36,8 @@ func (j *journal) component(name string) Component {
 func TestStopsInReverseOrder(t *testing.T) {
 	var j journal
 	ctx, cancel := context.WithCancel(t.Context())
-	err := Run(ctx, func() { j.add("started"); cancel() }, j.component("server"), j.component("proxy"), j.component("agent"))
+	err := Run(ctx, func() { j.add("started"); cancel() }, j.component("server"), j.component("proxy"),
+		j.component("agent"))
 	if err != nil {
 		t.Errorf("got %v, want nil", err)
 	}

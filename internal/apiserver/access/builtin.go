@@ -151,7 +151,8 @@ func rolesForComponents() []rbacv1.ClusterRole {
 			on(read(), groupCore, "endpoints", "namespaces", "nodes", "pods", "services"),
 			on([]string{"create", "delete", "update"}, groupCore, "endpoints"),
 			on([]string{"patch"}, groupCore, "services/status"), // the condition that says whether a Service has endpoints
-			create(groupCore, "endpoints/restricted"),           // mirrored slices repeat addresses that their authors were allowed to write
+			// mirrored slices repeat addresses that their authors were allowed to write
+			create(groupCore, "endpoints/restricted"),
 			on(read(), groupDiscovery, "endpointslices"),
 			on([]string{"create", "delete", "update"}, groupDiscovery, "endpointslices"),
 			on([]string{"create", "get", "list", "update", "watch"}, groupCoordination, "leases"),

@@ -46,14 +46,20 @@ func TestNodeReadsWhatItsPodsName(t *testing.T) {
 				corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: r}})}}
 		})},
 		{"variables", "secrets", secretIn(func(s *spec, r ref) {
-			s.InitContainers = []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: r}}}}}
+			s.InitContainers = []corev1.Container{{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{
+				LocalObjectReference: r,
+			}}}}}
 		})},
 		{"volume", "secrets", secretIn(func(s *spec, r ref) {
-			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: r.Name}}}}
+			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+				SecretName: r.Name,
+			}}}}
 		})},
 		{"projected volume", "secrets", secretIn(func(s *spec, r ref) {
 			from := []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{LocalObjectReference: r}}}
-			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: from}}}}
+			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				Sources: from,
+			}}}}
 		})},
 		{"variable", "configmaps", secretIn(func(s *spec, r ref) {
 			s.Containers = []corev1.Container{{Env: env(
@@ -65,7 +71,9 @@ func TestNodeReadsWhatItsPodsName(t *testing.T) {
 			s.EphemeralContainers = []corev1.EphemeralContainer{c}
 		})},
 		{"volume", "configmaps", secretIn(func(s *spec, r ref) {
-			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: r}}}}
+			s.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: r,
+			}}}}
 		})},
 	}
 	for _, tt := range tests {

@@ -57,8 +57,8 @@ func volumeUsesConfigMap(v *corev1.VolumeSource, name string) bool {
 	return v.ConfigMap != nil && v.ConfigMap.Name == name
 }
 
-// anyEnv reports whether matches accepts a source of the environment of any container. It passes either an EnvFromSource
-// or an EnvVarSource; the other one is empty.
+// anyEnv reports whether matches accepts a source of the environment of any container. It passes either an
+// EnvFromSource or an EnvVarSource; the other one is empty.
 func anyEnv(pod *corev1.Pod, matches func(*corev1.EnvFromSource, *corev1.EnvVarSource) bool) bool {
 	spec := &pod.Spec
 	for i := range spec.InitContainers {

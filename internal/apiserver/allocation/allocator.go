@@ -100,7 +100,8 @@ const guesses = 32
 
 // nextAddress claims a free address of a family for the owner of b. Its cost depends on how full the ranges are, not
 // on how large they are: far from full, it reads a few keys of a cache.
-func (a *Allocator) nextAddress(ctx context.Context, b *claims[netip.Addr], family corev1.IPFamily) (netip.Addr, error) {
+func (a *Allocator) nextAddress(ctx context.Context, b *claims[netip.Addr], family corev1.IPFamily) (netip.Addr,
+	error) {
 	began := time.Now()
 	ranges, err := a.ready(ctx, family)
 	if err != nil {
@@ -237,7 +238,8 @@ func (a *Allocator) finish(ctx context.Context, owner Owner, ends ...func(contex
 	defer cancel()
 	for _, end := range ends {
 		if err := end(ctx); err != nil {
-			a.log.Warn("releasing the allocations of a service; the repair pass will retry", "service", owner.String(), "err", err)
+			a.log.Warn("releasing the allocations of a service; the repair pass will retry", "service", owner.String(), "err",
+				err)
 		}
 	}
 }

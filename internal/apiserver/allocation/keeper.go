@@ -205,7 +205,8 @@ func (k *RangeKeeper) markReady(ctx context.Context, cidr *networkingv1.ServiceC
 }
 
 // release removes the finalizer of a deleted cidr once no address needs it.
-func (k *RangeKeeper) release(ctx context.Context, cidr *networkingv1.ServiceCIDR, all []*networkingv1.ServiceCIDR) error {
+func (k *RangeKeeper) release(ctx context.Context, cidr *networkingv1.ServiceCIDR,
+	all []*networkingv1.ServiceCIDR) error {
 	if !slices.Contains(cidr.Finalizers, protection) {
 		return nil // only other finalizers are left
 	}
@@ -233,7 +234,8 @@ func (k *RangeKeeper) release(ctx context.Context, cidr *networkingv1.ServiceCID
 }
 
 // setCondition writes a condition if it has changed.
-func (k *RangeKeeper) setCondition(ctx context.Context, cidr *networkingv1.ServiceCIDR, condition metav1.Condition) error {
+func (k *RangeKeeper) setCondition(ctx context.Context, cidr *networkingv1.ServiceCIDR,
+	condition metav1.Condition) error {
 	conditions := slices.Clone(cidr.Status.Conditions)
 	if !meta.SetStatusCondition(&conditions, condition) {
 		return nil

@@ -44,7 +44,8 @@ func repairOne[K comparable](ctx context.Context, p *pass, r records[K], f findi
 	)
 	switch f.action {
 	case report:
-		message = "cannot be allocated to this service: it is outside every range, or another service holds it; please recreate the service"
+		message = "cannot be allocated to this service: it is outside every range, or another service holds it; please " +
+			"recreate the service"
 	case claim:
 		message = "was not recorded for this service; the record has been created"
 		done, err = createRecord(ctx, p, r, f)

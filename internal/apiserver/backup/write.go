@@ -1,6 +1,6 @@
 // Package backup writes and restores the one file that recovers a server: its store at one moment, and its certificate
-// authority, without which no existing client could authenticate again. The file is a tar archive that ordinary tools can
-// read:
+// authority, without which no existing client could authenticate again. The file is a tar archive that ordinary tools
+// can read:
 //
 //	etcd.db      the store, as `etcdctl snapshot save` writes it
 //	pki/…        certificates, keys and tokens

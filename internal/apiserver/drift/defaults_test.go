@@ -14,8 +14,8 @@ var notFilled = map[string]string{
 
 const noDisks = "no part of Viaduct mounts such a volume"
 
-// missingDefault says how the default that a marker declares differs from what Viaduct fills in, or "". A default that is
-// the zero value of the field needs no code. filled is JSON.
+// missingDefault says how the default that a marker declares differs from what Viaduct fills in, or "". A default that
+// is the zero value of the field needs no code. filled is JSON.
 func missingDefault(marker, filled string, typ reflect.Type) string {
 	want, ok := strings.CutPrefix(marker, "+default=")
 	if !ok || filled == want {

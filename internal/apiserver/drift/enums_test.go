@@ -96,6 +96,9 @@ func TestEnums(t *testing.T) {
 				facts: judge(fields, value)})
 		}
 	}
-	slices.SortFunc(have, func(a, b entry) int { return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(have, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.group, b.group),
+			cmp.Compare(a.name, b.name))
+	})
 	compareRecord(t, "enums.txt", enumsComment, have, nil)
 }

@@ -38,6 +38,7 @@ func TestRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := minorOf(version.GitVersion); got != rulesRead {
-		t.Errorf("the server announces %s, and the rules of %s were read: follow docs/following-kubernetes.md", got, rulesRead)
+		t.Errorf("the server announces %s, and the rules of %s were read: follow docs/following-kubernetes.md", got,
+			rulesRead)
 	}
 }

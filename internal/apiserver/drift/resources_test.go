@@ -24,8 +24,9 @@ Written by go test ./internal/apiserver/drift -update.
 var subresources = map[string]string{
 	"ApplyStatus": "status", "UpdateStatus": "status", "PatchStatus": "status",
 	"Finalize": "finalize", "Bind": "binding", "GetLogs": "log", "CreateToken": "token", "ProxyGet": "proxy",
-	"Evict": "eviction", "EvictV1": "eviction", "EvictV1beta1": "eviction", "UpdateEphemeralContainers": "ephemeralcontainers",
-	"UpdateResize": "resize", "GetScale": "scale", "UpdateScale": "scale", "ApplyScale": "scale",
+	"Evict": "eviction", "EvictV1": "eviction", "EvictV1beta1": "eviction",
+	"UpdateEphemeralContainers": "ephemeralcontainers",
+	"UpdateResize":              "resize", "GetScale": "scale", "UpdateScale": "scale", "ApplyScale": "scale",
 	"CreateWithEventNamespace": "", "UpdateWithEventNamespace": "", "PatchWithEventNamespace": "",
 	"CreateWithEventNamespaceWithContext": "", "UpdateWithEventNamespaceWithContext": "",
 	"PatchWithEventNamespaceWithContext": "", "GetFieldSelector": "", "Search": "", "SearchWithContext": "",
@@ -34,8 +35,8 @@ var subresources = map[string]string{
 // usualMethods are those of every resource.
 var usualMethods = []string{"Apply", "Create", "Delete", "DeleteCollection", "Get", "List", "Patch", "Update", "Watch"}
 
-// clientResources lists what the typed client of one API group can ask for, such as pods and pods/resize. unknown are its
-// methods that subresources does not name.
+// clientResources lists what the typed client of one API group can ask for, such as pods and pods/resize. unknown are
+// its methods that subresources does not name.
 func clientResources(group reflect.Type) (resources, unknown []string) {
 	for i := range group.NumMethod() {
 		getter := group.Method(i)

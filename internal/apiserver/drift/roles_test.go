@@ -76,8 +76,8 @@ var notInClient = map[string]string{
 	"bindings":             "the deprecated form of pods/binding",
 }
 
-// TestRolesNameResources wants every resource that a built-in role names to be one of client-go: a resource that upstream
-// renames or removes shows here.
+// TestRolesNameResources wants every resource that a built-in role names to be one of client-go: a resource that
+// upstream renames or removes shows here.
 func TestRolesNameResources(t *testing.T) {
 	known := map[string]bool{}
 	for gv, client := range groupClients() {

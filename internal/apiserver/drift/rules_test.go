@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// A declaredRule is what Viaduct does about one rule of declarative validation (KEP-5073), which the API library declares
-// in a comment of types.go.
+// A declaredRule is what Viaduct does about one rule of declarative validation (KEP-5073), which the API library
+// declares in a comment of types.go.
 type declaredRule struct {
 	broken func() field.ErrorList // validates an object that breaks the rule
 	want   string                 // the error that must be among them: its kind and its path

@@ -110,7 +110,8 @@ func parseComment(doc *ast.CommentGroup) declared {
 }
 
 // saysDefault finds the sentences by which Kubernetes documents a default.
-var saysDefault = regexp.MustCompile(`(?i)\bdefaults? (?:value )?(?:is|to|is set to|of) +["']?([-\w./ ]{1,40}?)["']?(?:[.,;:)]|$)`)
+var saysDefault = regexp.MustCompile(
+	`(?i)\bdefaults? (?:value )?(?:is|to|is set to|of) +["']?([-\w./ ]{1,40}?)["']?(?:[.,;:)]|$)`)
 
 // documentedDefault returns the default that a field's documentation names, or "".
 func (d declared) documentedDefault() string {

@@ -211,7 +211,8 @@ func (c *collector) get(ctx context.Context, at location, name string, uid types
 
 // update changes the metadata of an object. An object that no longer exists is no error.
 func (c *collector) update(ctx context.Context, n *node, change func(metav1.Object)) error {
-	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object,
+		error) {
 		obj := stored.DeepCopyObject()
 		m, err := meta.Accessor(obj)
 		if err == nil && m.GetUID() != n.uid {

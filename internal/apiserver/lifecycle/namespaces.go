@@ -22,7 +22,8 @@ const (
 	rootCAKey      = "ca.crt"
 
 	descriptionKey = "kubernetes.io/description"
-	rootCAText     = "The certificate authority of this API server. Pods verify the server with it. The server maintains this object."
+	rootCAText     = "The certificate authority of this API server. Pods verify the server with it. The server " +
+		"maintains this object."
 )
 
 // namespaces empties the namespaces that end and creates the default objects of the others.
@@ -133,7 +134,8 @@ func (n *namespaces) restoreRootCA(ctx context.Context, data map[string]string) 
 	if err != nil || maps.Equal(stored.(*corev1.ConfigMap).Data, data) {
 		return err
 	}
-	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object,
+		error) {
 		config := stored.DeepCopyObject().(*corev1.ConfigMap)
 		config.Data, config.BinaryData = data, nil
 		return config, nil
@@ -209,7 +211,8 @@ func (n *namespaces) report(ctx context.Context, ns *corev1.Namespace, condition
 
 func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Namespace,
 	change func(*corev1.Namespace) bool) error {
-	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object, error) {
+	updated := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, stored runtime.Object) (runtime.Object,
+		error) {
 		obj := stored.DeepCopyObject().(*corev1.Namespace)
 		if obj.UID != ns.UID {
 			return nil, apierrors.NewNotFound(corev1.Resource("namespaces"), ns.Name)
@@ -217,7 +220,8 @@ func (n *namespaces) write(ctx context.Context, to rest.Updater, ns *corev1.Name
 		change(obj)
 		return obj, nil
 	})
-	_, _, err := to.Update(in(ctx, ""), ns.Name, updated, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
+	_, _, err := to.Update(in(ctx, ""), ns.Name, updated, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+		false,
 		&metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil

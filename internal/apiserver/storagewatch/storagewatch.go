@@ -1,5 +1,6 @@
 // Package storagewatch opens watches on the storages of the API server, for the parts of the server that follow objects
-// without an informer. It must not keep objects, and it must not retry: its callers know what a lost watch means to them.
+// without an informer. It must not keep objects, and it must not retry: its callers know what a lost watch means to
+// them.
 package storagewatch
 
 import (
@@ -15,8 +16,8 @@ import (
 // RetryAfter is the pause that callers make after an error or a lost watch.
 const RetryAfter = 100 * time.Millisecond
 
-// Once opens one watch and passes its events to handle. It returns nil when ctx ends or when the storage ends the watch.
-// It returns an error if the watch cannot be opened, if the watch reports an error, or if handle fails.
+// Once opens one watch and passes its events to handle. It returns nil when ctx ends or when the storage ends the
+// watch. It returns an error if the watch cannot be opened, if the watch reports an error, or if handle fails.
 func Once(ctx context.Context, from rest.Watcher, options *internalversion.ListOptions,
 	handle func(watch.Event) error) error {
 	w, err := from.Watch(ctx, options)

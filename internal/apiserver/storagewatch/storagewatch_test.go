@@ -33,7 +33,8 @@ func TestOnce(t *testing.T) {
 		want    error // nil: no error at all
 		fails   bool
 	}{
-		"the storage ends the watch": {send: func(w *watch.FakeWatcher) { w.Add(object); w.Delete(object); w.Stop() }, handled: 2},
+		"the storage ends the watch": {send: func(w *watch.FakeWatcher) { w.Add(object); w.Delete(object); w.Stop() },
+			handled: 2},
 		"the watch reports an error": {send: func(w *watch.FakeWatcher) { w.Error(object) }, fails: true},
 		"the handler fails":          {send: func(w *watch.FakeWatcher) { w.Modify(object) }, want: errHandle, fails: true},
 		"it cannot be opened":        {send: func(*watch.FakeWatcher) {}, open: errOpen, want: errOpen, fails: true},

@@ -57,7 +57,8 @@ func (c *Cluster) tls() (*tls.Config, error) {
 		return nil, nil
 	}
 	info := transport.TLSInfo{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.CAFile}
-	config, err := info.ClientConfig() // it reads the certificate for each connection, so that a renewed certificate is used
+	// it reads the certificate for each connection, so that a renewed certificate is used
+	config, err := info.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificates for etcd: %w", err)
 	}

@@ -136,7 +136,8 @@ func (k *keeper) freeSpace(ctx context.Context, used usage) error {
 		return err
 	}
 	if now := k.store.usage(); !k.size.hasRoom(now) {
-		k.log.Error("the store is full of live objects and refuses writes; delete some", "inUse", now.inUse, "quota", k.store.quota)
+		k.log.Error("the store is full of live objects and refuses writes; delete some", "inUse", now.inUse, "quota",
+			k.store.quota)
 		return nil
 	}
 	if _, err := k.store.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {

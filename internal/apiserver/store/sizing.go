@@ -21,10 +21,11 @@ type sizing struct {
 }
 
 const (
-	// compactEvery is how long etcd keeps old revisions, for clients that resume a watch or a paged list; upstream's default.
+	// compactEvery is how long etcd keeps old revisions, for clients that resume a watch or a paged list; upstream's
+	// default.
 	compactEvery = 5 * time.Minute
-	// wasteFor is how long a part of the file must be unused before it counts as waste, since under churn the history needs
-	// it again.
+	// wasteFor is how long a part of the file must be unused before it counts as waste, since under churn the history
+	// needs it again.
 	wasteFor = 3 * compactEvery
 	// wasteMin is the least waste, in bytes, that is worth a pause of all writes.
 	wasteMin = 64 << 20

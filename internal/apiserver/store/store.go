@@ -41,8 +41,8 @@ type Store struct {
 		etcd3.Compactor
 		Stop()
 	}
-	// copying is held shared while a snapshot is read, and exclusively by a defragmentation, which would otherwise wait for
-	// the reader of the snapshot and block every write of the server.
+	// copying is held shared while a snapshot is read, and exclusively by a defragmentation, which would otherwise wait
+	// for the reader of the snapshot and block every write of the server.
 	copying sync.RWMutex
 	closing sync.Once
 }

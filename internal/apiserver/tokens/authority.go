@@ -53,8 +53,8 @@ type Authority struct {
 const (
 	// leeway is the difference that is allowed between the clocks of two servers; upstream's value.
 	leeway = time.Minute
-	// maxVerified and verifiedFor bound the cache of verified signatures. Verifying a signature costs more than the rest of
-	// an authentication.
+	// maxVerified and verifiedFor bound the cache of verified signatures. Verifying a signature costs more than the rest
+	// of an authentication.
 	maxVerified = 4096
 	verifiedFor = 5 * time.Minute
 )

@@ -152,7 +152,8 @@ func CheckLogin(name string, groups []string, namePath, groupsPath *field.Path) 
 		case group == "" || strings.ContainsFunc(group, isControl):
 			errs = append(errs, field.Invalid(groupsPath, group, "a group must not be empty or have control characters"))
 		case group == user.SystemPrivilegedGroup:
-			errs = append(errs, field.Forbidden(groupsPath, "no role can limit "+group+"; its members authenticate by certificate"))
+			errs = append(errs, field.Forbidden(groupsPath,
+				"no role can limit "+group+"; its members authenticate by certificate"))
 		case group == user.AllUnauthenticated:
 			errs = append(errs, field.Forbidden(groupsPath, "no authenticated user is in "+group))
 		}

@@ -1,8 +1,8 @@
-// Package validation holds the defaults and the validation of API objects: the Default functions fill in fields that are
-// left out, Prepare and Init derive fields from others, the Validate functions return errors that name the field, and the
-// Warnings functions return warnings about objects that are accepted. The rules are those of Kubernetes v1.36: a manifest
-// that works there works here, and a manifest that is refused there is refused here for the same field and with the same
-// kind of error.
+// Package validation holds the defaults and the validation of API objects: the Default functions fill in fields that
+// are left out, Prepare and Init derive fields from others, the Validate functions return errors that name the field,
+// and the Warnings functions return warnings about objects that are accepted. The rules are those of Kubernetes v1.36:
+// a manifest that works there works here, and a manifest that is refused there is refused here for the same field and
+// with the same kind of error.
 //
 // The package is pure: a result depends on the arguments alone. It must not read a clock, log, allocate an address or a
 // port, or look at objects other than its arguments. The Default and Prepare functions change the object they are given
@@ -11,11 +11,12 @@
 // Paths and kinds of errors are upstream's, even unusual ones: spec.LoadBalancerSourceRanges with its capital, the bare
 // allocateLoadBalancerNodePorts, metadata.taints. A comment marks each of them.
 //
-// Fields that Viaduct does not use are accepted. Their syntax is checked, except where that would be a large subject of its
-// own (disks of cloud providers, Windows). So a manifest written for a larger cluster is not refused for such fields.
+// Fields that Viaduct does not use are accepted. Their syntax is checked, except where that would be a large subject of
+// its own (disks of cloud providers, Windows). So a manifest written for a larger cluster is not refused for such
+// fields.
 //
-// With Endpoints, one user could direct the server's proxy, or another user's traffic, to an address that only the server
-// or a node can reach (the confused deputy of CVE-2021-25740). So loopback, link-local, link-local multicast and
+// With Endpoints, one user could direct the server's proxy, or another user's traffic, to an address that only the
+// server or a node can reach (the confused deputy of CVE-2021-25740). So loopback, link-local, link-local multicast and
 // unspecified addresses are refused in Endpoints, EndpointSlices and externalIPs. In the loopback mode
 // (Options.AllowLoopback) 127.0.0.0/8 and ::1 are addresses of Pods, so Endpoints and EndpointSlices may have them.
 // Link-local addresses are always refused.

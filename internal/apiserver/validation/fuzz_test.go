@@ -168,9 +168,10 @@ func FuzzPod(f *testing.F) {
 	c.VolumeMounts = []v1.VolumeMount{{Name: "v", MountPath: "/v"}}
 	busy.Spec.Volumes[0].ConfigMap = &v1.ConfigMapVolumeSource{Items: []v1.KeyToPath{{Key: "a", Path: "b"}}}
 	busy.Spec.SchedulingGates = []v1.PodSchedulingGate{{Name: "g"}}
-	busy.Spec.Affinity = &v1.Affinity{NodeAffinity: &v1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &v1.NodeSelector{
-		NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{{Key: "a",
-			Operator: "Exists"}}}}}}}
+	busy.Spec.Affinity = &v1.Affinity{NodeAffinity: &v1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &v1.NodeSelector{
+			NodeSelectorTerms: []v1.NodeSelectorTerm{{MatchExpressions: []v1.NodeSelectorRequirement{{Key: "a",
+				Operator: "Exists"}}}}}}}
 	busy.Spec.TopologySpreadConstraints = []v1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone",
 		WhenUnsatisfiable: v1.DoNotSchedule}}
 	busy.Status.ContainerStatuses = []v1.ContainerStatus{{Name: "c",

@@ -61,7 +61,9 @@ func TestPodAffinity(t *testing.T) {
 	all := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	near := func(term v1.PodAffinityTerm) func(*v1.Pod) {
 		return func(p *v1.Pod) {
-			p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term}}}
+			p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term},
+			}}
 		}
 	}
 	const at = "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]"
@@ -91,7 +93,9 @@ func TestPodAffinity(t *testing.T) {
 			MismatchLabelKeys: []string{"a b"}}), "Invalid " + at + ".mismatchLabelKeys[0]"},
 		{"far by no weight", func(p *v1.Pod) {
 			term := v1.WeightedPodAffinityTerm{PodAffinityTerm: v1.PodAffinityTerm{TopologyKey: "zone"}}
-			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []v1.WeightedPodAffinityTerm{term}}}
+			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{
+				PreferredDuringSchedulingIgnoredDuringExecution: []v1.WeightedPodAffinityTerm{term},
+			}}
 		}, "Invalid spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight"},
 		{"far by no key", func(p *v1.Pod) {
 			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{
@@ -177,7 +181,8 @@ func TestPreparePodCreate(t *testing.T) {
 		"spread": {pod.Spec.TopologySpreadConstraints[0].LabelSelector, []metav1.LabelSelectorRequirement{like}},
 		"near": {pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0].LabelSelector,
 			[]metav1.LabelSelectorRequirement{like, unlike}},
-		"far": {pod.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector,
+		"far": {pod.Spec.Affinity.PodAntiAffinity.
+			PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector,
 			[]metav1.LabelSelectorRequirement{like, unlike}},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got.MatchExpressions); diff != "" {

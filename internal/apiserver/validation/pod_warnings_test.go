@@ -83,7 +83,9 @@ func TestPodWarnings(t *testing.T) {
 		},
 			"spec.topologySpreadConstraints[0].labelSelector: "},
 		{"near by no selector", func(p *v1.Pod) {
-			p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term}}}
+			p.Spec.Affinity = &v1.Affinity{PodAffinity: &v1.PodAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{term},
+			}}
 		}, "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector: "},
 		{"far by no selector", func(p *v1.Pod) {
 			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{
@@ -91,7 +93,9 @@ func TestPodWarnings(t *testing.T) {
 		}, "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: "},
 		{"far by a selector", func(p *v1.Pod) {
 			chosen := v1.PodAffinityTerm{LabelSelector: &metav1.LabelSelector{}}
-			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{chosen}}}
+			p.Spec.Affinity = &v1.Affinity{PodAntiAffinity: &v1.PodAntiAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution: []v1.PodAffinityTerm{chosen},
+			}}
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

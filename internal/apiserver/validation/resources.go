@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Quantities of resources that nodes have and containers request: cpu, memory, and extended resources, whose names have a
-// domain.
+// Quantities of resources that nodes have and containers request: cpu, memory, and extended resources, whose names have
+// a domain.
 
 // extendedPrefix is the prefix of the quota of an extended resource; no resource may have such a name.
 const extendedPrefix = v1.DefaultResourceRequestsPrefix

@@ -72,8 +72,8 @@ func oneAction(resource *authorizationv1.ResourceAttributes,
 	)
 }
 
-// An unknown operator is accepted, since a webhook of a later version may ask for its own clients. A requirement narrows
-// the request, so ignoring it is safe.
+// An unknown operator is accepted, since a webhook of a later version may ask for its own clients. A requirement
+// narrows the request, so ignoring it is safe.
 
 func fieldSelectorQuestion(selector *authorizationv1.FieldSelectorAttributes, path *field.Path) field.ErrorList {
 	if selector == nil {

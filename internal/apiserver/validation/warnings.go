@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices. They
-// get no warnings, since no user could act on them.
+// The label that names the controller of an Endpoints, and the controllers that write Endpoints and EndpointSlices.
+// They get no warnings, since no user could act on them.
 const (
 	endpointsManagedBy  = "endpoints.kubernetes.io/managed-by"
 	endpointsController = "endpoint-controller"

@@ -15,8 +15,8 @@ import (
 // AskTimeout bounds one question to the proxy.
 const AskTimeout = 5 * time.Second
 
-// GetJSON reads what url answers into to, within AskTimeout. An answer other than 200 is an error: ErrNotViaduct for 404, or
-// one with the text of the answer.
+// GetJSON reads what url answers into to, within AskTimeout. An answer other than 200 is an error: ErrNotViaduct for
+// 404, or one with the text of the answer.
 func GetJSON(ctx context.Context, url string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
 	defer cancel()

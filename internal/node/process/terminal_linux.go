@@ -101,8 +101,8 @@ func (t *terminal) setSize(size runtime.TerminalSize) {
 	})
 }
 
-// close ends the copying. It waits for output of the command, but not longer than outputDelay: another process may still
-// have the terminal.
+// close ends the copying. It waits for output of the command, but not longer than outputDelay: another process may
+// still have the terminal.
 func (t *terminal) close() {
 	close(t.done)
 	select {

@@ -51,7 +51,8 @@ func (c class) chain() string {
 	if c.outside {
 		name.WriteString("outside-")
 	}
-	word := map[routing.Policy]string{routing.Random: "pick", routing.SourceHash: "hash", routing.RoundRobin: "turn"}[c.policy]
+	word := map[routing.Policy]string{routing.Random: "pick", routing.SourceHash: "hash",
+		routing.RoundRobin: "turn"}[c.policy]
 	switch {
 	case c.seconds > 0 && c.mapped():
 		name.WriteString("stick-" + word)

@@ -8,8 +8,8 @@ import (
 )
 
 // arrange gives slots to the backends of a pool: each gets as many as its weight asks for (routing.Slots). A backend
-// keeps the slots that it had in had, so that the fewest elements change: one that leaves costs one move into each of its
-// slots. want is sorted and distinct, and had need not be; the same arguments give the same slots.
+// keeps the slots that it had in had, so that the fewest elements change: one that leaves costs one move into each of
+// its slots. want is sorted and distinct, and had need not be; the same arguments give the same slots.
 func arrange(had []netip.AddrPort, want []routing.Backend) []netip.AddrPort {
 	shares, total := routing.Slots(want)
 	index := make(map[netip.AddrPort]int, len(want))

@@ -54,7 +54,8 @@ func TestNamesOfSetsAndClasses(t *testing.T) {
 			t.Errorf("%q names %v", name, got)
 		}
 	}
-	at4, at6 := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP), destOf(netip.MustParseAddr("fd00::1"), 53, routing.UDP)
+	at4, at6 := destOf(netip.MustParseAddr("10.96.0.1"), 80, routing.TCP), destOf(netip.MustParseAddr("fd00::1"), 53,
+		routing.UDP)
 	for _, c := range []class{{slots: 3, policy: routing.Random}, {slots: 300, outside: true, policy: routing.Random},
 		{slots: 7, seconds: 60, policy: routing.Random}, {slots: 7, seconds: 60, outside: true, policy: routing.Random},
 		{slots: 4096, policy: routing.SourceHash}, {slots: 4096, seconds: 5, outside: true, policy: routing.SourceHash},

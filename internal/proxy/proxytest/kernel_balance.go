@@ -79,8 +79,8 @@ func kernelInTurn(l *lab) {
 	}
 }
 
-// kernelBySource: under source-hash every client goes where package routing says, from wherever it comes, and an endpoint
-// that leaves takes no other clients with it.
+// kernelBySource: under source-hash every client goes where package routing says, from wherever it comes, and an
+// endpoint that leaves takes no other clients with it.
 func kernelBySource(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		eps := l.served(v6, 5)
@@ -127,8 +127,8 @@ func kernelWeightChanges(l *lab) {
 	}
 }
 
-// kernelPoliciesWithAffinity: a client that is remembered stays, whatever the policy; a policy that the backend does not
-// serve is served as random.
+// kernelPoliciesWithAffinity: a client that is remembered stays, whatever the policy; a policy that the backend does
+// not serve is served as random.
 func kernelPoliciesWithAffinity(l *lab) {
 	eps := l.served(false, 4)
 	for _, policy := range routing.Policies() {

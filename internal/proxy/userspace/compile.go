@@ -19,8 +19,8 @@ type compiledFrontend struct {
 // hasBackends reports whether there is anybody to connect to.
 func (f *compiledFrontend) hasBackends() bool { return f.inside.Len()+f.outside.Len() > 0 }
 
-// keeps reports whether a flow from from to an endpoint goes on: the client may connect, and the endpoint is in its pool or
-// serves what it has, as one that is drained.
+// keeps reports whether a flow from from to an endpoint goes on: the client may connect, and the endpoint is in its
+// pool or serves what it has, as one that is drained.
 func (f *compiledFrontend) keeps(from routing.Origin, to netip.AddrPort) bool {
 	if !f.Allows(from.Addr) {
 		return false

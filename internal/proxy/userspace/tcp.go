@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// tcpServer accepts connections on one address and carries them to the endpoints of its Frontend. While there are none the
-// port is held but does not listen, so that the kernel refuses.
+// tcpServer accepts connections on one address and carries them to the endpoints of its Frontend. While there are none
+// the port is held but does not listen, so that the kernel refuses.
 type tcpServer struct {
 	host     *host
 	at       netip.AddrPort
