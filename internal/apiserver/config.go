@@ -20,6 +20,7 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/compatibility"
 	"viaduct/internal/apiserver/openapi"
+	"viaduct/internal/apiserver/pki"
 )
 
 // config is the generic server's configuration: what kube-apiserver has and this server has no use for (priority and
@@ -80,11 +81,11 @@ func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamicce
 	if err != nil {
 		return nil, nil, fmt.Errorf("certifying the server: %w", err)
 	}
-	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving", files.cert, files.key)
+	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving", files.Cert, files.Key)
 	if err != nil {
 		return nil, nil, err
 	}
-	ca, err := dynamiccertificates.NewStaticCAContent("client-ca", s.pki.caPEM())
+	ca, err := dynamiccertificates.NewStaticCAContent("client-ca", s.pki.CAPEM())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +93,7 @@ func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamicce
 }
 
 // servingPair certifies every name and address by which the server may be called.
-func (s *Server) servingPair() (pair, error) {
+func (s *Server) servingPair() (pki.Pair, error) {
 	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 		"kubernetes.default.svc.cluster.local"}
 	if host, err := os.Hostname(); err == nil {
@@ -111,11 +112,11 @@ func (s *Server) servingPair() (pair, error) {
 	if s.listensEverywhere() {
 		everywhere, err := hostAddrs()
 		if err != nil {
-			return pair{}, err
+			return pki.Pair{}, err
 		}
 		addrs = append(addrs, everywhere...)
 	}
-	return s.pki.serving(names, addrs)
+	return s.pki.Serving(names, addrs)
 }
 
 // hostAddrs are the addresses of this host.

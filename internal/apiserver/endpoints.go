@@ -9,12 +9,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
 func endpointsKind(rules validation.Options) kind[*corev1.Endpoints] {
 	return kind[*corev1.Endpoints]{
 		resource: corev1.Resource("endpoints"), singular: "endpoints", shortNames: []string{"ep"},
+		table:     printers.Endpoints(),
 		newObject: func() *corev1.Endpoints { return &corev1.Endpoints{} },
 		newList:   func() runtime.Object { return &corev1.EndpointsList{} },
 		validate:  func(ep *corev1.Endpoints) field.ErrorList { return validation.ValidateEndpoints(ep, rules) },
@@ -30,6 +32,7 @@ func endpointsKind(rules validation.Options) kind[*corev1.Endpoints] {
 func endpointSliceKind(rules validation.Options) kind[*discoveryv1.EndpointSlice] {
 	return kind[*discoveryv1.EndpointSlice]{
 		resource: discoveryv1.Resource("endpointslices"), singular: "endpointslice",
+		table:         printers.EndpointSlices(),
 		newObject:     func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} },
 		newList:       func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
 		prepareCreate: func(_ context.Context, s *discoveryv1.EndpointSlice) { s.Generation = 1; dropDeprecatedTopology(s) },

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"viaduct/internal/apiserver/resource"
@@ -51,6 +52,7 @@ type kind[T object] struct {
 	// attach hooks what else is to happen to the store; nil for nothing. The status subresource has the same hooks but for
 	// BeginUpdate.
 	attach func(store *registry.Store)
+	table  rest.TableConvertor // kubectl's columns; nil: name and age
 	// ttl is how long an object is kept, in seconds; 0 for ever.
 	ttl uint64
 }

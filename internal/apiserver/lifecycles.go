@@ -37,7 +37,7 @@ func (s *Server) newLifecycle(b *builder) (*lifecycle.Lifecycle, error) {
 	return lifecycle.New(lifecycle.Options{
 		Resources: resources, Finalize: namespaces["namespaces/finalize"].(rest.Updater),
 		Status: namespaces["namespaces/status"].(rest.Updater),
-		RootCA: s.pki.caPEM(), Log: s.log,
+		RootCA: s.pki.CAPEM(), Log: s.log,
 	}), nil
 }
 

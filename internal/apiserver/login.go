@@ -54,7 +54,7 @@ func newLogins(ca dynamiccertificates.CAContentProvider, authority *tokens.Autho
 
 // newLogins are those of s: of its parts, of the users of a token file, and of those known to the API.
 func (s *Server) newLogins(ca dynamiccertificates.CAContentProvider, users authenticator.Token) (*logins, error) {
-	key, err := s.pki.accountKey()
+	key, err := s.pki.AccountKey()
 	if err != nil {
 		return nil, err
 	}

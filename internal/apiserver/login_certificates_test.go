@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	certificates "k8s.io/apiserver/pkg/authentication/request/x509"
+	"viaduct/internal/apiserver/pki"
 )
 
 // countedLogin verifies for real, and counts how often.
@@ -24,9 +25,9 @@ func (l *countedLogin) AuthenticateRequest(r *http.Request) (*authenticator.Resp
 	return l.Request.AuthenticateRequest(r)
 }
 
-func requestBy(t testing.TB, files pair) *http.Request {
+func requestBy(t testing.TB, files pki.Pair) *http.Request {
 	t.Helper()
-	block, _ := pem.Decode(files.cert)
+	block, _ := pem.Decode(files.Cert)
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
@@ -34,14 +35,14 @@ func requestBy(t testing.TB, files pair) *http.Request {
 	return &http.Request{TLS: &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}}}
 }
 
-func newCountedLogin(t testing.TB) (*pki, *countedLogin) {
+func newCountedLogin(t testing.TB) (*pki.Authority, *countedLogin) {
 	t.Helper()
-	ca, err := openPKI(t.TempDir())
+	ca, err := pki.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	roots.AppendCertsFromPEM(ca.CAPEM())
 	options := certificates.DefaultVerifyOptions()
 	options.Roots = roots
 	return ca, &countedLogin{Request: certificates.New(options, certificates.CommonNameUserConversion)}
@@ -51,8 +52,8 @@ func TestCertificatesAreRemembered(t *testing.T) {
 	ca, verify := newCountedLogin(t)
 	other, _ := newCountedLogin(t)
 	login := newCertificateLogin(verify)
-	by := func(ca *pki, user string) *http.Request {
-		files, err := ca.client(user, "dev")
+	by := func(ca *pki.Authority, user string) *http.Request {
+		files, err := ca.Client(user, "dev")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestCertificatesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, verify := newCountedLogin(t)
 		login := newCertificateLogin(verify)
-		files, err := ca.client("ann")
+		files, err := ca.Client("ann")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +110,7 @@ func TestCertificatesAreForgotten(t *testing.T) {
 
 func BenchmarkCertificateLogin(b *testing.B) {
 	ca, verify := newCountedLogin(b)
-	files, err := ca.client("ann")
+	files, err := ca.Client("ann")
 	if err != nil {
 		b.Fatal(err)
 	}

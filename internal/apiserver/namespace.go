@@ -13,12 +13,14 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
 func namespaceKind() kind[*corev1.Namespace] {
 	return kind[*corev1.Namespace]{
 		resource: corev1.Resource("namespaces"), singular: "namespace", shortNames: []string{"ns"}, clusterWide: true,
+		table:     printers.Namespaces(),
 		newObject: func() *corev1.Namespace { return &corev1.Namespace{} },
 		newList:   func() runtime.Object { return &corev1.NamespaceList{} },
 		prepareCreate: func(_ context.Context, ns *corev1.Namespace) {

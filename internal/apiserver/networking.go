@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -22,6 +23,7 @@ func networkingResource(resource string) schema.GroupResource {
 func ipAddressKind(deleted func(*networkingv1.IPAddress)) kind[*networkingv1.IPAddress] {
 	return kind[*networkingv1.IPAddress]{
 		resource: networkingResource("ipaddresses"), singular: "ipaddress", shortNames: []string{"ip"}, clusterWide: true,
+		table:          printers.IPAddresses(),
 		newObject:      func() *networkingv1.IPAddress { return &networkingv1.IPAddress{} },
 		newList:        func() runtime.Object { return &networkingv1.IPAddressList{} },
 		validate:       validation.ValidateIPAddress,
@@ -40,6 +42,7 @@ func ipAddressKind(deleted func(*networkingv1.IPAddress)) kind[*networkingv1.IPA
 func serviceCIDRKind() kind[*networkingv1.ServiceCIDR] {
 	return kind[*networkingv1.ServiceCIDR]{
 		resource: networkingResource("servicecidrs"), singular: "servicecidr", clusterWide: true,
+		table:     printers.ServiceCIDRs(),
 		newObject: func() *networkingv1.ServiceCIDR { return &networkingv1.ServiceCIDR{} },
 		newList:   func() runtime.Object { return &networkingv1.ServiceCIDRList{} },
 		prepareCreate: func(_ context.Context, c *networkingv1.ServiceCIDR) {

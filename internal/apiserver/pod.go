@@ -14,12 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
 func podKind() kind[*corev1.Pod] {
 	return kind[*corev1.Pod]{
 		resource: corev1.Resource("pods"), singular: "pod", shortNames: []string{"po"}, categories: []string{"all"},
+		table:     printers.Pods(),
 		newObject: func() *corev1.Pod { return &corev1.Pod{} },
 		newList:   func() runtime.Object { return &corev1.PodList{} },
 		prepareCreate: func(_ context.Context, pod *corev1.Pod) {

@@ -4,6 +4,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -37,6 +38,7 @@ func roleKind() kind[*rbacv1.Role] {
 func roleBindingKind() kind[*rbacv1.RoleBinding] {
 	return kind[*rbacv1.RoleBinding]{
 		resource: rbacv1.Resource("rolebindings"), singular: "rolebinding",
+		table:          printers.RoleBindings(),
 		newObject:      func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
 		newList:        func() runtime.Object { return &rbacv1.RoleBindingList{} },
 		validate:       validation.ValidateRoleBinding,
@@ -61,6 +63,7 @@ func clusterRoleKind() kind[*rbacv1.ClusterRole] {
 func clusterRoleBindingKind() kind[*rbacv1.ClusterRoleBinding] {
 	return kind[*rbacv1.ClusterRoleBinding]{
 		resource: rbacv1.Resource("clusterrolebindings"), singular: "clusterrolebinding", clusterWide: true,
+		table:          printers.ClusterRoleBindings(),
 		newObject:      func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
 		newList:        func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
 		validate:       validation.ValidateClusterRoleBinding,

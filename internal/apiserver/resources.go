@@ -61,7 +61,7 @@ func buildStores(b *builder, rules validation.Options, hooks *serviceHooks) (*st
 	s.endpoints = keep(install(b, endpointsKind(rules)))
 	s.slices = keep(install(b, endpointSliceKind(rules)))
 	hooks.endpoints = s.endpoints
-	s.services = keep(install(b, serviceKind(rules, hooks.attach)))
+	s.services = keep(install(b, serviceKind(hooks.attach)))
 	s.pods = keep(install(b, podKind()))
 	s.nodes = keep(install(b, nodeKind()))
 	keep(install(b, configMapKind()))

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"viaduct/internal/apiserver/printers"
 )
 
 // resourceREST serves one resource.
@@ -128,7 +127,10 @@ func newStore[T object](typer runtime.ObjectTyper, k kind[T], plain strategy[T])
 		UpdateStrategy:            plain,
 		DeleteStrategy:            plain,
 		ResetFieldsStrategy:       plain,
-		TableConvertor:            printers.For(k.resource.Resource),
+		TableConvertor:            k.table,
+	}
+	if k.table == nil {
+		store.TableConvertor = rest.NewDefaultTableConvertor(k.resource)
 	}
 	if k.graceful != nil {
 		store.DeleteStrategy = gracefulStrategy[T]{plain}

@@ -27,7 +27,9 @@ import (
 	restclient "k8s.io/client-go/rest"
 	"viaduct/internal/apiserver/access"
 	"viaduct/internal/apiserver/allocation"
+	"viaduct/internal/apiserver/inprocess"
 	"viaduct/internal/apiserver/lifecycle"
+	"viaduct/internal/apiserver/pki"
 	"viaduct/internal/apiserver/store"
 	"viaduct/internal/apiserver/validation"
 )
@@ -73,7 +75,7 @@ type Server struct {
 	options  Options
 	log      *slog.Logger
 	listener net.Listener
-	pki      *pki
+	pki      *pki.Authority
 	tokens   *partTokens
 	logins   *logins
 	generic  *genericapiserver.GenericAPIServer
@@ -140,7 +142,7 @@ func StoreDir(dataDir string) string { return filepath.Join(dataDir, "etcd") }
 
 func (s *Server) prepare(ctx context.Context) error {
 	var err error
-	if s.pki, err = openPKI(s.options.pkiDir()); err != nil {
+	if s.pki, err = pki.Open(s.options.pkiDir()); err != nil {
 		return fmt.Errorf("opening the certificate authority: %w", err)
 	}
 	nodes := access.NewNodes(boundPods{s})
@@ -280,7 +282,7 @@ func (s *Server) isReady(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	resp, err := handlerTransport{s.generic.Handler}.RoundTrip(req)
+	resp, err := inprocess.Transport{Handler: s.generic.Handler}.RoundTrip(req)
 	return err == nil && resp.StatusCode == http.StatusOK
 }
 
@@ -343,7 +345,7 @@ func (s *Server) ClientConfig(user string) *restclient.Config {
 	return &restclient.Config{
 		Host:        s.URL(),
 		BearerToken: token,
-		Transport: handlerTransport{http.HandlerFunc(func(w http.ResponseWriter,
+		Transport: inprocess.Transport{Handler: http.HandlerFunc(func(w http.ResponseWriter,
 			r *http.Request) {
 			s.generic.Handler.ServeHTTP(w, r)
 		})},
@@ -356,9 +358,9 @@ func (s *Server) ClientConfig(user string) *restclient.Config {
 }
 
 func (s *Server) writeAdminKubeconfig() error {
-	admin, err := s.pki.client(UserAdmin, "system:masters")
+	admin, err := s.pki.Client(UserAdmin, "system:masters")
 	if err != nil {
 		return fmt.Errorf("certifying the administrator: %w", err)
 	}
-	return writeKubeconfig(s.options.DataDir, s.URL(), s.pki.caPEM(), admin)
+	return writeKubeconfig(s.options.DataDir, s.URL(), s.pki.CAPEM(), admin)
 }

@@ -14,12 +14,14 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"viaduct/internal/apiserver/allocation"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
-func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*corev1.Service] {
+func serviceKind(attach func(*registry.Store)) kind[*corev1.Service] {
 	return kind[*corev1.Service]{
 		resource: corev1.Resource("services"), singular: "service", shortNames: []string{"svc"}, categories: []string{"all"},
+		table:     printers.Services(),
 		newObject: func() *corev1.Service { return &corev1.Service{} },
 		newList:   func() runtime.Object { return &corev1.ServiceList{} },
 		prepareCreate: func(_ context.Context, svc *corev1.Service) {
@@ -29,10 +31,8 @@ func serviceKind(rules validation.Options, attach func(*registry.Store)) kind[*c
 			svc.Status = old.Status
 			validation.PrepareServiceUpdate(svc, old)
 		},
-		validate: func(svc *corev1.Service) field.ErrorList { return validation.ValidateService(svc, rules) },
-		validateUpdate: func(svc, old *corev1.Service) field.ErrorList {
-			return validation.ValidateServiceUpdate(svc, old, rules)
-		},
+		validate:       validation.ValidateService,
+		validateUpdate: validation.ValidateServiceUpdate,
 		warn:           validation.ServiceWarnings,
 		createOnUpdate: true,
 		unconditional:  true,

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"viaduct/internal/apiserver/printers"
 	"viaduct/internal/apiserver/validation"
 )
 
@@ -16,6 +17,7 @@ import (
 func nodeKind() kind[*corev1.Node] {
 	return kind[*corev1.Node]{
 		resource: corev1.Resource("nodes"), singular: "node", shortNames: []string{"no"}, clusterWide: true,
+		table:          printers.Nodes(),
 		newObject:      func() *corev1.Node { return &corev1.Node{} },
 		newList:        func() runtime.Object { return &corev1.NodeList{} },
 		prepareCreate:  func(_ context.Context, n *corev1.Node) { n.Spec.ConfigSource = nil },
@@ -45,6 +47,7 @@ func prepareNode(_ context.Context, node, old *corev1.Node) {
 func configMapKind() kind[*corev1.ConfigMap] {
 	return kind[*corev1.ConfigMap]{
 		resource: corev1.Resource("configmaps"), singular: "configmap", shortNames: []string{"cm"},
+		table:          printers.ConfigMaps(),
 		newObject:      func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
 		newList:        func() runtime.Object { return &corev1.ConfigMapList{} },
 		validate:       validation.ValidateConfigMap,
@@ -56,6 +59,7 @@ func configMapKind() kind[*corev1.ConfigMap] {
 func secretKind() kind[*corev1.Secret] {
 	return kind[*corev1.Secret]{
 		resource: corev1.Resource("secrets"), singular: "secret",
+		table:          printers.Secrets(),
 		newObject:      func() *corev1.Secret { return &corev1.Secret{} },
 		newList:        func() runtime.Object { return &corev1.SecretList{} },
 		prepareCreate:  func(_ context.Context, s *corev1.Secret) { mergeStringData(s) },
@@ -81,6 +85,7 @@ func mergeStringData(s *corev1.Secret) {
 func serviceAccountKind() kind[*corev1.ServiceAccount] {
 	return kind[*corev1.ServiceAccount]{
 		resource: corev1.Resource("serviceaccounts"), singular: "serviceaccount", shortNames: []string{"sa"},
+		table:          printers.ServiceAccounts(),
 		newObject:      func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
 		newList:        func() runtime.Object { return &corev1.ServiceAccountList{} },
 		prepareCreate:  func(_ context.Context, a *corev1.ServiceAccount) { keepSecretNames(a) },
@@ -103,6 +108,7 @@ const eventTTL = 3600
 func eventKind() kind[*corev1.Event] {
 	return kind[*corev1.Event]{
 		resource: corev1.Resource("events"), singular: "event", shortNames: []string{"ev"},
+		table:          printers.Events(),
 		newObject:      func() *corev1.Event { return &corev1.Event{} },
 		newList:        func() runtime.Object { return &corev1.EventList{} },
 		validate:       validation.ValidateEvent,
@@ -137,6 +143,7 @@ func eventFields(e *corev1.Event) fields.Set {
 func leaseKind() kind[*coordinationv1.Lease] {
 	return kind[*coordinationv1.Lease]{
 		resource: coordinationv1.Resource("leases"), singular: "lease",
+		table:          printers.Leases(),
 		newObject:      func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
 		newList:        func() runtime.Object { return &coordinationv1.LeaseList{} },
 		validate:       validation.ValidateLease,

@@ -8,10 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func ipAddresses() table[*networkingv1.IPAddress] {
-	return table[*networkingv1.IPAddress]{
-		columns: []metav1.TableColumnDefinition{name(), column("ParentRef", "What the address is held for.")},
-		cells: func(ip *networkingv1.IPAddress, _ time.Time) []any {
+// IPAddresses returns the table of ipaddresses.
+func IPAddresses() Table[*networkingv1.IPAddress] {
+	return Table[*networkingv1.IPAddress]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("ParentRef", "What the address is held for.")},
+		Cells: func(ip *networkingv1.IPAddress, _ time.Time) []any {
 			return []any{ip.Name, orElse(parentRef(ip.Spec.ParentRef), none)}
 		},
 	}
@@ -31,12 +32,13 @@ func parentRef(ref *networkingv1.ParentReference) string {
 	return strings.Join(parts, "/")
 }
 
-func serviceCIDRs() table[*networkingv1.ServiceCIDR] {
-	return table[*networkingv1.ServiceCIDR]{
-		columns: []metav1.TableColumnDefinition{name(), column("CIDRs", "The ranges that Services' addresses come from."),
-			age()},
-		cells: func(cidr *networkingv1.ServiceCIDR, now time.Time) []any {
-			return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), since(cidr.CreationTimestamp.Time, now)}
+// ServiceCIDRs returns the table of servicecidrs.
+func ServiceCIDRs() Table[*networkingv1.ServiceCIDR] {
+	return Table[*networkingv1.ServiceCIDR]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("CIDRs", "The ranges that Services' addresses come from."),
+			Age()},
+		Cells: func(cidr *networkingv1.ServiceCIDR, now time.Time) []any {
+			return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), Since(cidr.CreationTimestamp.Time, now)}
 		},
 	}
 }

@@ -13,21 +13,22 @@ import (
 // nodeLost is the reason that a Pod's status has when its node went silent.
 const nodeLost = "NodeLost"
 
-func pods() table[*v1.Pod] {
-	return table[*v1.Pod]{
-		columns: []metav1.TableColumnDefinition{
-			name(),
-			column("Ready", "How many of the Pod's containers are ready."),
-			column("Status", "What the Pod as a whole is doing."),
-			column("Restarts", "How often containers of the Pod were restarted, and when the last was."),
-			age(),
-			wide("IP", "The address of the Pod."),
-			wide("Node", "The node that the Pod runs on."),
-			wide("Nominated Node", "The node that is being cleared for the Pod."),
-			wide("Readiness Gates", "How many of the Pod's readiness gates are passed."),
+// Pods returns the table of pods.
+func Pods() Table[*v1.Pod] {
+	return Table[*v1.Pod]{
+		Columns: []metav1.TableColumnDefinition{
+			Name(),
+			Column("Ready", "How many of the Pod's containers are ready."),
+			Column("Status", "What the Pod as a whole is doing."),
+			Column("Restarts", "How often containers of the Pod were restarted, and when the last was."),
+			Age(),
+			Wide("IP", "The address of the Pod."),
+			Wide("Node", "The node that the Pod runs on."),
+			Wide("Nominated Node", "The node that is being cleared for the Pod."),
+			Wide("Readiness Gates", "How many of the Pod's readiness gates are passed."),
 		},
-		cells:      podCells,
-		conditions: podConditions,
+		Cells:      podCells,
+		Conditions: podConditions,
 	}
 }
 
@@ -42,7 +43,7 @@ func podCells(pod *v1.Pod, now time.Time) []any {
 		fmt.Sprintf("%d/%d", s.ready, s.total),
 		s.status,
 		s.restarts.show(now),
-		since(pod.CreationTimestamp.Time, now),
+		Since(pod.CreationTimestamp.Time, now),
 		orElse(ip, none),
 		orElse(pod.Spec.NodeName, none),
 		orElse(pod.Status.NominatedNodeName, none),
@@ -101,7 +102,7 @@ func (r restarts) show(now time.Time) string {
 	if r.count == 0 || r.last.IsZero() {
 		return strconv.Itoa(r.count)
 	}
-	return fmt.Sprintf("%d (%s ago)", r.count, since(r.last, now))
+	return fmt.Sprintf("%d (%s ago)", r.count, Since(r.last, now))
 }
 
 // summary is a Pod in one line.

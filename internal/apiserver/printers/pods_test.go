@@ -132,7 +132,7 @@ func TestPodRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := row(t, pods(), tt.pod); got != tt.want {
+			if got := row(t, Pods(), tt.pod); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

@@ -8,19 +8,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func roleBindings() table[*rbacv1.RoleBinding] {
-	return table[*rbacv1.RoleBinding]{
-		columns: bindingColumns(),
-		cells: func(b *rbacv1.RoleBinding, now time.Time) []any {
+// RoleBindings returns the table of rolebindings.
+func RoleBindings() Table[*rbacv1.RoleBinding] {
+	return Table[*rbacv1.RoleBinding]{
+		Columns: bindingColumns(),
+		Cells: func(b *rbacv1.RoleBinding, now time.Time) []any {
 			return bindingCells(b.ObjectMeta, b.RoleRef, b.Subjects, now)
 		},
 	}
 }
 
-func clusterRoleBindings() table[*rbacv1.ClusterRoleBinding] {
-	return table[*rbacv1.ClusterRoleBinding]{
-		columns: bindingColumns(),
-		cells: func(b *rbacv1.ClusterRoleBinding, now time.Time) []any {
+// ClusterRoleBindings returns the table of clusterrolebindings.
+func ClusterRoleBindings() Table[*rbacv1.ClusterRoleBinding] {
+	return Table[*rbacv1.ClusterRoleBinding]{
+		Columns: bindingColumns(),
+		Cells: func(b *rbacv1.ClusterRoleBinding, now time.Time) []any {
 			return bindingCells(b.ObjectMeta, b.RoleRef, b.Subjects, now)
 		},
 	}
@@ -28,12 +30,12 @@ func clusterRoleBindings() table[*rbacv1.ClusterRoleBinding] {
 
 func bindingColumns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
-		name(),
-		column("Role", "The role that is given."),
-		age(),
-		wide("Users", "The users to whom it is given."),
-		wide("Groups", "The groups to whom it is given."),
-		wide("ServiceAccounts", "The service accounts to whom it is given."),
+		Name(),
+		Column("Role", "The role that is given."),
+		Age(),
+		Wide("Users", "The users to whom it is given."),
+		Wide("Groups", "The groups to whom it is given."),
+		Wide("ServiceAccounts", "The service accounts to whom it is given."),
 	}
 }
 
@@ -49,6 +51,6 @@ func bindingCells(meta metav1.ObjectMeta, ref rbacv1.RoleRef, subjects []rbacv1.
 			accounts = append(accounts, s.Namespace+"/"+s.Name)
 		}
 	}
-	return []any{meta.Name, ref.Kind + "/" + ref.Name, since(meta.CreationTimestamp.Time, now),
+	return []any{meta.Name, ref.Kind + "/" + ref.Name, Since(meta.CreationTimestamp.Time, now),
 		strings.Join(users, ", "), strings.Join(groups, ", "), strings.Join(accounts, ", ")}
 }

@@ -13,11 +13,11 @@ func TestBindingRows(t *testing.T) {
 	}
 	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: "edit"}
 	const want = "b | ClusterRole/edit | 5m | ann, bob | dev | build/ci"
-	if got := row(t, roleBindings(), &rbacv1.RoleBinding{ObjectMeta: created("b"), RoleRef: ref,
+	if got := row(t, RoleBindings(), &rbacv1.RoleBinding{ObjectMeta: created("b"), RoleRef: ref,
 		Subjects: subjects}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := row(t, clusterRoleBindings(), &rbacv1.ClusterRoleBinding{ObjectMeta: created("b"), RoleRef: ref,
+	if got := row(t, ClusterRoleBindings(), &rbacv1.ClusterRoleBinding{ObjectMeta: created("b"), RoleRef: ref,
 		Subjects: subjects}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -14,24 +14,25 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-func services() table[*v1.Service] {
-	return table[*v1.Service]{
-		columns: []metav1.TableColumnDefinition{
-			name(),
-			column("Type", "How the Service is reached."),
-			column("Cluster-IP", "The Service's address inside the cluster."),
-			column("External-IP", "The Service's addresses for others."),
-			column("Port(s)", "The Service's ports, with node ports after a colon."),
-			age(),
-			wide("Selector", "The labels of the Pods behind the Service."),
+// Services returns the table of services.
+func Services() Table[*v1.Service] {
+	return Table[*v1.Service]{
+		Columns: []metav1.TableColumnDefinition{
+			Name(),
+			Column("Type", "How the Service is reached."),
+			Column("Cluster-IP", "The Service's address inside the cluster."),
+			Column("External-IP", "The Service's addresses for others."),
+			Column("Port(s)", "The Service's ports, with node ports after a colon."),
+			Age(),
+			Wide("Selector", "The labels of the Pods behind the Service."),
 		},
-		cells: func(svc *v1.Service, now time.Time) []any {
+		Cells: func(svc *v1.Service, now time.Time) []any {
 			clusterIP := none
 			if len(svc.Spec.ClusterIPs) > 0 {
 				clusterIP = svc.Spec.ClusterIPs[0]
 			}
 			return []any{svc.Name, string(svc.Spec.Type), clusterIP, externalIPs(svc), servicePorts(svc.Spec.Ports),
-				since(svc.CreationTimestamp.Time, now), labels.FormatLabels(svc.Spec.Selector)}
+				Since(svc.CreationTimestamp.Time, now), labels.FormatLabels(svc.Spec.Selector)}
 		},
 	}
 }
@@ -71,11 +72,12 @@ func servicePorts(ports []v1.ServicePort) string {
 	return orElse(strings.Join(texts, ","), none)
 }
 
-func endpoints() table[*v1.Endpoints] {
-	return table[*v1.Endpoints]{
-		columns: []metav1.TableColumnDefinition{name(), column("Endpoints", "The ready addresses."), age()},
-		cells: func(ep *v1.Endpoints, now time.Time) []any {
-			return []any{ep.Name, readyAddresses(ep.Subsets), since(ep.CreationTimestamp.Time, now)}
+// Endpoints returns the table of endpoints.
+func Endpoints() Table[*v1.Endpoints] {
+	return Table[*v1.Endpoints]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("Endpoints", "The ready addresses."), Age()},
+		Cells: func(ep *v1.Endpoints, now time.Time) []any {
+			return []any{ep.Name, readyAddresses(ep.Subsets), Since(ep.CreationTimestamp.Time, now)}
 		},
 	}
 }
@@ -102,18 +104,19 @@ func readyAddresses(subsets []v1.EndpointSubset) string {
 	return list.String()
 }
 
-func endpointSlices() table[*discoveryv1.EndpointSlice] {
-	return table[*discoveryv1.EndpointSlice]{
-		columns: []metav1.TableColumnDefinition{
-			name(),
-			column("AddressType", "What kind of addresses the slice holds."),
-			column("Ports", "The ports of every endpoint in the slice."),
-			column("Endpoints", "The addresses, ready or not."),
-			age(),
+// EndpointSlices returns the table of endpointslices.
+func EndpointSlices() Table[*discoveryv1.EndpointSlice] {
+	return Table[*discoveryv1.EndpointSlice]{
+		Columns: []metav1.TableColumnDefinition{
+			Name(),
+			Column("AddressType", "What kind of addresses the slice holds."),
+			Column("Ports", "The ports of every endpoint in the slice."),
+			Column("Endpoints", "The addresses, ready or not."),
+			Age(),
 		},
-		cells: func(slice *discoveryv1.EndpointSlice, now time.Time) []any {
+		Cells: func(slice *discoveryv1.EndpointSlice, now time.Time) []any {
 			return []any{slice.Name, string(slice.AddressType), slicePorts(slice.Ports), sliceAddresses(slice.Endpoints),
-				since(slice.CreationTimestamp.Time, now)}
+				Since(slice.CreationTimestamp.Time, now)}
 		},
 	}
 }

@@ -37,7 +37,7 @@ func TestServiceRows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			svc := &v1.Service{ObjectMeta: created("s"), Spec: tt.spec}
 			svc.Status.LoadBalancer.Ingress = tt.ingress
-			if got := row(t, services(), svc); got != tt.want {
+			if got := row(t, Services(), svc); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -71,7 +71,7 @@ func TestEndpointsRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := row(t, endpoints(), &v1.Endpoints{ObjectMeta: created("e"), Subsets: tt.subsets}); got != tt.want {
+			if got := row(t, Endpoints(), &v1.Endpoints{ObjectMeta: created("e"), Subsets: tt.subsets}); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -81,14 +81,14 @@ func TestEndpointsRows(t *testing.T) {
 func TestEndpointSliceRows(t *testing.T) {
 	number, named := int32(80), "http"
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: created("e"), AddressType: "IPv4"}
-	if got, want := row(t, endpointSlices(), slice), "e | IPv4 | <unset> | <unset> | 5m"; got != want {
+	if got, want := row(t, EndpointSlices(), slice), "e | IPv4 | <unset> | <unset> | 5m"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	slice.Ports = []discoveryv1.EndpointPort{{Name: &named, Port: &number}, {Name: &named}, {}}
 	for i := range 5 {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i)}})
 	}
-	if got, want := row(t, endpointSlices(), slice), "e | IPv4 | 80,http,* | 10.0.0.0,10.0.0.1,10.0.0.2 + 2 more... | "+
+	if got, want := row(t, EndpointSlices(), slice), "e | IPv4 | 80,http,* | 10.0.0.0,10.0.0.1,10.0.0.2 + 2 more... | "+
 		"5m"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -11,34 +11,36 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func namespaces() table[*v1.Namespace] {
-	return table[*v1.Namespace]{
-		columns: []metav1.TableColumnDefinition{name(), column("Status", "Whether the namespace is in use or being removed."),
-			age()},
-		cells: func(ns *v1.Namespace, now time.Time) []any {
-			return []any{ns.Name, string(ns.Status.Phase), since(ns.CreationTimestamp.Time, now)}
+// Namespaces returns the table of namespaces.
+func Namespaces() Table[*v1.Namespace] {
+	return Table[*v1.Namespace]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("Status", "Whether the namespace is in use or being removed."),
+			Age()},
+		Cells: func(ns *v1.Namespace, now time.Time) []any {
+			return []any{ns.Name, string(ns.Status.Phase), Since(ns.CreationTimestamp.Time, now)}
 		},
 	}
 }
 
-func nodes() table[*v1.Node] {
-	return table[*v1.Node]{
-		columns: []metav1.TableColumnDefinition{
-			name(),
-			column("Status", "Whether the node can run Pods, and may be given new ones."),
-			column("Roles", "What the node is for."),
-			age(),
-			column("Version", "The version of the node agent."),
-			wide("Internal-IP", "The node's address inside the cluster."),
-			wide("External-IP", "The node's address for others."),
-			wide("OS-Image", "The operating system."),
-			wide("Kernel-Version", "The kernel."),
-			wide("Container-Runtime", "What runs the containers."),
+// Nodes returns the table of nodes.
+func Nodes() Table[*v1.Node] {
+	return Table[*v1.Node]{
+		Columns: []metav1.TableColumnDefinition{
+			Name(),
+			Column("Status", "Whether the node can run Pods, and may be given new ones."),
+			Column("Roles", "What the node is for."),
+			Age(),
+			Column("Version", "The version of the node agent."),
+			Wide("Internal-IP", "The node's address inside the cluster."),
+			Wide("External-IP", "The node's address for others."),
+			Wide("OS-Image", "The operating system."),
+			Wide("Kernel-Version", "The kernel."),
+			Wide("Container-Runtime", "What runs the containers."),
 		},
-		cells: func(node *v1.Node, now time.Time) []any {
+		Cells: func(node *v1.Node, now time.Time) []any {
 			info := node.Status.NodeInfo
 			return []any{node.Name, nodeStatus(node), orElse(strings.Join(nodeRoles(node), ","), none),
-				since(node.CreationTimestamp.Time, now), info.KubeletVersion,
+				Since(node.CreationTimestamp.Time, now), info.KubeletVersion,
 				nodeAddress(node, v1.NodeInternalIP), nodeAddress(node, v1.NodeExternalIP),
 				orElse(info.OSImage, unknown), orElse(info.KernelVersion, unknown), orElse(info.ContainerRuntimeVersion, unknown)}
 		},
@@ -87,72 +89,77 @@ func nodeAddress(node *v1.Node, kind v1.NodeAddressType) string {
 	return none
 }
 
-func configMaps() table[*v1.ConfigMap] {
-	return table[*v1.ConfigMap]{
-		columns: []metav1.TableColumnDefinition{name(), column("Data", "How many values it holds."), age()},
-		cells: func(cm *v1.ConfigMap, now time.Time) []any {
-			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), since(cm.CreationTimestamp.Time, now)}
+// ConfigMaps returns the table of configmaps.
+func ConfigMaps() Table[*v1.ConfigMap] {
+	return Table[*v1.ConfigMap]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("Data", "How many values it holds."), Age()},
+		Cells: func(cm *v1.ConfigMap, now time.Time) []any {
+			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), Since(cm.CreationTimestamp.Time, now)}
 		},
 	}
 }
 
-func secrets() table[*v1.Secret] {
-	return table[*v1.Secret]{
-		columns: []metav1.TableColumnDefinition{
-			name(), column("Type", "What kind of secret it is."), column("Data", "How many values it holds."), age(),
+// Secrets returns the table of secrets.
+func Secrets() Table[*v1.Secret] {
+	return Table[*v1.Secret]{
+		Columns: []metav1.TableColumnDefinition{
+			Name(), Column("Type", "What kind of secret it is."), Column("Data", "How many values it holds."), Age(),
 		},
-		cells: func(secret *v1.Secret, now time.Time) []any {
-			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), since(secret.CreationTimestamp.Time, now)}
-		},
-	}
-}
-
-func serviceAccounts() table[*v1.ServiceAccount] {
-	return table[*v1.ServiceAccount]{
-		columns: []metav1.TableColumnDefinition{name(), column("Secrets", "How many Secrets it may use."), age()},
-		cells: func(account *v1.ServiceAccount, now time.Time) []any {
-			return []any{account.Name, int64(len(account.Secrets)), since(account.CreationTimestamp.Time, now)}
+		Cells: func(secret *v1.Secret, now time.Time) []any {
+			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), Since(secret.CreationTimestamp.Time, now)}
 		},
 	}
 }
 
-func leases() table[*coordinationv1.Lease] {
-	return table[*coordinationv1.Lease]{
-		columns: []metav1.TableColumnDefinition{name(), column("Holder", "Who holds the lease."), age()},
-		cells: func(lease *coordinationv1.Lease, now time.Time) []any {
+// ServiceAccounts returns the table of serviceaccounts.
+func ServiceAccounts() Table[*v1.ServiceAccount] {
+	return Table[*v1.ServiceAccount]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("Secrets", "How many Secrets it may use."), Age()},
+		Cells: func(account *v1.ServiceAccount, now time.Time) []any {
+			return []any{account.Name, int64(len(account.Secrets)), Since(account.CreationTimestamp.Time, now)}
+		},
+	}
+}
+
+// Leases returns the table of leases.
+func Leases() Table[*coordinationv1.Lease] {
+	return Table[*coordinationv1.Lease]{
+		Columns: []metav1.TableColumnDefinition{Name(), Column("Holder", "Who holds the lease."), Age()},
+		Cells: func(lease *coordinationv1.Lease, now time.Time) []any {
 			holder := ""
 			if lease.Spec.HolderIdentity != nil {
 				holder = *lease.Spec.HolderIdentity
 			}
-			return []any{lease.Name, holder, since(lease.CreationTimestamp.Time, now)}
+			return []any{lease.Name, holder, Since(lease.CreationTimestamp.Time, now)}
 		},
 	}
 }
 
-func events() table[*v1.Event] {
-	eventName := name()
+// Events returns the table of events.
+func Events() Table[*v1.Event] {
+	eventName := Name()
 	eventName.Priority = 1
-	return table[*v1.Event]{
-		columns: []metav1.TableColumnDefinition{
-			column("Last Seen", "When it happened last."),
-			column("Type", "Normal or Warning."),
-			column("Reason", "What happened, in a word."),
-			column("Object", "What it happened to."),
-			wide("Subobject", "The part of the object that it happened to."),
-			wide("Source", "Who reported it."),
-			column("Message", "What happened."),
-			wide("First Seen", "When it happened first."),
-			wide("Count", "How often it happened."),
+	return Table[*v1.Event]{
+		Columns: []metav1.TableColumnDefinition{
+			Column("Last Seen", "When it happened last."),
+			Column("Type", "Normal or Warning."),
+			Column("Reason", "What happened, in a word."),
+			Column("Object", "What it happened to."),
+			Wide("Subobject", "The part of the object that it happened to."),
+			Wide("Source", "Who reported it."),
+			Column("Message", "What happened."),
+			Wide("First Seen", "When it happened first."),
+			Wide("Count", "How often it happened."),
 			eventName,
 		},
-		cells: func(event *v1.Event, now time.Time) []any {
+		Cells: func(event *v1.Event, now time.Time) []any {
 			first, last, count := sightings(event)
 			object := strings.ToLower(event.InvolvedObject.Kind)
 			if event.InvolvedObject.Name != "" {
 				object += "/" + event.InvolvedObject.Name
 			}
-			return []any{since(last, now), event.Type, event.Reason, object, event.InvolvedObject.FieldPath, eventSource(event),
-				strings.TrimSpace(event.Message), since(first, now), int64(count), event.Name}
+			return []any{Since(last, now), event.Type, event.Reason, object, event.InvolvedObject.FieldPath, eventSource(event),
+				strings.TrimSpace(event.Message), Since(first, now), int64(count), event.Name}
 		},
 	}
 }

@@ -34,7 +34,7 @@ func TestNodeRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := row(t, nodes(), tt.node); got != tt.want {
+			if got := row(t, Nodes(), tt.node); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -74,7 +74,7 @@ func TestEventRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := row(t, events(), tt.event); got != tt.want {
+			if got := row(t, Events(), tt.event); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -89,14 +89,14 @@ func TestSmallRows(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	check(row(t, namespaces(), &v1.Namespace{ObjectMeta: created("x"), Status: v1.NamespaceStatus{Phase: "Terminating"}}),
+	check(row(t, Namespaces(), &v1.Namespace{ObjectMeta: created("x"), Status: v1.NamespaceStatus{Phase: "Terminating"}}),
 		"x | Terminating | 5m")
-	check(row(t, configMaps(), &v1.ConfigMap{ObjectMeta: created("x"), Data: map[string]string{"a": ""},
+	check(row(t, ConfigMaps(), &v1.ConfigMap{ObjectMeta: created("x"), Data: map[string]string{"a": ""},
 		BinaryData: map[string][]byte{"b": nil}}), "x | 2 | 5m")
-	check(row(t, secrets(), &v1.Secret{ObjectMeta: created("x"), Type: "Opaque", Data: map[string][]byte{"b": nil}}),
+	check(row(t, Secrets(), &v1.Secret{ObjectMeta: created("x"), Type: "Opaque", Data: map[string][]byte{"b": nil}}),
 		"x | Opaque | 1 | 5m")
-	check(row(t, serviceAccounts(), &v1.ServiceAccount{ObjectMeta: created("x")}), "x | 0 | 5m")
-	check(row(t, leases(), &coordinationv1.Lease{ObjectMeta: created("x")}), "x |  | 5m")
-	check(row(t, leases(), &coordinationv1.Lease{ObjectMeta: created("x"),
+	check(row(t, ServiceAccounts(), &v1.ServiceAccount{ObjectMeta: created("x")}), "x | 0 | 5m")
+	check(row(t, Leases(), &coordinationv1.Lease{ObjectMeta: created("x")}), "x |  | 5m")
+	check(row(t, Leases(), &coordinationv1.Lease{ObjectMeta: created("x"),
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder}}), "x | node-1 | 5m")
 }

@@ -24,59 +24,23 @@ const (
 	unset   = "<unset>"
 )
 
-// For returns the table of a resource, named in the plural. A resource that has no table of its own is shown by name
-// and time of creation.
-func For(resource string) rest.TableConvertor {
-	switch resource {
-	case "namespaces":
-		return namespaces()
-	case "nodes":
-		return nodes()
-	case "pods":
-		return pods()
-	case "services":
-		return services()
-	case "endpoints":
-		return endpoints()
-	case "endpointslices":
-		return endpointSlices()
-	case "configmaps":
-		return configMaps()
-	case "secrets":
-		return secrets()
-	case "serviceaccounts":
-		return serviceAccounts()
-	case "events":
-		return events()
-	case "leases":
-		return leases()
-	case "ipaddresses":
-		return ipAddresses()
-	case "servicecidrs":
-		return serviceCIDRs()
-	case "rolebindings":
-		return roleBindings()
-	case "clusterrolebindings":
-		return clusterRoleBindings()
-	}
-	return rest.NewDefaultTableConvertor(v1.Resource(resource))
+// Table converts objects of one type to the table that a client asks for. It implements rest.TableConvertor.
+type Table[T runtime.Object] struct {
+	Columns []metav1.TableColumnDefinition
+	// Cells returns the values of one row, as many as there are columns. Ages are relative to now.
+	Cells func(obj T, now time.Time) []any
+	// Conditions returns the conditions of a row, which kubectl reads from the table; nil if rows have none.
+	Conditions func(obj T) []metav1.TableRowCondition
 }
 
-// table shows objects of one type.
-type table[T runtime.Object] struct {
-	columns []metav1.TableColumnDefinition
-	// cells gives the values of one row, as many as there are columns. Ages are reckoned from now.
-	cells func(obj T, now time.Time) []any
-	// conditions says what of a row a client may want to know without reading it; nil for nothing.
-	conditions func(obj T) []metav1.TableRowCondition
-}
+var _ rest.TableConvertor = Table[*v1.Pod]{}
 
 // ConvertToTable shows an object or a list of objects. With the option NoHeaders, which a watch sends after the first
 // event, the columns are left out. It fails for an object of another type.
-func (t table[T]) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
+func (t Table[T]) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	out := &metav1.Table{}
 	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
-		out.ColumnDefinitions = t.columns
+		out.ColumnDefinitions = t.Columns
 	}
 	now := time.Now()
 	add := func(obj runtime.Object) error {
@@ -101,15 +65,15 @@ func (t table[T]) ConvertToTable(_ context.Context, object, options runtime.Obje
 	return out, copyListMeta(out, object)
 }
 
-func (t table[T]) row(obj runtime.Object, now time.Time) (metav1.TableRow, error) {
+func (t Table[T]) row(obj runtime.Object, now time.Time) (metav1.TableRow, error) {
 	typed, ok := obj.(T)
 	if !ok {
 		var want T
 		return metav1.TableRow{}, fmt.Errorf("showing a %T in a table of %T", obj, want)
 	}
-	row := metav1.TableRow{Cells: t.cells(typed, now), Object: runtime.RawExtension{Object: obj}}
-	if t.conditions != nil {
-		row.Conditions = t.conditions(typed)
+	row := metav1.TableRow{Cells: t.Cells(typed, now), Object: runtime.RawExtension{Object: obj}}
+	if t.Conditions != nil {
+		row.Conditions = t.Conditions(typed)
 	}
 	return row, nil
 }
@@ -126,30 +90,31 @@ func copyListMeta(out *metav1.Table, list runtime.Object) error {
 	return nil
 }
 
-// name is the first column of nearly every table.
-func name() metav1.TableColumnDefinition {
+// Name is the first column of nearly every table.
+func Name() metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name",
 		Description: "The name of the object, unique in its namespace."}
 }
 
-// age is the column that says how long ago the object was created.
-func age() metav1.TableColumnDefinition {
-	return column("Age", "The time since the object was created.")
+// Age is the column of the time since the object was created.
+func Age() metav1.TableColumnDefinition {
+	return Column("Age", "The time since the object was created.")
 }
 
-func column(name, description string) metav1.TableColumnDefinition {
+// Column is a text column.
+func Column(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "string", Description: description}
 }
 
-// wide is a column that is shown only when asked for, with -o wide.
-func wide(name, description string) metav1.TableColumnDefinition {
-	c := column(name, description)
+// Wide is a text column that kubectl shows only with -o wide.
+func Wide(name, description string) metav1.TableColumnDefinition {
+	c := Column(name, description)
 	c.Priority = 1
 	return c
 }
 
-// since says how long ago t was, in few letters.
-func since(t, now time.Time) string {
+// Since returns the time from t to now as kubectl shows ages: "5m", "3d"; "<unknown>" for the zero t.
+func Since(t, now time.Time) string {
 	if t.IsZero() {
 		return unknown
 	}

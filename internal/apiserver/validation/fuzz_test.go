@@ -91,7 +91,7 @@ func FuzzService(f *testing.F) {
 		fill:  func(svc *v1.Service) { DefaultService(svc); DefaultServiceOnRead(svc) },
 		check: validateService,
 		updates: []func(now, old *v1.Service) field.ErrorList{
-			func(now, old *v1.Service) field.ErrorList { return ValidateServiceUpdate(now, old, Options{}) },
+			func(now, old *v1.Service) field.ErrorList { return ValidateServiceUpdate(now, old) },
 		},
 		warn: []func(now, old *v1.Service) []string{ServiceWarnings, ServiceStatusWarnings},
 	}, local, named, validService())
@@ -126,7 +126,7 @@ func FuzzServiceSteps(f *testing.F) {
 		PrepareServiceUpdate(svc, old)
 		unchanged(t, "preparing again", once, svc)
 		InitIPFamilies(svc, old, []v1.IPFamily{v1.IPv4Protocol, v1.IPv6Protocol})
-		ValidateServiceUpdate(svc, old, Options{})
+		ValidateServiceUpdate(svc, old)
 		ValidateServiceStatusUpdate(svc, old)
 		unchanged(t, "an update's steps", before, old)
 	})

@@ -14,8 +14,8 @@ import (
 const maxAffinitySeconds = 86400
 
 // ValidateService checks a new Service. Its name is a DNS label, since it becomes one in DNS; it may start with a
-// digit. Loopback external addresses are refused whatever the options, since clients elsewhere must reach them.
-func ValidateService(svc *v1.Service, _ Options) field.ErrorList {
+// digit. Loopback external addresses are always refused, since clients elsewhere must reach them.
+func ValidateService(svc *v1.Service) field.ErrorList {
 	return concat(
 		newMeta(&svc.ObjectMeta, namespaced, apivalidation.NameIsDNSLabel),
 		serviceErrors(svc, nil),

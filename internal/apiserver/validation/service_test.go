@@ -46,7 +46,7 @@ func localBalanced(s *v1.Service) {
 	s.Spec.ExternalTrafficPolicy, s.Spec.HealthCheckNodePort = v1.ServiceExternalTrafficPolicyLocal, 30100
 }
 
-func validateService(s *v1.Service) field.ErrorList { return ValidateService(s, Options{}) }
+func validateService(s *v1.Service) field.ErrorList { return ValidateService(s) }
 
 func TestServiceShape(t *testing.T) {
 	rules(t, validService, DefaultService, validateService, []rule[*v1.Service]{

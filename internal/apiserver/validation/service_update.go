@@ -11,7 +11,7 @@ const mayNotChange = "may not change once set"
 
 // ValidateServiceUpdate checks the change from old to svc: the rules of creation, and the immutable fields. old must
 // have been through DefaultServiceOnRead.
-func ValidateServiceUpdate(svc, old *v1.Service, _ Options) field.ErrorList {
+func ValidateServiceUpdate(svc, old *v1.Service) field.ErrorList {
 	spec := field.NewPath("spec")
 	return concat(
 		changedMeta(&svc.ObjectMeta, &old.ObjectMeta),

@@ -13,7 +13,7 @@ func TestServiceUpdate(t *testing.T) {
 	classes := func(class *string) func(*v1.Service) {
 		return func(s *v1.Service) { balanced(s); s.Spec.LoadBalancerClass = class }
 	}
-	validate := func(now, old *v1.Service) field.ErrorList { return ValidateServiceUpdate(now, old, Options{}) }
+	validate := func(now, old *v1.Service) field.ErrorList { return ValidateServiceUpdate(now, old) }
 	changes(t, validService, DefaultService, validate, []change[*v1.Service]{
 		{"nothing", nil, nil, ""},
 		{"name", nil, func(s *v1.Service) { s.Name = "b" }, "Invalid metadata.name"},

@@ -1,4 +1,4 @@
-package apiserver
+package inprocess
 
 import (
 	"context"
@@ -15,14 +15,14 @@ func get(t *testing.T, ctx context.Context, handler http.HandlerFunc) *http.Resp
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := handlerTransport{handler}.RoundTrip(req)
+	resp, err := Transport{handler}.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return resp
 }
 
-func TestInProcessAnswer(t *testing.T) {
+func TestAnswer(t *testing.T) {
 	resp := get(t, t.Context(), func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Path", r.RequestURI)
 		w.WriteHeader(http.StatusTeapot)
@@ -39,7 +39,7 @@ func TestInProcessAnswer(t *testing.T) {
 	}
 }
 
-func TestInProcessStreamIsReadWhileItIsWritten(t *testing.T) {
+func TestStreamIsReadWhileItIsWritten(t *testing.T) {
 	next := make(chan string, 1)
 	next <- "one"
 	resp := get(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
@@ -64,7 +64,7 @@ func TestInProcessStreamIsReadWhileItIsWritten(t *testing.T) {
 	}
 }
 
-func TestInProcessClientGoes(t *testing.T) {
+func TestClientGoes(t *testing.T) {
 	handlerErr := make(chan error, 1)
 	resp := get(t, t.Context(), func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
@@ -81,16 +81,16 @@ func TestInProcessClientGoes(t *testing.T) {
 	}
 	resp.Body.Close()
 	if err := <-handlerErr; err != nil {
-		t.Errorf("a handler whose client has gone fails to write: %v", err)
+		t.Errorf("Write after the client closed the body: %v", err)
 	}
 	if _, err := resp.Body.Read(make([]byte, 1)); err == nil {
 		if rest, _ := io.ReadAll(resp.Body); len(rest) > 2*maxUnread {
-			t.Errorf("%d bytes were kept for nobody", len(rest))
+			t.Errorf("%d bytes were kept after the client closed the body", len(rest))
 		}
 	}
 }
 
-func TestInProcessCancelledBeforeTheAnswer(t *testing.T) {
+func TestCancelledBeforeTheAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	entered := make(chan struct{})
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -102,12 +102,12 @@ func TestInProcessCancelledBeforeTheAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { <-entered; cancel() }()
-	if _, err := (handlerTransport{handler}).RoundTrip(req); !errors.Is(err, context.Canceled) {
+	if _, err := (Transport{handler}).RoundTrip(req); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
 }
 
-func TestInProcessAbort(t *testing.T) {
+func TestAbort(t *testing.T) {
 	resp := get(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "half")
 		panic(http.ErrAbortHandler)

@@ -1,4 +1,4 @@
-package apiserver
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -13,12 +13,13 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// accountKeyFile has the key that signs the tokens of ServiceAccounts; upstream's name.
+// accountKeyFile has the key that signs the tokens of ServiceAccounts. kubeadm uses the same name.
 const accountKeyFile = "sa.key"
 
-// accountKey reads the key that signs the tokens of ServiceAccounts, and makes one where there is none. Servers that
-// share the directory share the key, and so accept one another's tokens.
-func (p *pki) accountKey() (*ecdsa.PrivateKey, error) {
+// AccountKey reads the key that signs the tokens of ServiceAccounts, and creates it if it does not exist. Servers that
+// share the directory share the key, and accept one another's tokens. The error says so if other users of the host can
+// read the file.
+func (p *Authority) AccountKey() (*ecdsa.PrivateKey, error) {
 	key, err := p.loadAccountKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err = p.loadOrCreateAccountKey()
@@ -29,14 +30,15 @@ func (p *pki) accountKey() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-func (p *pki) loadAccountKey() (*ecdsa.PrivateKey, error) {
+func (p *Authority) loadAccountKey() (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(p.dir, accountKeyFile)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("others can read it (mode %s), and make themselves tokens: remove it, and a new one is made",
+		return nil, fmt.Errorf("other users can read it (mode %s) and sign tokens with it: remove the file, and a new key "+
+			"is created",
 			info.Mode().Perm())
 	}
 	text, err := os.ReadFile(path)
@@ -46,14 +48,14 @@ func (p *pki) loadAccountKey() (*ecdsa.PrivateKey, error) {
 	return tokens.DecodeKey(text)
 }
 
-func (p *pki) loadOrCreateAccountKey() (*ecdsa.PrivateKey, error) {
+func (p *Authority) loadOrCreateAccountKey() (*ecdsa.PrivateKey, error) {
 	unlock, err := lockDir(p.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	if key, err := p.loadAccountKey(); !errors.Is(err, fs.ErrNotExist) {
-		return key, err // another server was faster
+		return key, err // another process created it
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -63,5 +65,5 @@ func (p *pki) loadOrCreateAccountKey() (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, writeFile(filepath.Join(p.dir, accountKeyFile), text)
+	return key, WriteFile(filepath.Join(p.dir, accountKeyFile), text)
 }

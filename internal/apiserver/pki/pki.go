@@ -1,4 +1,6 @@
-package apiserver
+// Package pki keeps the certificate authority of a data directory, or of several servers over one etcd: it issues the
+// certificates of servers and of clients, and keeps the key that signs the tokens of ServiceAccounts.
+package pki
 
 import (
 	"crypto"
@@ -25,24 +27,24 @@ const (
 	clockSkew    = time.Hour // a certificate is valid from this long ago
 )
 
-// pki is the certificate authority of a data directory, or of several servers. Keys are ECDSA P-256: an RSA key would
-// cost more than the rest of the start.
-type pki struct {
+// Authority is a certificate authority whose certificate and key are files in one directory. Keys are ECDSA P-256:
+// generating an RSA key would take longer than the rest of the server's start.
+type Authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// pair is a certificate and its key, PEM encoded.
-type pair struct{ cert, key []byte }
+// Pair is a certificate and its private key (PKCS #8), PEM encoded.
+type Pair struct{ Cert, Key []byte }
 
-// openPKI reads the authority kept in dir, and makes one where there is none. Several servers may do so at once: one of
-// them makes it.
-func openPKI(dir string) (*pki, error) {
+// Open reads the authority in dir, and creates the directory and the authority if it does not exist. Several processes
+// may call it at once: one of them creates the authority, and all return the same.
+func Open(dir string) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	p := &pki{dir: dir}
+	p := &Authority{dir: dir}
 	err := p.load()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = p.loadOrCreate()
@@ -53,8 +55,8 @@ func openPKI(dir string) (*pki, error) {
 	return p, nil
 }
 
-// load reads the authority. The error is fs.ErrNotExist if there is none.
-func (p *pki) load() error {
+// load reads the authority. The error is fs.ErrNotExist if it does not exist.
+func (p *Authority) load() error {
 	files, err := p.read("ca")
 	if err == nil {
 		p.cert, p.key, err = parsePair(files)
@@ -62,20 +64,19 @@ func (p *pki) load() error {
 	return err
 }
 
-func (p *pki) loadOrCreate() error {
+func (p *Authority) loadOrCreate() error {
 	unlock, err := lockDir(p.dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if err := p.load(); !errors.Is(err, fs.ErrNotExist) {
-		return err // another server was faster
+		return err // another process created it
 	}
 	return p.create()
 }
 
-// lockDir waits until no other process is making an authority in dir. The kernel's lock goes with the process that
-// holds it, however that ends.
+// lockDir waits until no other process creates files in dir. The kernel releases the lock when its process ends.
 func lockDir(dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -88,7 +89,7 @@ func lockDir(dir string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-func (p *pki) create() error {
+func (p *Authority) create() error {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "viaduct-ca"},
 		NotAfter:              time.Now().Add(caLifetime),
@@ -106,12 +107,14 @@ func (p *pki) create() error {
 	return p.write("ca", made)
 }
 
-func (p *pki) caPEM() []byte {
+// CAPEM returns the certificate of the authority, PEM encoded.
+func (p *Authority) CAPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.cert.Raw})
 }
 
-// serving makes the server's certificate, anew at each start: its names follow the flags.
-func (p *pki) serving(names []string, addrs []net.IP) (pair, error) {
+// Serving issues a server certificate for names and addrs, valid for one year. It is not kept: each start issues one,
+// because names and addresses depend on the flags.
+func (p *Authority) Serving(names []string, addrs []net.IP) (Pair, error) {
 	return p.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "viaduct-apiserver"},
 		NotAfter:    time.Now().Add(certLifetime),
@@ -122,8 +125,8 @@ func (p *pki) serving(names []string, addrs []net.IP) (pair, error) {
 	})
 }
 
-// client makes a certificate that logs user in as a member of groups.
-func (p *pki) client(user string, groups ...string) (pair, error) {
+// Client issues a client certificate, valid for one year, that authenticates as user and as a member of groups.
+func (p *Authority) Client(user string, groups ...string) (Pair, error) {
 	return p.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: groups},
 		NotAfter:    time.Now().Add(certLifetime),
@@ -132,15 +135,15 @@ func (p *pki) client(user string, groups ...string) (pair, error) {
 	})
 }
 
-// sign makes a key for template and certifies it; an authority that does not exist yet certifies itself.
-func (p *pki) sign(template *x509.Certificate) (pair, error) {
+// sign generates a key and signs template for it. Before the authority has a certificate it signs its own.
+func (p *Authority) sign(template *x509.Certificate) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return pair{}, err
+		return Pair{}, err
 	}
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return pair{}, err
+		return Pair{}, err
 	}
 	template.NotBefore = time.Now().Add(-clockSkew)
 	parent, signer := p.cert, p.key
@@ -149,45 +152,45 @@ func (p *pki) sign(template *x509.Certificate) (pair, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		return pair{}, err
+		return Pair{}, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return pair{}, err
+		return Pair{}, err
 	}
-	return pair{
-		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	return Pair{
+		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}, nil
 }
 
-func (p *pki) read(name string) (pair, error) {
+func (p *Authority) read(name string) (Pair, error) {
 	cert, err := os.ReadFile(filepath.Join(p.dir, name+".crt"))
 	if err != nil {
-		return pair{}, err
+		return Pair{}, err
 	}
 	key, err := os.ReadFile(filepath.Join(p.dir, name+".key"))
-	if errors.Is(err, fs.ErrNotExist) { // write has stored the key first, so somebody copied one of two files
-		return pair{}, fmt.Errorf("there is %s.crt, but no %[1]s.key", name)
+	if errors.Is(err, fs.ErrNotExist) { // write stores the key first, so the files were copied incompletely
+		return Pair{}, fmt.Errorf("found %s.crt, but no %[1]s.key", name)
 	}
-	return pair{cert, key}, err
+	return Pair{cert, key}, err
 }
 
-// write stores the key first: a certificate without its key would look like a broken authority after a crash.
-func (p *pki) write(name string, files pair) error {
-	if err := writeFile(filepath.Join(p.dir, name+".key"), files.key); err != nil {
+// write stores the key first: after a crash a certificate without a key would look like a broken authority.
+func (p *Authority) write(name string, files Pair) error {
+	if err := WriteFile(filepath.Join(p.dir, name+".key"), files.Key); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(p.dir, name+".crt"), files.cert)
+	return WriteFile(filepath.Join(p.dir, name+".crt"), files.Cert)
 }
 
-// writeFile replaces a file whole, readable by its owner only.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
+// WriteFile replaces a file atomically. The new file has mode 0600.
+func WriteFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // it has mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) // renamed already unless there was an error
 	if _, err := f.Write(data); err != nil {
 		f.Close()
 		return err
@@ -202,9 +205,9 @@ func writeFile(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-func parsePair(files pair) (*x509.Certificate, crypto.Signer, error) {
-	certBlock, _ := pem.Decode(files.cert)
-	keyBlock, _ := pem.Decode(files.key)
+func parsePair(files Pair) (*x509.Certificate, crypto.Signer, error) {
+	certBlock, _ := pem.Decode(files.Cert)
+	keyBlock, _ := pem.Decode(files.Key)
 	if certBlock == nil || keyBlock == nil {
 		return nil, nil, errors.New("not PEM encoded")
 	}

@@ -1,4 +1,4 @@
-package apiserver
+package pki
 
 import (
 	"bytes"
@@ -9,28 +9,28 @@ import (
 	"testing"
 )
 
-// One who copies the authority to another host may forget its key. A new one would lock every client out.
-func TestOpenPKIWithoutKey(t *testing.T) {
+// An authority copied without its key is an error. A new authority would lock every client out.
+func TestOpenWithoutKey(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := openPKI(dir); err != nil {
+	if _, err := Open(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "ca.key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openPKI(dir); err == nil || !strings.Contains(err.Error(), "no ca.key") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "no ca.key") {
 		t.Errorf("error %v, want one that names what is missing", err)
 	}
 }
 
-// Servers over one etcd may be started at once, on a directory that does not exist yet.
-func TestOpenPKIAtOnce(t *testing.T) {
+// Several servers may open one directory at once before it exists.
+func TestOpenAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	found := make([]*pki, 16)
+	found := make([]*Authority, 16)
 	var wg sync.WaitGroup
 	for i := range found {
 		wg.Go(func() {
-			p, err := openPKI(dir)
+			p, err := Open(dir)
 			if err != nil {
 				t.Error(err)
 			}
@@ -42,11 +42,11 @@ func TestOpenPKIAtOnce(t *testing.T) {
 		return
 	}
 	for i, p := range found {
-		if !bytes.Equal(p.caPEM(), found[0].caPEM()) {
+		if !bytes.Equal(p.CAPEM(), found[0].CAPEM()) {
 			t.Errorf("opener %d has another authority than the first", i)
 		}
 	}
-	made, err := found[3].client("somebody")
+	made, err := found[3].Client("somebody")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestOpenPKIAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cert.CheckSignatureFrom(found[5].cert); err != nil {
-		t.Errorf("what one signs another does not accept: %v", err)
+		t.Errorf("a certificate of one is invalid for another: %v", err)
 	}
 	for _, name := range []string{"ca.key", "ca.crt", ".lock"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
