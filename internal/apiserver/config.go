@@ -3,9 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -19,131 +17,87 @@ import (
 	utilcompatibility "k8s.io/apiserver/pkg/util/compatibility"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/compatibility"
+	"viaduct/internal/apiserver/admission"
+	"viaduct/internal/apiserver/authentication"
 	"viaduct/internal/apiserver/openapi"
-	"viaduct/internal/apiserver/pki"
+	"viaduct/internal/apiserver/resource"
 )
 
-// config is the generic server's configuration: what kube-apiserver has and this server has no use for (priority and
-// fairness, audit, webhooks, aggregation) is simply not switched on.
-func (s *Server) config(schemes *schemes) (*genericapiserver.Config, error) {
-	secure, ca, err := s.secureServing()
+// genericConfig is what the library's server is configured from.
+type genericConfig struct {
+	credentials *credentials
+	builder     *resource.Builder
+	authn       *authentication.Authenticator
+	authz       *authorization
+	admission   admission.Chain
+}
+
+// newGeneric returns the library's server, without resources. It leaves out what kube-apiserver has and this server does
+// not use: priority and fairness, audit, webhooks, aggregation.
+func (s *Server) newGeneric(g genericConfig) (*genericapiserver.GenericAPIServer, error) {
+	if err := setFeatureGates(); err != nil {
+		return nil, err
+	}
+	schemes := g.builder.Schemes()
+	c := genericapiserver.NewConfig(schemes.Codecs)
+	serving := g.credentials.serving
+	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving", serving.Cert, serving.Key)
 	if err != nil {
 		return nil, err
 	}
-	users, err := userTokens(TokenFilePath(s.options.pkiDir()))
-	if err != nil {
-		return nil, err
-	}
-	if err := switchFeatures(); err != nil {
-		return nil, err
-	}
-	c := genericapiserver.NewConfig(schemes.codecs)
-	c.SecureServing = secure
-	if s.logins, err = s.newLogins(ca, users); err != nil {
-		return nil, err
-	}
-	c.Authentication.Authenticator = s.logins.requests
-	c.Authorization.Authorizer, c.RuleResolver = s.authorizer, s.rules
+	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.listener, Cert: cert,
+		ClientCA: g.credentials.clientCA}
+	c.Authentication.Authenticator = g.authn.Requests
+	c.Authorization.Authorizer, c.RuleResolver = g.authz.authorizer, g.authz.rules
+	c.AdmissionControl = g.admission
 	c.LoopbackClientConfig = s.ClientConfig(UserAdmin)
 	c.ExternalAddress = s.address().String()
 	c.EffectiveVersion = shownVersion{utilcompatibility.DefaultBuildEffectiveVersion()}
 	c.FlowControl = nil
 	c.StorageObjectCountTracker = nil
-	// One open watch would otherwise hold up the shutdown for a whole request timeout.
+	// Without it, one open watch delays the shutdown by a request timeout.
 	c.ShutdownWatchTerminationGracePeriod = 500 * time.Millisecond
-	c.AdmissionControl = &admissionChain{}
-	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy"))
-	c.LongRunningFunc = longRunning(c.LongRunningFunc)
+	c.LongRunningFunc = longRunning(
+		genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy")))
+	deprecated := deprecatedResources(g.builder.Served(), schemes)
 	c.BuildHandlerChainFunc = func(api http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(warnOfDeprecated(api), c)
+		return genericapiserver.DefaultBuildHandlerChain(warnOfDeprecated(api, deprecated), c)
 	}
 	setOpenAPI(c, schemes)
-	return c, nil
+	server, err := c.Complete(nil).New("viaduct", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("preparing the API server: %w", err)
+	}
+	return server, nil
 }
 
-// switchFeatures sets the gates that this server wants other than the library does. They are the process's; every
-// server sets them alike.
-func switchFeatures() error {
-	// A copy of the index of all objects with each write, so that a list of an old version needs no etcd, is a quarter of
-	// a busy server's memory. Such lists are the later pages of a long one, and etcd is in this process.
+// setFeatureGates sets the feature gates that differ from the library's defaults. They belong to the process; every server
+// sets them alike.
+func setFeatureGates() error {
+	// ListFromCacheSnapshot copies the index of all objects with each write, so that lists of old versions need no etcd.
+	// That is a quarter of a busy server's memory. Such lists are the later pages of long ones, and etcd answers them.
 	return utilfeature.DefaultMutableFeatureGate.SetFromMap(map[string]bool{string(features.ListFromCacheSnapshot): false})
 }
 
-func setOpenAPI(c *genericapiserver.Config, schemes *schemes) {
-	names := apiopenapi.NewDefinitionNamer(schemes.documented)
+func setOpenAPI(c *genericapiserver.Config, schemes *resource.Schemes) {
+	names := apiopenapi.NewDefinitionNamer(schemes.Documented)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, names)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, names)
 	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Viaduct", "Viaduct"
 }
 
-func (s *Server) secureServing() (*genericapiserver.SecureServingInfo, dynamiccertificates.CAContentProvider, error) {
-	files, err := s.servingPair()
-	if err != nil {
-		return nil, nil, fmt.Errorf("certifying the server: %w", err)
-	}
-	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving", files.Cert, files.Key)
-	if err != nil {
-		return nil, nil, err
-	}
-	ca, err := dynamiccertificates.NewStaticCAContent("client-ca", s.pki.CAPEM())
-	if err != nil {
-		return nil, nil, err
-	}
-	return &genericapiserver.SecureServingInfo{Listener: s.listener, Cert: cert, ClientCA: ca}, ca, nil
-}
-
-// servingPair certifies every name and address by which the server may be called.
-func (s *Server) servingPair() (pki.Pair, error) {
-	names := []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-		"kubernetes.default.svc.cluster.local"}
-	if host, err := os.Hostname(); err == nil {
-		names = append(names, host)
-	}
-	addrs := []net.IP{
-		net.IPv4(127, 0, 0, 1), net.IPv6loopback,
-		s.address().Addr().AsSlice(), s.clusterIP.AsSlice(),
-	}
-	if s.options.Advertise.IsValid() {
-		addrs = append(addrs, s.options.Advertise.AsSlice())
-	}
-	for _, a := range s.options.AlsoListen {
-		addrs = append(addrs, a.AsSlice())
-	}
-	if s.listensEverywhere() {
-		everywhere, err := hostAddrs()
-		if err != nil {
-			return pki.Pair{}, err
-		}
-		addrs = append(addrs, everywhere...)
-	}
-	return s.pki.Serving(names, addrs)
-}
-
-// hostAddrs are the addresses of this host.
-func hostAddrs() ([]net.IP, error) {
-	interfaces, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("listing the addresses of this host: %w", err)
-	}
-	var addrs []net.IP
-	for _, a := range interfaces {
-		if ipnet, ok := a.(*net.IPNet); ok {
-			addrs = append(addrs, ipnet.IP)
-		}
-	}
-	return addrs, nil
-}
-
-// namedCheck makes a health check of a function.
+// namedCheck returns a health check that calls check.
 func namedCheck(name string, check func(context.Context) error) healthz.HealthChecker {
 	return healthz.NamedCheck(name, func(r *http.Request) error { return check(r.Context()) })
 }
 
-// KubernetesVersion is the release whose behaviour this server has.
+// The release in KubernetesVersion.
+const versionMajor, versionMinor = 1, 36
+
+// KubernetesVersion is the Kubernetes release whose behaviour this server has.
 const KubernetesVersion = "v1.36.2"
 
-// shownVersion answers /version with the release whose behaviour this is; the library that serves it has a version of
-// its own.
+// shownVersion answers /version with KubernetesVersion. The library would answer with its own version.
 type shownVersion struct{ compatibility.EffectiveVersion }
 
 func (v shownVersion) Info() *version.Info {

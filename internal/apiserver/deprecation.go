@@ -3,17 +3,16 @@ package apiserver
 import (
 	"net/http"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/deprecation"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
+	"viaduct/internal/apiserver/resource"
 )
 
-// warnOfDeprecated answers every request for a deprecated resource, whatever its verb, with a warning that names the
-// replacement. The library does so too, but only in a binary whose linker was told its version.
-func warnOfDeprecated(next http.Handler) http.Handler {
-	messages := deprecatedResources()
+// warnOfDeprecated adds a warning to the response of every request for a deprecated resource, whatever its verb. The
+// library does so too, but only in a binary whose linker set its version.
+func warnOfDeprecated(next http.Handler, messages map[schema.GroupResource]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if info, ok := apirequest.RequestInfoFrom(r.Context()); ok && info.IsResourceRequest {
 			if text, ok := messages[schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}]; ok {
@@ -24,10 +23,19 @@ func warnOfDeprecated(next http.Handler) http.Handler {
 	})
 }
 
-// deprecatedResources maps each served resource that is deprecated to what is said of it. The types themselves know
-// since when.
-func deprecatedResources() map[schema.GroupResource]string {
-	endpoints := &corev1.Endpoints{}
-	endpoints.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Endpoints"))
-	return map[schema.GroupResource]string{corev1.Resource("endpoints"): deprecation.WarningMessage(endpoints)}
+// deprecatedResources maps the deprecated ones of served to their warnings, which name the replacements. The Go types
+// know the release of their deprecation.
+func deprecatedResources(served []resource.Served, schemes *resource.Schemes) map[schema.GroupResource]string {
+	messages := map[schema.GroupResource]string{}
+	for _, s := range served {
+		obj := s.New()
+		if !deprecation.IsDeprecated(obj, versionMajor, versionMinor) {
+			continue
+		}
+		if gvks, _, err := schemes.Documented.ObjectKinds(obj); err == nil {
+			obj.GetObjectKind().SetGroupVersionKind(gvks[0])
+			messages[s.GroupResource] = deprecation.WarningMessage(obj)
+		}
+	}
+	return messages
 }

@@ -7,8 +7,7 @@ import (
 	"sync"
 )
 
-// listen listens on address, and at the port it gets on further addresses too, unless the first is every address of the
-// host.
+// listen listens on address, and with the same port on further addresses, unless the first is every address of the host.
 func listen(address string, also []netip.Addr) (net.Listener, error) {
 	first, err := net.Listen("tcp", address)
 	if err != nil || len(also) == 0 {
@@ -33,7 +32,7 @@ func listen(address string, also []netip.Addr) (net.Listener, error) {
 	return all, nil
 }
 
-// listeners are several listeners as one, whose address is that of the first.
+// listeners combines several listeners. Its address is that of the first.
 type listeners struct {
 	net.Listener
 	all      []net.Listener
@@ -47,7 +46,7 @@ type accepted struct {
 	err  error
 }
 
-// take passes on what one listener accepts, until it is closed.
+// take delivers the connections of one listener to Accept, until l is closed.
 func (l *listeners) take(one net.Listener) {
 	for {
 		conn, err := one.Accept()
@@ -55,7 +54,7 @@ func (l *listeners) take(one net.Listener) {
 		case l.accepted <- accepted{conn, err}:
 		case <-l.closed:
 			if err == nil {
-				_ = conn.Close() // nobody is there to serve it
+				_ = conn.Close() // Accept is not called any more
 			}
 			return
 		}
@@ -65,7 +64,7 @@ func (l *listeners) take(one net.Listener) {
 	}
 }
 
-// Accept waits for the next connection to any of the addresses.
+// Accept implements net.Listener, for all addresses.
 func (l *listeners) Accept() (net.Conn, error) {
 	select {
 	case a := <-l.accepted:
@@ -75,7 +74,7 @@ func (l *listeners) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes all of them.
+// Close implements net.Listener. It closes all listeners.
 func (l *listeners) Close() (err error) {
 	l.once.Do(func() {
 		close(l.closed)

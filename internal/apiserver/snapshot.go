@@ -13,20 +13,20 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"viaduct/internal/apiserver/resource"
 	"viaduct/internal/apiserver/store"
 )
 
-// SnapshotPath is where administrators get the whole store, every Secret included, as of the moment of the request.
+// SnapshotPath is the path of a snapshot of the whole store, including every Secret, as of the time of the request.
 const SnapshotPath = "/viaduct/snapshot"
 
-// stallTimeout is how long a reader of a snapshot may take none of it. The store's file grows as long as there is a
-// reader.
+// stallTimeout bounds the time that a client reads nothing of a snapshot. The store's file grows during a snapshot.
 const stallTimeout = 30 * time.Second
 
 // serveSnapshots answers SnapshotPath.
-func serveSnapshots(server *genericapiserver.GenericAPIServer, schemes *schemes, etcd *store.Store) {
+func serveSnapshots(server *genericapiserver.GenericAPIServer, schemes *resource.Schemes, etcd *store.Store) {
 	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
-		responsewriters.ErrorNegotiated(err, schemes.codecs, schema.GroupVersion{Version: "v1"}, w, r)
+		responsewriters.ErrorNegotiated(err, schemes.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
 	}
 	server.Handler.NonGoRestfulMux.HandleFunc(SnapshotPath, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -42,19 +42,19 @@ func serveSnapshots(server *genericapiserver.GenericAPIServer, schemes *schemes,
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.FormatInt(snapshot.Size(), 10))
 		if _, err := snapshot.WriteTo(stallWriter{w, http.NewResponseController(w)}); err != nil {
-			panic(http.ErrAbortHandler) // what was sent so far must not pass for the whole
+			panic(http.ErrAbortHandler) // the client must not take a part for the whole
 		}
 	})
 }
 
-// stallWriter gives up when a client takes nothing for stallTimeout.
+// stallWriter fails when a client reads nothing for stallTimeout.
 type stallWriter struct {
 	io.Writer
 	control *http.ResponseController
 }
 
 func (w stallWriter) Write(p []byte) (int, error) {
-	// Within this process there is no connection to set a deadline of.
+	// A request from this process has no connection, and so no deadline.
 	if err := w.control.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err,
 		http.ErrNotSupported) && !errors.Is(err, os.ErrNoDeadline) {
 		return 0, err
@@ -62,7 +62,7 @@ func (w stallWriter) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// longRunning adds the requests for snapshots to those that may take longer than others.
+// longRunning exempts requests for snapshots from the request timeout.
 func longRunning(known apirequest.LongRunningRequestCheck) apirequest.LongRunningRequestCheck {
 	return func(r *http.Request, info *apirequest.RequestInfo) bool {
 		return r.URL.Path == SnapshotPath || known(r, info)

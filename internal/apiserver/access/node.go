@@ -32,7 +32,7 @@ func NodeOf(who user.Info) (name string, isNode bool) {
 type Pods interface {
 	// OnNode returns the Pods of a namespace that are bound to a node, from a cache or, if fresh, from the store. The Pods
 	// must not be changed.
-	OnNode(ctx context.Context, namespace, node string, fresh bool) ([]corev1.Pod, error)
+	OnNode(ctx context.Context, namespace, node string, fresh bool) ([]*corev1.Pod, error)
 }
 
 // Nodes authorizes the agents of nodes for the objects of their own node and its Pods, as
@@ -203,7 +203,7 @@ func (n *Nodes) refuseUnrelated(ctx context.Context, node string, a authorizer.A
 			return "", err
 		}
 		for i := range pods {
-			if pods[i].Namespace == a.GetNamespace() && pods[i].Spec.NodeName == node && uses(&pods[i], a.GetName()) {
+			if pods[i].Namespace == a.GetNamespace() && pods[i].Spec.NodeName == node && uses(pods[i], a.GetName()) {
 				return "", nil
 			}
 		}

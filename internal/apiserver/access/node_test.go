@@ -14,11 +14,16 @@ import (
 // podList answers with the Pods of a cache and with those of a store.
 type podList struct{ cached, stored []corev1.Pod }
 
-func (p podList) OnNode(_ context.Context, _, _ string, fresh bool) ([]corev1.Pod, error) {
+func (p podList) OnNode(_ context.Context, _, _ string, fresh bool) ([]*corev1.Pod, error) {
+	list := p.cached
 	if fresh {
-		return p.stored, nil
+		list = p.stored
 	}
-	return p.cached, nil
+	pods := make([]*corev1.Pod, len(list))
+	for i := range list {
+		pods[i] = &list[i]
+	}
+	return pods, nil
 }
 
 func pod(name string, spec corev1.PodSpec) corev1.Pod {

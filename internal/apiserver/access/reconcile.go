@@ -18,9 +18,9 @@ type Changes struct {
 	Bindings []rbacv1.ClusterRoleBinding
 }
 
-// Absent returns the built-in roles and bindings that do not exist.
-func Absent(have Objects) Changes {
-	all := Reconcile(have)
+// Absent returns the built-in roles and bindings, and the extra roles, that do not exist.
+func Absent(have Objects, extra ...rbacv1.ClusterRole) Changes {
+	all := Reconcile(have, extra...)
 	var absent Changes
 	for _, r := range all.Roles {
 		if r.ResourceVersion == "" {
@@ -37,10 +37,11 @@ func Absent(have Objects) Changes {
 
 // Reconcile returns what a server should write when it starts, as upstream does: missing built-in roles and
 // bindings, and missing permissions and subjects of existing ones. Permissions that an administrator added stay. An
-// object with the annotation rbac.authorization.kubernetes.io/autoupdate "false" is not changed.
-func Reconcile(have Objects) Changes {
+// object with the annotation rbac.authorization.kubernetes.io/autoupdate "false" is not changed. extra roles are
+// treated like built-in ones.
+func Reconcile(have Objects, extra ...rbacv1.ClusterRole) Changes {
 	var c Changes
-	for _, want := range builtinRoles() {
+	for _, want := range slices.Concat(builtinRoles(), extra) {
 		i := slices.IndexFunc(have.ClusterRoles, func(r rbacv1.ClusterRole) bool { return r.Name == want.Name })
 		if i < 0 {
 			c.Roles = append(c.Roles, want)

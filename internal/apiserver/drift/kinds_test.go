@@ -61,9 +61,7 @@ func servedKinds() []servedKind {
 		kindOf(core, validation.DefaultNode, validation.ValidateNode),
 		kindOf(core, validation.DefaultPod, validation.ValidatePod),
 		kindOf(core, validation.DefaultSecret, validation.ValidateSecret),
-		kindOf(core, validation.DefaultService, func(o *corev1.Service) field.ErrorList {
-			return validation.ValidateService(o, validation.Options{})
-		}),
+		kindOf(core, validation.DefaultService, validation.ValidateService),
 		kindOf(core, nil, validation.ValidateServiceAccount),
 		kindOf(discoveryv1.SchemeGroupVersion, validation.DefaultEndpointSlice,
 			func(o *discoveryv1.EndpointSlice) field.ErrorList {

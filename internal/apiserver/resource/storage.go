@@ -1,4 +1,3 @@
-// Package resource holds what the API resources of this server have in common.
 package resource
 
 import (
@@ -14,19 +13,26 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Object is implemented by every served type: a Kubernetes object with metadata.
-type Object interface {
-	runtime.Object
-	metav1.Object
-}
-
 // Storage reads and writes the objects of one resource for the server itself. Calls bypass authorization and
 // admission; defaulting, validation and allocation apply.
 type Storage[T Object] struct {
-	Main   *registry.Store
-	Status *registry.Store // of the status subresource; nil if the resource has none
-	Scheme *runtime.Scheme // for the defaults; may be nil for a Storage that only reads
+	Main     *registry.Store
+	Status   *registry.Store // of the status subresource; nil if the resource has none
+	Finalize *registry.Store // of the finalize subresource; nil if the resource has none
+	Scheme   *runtime.Scheme // for the defaults
+
+	deleted *observers[T]
 }
+
+// OnDelete adds a function that is called after each deletion of an object, unless it is a dry run. It must be called
+// before Builder.Complete. The client waits for observe to return.
+func (s Storage[T]) OnDelete(observe func(T)) { s.deleted.all = append(s.deleted.all, observe) }
+
+// StatusUpdater returns the handler of the status subresource.
+func (s Storage[T]) StatusUpdater() rest.Updater { return subresourceREST{s.Status} }
+
+// FinalizeUpdater returns the handler of the finalize subresource.
+func (s Storage[T]) FinalizeUpdater() rest.Updater { return subresourceREST{s.Finalize} }
 
 // Get returns one object. resourceVersion is that of a get request: "" reads etcd, "0" the watch cache. The error
 // NotFound names the resource of the request in ctx, which may be another one.

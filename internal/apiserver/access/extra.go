@@ -1,0 +1,20 @@
+package access
+
+import rbacv1 "k8s.io/api/rbac/v1"
+
+// AggregatedInto returns a role whose rules the built-in role to has too: admin, edit or view. It may be given to
+// Reconcile as an extra role.
+func AggregatedInto(to, name string, rules ...rbacv1.PolicyRule) rbacv1.ClusterRole {
+	r := into(to, role(name, rules...))
+	mark(&r.ObjectMeta)
+	return r
+}
+
+// Read returns the verbs by which objects are read.
+func Read() []string { return read() }
+
+// Write returns the verbs by which objects are written.
+func Write() []string { return change() }
+
+// ReadAndWrite returns the verbs of Read and Write.
+func ReadAndWrite() []string { return both() }
