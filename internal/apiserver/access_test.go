@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-func TestWhoMayDoWhat(t *testing.T) {
+func TestAuthorizationOfParts(t *testing.T) {
 	server := apitest.Start(t)
 	proxy := server.ClientAs(t, apiserver.UserProxy)
 	if _, err := proxy.CoreV1().Services("").List(t.Context(), metav1.ListOptions{}); err != nil {
@@ -29,7 +29,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-func TestNobodyGetsInUnknown(t *testing.T) {
+func TestUnauthenticated(t *testing.T) {
 	server := apitest.Start(t)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(client.CloseIdleConnections)
@@ -58,7 +58,7 @@ func TestNobodyGetsInUnknown(t *testing.T) {
 	}
 }
 
-func TestFilesAreTheOwnersOnly(t *testing.T) {
+func TestFileModes(t *testing.T) {
 	server := apitest.Start(t)
 	for _, name := range []string{"kubeconfig", "pki/ca.key", "pki/ca.crt", "pki", "etcd"} {
 		info, err := os.Stat(filepath.Join(server.DataDir, name))

@@ -19,7 +19,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// backend is a web server of which the Pod web and the Service web are made.
+// backend starts a web server, and creates the Pod web and the Service web for it.
 func backend(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +66,7 @@ func podAt(t *testing.T, client kubernetes.Interface, name, ip string, port int3
 	}
 }
 
-// endpointsAt makes an Endpoints of one address, which is that of a Pod; pod is empty for nobody's.
+// endpointsAt creates Endpoints of one address, with the Pod in its targetRef; "" leaves the targetRef out.
 func endpointsAt(t *testing.T, client kubernetes.Interface, name, ip string, port int32, pod string) {
 	t.Helper()
 	address := corev1.EndpointAddress{IP: ip}
@@ -88,7 +88,7 @@ func proxied(ctx context.Context, client kubernetes.Interface, method, path, bod
 	result := client.CoreV1().RESTClient().Verb(method).RequestURI(path).Body(strings.NewReader(body)).Do(ctx)
 	answer, err := result.Raw()
 	if err != nil {
-		err = result.Error() // which has what the server says
+		err = result.Error() // it has the server's message
 	}
 	return string(answer), err
 }
@@ -131,7 +131,7 @@ func TestProxyToServicesAndPods(t *testing.T) {
 	}
 }
 
-// A Pod of another network than the host's must not borrow the server to call the host itself.
+// A Pod with an address of its own cannot make the server connect to the host.
 func TestProxyToNoLoopbackElsewhere(t *testing.T) {
 	client := apitest.StartIn(t, t.TempDir(), netip.MustParsePrefix("10.96.0.0/16")).Client(t)
 	podAt(t, client, "sly", "127.0.0.1", 80)
@@ -144,8 +144,8 @@ func TestProxyToNoLoopbackElsewhere(t *testing.T) {
 	}
 }
 
-// kubectl asks the API's description whether the server checks fields of a kind, and takes the first PATCH of that kind
-// for an answer.
+// kubectl reads the API's description to learn whether the server validates the fields of a kind. It takes the first
+// PATCH of that kind.
 func TestProxyIsNoPatchOfAService(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	resources, err := client.Discovery().ServerResourcesForGroupVersion("v1")
@@ -198,7 +198,7 @@ func TestEndpointsAreDeprecated(t *testing.T) {
 	}
 }
 
-// warnings keeps the warnings of one client's answers.
+// warnings collects the warnings in the responses to one client.
 type warnings struct{ texts []string }
 
 func (w *warnings) HandleWarningHeader(_ int, _, text string) { w.texts = append(w.texts, text) }

@@ -12,7 +12,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// A store that exceeded its quota refuses writes, says so to clients, and soon takes them again by itself.
+// A store over its quota refuses writes with an error that says so, and soon accepts them again by itself.
 func TestFullStoreHeals(t *testing.T) {
 	const quota = 8 << 20
 	client := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), StoreQuota: quota}).Client(t)
@@ -40,5 +40,5 @@ func TestFullStoreHeals(t *testing.T) {
 	if err != nil || stored.Data["n"] != big.Data["n"] {
 		t.Errorf("the last write is lost: %v", err)
 	}
-	t.Logf("%d writes were refused meanwhile", refused) // none where writing is so slow that the store makes room in time
+	t.Logf("%d writes were refused meanwhile", refused) // none if writing is slower than the compaction
 }

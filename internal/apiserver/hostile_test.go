@@ -27,34 +27,34 @@ const (
 	applyType = "application/apply-patch+yaml"
 
 	configMaps = "/api/v1/namespaces/default/configmaps"
-	victim     = configMaps + "/victim" // is there before the attack, and must be the same after it
+	victim     = configMaps + "/victim" // exists before the attack, and must be unchanged after it
 )
 
-// hostile is a request that nobody means well with, or that a broken client sends.
+// hostile is a request of an attacker or of a broken client.
 type hostile struct {
 	name        string
-	method      string // POST if empty
-	path        string // configMaps if empty
-	contentType string // JSON if empty
+	method      string // "": POST
+	path        string // "": configMaps
+	contentType string // "": JSON
 	body        string
 	code        int
 	reason      metav1.StatusReason
 }
 
-// configMap is the JSON of a ConfigMap with the given members of its top level.
+// configMap returns the JSON of a ConfigMap with the given top-level members.
 func configMap(members string) string {
 	return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},` + members + `}`
 }
 
 func named(name string) string {
-	quoted, _ := json.Marshal(name) // a string always can be
+	quoted, _ := json.Marshal(name) // never fails for a string
 	return `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":` + string(quoted) + `}}`
 }
 
-// manyOps is a JSON patch of n copies of one operation.
+// manyOps returns a JSON patch of n copies of one operation.
 func manyOps(op string, n int) string { return "[" + strings.Repeat(op+",", n-1) + op + "]" }
 
-// doublings is a JSON patch that doubles what is at /data with each operation.
+// doublings returns a JSON patch of n operations, each of which doubles the value at /data.
 func doublings(n int) string {
 	ops := []string{`{"op":"add","path":"/data/a","value":"` + strings.Repeat("x", 1000) + `"}`}
 	for i := range n {
@@ -63,7 +63,7 @@ func doublings(n int) string {
 	return "[" + strings.Join(ops, ",") + "]"
 }
 
-// laughs is a YAML text whose aliases stand for 10^n strings.
+// laughs returns a YAML document whose aliases expand to 10^n strings.
 func laughs(n int) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a0: &a0 lol\n")
@@ -93,7 +93,7 @@ func hostileBodies() []hostile {
 		{name: "broken protobuf", contentType: protoType, body: "k8s\x00\x0a\xff\xff\xff\xff\xff\xff", code: 400,
 			reason: bad},
 		{name: "protobuf that is none", contentType: protoType, body: `{"kind":"ConfigMap"}`, code: 400, reason: bad},
-		{name: "a type nobody speaks", contentType: "image/png", body: "x", code: 415,
+		{name: "an unknown media type", contentType: "image/png", body: "x", code: 415,
 			reason: metav1.StatusReasonUnsupportedMediaType},
 		{name: "over the limit of a body", body: configMap(`"data":{"a":"` + strings.Repeat("x", 4<<20) + `"}`), code: 413,
 			reason: metav1.StatusReasonRequestEntityTooLarge},
@@ -139,13 +139,14 @@ func hostileNames() []hostile {
 				300<<10) + `"}}}`, code: 422, reason: invalid},
 		hostile{name: "a path out of the API", method: "GET", path: configMaps + "/..%2f..%2f..%2fetc%2fpasswd", code: 404,
 			reason: metav1.StatusReasonNotFound},
-		hostile{name: "a resource nobody has", method: "GET", path: "/api/v1/namespaces/default/gadgets", code: 404,
+		hostile{name: "an unknown resource", method: "GET", path: "/api/v1/namespaces/default/gadgets", code: 404,
 			reason: metav1.StatusReasonNotFound},
-		hostile{name: "a verb nobody has", method: "PUT", path: configMaps, body: configMap(`"data":{}`), code: 405,
+		hostile{name: "an unsupported verb", method: "PUT", path: configMaps, body: configMap(`"data":{}`), code: 405,
 			reason: metav1.StatusReasonMethodNotAllowed},
 		hostile{name: "a selector of nonsense", method: "GET", path: configMaps + "?labelSelector=%3D%3D%3D", code: 400,
 			reason: metav1.StatusReasonBadRequest},
-		hostile{name: "a field nobody can select", method: "GET", path: configMaps + "?fieldSelector=data.a%3Db", code: 400,
+		hostile{name: "a field that is not selectable", method: "GET", path: configMaps + "?fieldSelector=data.a%3Db",
+			code: 400,
 			reason: metav1.StatusReasonBadRequest},
 		hostile{name: "a huge selector", method: "GET", path: configMaps + "?labelSelector=a+in+(" + strings.Repeat("x,",
 			30000) + "x)", code: 200},
@@ -182,10 +183,10 @@ func hostilePatches() []hostile {
 		patch("a merge of wrong types", mergeType, `{"data":{"a":[1]}}`, 422, invalid),
 		patch("a strategic merge of an unknown directive", smpType, `{"data":{"$patch":"explode"}}`, 400, bad),
 		patch("a strategic merge of wrong types", smpType, `{"data":7}`, 422, invalid),
-		patch("a patch of a type nobody speaks", "text/plain", `{}`, 415, metav1.StatusReasonUnsupportedMediaType),
+		patch("a patch of an unknown type", "text/plain", `{}`, 415, metav1.StatusReasonUnsupportedMediaType),
 		patch("a patch over the limit", mergeType, `{"data":{"a":"`+strings.Repeat("x", 4<<20)+`"}}`, 413,
 			metav1.StatusReasonRequestEntityTooLarge),
-		patch("an apply by nobody", applyType, configMap(`"data":{}`), 422, invalid),
+		patch("an apply without a manager", applyType, configMap(`"data":{}`), 422, invalid),
 		apply("an apply of an unknown field",
 			`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"victim"},"dato":{"a":"2"}}`, 400, bad),
 		apply("an apply of another name", configMap(`"data":{"b":"2"}`), 400, bad),
@@ -194,7 +195,7 @@ func hostilePatches() []hostile {
 	}
 }
 
-// attack sends h, and returns the status code and the reason of the answer.
+// attack sends h and returns the status code and the reason of the response.
 func attack(t *testing.T, client *http.Client, server *apitest.Server, h hostile) (int, metav1.StatusReason, string) {
 	t.Helper()
 	method, path, contentType := h.method, h.path, h.contentType
@@ -229,11 +230,11 @@ func attack(t *testing.T, client *http.Client, server *apitest.Server, h hostile
 	return resp.StatusCode, status.Reason, status.Message[:min(len(status.Message), 300)]
 }
 
-// TestHostileInput sends what a server must refuse, and holds that it does, with the right answer; that it goes on as
-// before; and that nothing of it is stored.
+// TestHostileInput sends requests that a server must refuse. It checks the responses, that the server keeps working,
+// and that nothing is stored.
 func TestHostileInput(t *testing.T) {
 	server := apitest.Start(t)
-	// that it is the test's own server is known
+	// the test's own server
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(client.CloseIdleConnections)
 	made := strings.Replace(configMap(`"data":{"a":"1"}`), `"x"`, `"victim"`, 1)
@@ -258,7 +259,7 @@ func TestHostileInput(t *testing.T) {
 	}
 }
 
-// stored spells all config maps that somebody made.
+// stored returns all config maps as text, except those that the server creates.
 func stored(t *testing.T, server *apitest.Server) string {
 	t.Helper()
 	list, err := server.ClientAs(t, apiserver.UserAdmin).CoreV1().ConfigMaps("").List(t.Context(), metav1.ListOptions{})
@@ -268,7 +269,7 @@ func stored(t *testing.T, server *apitest.Server) string {
 	var b strings.Builder
 	for _, cm := range list.Items {
 		if cm.Name == "kube-root-ca.crt" {
-			continue // the server makes it, in its own time
+			continue // the server creates it, at some time
 		}
 		fmt.Fprintf(&b, "%s/%s %v at %s\n", cm.Namespace, cm.Name, cm.Data, cm.ResourceVersion)
 	}

@@ -16,8 +16,12 @@ import (
 func (s *Server) newLifecycle(b *resource.Builder, set *kinds.Set, ca *pki.Authority) *lifecycle.Lifecycle {
 	var resources []lifecycle.Resource
 	for _, r := range b.Served() {
+		store, ok := r.Storage.(lifecycle.Store)
+		if !ok {
+			continue // objects that cannot be deleted have no lifecycle
+		}
 		resources = append(resources, lifecycle.Resource{GroupResource: r.GroupResource, Kind: r.Kind,
-			Namespaced: r.Namespaced, Store: r.Storage.(lifecycle.Store)})
+			Namespaced: r.Namespaced, Store: store})
 	}
 	slices.SortFunc(resources, func(a, b lifecycle.Resource) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))

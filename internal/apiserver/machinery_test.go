@@ -16,8 +16,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// A caller is an administrator who speaks HTTP with the server, over TLS as all clients do, so that a test sees every
-// header.
+// A caller is an administrator's HTTP client over TLS, so that a test sees every header.
 type caller struct {
 	t      *testing.T
 	server *apitest.Server
@@ -27,21 +26,21 @@ type caller struct {
 func newCaller(t *testing.T, server *apitest.Server) *caller {
 	t.Helper()
 	transport := &http.Transport{
-		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, // that it is the test's own server is known
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, // the test's own server
 		DisableCompression: true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &caller{t: t, server: server, client: &http.Client{Transport: transport}}
 }
 
-// An answer is what came back.
+// An answer is the response to one request.
 type answer struct {
 	code   int
 	header http.Header
 	body   []byte
 }
 
-// status is the answer as an error of the API; empty if it is none.
+// status returns the body as a Status, which is empty if the body is not one.
 func (a answer) status() metav1.Status {
 	var s metav1.Status
 	if json.Unmarshal(a.body, &s) != nil || s.Kind != "Status" {
@@ -50,7 +49,7 @@ func (a answer) status() metav1.Status {
 	return s
 }
 
-// object is the answer as JSON; nil if it is none.
+// object returns the body as JSON, or nil if it is not JSON.
 func (a answer) object() map[string]any {
 	var obj map[string]any
 	if json.Unmarshal(a.body, &obj) != nil {
@@ -59,7 +58,7 @@ func (a answer) object() map[string]any {
 	return obj
 }
 
-// do sends a request; headers are pairs. A body is JSON unless the headers say otherwise.
+// do sends a request. headers are names and values. The body is JSON unless a header says otherwise.
 func (c *caller) do(method, path, body string, headers ...string) answer {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.server.URL()+path, strings.NewReader(body))
@@ -83,7 +82,7 @@ func (c *caller) do(method, path, body string, headers ...string) answer {
 	return answer{resp.StatusCode, resp.Header, text}
 }
 
-// must sends a request that has to succeed, and gives the object that is the answer.
+// must sends a request that has to succeed, and returns the object in the response.
 func (c *caller) must(method, path, body string, headers ...string) map[string]any {
 	c.t.Helper()
 	a := c.do(method, path, body, headers...)
@@ -93,14 +92,14 @@ func (c *caller) must(method, path, body string, headers ...string) map[string]a
 	return a.object()
 }
 
-// secrets are what the tests of lists and watches make: unlike config maps, a namespace has none of its own.
+// secrets is the path that the tests of lists and watches use: a new namespace has config maps, but no secrets.
 const secrets = "/api/v1/namespaces/default/secrets"
 
 func secretNamed(name string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":%q}}`, name)
 }
 
-// makeSecrets creates so many, named a-0 and on, and gives the resourceVersion of the last.
+// makeSecrets creates n secrets, a-0 and following, and returns the resourceVersion of the last.
 func (c *caller) makeSecrets(n int) string {
 	c.t.Helper()
 	version := ""
@@ -110,7 +109,7 @@ func (c *caller) makeSecrets(n int) string {
 	return version
 }
 
-// at is what is at a path of JSON names with dots, as text; empty for nothing.
+// at returns the value at a path of JSON names with dots, as text; "" if there is none.
 func at(obj any, path string) string {
 	for name := range strings.SplitSeq(path, ".") {
 		switch parent := obj.(type) {
@@ -132,7 +131,7 @@ func at(obj any, path string) string {
 	return fmt.Sprint(obj)
 }
 
-// names are the names of a list's items.
+// names returns the names of a list's items.
 func names(list map[string]any) string {
 	var all []string
 	items, _ := list["items"].([]any)
@@ -142,7 +141,7 @@ func names(list map[string]any) string {
 	return strings.Join(all, " ")
 }
 
-// query is a path with parameters, given as pairs.
+// query returns a path with parameters, given as names and values.
 func query(path string, pairs ...string) string {
 	values := url.Values{}
 	for pair := range slices.Chunk(pairs, 2) {
@@ -151,7 +150,7 @@ func query(path string, pairs ...string) string {
 	return path + "?" + values.Encode()
 }
 
-// What the versions of a list request mean:
+// The meanings of the resourceVersion of a list request:
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
 func TestListVersions(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
@@ -160,7 +159,7 @@ func TestListVersions(t *testing.T) {
 	c.must("DELETE", secrets+"/a-0", "")
 	for _, l := range []struct{ name, version, match, want string }{
 		{"most recent", "", "", "a-1 later"},
-		{"any", "0", "", "a-1 later"}, // the watch cache has heard of it by the time of the list before
+		{"any", "0", "", "a-1 later"}, // the list before has waited for the watch cache
 		{"any, spelled out", "0", "NotOlderThan", "a-1 later"},
 		{"not older than", then, "NotOlderThan", "a-1 later"},
 		{"not older than, unsaid", then, "", "a-1 later"},
@@ -209,7 +208,7 @@ func TestListVersions(t *testing.T) {
 	}
 }
 
-// The pages of a list are of one version, however much is written meanwhile.
+// All pages of a list have one version, regardless of writes in between.
 func TestPages(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	c.makeSecrets(5)

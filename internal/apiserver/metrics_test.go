@@ -10,7 +10,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// allocatorMetrics are those of the allocators, by name and labels.
+// allocatorMetrics returns the metrics of the allocators, by name and labels.
 func allocatorMetrics(t *testing.T, c *caller) map[string]float64 {
 	t.Helper()
 	a := c.do("GET", "/metrics", "")
@@ -27,7 +27,7 @@ func allocatorMetrics(t *testing.T, c *caller) map[string]float64 {
 	return found
 }
 
-// Whoever watches how many addresses are left finds it where kube-apiserver has it.
+// The metrics of allocated addresses and ports have the names of kube-apiserver's.
 func TestAllocatorMetrics(t *testing.T) {
 	server := apitest.Start(t)
 	c := newCaller(t, server)
@@ -40,10 +40,10 @@ func TestAllocatorMetrics(t *testing.T) {
 	c.must("POST", services+"?dryRun=All", `{"metadata":{"name":"c"},"spec":{"type":"NodePort","ports":[{"port":80}]}}`)
 	if a := c.do("POST", services, `{"metadata":{"name":"d"},"spec":{"clusterIP":"`+at(first,
 		"spec.clusterIP")+`","ports":[{"port":80}]}}`); a.code != 422 {
-		t.Errorf("an address that somebody has is given again: %d", a.code)
+		t.Errorf("an address that is in use is allocated again: %d", a.code)
 	}
 	changed := map[string]float64{}
-	eventually(t, "the cache that is counted has heard of both", func() bool {
+	eventually(t, "the watch cache has both", func() bool {
 		changed = changes(before, allocatorMetrics(t, c))
 		return changed["kube_apiserver_clusterip_allocator_allocated_ips"] == 2
 	})
@@ -67,7 +67,7 @@ func TestAllocatorMetrics(t *testing.T) {
 	}
 }
 
-// changes are by how much metrics differ, by their names and scopes.
+// changes returns the differences of metrics, by name and scope.
 func changes(before, after map[string]float64) map[string]float64 {
 	changed := map[string]float64{}
 	for name, n := range after {

@@ -15,8 +15,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// What a request accepts decides the form of the answer; what nobody can give is refused.
-func TestFormsOfAnswers(t *testing.T) {
+// The Accept header decides the format of the response. Unknown formats are refused.
+func TestContentNegotiation(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	c.must("POST", configMaps, named("cm-0"))
 	table, partial := "application/json;as=Table;v=v1;g=meta.k8s.io",
@@ -61,7 +61,7 @@ func TestFormsOfAnswers(t *testing.T) {
 		"Unsupported Media Type")
 }
 
-// Long answers are compressed for those who can read them.
+// Long responses are compressed for clients that accept gzip.
 func TestGzip(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	c.must("POST", configMaps, configMap(`"data":{"long":"`+strings.Repeat("x", 200<<10)+`"}`))
@@ -76,8 +76,8 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// What is not there, and what cannot be done with it, is told in upstream's words.
-func TestWhatIsNotThere(t *testing.T) {
+// Errors for missing objects and unsupported verbs have upstream's texts.
+func TestNotFound(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	notFound, notAllowed := metav1.StatusReasonNotFound, metav1.StatusReasonMethodNotAllowed
 	for _, r := range []struct {
@@ -112,7 +112,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// The three ways to ask what is served say the same.
+// The three forms of discovery agree.
 func TestDiscovery(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	aggregated := map[string]string{}
@@ -160,7 +160,7 @@ func TestDiscovery(t *testing.T) {
 
 func groupVersion(group, version string) string { return strings.TrimPrefix(group+"/"+version, "/") }
 
-// list is the list of that name within an object.
+// list returns the list called name in an object.
 func list(obj any, name string) []any {
 	parent, _ := obj.(map[string]any)
 	items, _ := parent[name].([]any)
@@ -176,7 +176,7 @@ func describeAggregated(r any) string {
 		at(r, "categories"), at(r, "verbs")}, " ")
 }
 
-// The OpenAPI documents are valid, as somebody else's parser says, and describe every group.
+// The OpenAPI documents are valid for an independent parser, and describe every group.
 func TestOpenAPIDocuments(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	old := c.do("GET", "/openapi/v2", "")
@@ -207,8 +207,8 @@ func TestOpenAPIDocuments(t *testing.T) {
 	}
 }
 
-// Metrics tell who does what and how much: they are for those who are allowed to. Health is for everybody.
-func TestWhoReadsMetrics(t *testing.T) {
+// Metrics need permission. Health checks do not.
+func TestMetricsNeedPermission(t *testing.T) {
 	server := apitest.Start(t)
 	c := newCaller(t, server)
 	c.must("POST", configMaps, named("cm-0"))
@@ -231,7 +231,7 @@ func TestWhoReadsMetrics(t *testing.T) {
 	})
 	for _, path := range []string{"/healthz", "/livez", "/readyz", "/version"} {
 		if a := c.do("GET", path, "", "Authorization", ""); a.code != 200 {
-			t.Errorf("%s for nobody in particular: %d", path, a.code)
+			t.Errorf("%s without credentials: %d", path, a.code)
 		}
 	}
 	for _, path := range []string{"/readyz?verbose", "/livez?verbose"} {
@@ -242,7 +242,7 @@ func TestWhoReadsMetrics(t *testing.T) {
 	}
 }
 
-// The version is that of the release whose behaviour this is.
+// The server reports the Kubernetes release whose behaviour it has.
 func TestVersion(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	got := c.must("GET", "/version", "")
@@ -257,7 +257,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// Endpoints are deprecated since Kubernetes 1.33, and whoever uses them is told.
+// Endpoints are deprecated since Kubernetes 1.33: every response has a warning.
 func TestDeprecationOfEndpoints(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	const warning = `299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"`

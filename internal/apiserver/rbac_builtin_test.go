@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// what is one thing that somebody may or may not do.
+// what is one action that a user may or may not do.
 type what struct {
 	verb, group, resource, namespace string
 }
@@ -22,7 +22,7 @@ func (w what) String() string {
 	return fmt.Sprintf("%s %s.%s in %q", w.verb, w.resource, w.group, w.namespace)
 }
 
-// may asks the server whether a user may do something.
+// may asks the server whether a user may do w.
 func may(t *testing.T, server *apitest.Server, user string, w what) bool {
 	t.Helper()
 	review, err := server.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
@@ -89,7 +89,7 @@ func TestBuiltinRoles(t *testing.T) {
 	}
 }
 
-// An admin of a namespace can share it, but no more than it.
+// A user with the role admin in a namespace can grant permissions there, and nowhere else.
 func TestAdminSharesANamespace(t *testing.T) {
 	server := apitest.Start(t)
 	if _, err := server.Client(t).RbacV1().RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "admin",
@@ -112,7 +112,7 @@ func TestAdminSharesANamespace(t *testing.T) {
 	}
 }
 
-func TestBuiltinRolesComeBack(t *testing.T) {
+func TestBuiltinRolesAreRecreated(t *testing.T) {
 	server := apitest.Start(t)
 	rbac := server.Client(t).RbacV1()
 	if err := rbac.ClusterRoles().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
@@ -161,8 +161,8 @@ func TestStartWritesNothingTheSecondTime(t *testing.T) {
 	}
 }
 
-// A role that carries the label is gathered, and what was gathered goes with it.
-func TestRolesAreGathered(t *testing.T) {
+// A role with the label is aggregated, and its rules are removed with it.
+func TestAggregatedRoles(t *testing.T) {
 	server := apitest.Start(t)
 	rbac := server.Client(t).RbacV1()
 	extra := clusterRole("crontabs", ruleOn("stable.example.com", "crontabs", "get"))

@@ -32,7 +32,7 @@ func ruleOn(group, resource string, verbs ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: []string{resource}}
 }
 
-// giveTo binds a cluster role everywhere and waits until it counts.
+// giveTo creates a cluster role and binds it to user in all namespaces.
 func giveTo(t *testing.T, server *apitest.Server, user string, role *rbacv1.ClusterRole) {
 	t.Helper()
 	rbac := server.Client(t).RbacV1()
@@ -50,15 +50,15 @@ func bind(t *testing.T, server *apitest.Server, b *rbacv1.ClusterRoleBinding) {
 	}
 }
 
-// writeOnly is the right to write roles and bindings, which alone lets nobody grant more than they hold.
+// writeOnly is permission to write roles and bindings. It does not allow a user to grant more than the user holds.
 func writeOnly() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: []string{"get", "list", "create", "update", "patch"},
 		APIGroups: []string{rbacv1.GroupName},
 		Resources: []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}}
 }
 
-// Whoever may write roles can still grant no more than they hold.
-func TestNobodyGrantsMoreThanTheyHold(t *testing.T) {
+// A user who may write roles cannot grant more than the user holds.
+func TestEscalationCheck(t *testing.T) {
 	server := apitest.Start(t)
 	giveTo(t, server, "ann", clusterRole("granter", writeOnly(), ruleOn("", "configmaps", "get", "list")))
 	ann := as(t, server, "ann").RbacV1()
@@ -82,7 +82,7 @@ func TestNobodyGrantsMoreThanTheyHold(t *testing.T) {
 	wantRefused(t, "a binding to more", err, `{APIGroups:["*"], Resources:["*"], Verbs:["*"]}`)
 	_, err = ann.RoleBindings("default").Create(t.Context(), bindingTo("ClusterRole", "edit", "ann"), create)
 	wantRefused(t, "a binding to more in a namespace", err, "secrets")
-	_, err = ann.RoleBindings("default").Create(t.Context(), bindingTo("Role", "nobody-made-it", "ann"), create)
+	_, err = ann.RoleBindings("default").Create(t.Context(), bindingTo("Role", "missing", "ann"), create)
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("a binding to a role that is not there: %v", err)
 	}
@@ -104,7 +104,7 @@ func wantRefused(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// The verbs escalate and bind let somebody grant what they do not hold, and only that.
+// The verbs escalate and bind allow a user to grant what the user does not hold, and nothing more.
 func TestEscalateAndBind(t *testing.T) {
 	server := apitest.Start(t)
 	bindView := rbacv1.PolicyRule{Verbs: []string{"bind"}, APIGroups: []string{rbacv1.GroupName},
@@ -129,8 +129,8 @@ func TestEscalateAndBind(t *testing.T) {
 	wantRefused(t, "binding what one was let write", err, "secrets")
 }
 
-// The garbage collector must be able to remove finalizers from what it could not grant.
-func TestFinalizersAreNoGrant(t *testing.T) {
+// The garbage collector can remove finalizers from roles that it could not grant.
+func TestEscalationCheckAllowsFinalizers(t *testing.T) {
 	server := apitest.Start(t)
 	rich := clusterRole("rich", ruleOn("", "secrets", "get"))
 	rich.Finalizers = []string{"example.com/hold"}

@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// podOn makes a Pod bound to a node, which reads the Secret and the ConfigMap of its own name.
+// podOn creates a Pod on a node. The Pod uses the Secret and the ConfigMap of its own name.
 func podOn(t *testing.T, admin kubernetes.Interface, node, name string) *corev1.Pod {
 	t.Helper()
 	core := admin.CoreV1()
@@ -40,8 +40,8 @@ func podOn(t *testing.T, admin kubernetes.Interface, node, name string) *corev1.
 	return pod
 }
 
-// The agent of a node reaches its own Node, Lease and Pods and what those use, and nothing of another's.
-func TestNodeKeepsToItself(t *testing.T) {
+// A node agent may use its own Node, Lease and Pods and what the Pods use, and nothing of other nodes.
+func TestNodeRestriction(t *testing.T) {
 	server := apitest.Start(t)
 	admin, agent := server.Client(t), server.ClientAs(t, apiserver.UserNodePrefix+apitest.NodeName)
 	podOn(t, admin, apitest.NodeName, "mine")

@@ -12,7 +12,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// as is a client of somebody whom the administrator impersonates.
+// as returns a client of a user whom the administrator impersonates.
 func as(t *testing.T, server *apitest.Server, user string, groups ...string) *kubernetes.Clientset {
 	t.Helper()
 	config := restclient.CopyConfig(server.Config())
@@ -24,7 +24,7 @@ func as(t *testing.T, server *apitest.Server, user string, groups ...string) *ku
 	return client
 }
 
-// eventually waits until done says so.
+// eventually waits until done returns true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -39,7 +39,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func TestRolesAreObeyed(t *testing.T) {
+func TestRoles(t *testing.T) {
 	server := apitest.Start(t)
 	admin, ann := server.Client(t), as(t, server, "ann")
 	list := func(namespace string) error {

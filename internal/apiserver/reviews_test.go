@@ -34,7 +34,7 @@ func reviewOthers(t *testing.T, server *apitest.Server) {
 	}{
 		"the proxy reads services": {spec: authorizationv1.SubjectAccessReviewSpec{User: apiserver.UserProxy,
 			ResourceAttributes: services}, allowed: true},
-		"nobody reads services": {spec: authorizationv1.SubjectAccessReviewSpec{User: "nobody",
+		"a user without roles reads services": {spec: authorizationv1.SubjectAccessReviewSpec{User: "nobody",
 			ResourceAttributes: services}},
 		"an administrator's group can": {spec: authorizationv1.SubjectAccessReviewSpec{Groups: []string{
 			user.SystemPrivilegedGroup,
@@ -83,7 +83,7 @@ func reviewInNamespace(t *testing.T, server *apitest.Server) {
 		}}
 	}
 	reviews := server.Client(t).AuthorizationV1()
-	for _, namespace := range []string{"default", "not-there"} { // that it is not there is not for the asker to learn
+	for _, namespace := range []string{"default", "not-there"} { // the client cannot learn which namespaces exist
 		got, err := reviews.LocalSubjectAccessReviews(namespace).Create(t.Context(), question(namespace),
 			metav1.CreateOptions{})
 		if err != nil || !got.Status.Allowed {
@@ -111,7 +111,7 @@ func reviewSelf(t *testing.T, server *apitest.Server) {
 	}
 	eventually(t, "bob lists his secret", func() bool { return may("secrets", "one") })
 	if may("secrets", "two") || may("pods", "one") {
-		t.Error("bob may list what nobody allowed")
+		t.Error("bob may list without permission")
 	}
 	rules, err := bob.AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(),
 		&authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}},
@@ -132,7 +132,7 @@ func reviewSelf(t *testing.T, server *apitest.Server) {
 	}
 }
 
-// giveRole binds user to a new ClusterRole of one rule, and to the right to ask the questions of this file.
+// giveRole binds who to a new ClusterRole with rule, and with permission to create the reviews of this file.
 func giveRole(t *testing.T, server *apitest.Server, name, who string, rule rbacv1.PolicyRule) {
 	t.Helper()
 	ask := rbacv1.PolicyRule{

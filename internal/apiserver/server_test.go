@@ -45,7 +45,7 @@ func create(t *testing.T, client kubernetes.Interface, svc *corev1.Service) *cor
 	return made
 }
 
-func TestWhatEveryClusterHas(t *testing.T) {
+func TestBootstrap(t *testing.T) {
 	server := apitest.Start(t)
 	client := server.Client(t)
 	for _, name := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
@@ -70,8 +70,8 @@ func TestWhatEveryClusterHas(t *testing.T) {
 	}
 }
 
-// Where Services are no loopback addresses, loopback endpoints are refused, as upstream does; the server's own must not
-// be in the way.
+// If ClusterIPs are not loopback addresses, loopback endpoints are refused like upstream does. The server starts
+// although its own endpoint is one.
 func TestClusterRangeElsewhere(t *testing.T) {
 	client := apitest.StartIn(t, t.TempDir(), netip.MustParsePrefix("10.96.0.0/16")).Client(t)
 	svc, err := client.CoreV1().Services("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
@@ -85,7 +85,7 @@ func TestClusterRangeElsewhere(t *testing.T) {
 	wantInvalid(t, err, "subsets[0].addresses[0].ip", "loopback")
 }
 
-func TestTheServersOwnServiceComesBack(t *testing.T) {
+func TestKubernetesServiceIsRecreated(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	events, err := client.CoreV1().Endpoints("default").Watch(t.Context(),
 		metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
@@ -126,7 +126,7 @@ func TestClusterIPs(t *testing.T) {
 	if err := client.CoreV1().Services("default").Delete(t.Context(), "named", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	create(t, client, service("again", withClusterIP("127.96.0.77"))) // freed with its Service
+	create(t, client, service("again", withClusterIP("127.96.0.77"))) // released with its Service
 }
 
 // wantInvalid checks that err is a 422 whose causes name the field and the rule.
@@ -180,7 +180,7 @@ func TestNodePorts(t *testing.T) {
 	if svc.Spec.Ports[0].NodePort != 0 {
 		t.Errorf("node port %d is left on a ClusterIP service", svc.Spec.Ports[0].NodePort)
 	}
-	create(t, client, same) // freed with the change of type
+	create(t, client, same) // released by the change of type
 }
 
 // TestManyClientsNeverShareAnAddress creates Services from many goroutines in a range that just holds them.
@@ -320,7 +320,7 @@ func TestPodDeletionIsGraceful(t *testing.T) {
 	}
 }
 
-func TestNamespaceMustExist(t *testing.T) {
+func TestNamespaceLifecycle(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	_, err := client.CoreV1().ConfigMaps("nowhere").Create(t.Context(),
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})
@@ -329,7 +329,7 @@ func TestNamespaceMustExist(t *testing.T) {
 	}
 }
 
-func TestSomeNamespacesStay(t *testing.T) {
+func TestImmortalNamespaces(t *testing.T) {
 	namespaces := apitest.Start(t).Client(t).CoreV1().Namespaces()
 	for _, name := range []string{"default", "kube-system", "kube-public"} {
 		err := namespaces.Delete(t.Context(), name, metav1.DeleteOptions{})

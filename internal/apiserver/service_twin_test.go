@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// A create that fails because its name is taken names what the Service of that name holds; that must stay held.
-func TestRefusedTwinTakesNothingAway(t *testing.T) {
+// A create whose name exists may ask for what the existing Service holds. The existing Service keeps it.
+func TestRefusedDuplicateReleasesNothing(t *testing.T) {
 	services := apitest.Start(t).Client(t).CoreV1().Services("default")
 	twin := func(name string) *corev1.Service {
 		return service(name, withClusterIP("127.96.3.3"), withType(corev1.ServiceTypeNodePort),

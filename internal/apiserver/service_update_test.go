@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// Of a range of 14 addresses, each that a try takes and does not give back is soon missed.
-func TestUpdatesThatAreTriedAgainLeakNoAddress(t *testing.T) {
+// In a range of 14 addresses, a few addresses that failed tries do not release are enough to fail the test.
+func TestRetriedUpdatesLeakNoAddress(t *testing.T) {
 	client := apitest.StartIn(t, t.TempDir(), netip.MustParsePrefix("127.96.0.0/28")).Client(t)
 	create(t, client, service("a"))
 	patch := func(body string) {
@@ -30,19 +30,19 @@ func TestUpdatesThatAreTriedAgainLeakNoAddress(t *testing.T) {
 		} {
 			var all sync.WaitGroup
 			all.Go(func() { patch(spec) })
-			for j := range 4 { // writes that it meets
+			for j := range 4 { // concurrent writes
 				all.Go(func() { patch(fmt.Sprintf(`{"metadata":{"labels":{"n%d":"%d-%d"}}}`, j, i, len(spec))) })
 			}
 			all.Wait()
 		}
 	}
-	for i := range 12 { // and one is of the Service kubernetes, one of a
+	for i := range 12 { // one more has the Service kubernetes, and one a
 		create(t, client, service(fmt.Sprint("b", i)))
 	}
 }
 
-// Load balancers take their finalizer away by the status subresource.
-func TestServiceThatEndsByItsStatusFreesItsAddress(t *testing.T) {
+// Load balancers remove their finalizer through the status subresource.
+func TestServiceRemovedByStatusReleasesAddress(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	services := client.CoreV1().Services("default")
 	create(t, client, service("a", withClusterIP("127.96.3.3"),

@@ -76,7 +76,7 @@ func TestEndpointSliceGeneration(t *testing.T) {
 	}
 }
 
-func TestPodStatusIsApart(t *testing.T) {
+func TestPodStatusSubresource(t *testing.T) {
 	pods := apitest.Start(t).Client(t).CoreV1().Pods("default")
 	sent := plainPod("web")
 	sent.Status.Phase = corev1.PodRunning
@@ -131,7 +131,7 @@ func TestGatedPodIsNotScheduled(t *testing.T) {
 	}
 }
 
-func TestNodeStatusIsApart(t *testing.T) {
+func TestNodeStatusSubresource(t *testing.T) {
 	nodes := apitest.Start(t).Client(t).CoreV1().Nodes()
 	node, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"},
 		Status: corev1.NodeStatus{
@@ -151,8 +151,8 @@ func TestNodeStatusIsApart(t *testing.T) {
 	}
 }
 
-// What a write cannot change its writer does not come to own, or two appliers would fight over what neither can have.
-func TestWhatAnApplierOwns(t *testing.T) {
+// A writer does not own fields that the write cannot change. Otherwise two appliers would conflict over them.
+func TestApplyOwnership(t *testing.T) {
 	client := apitest.Start(t).Client(t)
 	if _, err := client.CoreV1().Pods("default").Create(t.Context(), plainPod("web"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestWhatAnApplierOwns(t *testing.T) {
 	}
 }
 
-// applied applies a manifest to the object web, and returns what its manager owns then.
+// applied applies a manifest to the object web, and returns the fields that its manager owns.
 func applied(t *testing.T, client kubernetes.Interface, resource, subresource, manifest string) string {
 	t.Helper()
 	var object map[string]any
@@ -238,9 +238,9 @@ func applied(t *testing.T, client kubernetes.Interface, resource, subresource, m
 	return ""
 }
 
-// CVE-2021-25740: whoever may write endpoints must not lead others to addresses that only they can reach. In the
-// loopback mode loopback addresses are Pods'; nothing else changes.
-func TestEndpointsLeadNowhereElse(t *testing.T) {
+// CVE-2021-25740: endpoints must not have addresses that only their clients can reach. In loopback mode loopback
+// addresses belong to Pods and are allowed; nothing else changes.
+func TestEndpointAddressRules(t *testing.T) {
 	for _, tt := range []struct {
 		cidr     string
 		loopback bool // passes
@@ -293,8 +293,7 @@ func sliceWith(t *testing.T, client kubernetes.Interface, ip string) error {
 	return err
 }
 
-// Whoever may write Services may not for that claim addresses of others; what an administrator gave a Service they may
-// leave there.
+// A user who may write Services may not add external IPs, and may keep those that an administrator has added.
 func TestExternalIPsOfAnEditor(t *testing.T) {
 	server := apitest.Start(t)
 	admin, editor := server.Client(t), as(t, server, "editor")

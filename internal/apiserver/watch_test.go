@@ -16,10 +16,10 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// patience bounds how long a test waits for an event.
+// patience bounds the time that a test waits for an event.
 const patience = 30 * time.Second
 
-// A heard event is one line of a watch.
+// heard is one event of a watch.
 type heard struct {
 	Type   string         `json:"type"`
 	Object map[string]any `json:"object"`
@@ -67,7 +67,7 @@ func (l *listener) next() heard {
 	return e
 }
 
-// wants requires the next events to be these.
+// wants fails the test unless these are the next events.
 func (l *listener) wants(events ...string) {
 	l.t.Helper()
 	for i, want := range events {
@@ -77,7 +77,7 @@ func (l *listener) wants(events ...string) {
 	}
 }
 
-// A watch from a version tells all that happened since, once, in order.
+// A watch from a version delivers all later changes, once each and in order.
 func TestWatchFromAVersion(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
@@ -90,9 +90,9 @@ func TestWatchFromAVersion(t *testing.T) {
 	gone := since.next()
 	if gone.Type != "DELETED" || at(gone.Object, "metadata.name") != "b" || at(gone.Object,
 		"metadata.resourceVersion") <= c2 {
-		t.Errorf("after that it tells %s, want that b is gone, as of a version after %s", gone, c2)
+		t.Errorf("event %s, want the deletion of b with a version after %s", gone, c2)
 	}
-	c.watch("resourceVersion", "0").wants("ADDED a " + c2) // what is there, and no history
+	c.watch("resourceVersion", "0").wants("ADDED a " + c2) // the objects, no history
 	c.watch().wants("ADDED a " + c2)
 	picky := c.watch("fieldSelector", "metadata.name=x")
 	x := at(c.must("POST", secrets, secretNamed("x")), "metadata.resourceVersion")
@@ -100,7 +100,7 @@ func TestWatchFromAVersion(t *testing.T) {
 	picky.wants("ADDED x " + x)
 }
 
-// An object that comes to match a selector is added for that watch, and one that matches no more is gone.
+// An object that begins to match a selector is ADDED for that watch, and one that no longer matches is DELETED.
 func TestWatchOfASelection(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	then := at(c.must("POST", secrets, secretNamed("a")), "metadata.resourceVersion")
@@ -117,7 +117,7 @@ func TestWatchOfASelection(t *testing.T) {
 	}
 }
 
-// Instead of a list a client can watch from the beginning, and is told by a bookmark when it has everything (KEP-3157).
+// Instead of a list a client can watch from the beginning; a bookmark marks the end of the existing objects (KEP-3157).
 func TestWatchList(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	last := c.makeSecrets(2)
@@ -144,7 +144,7 @@ func TestWatchList(t *testing.T) {
 	}
 }
 
-// Who asks for bookmarks hears before the watch ends how far it got, though nothing of what it watches changed.
+// A watch with bookmarks gets one before it ends, also if none of its objects have changed.
 func TestBookmarks(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	l := c.watch("resourceVersion", c.makeSecrets(1), "fieldSelector", "metadata.name=a-0", "allowWatchBookmarks", "true",
@@ -159,8 +159,8 @@ func TestBookmarks(t *testing.T) {
 	}
 }
 
-// What the store has forgotten is told as gone: clients then begin anew.
-func TestForgottenVersions(t *testing.T) {
+// A version that etcd has compacted is answered with Gone: clients then list again.
+func TestCompactedVersions(t *testing.T) {
 	cluster := apitest.Etcd(t)
 	first := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster}))
 	old := first.makeSecrets(4)
@@ -168,7 +168,7 @@ func TestForgottenVersions(t *testing.T) {
 	first.must("DELETE", secrets+"/a-2", "")
 	forget(t, cluster.Servers[0])
 	first.server.Stop()
-	// its watch cache begins with now
+	// its watch cache starts with the current version
 	c := newCaller(t, apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), Etcd: cluster}))
 
 	gone := func(what string, s metav1.Status, code int) {
@@ -191,7 +191,7 @@ func TestForgottenVersions(t *testing.T) {
 	}
 }
 
-// forget throws the history of the store away.
+// forget compacts the history of the store.
 func forget(t *testing.T, etcd string) {
 	t.Helper()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd}})

@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// wantStatus requires that an answer refuses, and how.
+// wantStatus checks that the response is an error, and which.
 func wantStatus(t *testing.T, a answer, code int, reason metav1.StatusReason, says string) {
 	t.Helper()
 	s := a.status()
@@ -20,7 +20,7 @@ func wantStatus(t *testing.T, a answer, code int, reason metav1.StatusReason, sa
 	}
 }
 
-// Writes say on which version they rest, and are refused where that is another by now.
+// A write with a resourceVersion is refused if the object has another version.
 func TestPreconditions(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	one := configMaps + "/one"
@@ -61,7 +61,7 @@ func TestPreconditions(t *testing.T) {
 	}
 }
 
-// A patch that says nothing of versions is worked out again until it fits: none of many at once is lost or refused.
+// A patch without a resourceVersion is retried on conflicts: of many concurrent ones none is lost or refused.
 func TestPatchesAtOnce(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	c.must("POST", configMaps, named("shared"))
@@ -85,7 +85,7 @@ func TestPatchesAtOnce(t *testing.T) {
 	}
 }
 
-// The server fills in and guards the metadata that is its own.
+// The server sets the metadata that belongs to it, and clients cannot change it.
 func TestMetadata(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	made := c.must("POST", configMaps,
@@ -117,7 +117,7 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// fieldValidation says what becomes of fields that nobody knows, and of those that are there twice (KEP-2885).
+// fieldValidation decides what happens with unknown and duplicate fields (KEP-2885).
 func TestFieldValidation(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	body := func(name string) string {
@@ -149,7 +149,7 @@ func TestFieldValidation(t *testing.T) {
 		400, metav1.StatusReasonBadRequest, `key "data" already set in map`)
 }
 
-// A refusal names every field that is wrong, each as a cause.
+// An error names every invalid field as a cause.
 func TestCauses(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	a := c.do("POST", "/api/v1/namespaces/default/services",
@@ -171,7 +171,7 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// Who wrote which field is kept by manager, operation and subresource, and shown to those who ask.
+// managedFields records the writer of each field by manager, operation and subresource.
 func TestManagedFields(t *testing.T) {
 	c := newCaller(t, apitest.Start(t))
 	services := "/api/v1/namespaces/default/services"

@@ -1,6 +1,6 @@
-// Package authentication decides who sends a request: by a client certificate, by a user's token, by a ServiceAccount's
-// token, or nobody in particular for the public paths. It issues the tokens of ServiceAccounts and publishes the keys by
-// which other servers verify them.
+// Package authentication finds the user of a request: by a client certificate, by a user's token or by the token of a
+// ServiceAccount. Requests for public paths need no credentials. It issues the tokens of ServiceAccounts and publishes
+// the keys by which other servers verify them.
 package authentication
 
 import (

@@ -17,14 +17,14 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// These tests send objects of which every field is set, also those that nothing here uses, and want back what they
-// sent: a server that forgets a field changes other people's programs.
+// These tests send objects with every field set, also fields that nothing here uses, and want the same object back: a
+// server that drops a field breaks its clients.
 
-// filler sets every field of an object: texts to "a", numbers to 1, lists and maps to one entry. Of a union, a struct
-// of which one pointer may be set, it sets the variant-th.
+// filler sets every field of an object: strings to "a", numbers to 1, lists and maps to one entry. In a union, a struct
+// of which one pointer may be set, it sets the pointer of index variant.
 type filler struct{ variant int }
 
-// words are the texts of fields that hold one of a few, by their type.
+// words are the values of enumerations, by their type.
 var words = map[reflect.Type]string{
 	reflect.TypeFor[corev1.Protocol]():                      "TCP",
 	reflect.TypeFor[corev1.RestartPolicy]():                 "OnFailure",
@@ -75,7 +75,7 @@ func (f filler) fill(v reflect.Value) {
 	case resource.Quantity:
 		v.Set(reflect.ValueOf(resource.MustParse("1")))
 		return
-	case metav1.FieldsV1: // of an object within the object
+	case metav1.FieldsV1: // the managed fields of an embedded object
 		v.Set(reflect.ValueOf(metav1.FieldsV1{Raw: []byte(`{}`)}))
 		return
 	case intstr.IntOrString:
@@ -127,7 +127,7 @@ func (f filler) fillStruct(v reflect.Value) {
 	}
 }
 
-// choose returns the index of the pointer of a union that this variant sets.
+// choose returns the index of the pointer that this variant sets in a union.
 func (f filler) choose(v reflect.Value) int {
 	var pointers []int
 	for i := range v.NumField() {
@@ -138,8 +138,8 @@ func (f filler) choose(v reflect.Value) int {
 	return pointers[f.variant%len(pointers)]
 }
 
-// fullPod is a Pod with every field of its spec, made legal where fields contradict each other or have a syntax of
-// their own.
+// fullPod returns a Pod with every field of its spec set. It corrects fields that contradict each other or have a
+// syntax of their own.
 func fullPod(variant int) *corev1.Pod {
 	pod := &corev1.Pod{}
 	filler{variant}.fill(reflect.ValueOf(&pod.Spec).Elem())
@@ -169,7 +169,7 @@ func fullPod(variant int) *corev1.Pod {
 	for _, c := range []*corev1.Container{&spec.Containers[0], &spec.InitContainers[0]} {
 		legalContainer(c, spec.Volumes[0].PersistentVolumeClaim != nil || spec.Volumes[0].Ephemeral != nil)
 		for i := range c.VolumeMounts {
-			mount := &c.VolumeMounts[i] // of the two ways to name a part, one variant has the one and the next the other
+			mount := &c.VolumeMounts[i] // the variants alternate between subPath and subPathExpr
 			switch {
 			case spec.Volumes[0].Image != nil:
 				mount.SubPath, mount.SubPathExpr = "", ""
@@ -222,7 +222,7 @@ func legalVolume(v *corev1.VolumeSource) {
 	}
 }
 
-// variants is above the number of members of the largest union.
+// variants is larger than the number of members of the largest union.
 const variants = 32
 
 func TestEveryFieldOfAPodIsKept(t *testing.T) {
@@ -249,7 +249,7 @@ func TestEveryFieldOfAPodIsKept(t *testing.T) {
 			t.Errorf("variant %d (-sent +kept):\n%s", variant, diff)
 		}
 		quality := got.Status.QOSClass
-		got.Status, got.Spec = sent.Status, corev1.PodSpec{} // the spec is not the status's to write
+		got.Status, got.Spec = sent.Status, corev1.PodSpec{} // a write of the status cannot change the spec
 		got.Status.QOSClass = quality
 		want := got.Status
 		if got, err = pods.UpdateStatus(t.Context(), got, metav1.UpdateOptions{}); err != nil {
@@ -267,7 +267,7 @@ func TestEveryFieldOfANodeIsKept(t *testing.T) {
 	filler{}.fill(reflect.ValueOf(&sent.Spec).Elem())
 	filler{}.fill(reflect.ValueOf(&sent.Status).Elem())
 	sent.Spec.PodCIDR, sent.Spec.PodCIDRs = "10.0.0.0/24", []string{"10.0.0.0/24", "fd00::/64"}
-	sent.Spec.ConfigSource = nil // upstream forgets it too: nothing has read it since v1.26
+	sent.Spec.ConfigSource = nil // upstream clears it too: nothing has read it since v1.26
 	if _, err := nodes.Create(t.Context(), sent, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestEveryFieldOfAServiceIsKept(t *testing.T) {
 	keptInJSON(t, server, sent)
 }
 
-// keptInJSON asks for the object in the other encoding that clients speak.
+// keptInJSON reads the object as JSON, the other encoding of clients.
 func keptInJSON(t *testing.T, server *apitest.Server, sent *corev1.Service) {
 	t.Helper()
 	config := server.Config()
@@ -338,9 +338,8 @@ func keptInJSON(t *testing.T, server *apitest.Server, sent *corev1.Service) {
 	}
 }
 
-// A field that this server's types do not have is a mistake of the writer's, and he is told; where he wants it strict
-// he is refused.
-func TestUnknownFieldsAreToldOf(t *testing.T) {
+// A field that the types do not have is a mistake: the response has a warning, or an error with strict validation.
+func TestUnknownFieldsWarn(t *testing.T) {
 	server := apitest.Start(t)
 	warned := &warnings{}
 	config := server.Config()

@@ -18,7 +18,7 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// bearer is a client that logs in by token.
+// bearer returns a client that authenticates by token.
 func bearer(t *testing.T, server *apitest.Server, token string) *kubernetes.Clientset {
 	t.Helper()
 	config := restclient.CopyConfig(server.Config())
@@ -30,7 +30,7 @@ func bearer(t *testing.T, server *apitest.Server, token string) *kubernetes.Clie
 	return client
 }
 
-// mayDiscover says how the server receives a client: everybody who is logged in may ask for the groups of the API.
+// mayDiscover lists the API groups, which every authenticated user may do.
 func mayDiscover(client *kubernetes.Clientset) error {
 	_, err := client.Discovery().RESTClient().Get().AbsPath("/apis").DoRaw(context.Background())
 	return err
@@ -47,14 +47,14 @@ func storeToken(t *testing.T, client kubernetes.Interface, user string, groups [
 	return text, secret
 }
 
-func TestUsersLogInByToken(t *testing.T) {
+func TestUserTokens(t *testing.T) {
 	etcd := apitest.Etcd(t)
 	pki := t.TempDir()
 	one := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), PKIDir: pki, Etcd: etcd})
 	two := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), PKIDir: pki, Etcd: etcd})
 	text, secret := storeToken(t, one.Client(t), "ann", []string{"dev"}, time.Now().Add(time.Hour))
 	for name, server := range map[string]*apitest.Server{"the server that made it": one, "another": two} {
-		if err := mayDiscover(bearer(t, server, text)); err != nil { // at once: the cache may not have it yet
+		if err := mayDiscover(bearer(t, server, text)); err != nil { // at once: the watch cache may not have it yet
 			t.Errorf("at %s: %v", name, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestExpiredTokens(t *testing.T) {
 	}
 }
 
-func TestWhoMayMakeTokens(t *testing.T) {
+func TestTokenImpersonation(t *testing.T) {
 	server := apitest.Start(t)
 	giveRole(t, server, "secret-writer", "eve", rbacv1.PolicyRule{Verbs: []string{"create", "update", "get"},
 		APIGroups: []string{""}, Resources: []string{"secrets"}})

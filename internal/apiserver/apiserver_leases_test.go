@@ -17,7 +17,7 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-// urls are where the endpoints of the Service kubernetes say that servers are, sorted.
+// urls returns the URLs of the servers in the Endpoints of the Service kubernetes, sorted.
 func urls(ep *corev1.Endpoints) []string {
 	var all []string
 	for _, subset := range ep.Subsets {
@@ -31,7 +31,7 @@ func urls(ep *corev1.Endpoints) []string {
 	return all
 }
 
-// sliceURLs are the same by the endpoint slices.
+// sliceURLs returns the URLs of the servers in the EndpointSlices of the Service kubernetes, sorted.
 func sliceURLs(t *testing.T, client kubernetes.Interface) []string {
 	t.Helper()
 	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(),
@@ -49,7 +49,7 @@ func sliceURLs(t *testing.T, client kubernetes.Interface) []string {
 	return all
 }
 
-// awaitServers waits until the endpoints of the Service kubernetes are those of servers.
+// awaitServers waits until the Service kubernetes has the endpoints of servers.
 func awaitServers(t *testing.T, client kubernetes.Interface, servers ...*apitest.Server) {
 	t.Helper()
 	var want []string

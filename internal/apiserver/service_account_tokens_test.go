@@ -47,7 +47,7 @@ func mustRequestToken(t *testing.T, client kubernetes.Interface, account string,
 	return got.Status.Token
 }
 
-func TestAccountsLogInByToken(t *testing.T) {
+func TestServiceAccountTokens(t *testing.T) {
 	server := apitest.Start(t)
 	admin := server.Client(t)
 	makeAccount(t, admin, "robot")
@@ -87,7 +87,7 @@ func TestAccountsLogInByToken(t *testing.T) {
 	if err := admin.CoreV1().ServiceAccounts("default").Delete(t.Context(), "robot", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	makeAccount(t, admin, "robot") // of the same name, and not the same
+	makeAccount(t, admin, "robot") // the same name, another UID
 	eventually(t, "the token ends with its account", func() bool { return apierrors.IsUnauthorized(mayDiscover(client)) })
 }
 
@@ -175,7 +175,7 @@ func TestTokenRequestsRefused(t *testing.T) {
 	}
 }
 
-// Servers with one pki directory accept one another's tokens, and those from before a restart.
+// Servers with one pki directory accept one another's tokens, also after a restart.
 func TestSharedAccountKey(t *testing.T) {
 	etcd, pki := apitest.Etcd(t), t.TempDir()
 	one := apitest.StartWith(t, apiserver.Options{DataDir: t.TempDir(), PKIDir: pki, Etcd: etcd})
@@ -223,7 +223,7 @@ func podOf(name, account string) *corev1.Pod {
 	}
 }
 
-func TestPodsHaveAnAccount(t *testing.T) {
+func TestServiceAccountAdmission(t *testing.T) {
 	server := apitest.Start(t)
 	admin := server.Client(t)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"},
