@@ -26,8 +26,8 @@ func (s *Server) address() netip.AddrPort {
 	return netip.AddrPortFrom(ip, addr.Port())
 }
 
-// advertised returns the address of this server in the endpoints of the Service kubernetes. It is invalid if other hosts
-// cannot reach the server.
+// advertised returns the address of this server in the endpoints of the Service kubernetes. It is invalid if other
+// hosts cannot reach the server.
 func (s *Server) advertised() netip.AddrPort {
 	at := s.address()
 	switch {

@@ -32,8 +32,8 @@ type genericConfig struct {
 	admission   admission.Chain
 }
 
-// newGeneric returns the library's server, without resources. It leaves out what kube-apiserver has and this server does
-// not use: priority and fairness, audit, webhooks, aggregation.
+// newGeneric returns the library's server, without resources. It leaves out what kube-apiserver has and this server
+// does not use: priority and fairness, audit, webhooks, aggregation.
 func (s *Server) newGeneric(g genericConfig) (*genericapiserver.GenericAPIServer, error) {
 	if err := setFeatureGates(); err != nil {
 		return nil, err
@@ -71,8 +71,8 @@ func (s *Server) newGeneric(g genericConfig) (*genericapiserver.GenericAPIServer
 	return server, nil
 }
 
-// setFeatureGates sets the feature gates that differ from the library's defaults. They belong to the process; every server
-// sets them alike.
+// setFeatureGates sets the feature gates that differ from the library's defaults. They belong to the process; every
+// server sets them alike.
 func setFeatureGates() error {
 	// ListFromCacheSnapshot copies the index of all objects with each write, so that lists of old versions need no etcd.
 	// That is a quarter of a busy server's memory. Such lists are the later pages of long ones, and etcd answers them.

@@ -11,8 +11,8 @@ import (
 // crdPath is the path of CustomResourceDefinitions.
 const crdPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
-// serveEmptyCRDList serves an empty list of CustomResourceDefinitions. Before kubectl creates an object of a kind that can
-// only be created, such as a TokenReview, it reads this list, and fails if it is not served.
+// serveEmptyCRDList serves an empty list of CustomResourceDefinitions. Before kubectl creates an object of a kind that
+// can only be created, such as a TokenReview, it reads this list, and fails if it is not served.
 func serveEmptyCRDList(server *genericapiserver.GenericAPIServer) {
 	list := struct {
 		metav1.TypeMeta `json:",inline"`

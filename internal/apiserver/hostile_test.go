@@ -146,7 +146,7 @@ func hostileNames() []hostile {
 		hostile{name: "a selector of nonsense", method: "GET", path: configMaps + "?labelSelector=%3D%3D%3D", code: 400,
 			reason: metav1.StatusReasonBadRequest},
 		hostile{name: "a field that is not selectable", method: "GET", path: configMaps + "?fieldSelector=data.a%3Db",
-			code: 400,
+			code:   400,
 			reason: metav1.StatusReasonBadRequest},
 		hostile{name: "a huge selector", method: "GET", path: configMaps + "?labelSelector=a+in+(" + strings.Repeat("x,",
 			30000) + "x)", code: 200},

@@ -32,8 +32,8 @@ func (s *Server) newLifecycle(b *resource.Builder, set *kinds.Set, ca *pki.Autho
 	})
 }
 
-// beginLifecycle returns what is to run until ctx ends. The server waits for its end before it stops the watch caches: a
-// consistent read of a stopped cache blocks for three seconds.
+// beginLifecycle returns what is to run until ctx ends. The server waits for its end before it stops the watch caches:
+// a consistent read of a stopped cache blocks for three seconds.
 func (s *Server) beginLifecycle(ctx context.Context) (run func()) {
 	ended := make(chan struct{})
 	s.generic.AddPreShutdownHookOrDie("viaduct-lifecycle", func() error { <-ended; return nil })

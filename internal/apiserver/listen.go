@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// listen listens on address, and with the same port on further addresses, unless the first is every address of the host.
+// listen listens on address, and with the same port on further addresses, unless the first is every address of the
+// host.
 func listen(address string, also []netip.Addr) (net.Listener, error) {
 	first, err := net.Listen("tcp", address)
 	if err != nil || len(also) == 0 {

@@ -11,8 +11,8 @@ import (
 
 const metricsPath = "/metrics"
 
-// serveMetrics serves the library's metrics and those of own. It does not add own to the library's registry, which belongs
-// to the process: a second server in the process could not add its own there.
+// serveMetrics serves the library's metrics and those of own. It does not add own to the library's registry, which
+// belongs to the process: a second server in the process could not add its own there.
 func serveMetrics(server *genericapiserver.GenericAPIServer, own []prometheus.Collector) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(own...)

@@ -173,8 +173,8 @@ func (s *Server) isReady(ctx context.Context) bool {
 	return err == nil && resp.StatusCode == http.StatusOK
 }
 
-// Handle serves path by h, or every path below it if it ends with a slash. Clients need permission for the path by their
-// roles. It must be called before Run.
+// Handle serves path by h, or every path below it if it ends with a slash. Clients need permission for the path by
+// their roles. It must be called before Run.
 func (s *Server) Handle(path string, h http.Handler) {
 	if !strings.HasSuffix(path, "/") {
 		s.generic.Handler.NonGoRestfulMux.Handle(path, h)
@@ -183,8 +183,8 @@ func (s *Server) Handle(path string, h http.Handler) {
 	s.generic.Handler.NonGoRestfulMux.HandlePrefix(path, h)
 }
 
-// ClientConfig returns how a part in this process reaches the server, as one of the Users of this package. It panics for
-// another user. Requests are function calls; they pass the same checks as those over the network.
+// ClientConfig returns how a part in this process reaches the server, as one of the Users of this package. It panics
+// for another user. Requests are function calls; they pass the same checks as those over the network.
 func (s *Server) ClientConfig(user string) *restclient.Config {
 	token, ok := s.tokens.byUser[user]
 	if !ok {

@@ -5,7 +5,7 @@ import rbacv1 "k8s.io/api/rbac/v1"
 // AggregatedInto returns a role whose rules the built-in role to has too: admin, edit or view. It may be given to
 // Reconcile as an extra role.
 func AggregatedInto(to, name string, rules ...rbacv1.PolicyRule) rbacv1.ClusterRole {
-	r := into(to, role(name, rules...))
+	r := aggregatedInto(to, role(name, rules...))
 	mark(&r.ObjectMeta)
 	return r
 }
@@ -14,7 +14,7 @@ func AggregatedInto(to, name string, rules ...rbacv1.PolicyRule) rbacv1.ClusterR
 func Read() []string { return read() }
 
 // Write returns the verbs by which objects are written.
-func Write() []string { return change() }
+func Write() []string { return write() }
 
 // ReadAndWrite returns the verbs of Read and Write.
-func ReadAndWrite() []string { return both() }
+func ReadAndWrite() []string { return readWrite() }

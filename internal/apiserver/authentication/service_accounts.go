@@ -17,8 +17,8 @@ import (
 // kube-apiserver has the same.
 const deletedLeeway = time.Minute
 
-// accountTokens authenticates ServiceAccounts by signed tokens, while the account and the object that the token is bound
-// to exist.
+// accountTokens authenticates ServiceAccounts by signed tokens, while the account and the object that the token is
+// bound to exist.
 type accountTokens struct {
 	authority *tokens.Authority
 	bound     BoundObjects
@@ -87,7 +87,8 @@ func (s BoundObjects) check(ctx context.Context, a *tokens.Account) error {
 }
 
 // checkExists returns an error unless the object with the name and the UID of ref exists.
-func checkExists[T resource.Object](ctx context.Context, storage resource.Storage[T], namespace string, ref tokens.Ref) error {
+func checkExists[T resource.Object](ctx context.Context, storage resource.Storage[T], namespace string,
+	ref tokens.Ref) error {
 	same := func(obj T) bool { return string(obj.GetUID()) == ref.UID }
 	obj, err := storage.CacheThenStore(ctx, namespace, ref.Name, same)
 	switch {

@@ -9,9 +9,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 )
 
-// ReadTokenFile reads the tokens of users from a file in the form of kube-apiserver's --token-auth-file: a line for each
-// user, with token, name, uid, and optionally "group,group". A file that does not exist has no tokens. A file that other
-// users of the host can read is an error, because its tokens are no longer secret.
+// ReadTokenFile reads the tokens of users from a file in the form of kube-apiserver's --token-auth-file: a line for
+// each user, with token, name, uid, and optionally "group,group". A file that does not exist has no tokens. A file that
+// other users of the host can read is an error, because its tokens are no longer secret.
 func ReadTokenFile(path string) (*tokenfile.TokenAuthenticator, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,13 +15,13 @@ import (
 	"viaduct/internal/apiserver/tokens"
 )
 
-// userTokens authenticates users by tokens whose hashes are stored in Secrets. All servers over one etcd accept the same
-// tokens, and a token becomes invalid when its Secret is deleted. The watch cache answers, so a request costs etcd
+// userTokens authenticates users by tokens whose hashes are stored in Secrets. All servers over one etcd accept the
+// same tokens, and a token becomes invalid when its Secret is deleted. The watch cache answers, so a request costs etcd
 // nothing.
 type userTokens struct {
 	secrets resource.Storage[*corev1.Secret]
-	// misses limits the reads of etcd for tokens that the cache lacks. A token may be new, perhaps from another server; but
-	// clients can invent tokens and must not load etcd by that.
+	// misses limits the reads of etcd for tokens that the cache lacks. A token may be new, perhaps from another server;
+	// but clients can invent tokens and must not load etcd by that.
 	misses *rate.Limiter
 }
 

@@ -106,8 +106,8 @@ func (l *leases) list(ctx context.Context) ([]netip.AddrPort, error) {
 	return all, nil
 }
 
-// watch delivers an event when a key is added or removed. The channel is closed when ctx or etcd's watch ends; it is nil
-// for an exclusive etcd.
+// watch delivers an event when a key is added or removed. The channel is closed when ctx or etcd's watch ends; it is
+// nil for an exclusive etcd.
 func (l *leases) watch(ctx context.Context) clientv3.WatchChan {
 	if l.exclusive {
 		return nil

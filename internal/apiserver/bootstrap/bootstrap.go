@@ -1,5 +1,5 @@
-// Package bootstrap keeps what every cluster has: the system namespaces, the Service kubernetes with the endpoints of all
-// API servers, and the built-in roles. Several servers over one etcd may do so at once.
+// Package bootstrap keeps what every cluster has: the system namespaces, the Service kubernetes with the endpoints of
+// all API servers, and the built-in roles. Several servers over one etcd may do so at once.
 package bootstrap
 
 import (
@@ -176,8 +176,8 @@ func (b *Bootstrap) Leave() error {
 	return b.publish(ctx, servers)
 }
 
-// createIfMissing stores obj unless an object of this name exists. It reads etcd: the cache may still show an object that
-// was deleted.
+// createIfMissing stores obj unless an object of this name exists. It reads etcd: the cache may still show an object
+// that was deleted.
 func createIfMissing[T resource.Object](ctx context.Context, storage resource.Storage[T], obj T) error {
 	if _, err := storage.Get(ctx, obj.GetNamespace(), obj.GetName(), ""); err == nil {
 		return nil

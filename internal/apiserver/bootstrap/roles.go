@@ -53,7 +53,8 @@ func (r *Roles) Start(ctx context.Context) error {
 	}
 }
 
-// complete writes what the built-in roles lack. It returns the storages of the roles and the versions to read them from.
+// complete writes what the built-in roles lack. It returns the storages of the roles and the versions to read them
+// from.
 func (r *Roles) complete(ctx context.Context) (access.Sources, error) {
 	roles, rolesErr := r.storages.ClusterRoles.List(ctx, fromCache)
 	bindings, bindingsErr := r.storages.ClusterRoleBindings.List(ctx, fromCache)

@@ -70,8 +70,8 @@ func (a *Allocation) addressDeleted(ip *networkingv1.IPAddress) {
 	a.repairer.Deleted(ctx, ip)
 }
 
-// Start creates what must exist before the first request: the ranges, and the records of everything that stored Services
-// hold. The watch caches must be filled.
+// Start creates what must exist before the first request: the ranges, and the records of everything that stored
+// Services hold. The watch caches must be filled.
 func (a *Allocation) Start(ctx context.Context) error {
 	if err := a.ranges.Ensure(ctx); err != nil {
 		return err

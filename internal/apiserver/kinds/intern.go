@@ -55,7 +55,8 @@ func endpointIP(e *discoveryv1.Endpoint) string {
 func sameEndpoint(a, b *discoveryv1.Endpoint) bool {
 	c, d := a.Conditions, b.Conditions
 	return slices.Equal(a.Addresses, b.Addresses) && equalPointees(a.TargetRef, b.TargetRef) &&
-		equalPointees(c.Ready, d.Ready) && equalPointees(c.Serving, d.Serving) && equalPointees(c.Terminating, d.Terminating) &&
+		equalPointees(c.Ready, d.Ready) && equalPointees(c.Serving, d.Serving) && equalPointees(c.Terminating,
+		d.Terminating) &&
 		equalPointees(a.Hostname, b.Hostname) && equalPointees(a.NodeName, b.NodeName) && equalPointees(a.Zone, b.Zone) &&
 		a.Hints == nil && b.Hints == nil && a.DeprecatedTopology == nil && b.DeprecatedTopology == nil
 }

@@ -66,8 +66,8 @@ func hasNoFinalizers(_ context.Context, _ string, obj, _ runtime.Object) bool {
 	return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0
 }
 
-// namespaceREST handles namespaces. A delete request marks the namespace as terminating; it is removed when it is empty.
-// Like upstream, it has no delete of a collection.
+// namespaceREST handles namespaces. A delete request marks the namespace as terminating; it is removed when it is
+// empty. Like upstream, it has no delete of a collection.
 type namespaceREST struct {
 	namespaceStorage
 	store *registry.Store

@@ -37,8 +37,8 @@ func (h *serviceHooks) creating(services *registry.Store) registry.BeginCreateFu
 	}
 }
 
-// existsOr returns AlreadyExists if a Service of this name exists, and err otherwise. The existing Service may hold what
-// the new one asks for, as when a client creates the same manifest twice.
+// existsOr returns AlreadyExists if a Service of this name exists, and err otherwise. The existing Service may hold
+// what the new one asks for, as when a client creates the same manifest twice.
 func existsOr(ctx context.Context, services *registry.Store, svc *corev1.Service, err error) error {
 	if _, missing := services.Get(ctx, svc.Name, &metav1.GetOptions{}); missing != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// A Builder collects the resources of one server. Its use has three steps: Declare and Add for every resource, Complete,
-// Install. The steps before Complete only describe; etcd is not read.
+// A Builder collects the resources of one server. Its use has three steps: Declare and Add for every resource,
+// Complete, Install. The steps before Complete only describe; etcd is not read.
 type Builder struct {
 	schemes  *Schemes
 	groups   []schema.GroupVersion // in the order in which they were added

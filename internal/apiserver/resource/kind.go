@@ -19,7 +19,8 @@ type Object interface {
 }
 
 // Kind holds everything that is particular to one API resource. T is the pointer to its Go type. A zero field means the
-// plain behaviour: no preparation, no rule beyond those of object metadata, no warnings, no status, columns name and age.
+// plain behaviour: no preparation, no rule beyond those of object metadata, no warnings, no status, columns name and
+// age.
 type Kind[T Object] struct {
 	Group         Group
 	Names         Names

@@ -68,8 +68,8 @@ func (s strategy[T]) WarningsOnUpdate(_ context.Context, obj, old runtime.Object
 	return s.kind.Rules.Warn(obj.(T), old.(T))
 }
 
-// GetResetFields names the fields that server-side apply cannot own through the main resource: the status, if there is a
-// subresource for it.
+// GetResetFields names the fields that server-side apply cannot own through the main resource: the status, if there is
+// a subresource for it.
 func (s strategy[T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	if s.kind.Status == nil {
 		return nil
