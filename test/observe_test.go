@@ -87,7 +87,8 @@ func (h *host) leftovers() error {
 		return fmt.Errorf("processes still use %s: %s", h.dir, describeAll(pids))
 	}
 	claim := "tcp " + h.addresses.ClaimAddr().String()
-	left := slices.DeleteFunc(listeners(h.t, h.addresses.Services, h.addresses.Pods), func(s string) bool { return s == claim })
+	left := slices.DeleteFunc(listeners(h.t, h.addresses.Services, h.addresses.Pods),
+		func(s string) bool { return s == claim })
 	if len(left) > 0 {
 		return fmt.Errorf("sockets are left: %v", left)
 	}

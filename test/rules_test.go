@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"internal/controllermanager": {"internal/debugserver", "internal/endpoints", "internal/history", "internal/leader",
 		"internal/scheduler"},
 	"internal/proxy/datapath": {"internal/proxy", "internal/proxy/nft", "internal/proxy/takeover",
-		"internal/proxy/userspace", "internal/routing"},
+		"internal/proxy/userspace", "internal/routing", "internal/nftables"},
 	"internal/demo": {"internal/addressrange", "internal/apply", "internal/datadir", "internal/echo", "internal/waitfor",
 		"examples"},
 	"internal/echo":            {},

@@ -42,7 +42,8 @@ func (o *agentOptions) register(flags *pflag.FlagSet) {
 	o.runtime = runtimeProcess
 	flags.Var(newChoice(&o.runtime, runtimeProcess, runtimeNone), "runtime",
 		"how containers run: process runs their commands on this host, none runs no Pods")
-	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP of containers that name no user (default: the user of this "+
+	flags.StringVar(&o.runAs, "run-as", "", "USER or USER:GROUP of containers that name no user (default: the user of "+
+		"this "+
 		"process)")
 	registerNodeName(flags, &o.nodeName)
 }

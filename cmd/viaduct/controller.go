@@ -80,7 +80,8 @@ func (o *controllerOptions) register(flags *pflag.FlagSet) {
 func (o *controllerOptions) registerElection(flags *pflag.FlagSet) {
 	e := &o.election
 	*e = controllermanager.DefaultElection()
-	flags.BoolVar(&e.Enabled, "leader-elect", e.Enabled, "work only while holding a Lease, so that several controllers may "+
+	flags.BoolVar(&e.Enabled, "leader-elect", e.Enabled, "work only while holding a Lease, so that several controllers "+
+		"may "+
 		"run; the others keep their caches in sync")
 	flags.DurationVar(&e.Times.Lease, "leader-elect-lease-duration", e.Times.Lease,
 		"how long the others wait before they take over from a leader that died")

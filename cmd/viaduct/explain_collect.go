@@ -57,7 +57,8 @@ func (s *collectorFlags) open() (*collect.Collector, error) {
 	}
 	rest, err := config.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("no API server is known: neither --kubeconfig nor $KUBECONFIG is given, and there is no %s: is "+
+		return nil, fmt.Errorf("no API server is known: neither --kubeconfig nor $KUBECONFIG is given, and there is no "+
+			"%s: is "+
 			"'viaduct up' running with this data directory?", datadir.Kubeconfig(s.dataDir))
 	}
 	if err != nil {

@@ -50,7 +50,8 @@ it.`,
 	flags := cmd.Flags()
 	registerRequest(flags, &o.Request, kubeconfigTTL)
 	flags.StringVar(&o.node, "node", "", "name of the node whose agent logs in; instead of --user")
-	flags.StringVar(&o.server, "server", "", "URL of the server for the new kubeconfig (default: the URL that this command "+
+	flags.StringVar(&o.server, "server", "", "URL of the server for the new kubeconfig (default: the URL that this "+
+		"command "+
 		"uses)")
 	flags.StringVarP(&o.output, "output", "o", "", "file to write, with mode 0600 (default: standard output)")
 	return cmd

@@ -93,7 +93,8 @@ func (o *proxyOptions) check() error {
 	case o.mode == proxyNone:
 		return errors.New("--proxy=none leaves nothing to do")
 	case o.takeOver && o.mode == datapath.Userspace:
-		return errors.New("--take-over needs --proxy=nft or auto: this process cannot replace kube-proxy's rules in the kernel")
+		return errors.New("--take-over needs --proxy=nft or auto: this process cannot replace kube-proxy's rules in the " +
+			"kernel")
 	}
 	return nil
 }

@@ -71,7 +71,8 @@ that directory to the other hosts before their first start.`,
     --etcd-cafile ca.crt --etcd-certfile client.crt --etcd-keyfile client.key --pki-dir /etc/viaduct/pki --listen 10.0.0.7:7443`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(addressrange.CheckEach(addressrange.Services(o.serviceCIDRs, addressrange.Elsewhere)), o.etcd.Check()); err != nil {
+			if err := errors.Join(addressrange.CheckEach(addressrange.Services(o.serviceCIDRs, addressrange.Elsewhere)),
+				o.etcd.Check()); err != nil {
 				return usageError{cmd.CommandPath(), err}
 			}
 			ctx, stop := onSignal(cmd.Context(), con.Err)

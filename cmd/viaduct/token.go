@@ -45,7 +45,8 @@ func registerRequest(flags *pflag.FlagSet, r *credentials.Request, ttl time.Dura
 // warnWithoutRole says that a user without a role can do little.
 func warnWithoutRole(w io.Writer, r credentials.Request) {
 	if r.Role == "" {
-		fmt.Fprintf(w, "no --role was given: %s has only the rights of other bindings (kubectl auth can-i --list --as %[1]s)\n",
+		fmt.Fprintf(w, "no --role was given: %s has only the rights of other bindings (kubectl auth can-i --list --as "+
+			"%[1]s)\n",
 			r.User)
 	}
 }

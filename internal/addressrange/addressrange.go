@@ -47,8 +47,8 @@ func ranges(flag string, prefixes []netip.Prefix, served Served) (list []Range) 
 	return list
 }
 
-// Check checks every range and every pair of a Service range and a Pod range. The error names the flag and the rule that
-// is broken.
+// Check checks every range and every pair of a Service range and a Pod range. The error names the flag and the rule
+// that is broken.
 func Check(services, pods []Range) error {
 	if err := CheckEach(slices.Concat(services, pods)); err != nil {
 		return err
@@ -77,7 +77,8 @@ func checkPair(s, p Range) error {
 	if InLoopback(s.Prefix) {
 		outside, inside = p, s
 	}
-	return fmt.Errorf("%s %s is not inside 127.0.0.0/8, but %s %s is: choose both inside (Pods share this host's network) "+
+	return fmt.Errorf("%s %s is not inside 127.0.0.0/8, but %s %s is: choose both inside (Pods share this host's "+
+		"network) "+
 		"or both outside (each Pod has its own network)", outside.Flag, outside.Prefix, inside.Flag, inside.Prefix)
 }
 
@@ -108,7 +109,8 @@ func (r Range) check() error {
 func (r Range) checkServed() error {
 	switch {
 	case r.Served == LoopbackOnly && !InLoopback(r.Prefix):
-		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: only loopback addresses can be served without --proxy=nft", r.Flag,
+		return fmt.Errorf("%s %s is not inside 127.0.0.0/8: only loopback addresses can be served without --proxy=nft",
+			r.Flag,
 			r.Prefix)
 	case r.Served != Elsewhere && loopback.Overlaps(r.Prefix) && !InLoopback(r.Prefix):
 		return fmt.Errorf("%s %s is not inside 127.0.0.0/8, and contains it", r.Flag, r.Prefix)

@@ -17,9 +17,9 @@ type Reservation struct {
 // claimPort is the port of the socket that marks a reserved range.
 const claimPort = 7443
 
-// Reserve picks a random /19 of 127.FIRST.0.0 to 127.LAST.255.255 and halves it. It returns an error if 50 random ranges
-// are all in use. The demo uses 127.16 to 127.95 and the tests use 127.160 to 127.249; 127.96 and 127.128 are the
-// defaults of `viaduct up`.
+// Reserve picks a random /19 of 127.FIRST.0.0 to 127.LAST.255.255 and halves it. It returns an error if 50 random
+// ranges are all in use. The demo uses 127.16 to 127.95 and the tests use 127.160 to 127.249; 127.96 and 127.128 are
+// the defaults of `viaduct up`.
 func Reserve(first, last byte) (*Reservation, error) {
 	var failure error
 	for range 50 {

@@ -14,7 +14,8 @@ func TestReservationsDoNotOverlap(t *testing.T) {
 	}
 	defer two.Release()
 	for _, r := range []*Reservation{one, two} {
-		if err := Check(Services(prefixes(t, r.Services.String()), Here), Pods(prefixes(t, r.Pods.String()), Here)); err != nil {
+		if err := Check(Services(prefixes(t, r.Services.String()), Here), Pods(prefixes(t, r.Pods.String()),
+			Here)); err != nil {
 			t.Errorf("%v: %v", r, err)
 		}
 		if second := r.Services.Addr().As4()[1]; second < 150 || second > 159 {

@@ -1,5 +1,5 @@
-// Package datadir knows the data directory of a Viaduct installation: where it is by default, what its files are called,
-// and the locks that keep two processes from using the same state.
+// Package datadir knows the data directory of a Viaduct installation: where it is by default, what its files are
+// called, and the locks that keep two processes from using the same state.
 package datadir
 
 import (

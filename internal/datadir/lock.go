@@ -17,8 +17,8 @@ const (
 	AgentLock  = "agent.lock"
 )
 
-// A lock keeps a second process from using the same state. It is an flock(2), so the kernel releases it when the process
-// ends for any reason. The content of the file is information for people.
+// A lock keeps a second process from using the same state. It is an flock(2), so the kernel releases it when the
+// process ends for any reason. The content of the file is information for people.
 type lock struct{ file *os.File }
 
 // A Holder describes the process that holds a lock, as the lock file names it.

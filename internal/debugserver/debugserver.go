@@ -1,5 +1,5 @@
-// Package debugserver serves the metrics, health checks and debug endpoints of Viaduct's components over HTTP. It has the
-// listeners, the limits of time and the access check. The handlers themselves belong to the components.
+// Package debugserver serves the metrics, health checks and debug endpoints of Viaduct's components over HTTP. It has
+// the listeners, the limits of time and the access check. The handlers themselves belong to the components.
 package debugserver
 
 import (

@@ -11,8 +11,8 @@ import (
 	"viaduct/internal/echo"
 )
 
-// externalServers starts two servers that are not Pods, on one port of 127.0.0.1 and 127.0.0.2. It takes the port of the
-// example if it is free, and any other free port otherwise.
+// externalServers starts two servers that are not Pods, on one port of 127.0.0.1 and 127.0.0.2. It takes the port of
+// the example if it is free, and any other free port otherwise.
 func externalServers(examplePort uint16) (servers []*echo.Server, port uint16, err error) {
 	var last error
 	for _, port := range append([]uint16{examplePort}, make([]uint16, 10)...) {

@@ -37,7 +37,8 @@ const (
 )
 
 func (t *tour) quickstart(ctx context.Context) error {
-	t.title("Apply examples/quickstart: three Pods, a Service that selects them, and a Service with Endpoints that a person "+
+	t.title("Apply examples/quickstart: three Pods, a Service that selects them, and a Service with Endpoints that a "+
+		"person "+
 		"wrote", "kubectl apply -f examples/quickstart")
 	servers, port, err := externalServers(externalPort)
 	if err != nil {
@@ -66,7 +67,8 @@ func (t *tour) quickstart(ctx context.Context) error {
 	return nil
 }
 
-// quickstartManifests returns the files of the example in order, with port in place of the port of the external servers.
+// quickstartManifests returns the files of the example in order, with port in place of the port of the external
+// servers.
 func quickstartManifests(port uint16) ([]apply.Manifest, error) {
 	names, err := fs.Glob(examples.Quickstart, "quickstart/*.yaml")
 	if err != nil {
@@ -105,7 +107,8 @@ func (t *tour) podTraffic(ctx context.Context) error {
 func (t *tour) externalTraffic(ctx context.Context) error {
 	t.title(fmt.Sprintf("Send %d more to %s: it has no selector, and a person wrote its Endpoints", externalRequests,
 		externalService),
-		"kubectl get endpoints "+externalService+"; kubectl get endpointslices -l kubernetes.io/service-name="+externalService)
+		"kubectl get endpoints "+externalService+
+			"; kubectl get endpointslices -l kubernetes.io/service-name="+externalService)
 	slice, err := t.waitForMirror(ctx, externalService)
 	if err != nil {
 		return err

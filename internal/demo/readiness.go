@@ -96,8 +96,8 @@ type requestLog struct {
 	err   error     // why the series ended early
 }
 
-// untilAvoided sends one request after the other. Once removed is closed, it ends when avoidedRequests requests in a row
-// have been answered by servers other than pod.
+// untilAvoided sends one request after the other. Once removed is closed, it ends when avoidedRequests requests in a
+// row have been answered by servers other than pod.
 func (r *requester) untilAvoided(ctx context.Context, url, pod string, removed <-chan struct{}) (log requestLog) {
 	for inARow := 0; inARow < avoidedRequests; log.total++ {
 		began := time.Now()

@@ -168,10 +168,8 @@ func TestAddressesByHandAreChecked(t *testing.T) {
 		"connections are sent to all of them") {
 		t.Errorf("the event says %q", m)
 	}
-	w.patch("services", "db",
-		map[string]any{"metadata": map[string]any{"annotations": map[string]string{
-			annotations.WhenAllDown: annotations.Refuse,
-		}}})
+	refuse := map[string]string{annotations.WhenAllDown: annotations.Refuse}
+	w.patch("services", "db", map[string]any{"metadata": map[string]any{"annotations": refuse}})
 	w.waitFound("db", mirrored, "127.0.0.1 ready=false serving=false, 127.0.0.2 ready=false serving=false")
 	again, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

@@ -1,10 +1,10 @@
 // Package gctuner keeps the memory of a process small. It adjusts the garbage collector's percentage (GOGC) to the size
 // of the live heap, and it returns memory to the operating system whenever the process becomes idle.
 //
-// The mechanism is debug.SetGCPercent and not debug.SetMemoryLimit. A memory limit is an absolute size. It would have to
-// be raised while the live heap grows, or the collector runs almost without pause. A program that fills a linked list
-// of 300 MB under a limit of 138 MB used four times the CPU time that it used with a percentage, and made 84 collections
-// instead of 6. A percentage is relative to the live heap and needs no correction while the heap grows.
+// The mechanism is debug.SetGCPercent and not debug.SetMemoryLimit. A memory limit is an absolute size. It would have
+// to be raised while the live heap grows, or the collector runs almost without pause. A program that fills a linked
+// list of 300 MB under a limit of 138 MB used four times the CPU time that it used with a percentage, and made 84
+// collections instead of 6. A percentage is relative to the live heap and needs no correction while the heap grows.
 package gctuner
 
 import (

@@ -48,8 +48,8 @@ type Options struct {
 }
 
 // Choose returns the ranges, and the network of the Pods in isolated mode. A range that is not given is the one of the
-// last start with the same data directory. At the first start, Choose tries isolated mode if the process is root and the
-// options allow it, and falls back to host mode with a warning. It writes the ranges to the data directory.
+// last start with the same data directory. At the first start, Choose tries isolated mode if the process is root and
+// the options allow it, and falls back to host mode with a warning. It writes the ranges to the data directory.
 func Choose(o Options) (Ranges, *network.Network, error) {
 	ranges, err := recall(o.DataDir, o.Given)
 	if err != nil {
@@ -70,7 +70,8 @@ func Choose(o Options) (Ranges, *network.Network, error) {
 	made, err := o.Open(ranges)
 	if err != nil {
 		host := Host()
-		return Ranges{}, nil, fmt.Errorf("%w; Pod addresses outside of 127.0.0.0/8 need root and a network of their own: for "+
+		return Ranges{}, nil, fmt.Errorf("%w; Pod addresses outside of 127.0.0.0/8 need root and a network of their own: "+
+			"for "+
 			"Pods that share this host's network, use another --data-dir, or --service-cidr %s --pod-cidr %s", err,
 			host.Services[0], host.Pods[0])
 	}

@@ -1,6 +1,6 @@
 // Package datapath chooses what carries the connections of Services on this host: the kernel (package nft) or this
-// process (package userspace). It also retires what carried them before: an earlier Viaduct proxy's nftables tables, and
-// kube-proxy's rules.
+// process (package userspace). It also retires what carried them before: an earlier Viaduct proxy's nftables tables,
+// and kube-proxy's rules.
 package datapath
 
 import (
@@ -36,8 +36,8 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// A Backend is a proxy.Backend that chooses another one at the first Sync with a Service: the userspace proxy for Services
-// with addresses in 127.0.0.0/8, and the kernel for all others. Sync and SetPods are called by one goroutine.
+// A Backend is a proxy.Backend that chooses another one at the first Sync with a Service: the userspace proxy for
+// Services with addresses in 127.0.0.0/8, and the kernel for all others. Sync and SetPods are called by one goroutine.
 type Backend struct {
 	Options
 	chosen chan struct{}  // closed once carrier is set

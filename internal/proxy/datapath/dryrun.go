@@ -12,8 +12,9 @@ import (
 	"viaduct/internal/routing"
 )
 
-// DryRun prints how the kernel's tables would change for t, and what kube-proxy left on this host. takeOver says whether
-// that would be removed. Errors of the kernel are returned as they are; without privilege they match fs.ErrPermission.
+// DryRun prints how the kernel's tables would change for t, and what kube-proxy left on this host. takeOver says
+// whether that would be removed. Errors of the kernel are returned as they are; without privilege they match
+// fs.ErrPermission.
 func DryRun(ctx context.Context, out io.Writer, t *routing.Table, takeOver bool) error {
 	fmt.Fprintln(out, "This is a dry run: nothing is changed.")
 	if err := printTable(out, t); err != nil {
