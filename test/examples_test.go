@@ -17,6 +17,7 @@ import (
 
 // Every manifest of examples/ has a test of what it claims; a new one has to be added here.
 var exampleTests = map[string]func(*testing.T, *host){
+	"balancing.yaml":              balancingExample,
 	"env.yaml":                    nil, // TestEnvironmentExample
 	"quickstart":                  nil, // TestQuickstart
 	"grafana":                     nil, // TestDashboard
@@ -121,6 +122,32 @@ func probesExample(t *testing.T, h *host) {
 	if n := pod.Status.ContainerStatuses[0].RestartCount; n != 0 {
 		t.Errorf("restarted %d times, for a readiness probe", n)
 	}
+}
+
+func balancingExample(t *testing.T, h *host) {
+	h.applyExample("balancing.yaml")
+	h.waitFor("--for=condition=Ready", "pod", "-l", "app=balanced")
+	h.awaitEndpoints("balanced", 3)
+	url := h.url("balanced")
+	// The shares are exact after the slow start; a window of eight connections then holds two rounds.
+	eventually(t, "three connections of four to the heavy Pod, and none to the drained one", func() error {
+		got := map[string]int{}
+		for range 8 {
+			who, err := visit(url)
+			if err != nil {
+				return err
+			}
+			got[who]++
+		}
+		most := 0
+		for _, n := range got {
+			most = max(most, n)
+		}
+		if len(got) != 2 || most != 6 {
+			return fmt.Errorf("eight connections went to %v", got)
+		}
+		return nil
+	})
 }
 
 func affinityExample(t *testing.T, h *host) {

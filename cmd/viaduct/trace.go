@@ -140,9 +140,15 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routi
 		fmt.Fprintf(w, "\nIt is %s: %s.\n", verb, pool.Why.Sentence())
 		return
 	}
-	fmt.Fprintf(w, "rule        %s\n\nIt goes to one of these, each with the same chance:\n", pool.Why.Sentence())
+	fmt.Fprintf(w, "rule        %s\n", pool.Why.Sentence())
+	fmt.Fprintf(w, "policy      %s: %s\n", t.Policy, t.Policy.Sentence())
+	if t.Degraded != "" {
+		fmt.Fprintf(w, "            the Service asks for %s, which is not served on this node, because %s\n", f.Policy, t.Degraded)
+	}
+	fmt.Fprintf(w, "\n%s:\n", t.Choice(from))
 	for _, b := range pool.Backends {
-		fmt.Fprintf(w, "  %-24s %s\n", b.Addr, strings.Join(sight(pool, t, from, b), ", "))
+		words := append(t.Share(b), sight(pool, t, from, b)...)
+		fmt.Fprintf(w, "  %-24s %s\n", b.Addr, strings.Join(words, ", "))
 	}
 }
 

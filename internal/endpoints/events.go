@@ -118,6 +118,11 @@ func objectOf(in membership.Inputs, key membership.ObjectKey) runtime.Object {
 			return s
 		}
 	}
+	for _, pod := range in.Pods {
+		if key.Kind == membership.KindPod && pod.Name == key.Name {
+			return pod
+		}
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ func Service(w Snapshot) Report {
 	} else {
 		r.manual(&w)
 	}
+	r.weights(&w)
 	r.unlisted(&w)
 	r.proxied(&w)
 	r.probed(&w)
@@ -60,7 +61,7 @@ func about(svc *v1.Service) (lines []string) {
 		lines = append(lines, "no selector: its addresses are written by hand")
 	}
 	for _, key := range []string{annotations.HealthCheck, annotations.WhenAllDown, annotations.Backends,
-		annotations.Follow} {
+		annotations.Follow, annotations.Policy, annotations.SlowStart} {
 		if value, ok := svc.Annotations[key]; ok {
 			lines = append(lines, key+": "+value)
 		}

@@ -97,6 +97,7 @@ const (
 	KindService       = "Service"
 	KindEndpoints     = "Endpoints"
 	KindEndpointSlice = "EndpointSlice"
+	KindPod           = "Pod"
 )
 
 // Plan is the plan for the slices of a keeper; nil if that controller does not run.
@@ -130,6 +131,7 @@ func decidePods(in *Inputs, d *Decision) {
 		topology = NewTopology()
 	}
 	d.Members = OfPods(svc, in.Pods, topology.Zone)
+	d.Events = append(d.Events, invalidWeights(in.Pods)...)
 	hints := AddHints(svc, d.Members, topology, have)
 	if in.Controllers.Endpoints {
 		d.Endpoints = desiredEndpoints(svc, d.Members, in.Endpoints)

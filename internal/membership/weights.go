@@ -27,6 +27,16 @@ func (m *Member) balance(svc *v1.Service, pod *v1.Pod) {
 	}
 }
 
+// invalidWeights are the events about Pods whose weight cannot be read and so counts as not written.
+func invalidWeights(pods []*v1.Pod) (events []Event) {
+	for _, pod := range pods {
+		if errs := annotations.OfPod(pod); len(errs) > 0 {
+			events = append(events, InvalidAnnotations{ObjectKey{KindPod, pod.Name}, errs})
+		}
+	}
+	return events
+}
+
 // balancingNotes are the balancing annotations that Slim keeps of a Pod; nil for none.
 func balancingNotes(pod *v1.Pod) map[string]string {
 	value, ok := pod.Annotations[annotations.Weight]

@@ -28,16 +28,6 @@ type SetAside struct {
 	Since, Until time.Time
 }
 
-// A Trace is what would happen to a connection.
-type Trace struct {
-	Found    bool             // a Service answers at the address
-	Outside  bool             // the connection comes from elsewhere than this node and its Pods
-	Frontend routing.Frontend // that takes it, with the weights of now
-	Pool     routing.Pool     // that serves it, with the weights of now
-	Policy   routing.Policy   // by which an endpoint is picked; not Frontend.Policy if the Backend cannot serve that
-	Degraded string           // why Policy is not Frontend.Policy, as a clause; empty if it is
-}
-
 // An Ejector is a Backend that sets endpoints aside.
 type Ejector interface {
 	SetAside() []SetAside
@@ -102,31 +92,6 @@ func (p *Proxy) State(name routing.Name) (State, bool) {
 		}
 	}
 	return s, true
-}
-
-// Trace says what would happen to a connection from an address (invalid: from this node) to a place.
-func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto routing.Proto) Trace {
-	p.memory.mu.Lock()
-	outside := Outside(from, p.memory.node, p.memory.pods)
-	p.memory.mu.Unlock()
-	t := TraceIn(p.Applied(), routing.Origin{Addr: from, Outside: outside}, to, proto, time.Now())
-	if limited, ok := p.opts.Backend.(PolicyLimited); ok && t.Found {
-		if t.Degraded = limited.Unserved(t.Policy); t.Degraded != "" {
-			t.Policy = routing.Random
-		}
-	}
-	return t
-}
-
-// TraceIn says what a Backend that serves every policy would do with a connection at now, by the table t.
-func TraceIn(t *routing.Table, from routing.Origin, to netip.AddrPort, proto routing.Proto, now time.Time) Trace {
-	trace := Trace{Outside: from.Outside}
-	f, _, found := t.Lookup(from, to, proto)
-	if trace.Found = found; found {
-		trace.Frontend = f.At(now)
-		trace.Pool, trace.Policy = trace.Frontend.PoolFor(from), f.Policy
-	}
-	return trace
 }
 
 // QuestionHandler answers under /debug/: services/{namespace}/{name} with a State, trace?from=&to=&proto= with a Trace,

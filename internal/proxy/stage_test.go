@@ -58,6 +58,8 @@ type stage struct {
 	backend *recorder
 	proxy   *Proxy
 	applied chan []routing.Name
+	// backendIs, if set, makes the Proxy's Backend out of the recorder.
+	backendIs func(*recorder) Backend
 }
 
 func newStage(t *testing.T, objs ...*v1.Service) *stage {
@@ -71,8 +73,12 @@ func newStage(t *testing.T, objs ...*v1.Service) *stage {
 // run starts the Proxy and ends it with the test.
 func (s *stage) run() {
 	s.Helper()
+	var backend Backend = s.backend
+	if s.backendIs != nil {
+		backend = s.backendIs(s.backend)
+	}
 	s.proxy = New(s.client, Options{
-		NodeName: "here", Backend: s.backend, OnApplied: func(n []routing.Name) { s.applied <- n },
+		NodeName: "here", Backend: backend, OnApplied: func(n []routing.Name) { s.applied <- n },
 		Loop: loop.Options{FirstRetry: time.Millisecond, LastRetry: time.Millisecond},
 	})
 	ctx, cancel := context.WithCancel(s.Context())

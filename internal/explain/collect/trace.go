@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,7 +42,6 @@ func (c *Collector) Trace(ctx context.Context, from netip.Addr, to netip.AddrPor
 			Frontends: routing.Frontends(node, svc, slicesOf[name])})
 	}
 	all, _ := (&routing.Table{}).With(entries...)
-	t := proxy.Trace{Outside: proxy.Outside(from, node, pods)}
-	t.Frontend, t.Pool, t.Found = all.Lookup(routing.Origin{Addr: from, Outside: t.Outside}, to, proto)
-	return t, nil
+	origin := routing.Origin{Addr: from, Outside: proxy.Outside(from, node, pods)}
+	return proxy.TraceIn(all, origin, to, proto, time.Now()), nil
 }
