@@ -62,6 +62,7 @@ func (x *Index) SetService(svc *v1.Service) {
 	s := &selecting{key: key, selector: svc.Spec.Selector, pods: map[*selected]bool{}}
 	x.services[key] = s
 	x.file(s)
+	// unordered: join adds to sets
 	for p := range x.labelled[x.rarest(s, func(l label) int { return len(x.labelled[l]) })] {
 		x.join(s, p)
 	}
@@ -95,7 +96,7 @@ func (x *Index) file(s *selecting) {
 func (x *Index) rarest(s *selecting, count func(label) int) label {
 	var best label
 	fewest := -1
-	for k, v := range s.selector {
+	for k, v := range s.selector { // unordered: of two labels that are as rare, the smaller key is taken
 		l := label{s.key.Namespace, k, v}
 		if n := count(l); fewest < 0 || n < fewest || n == fewest && k < best.key {
 			best, fewest = l, n
@@ -111,7 +112,7 @@ func (x *Index) DropService(key types.NamespacedName) {
 		return
 	}
 	delete(x.services, key)
-	for p := range s.pods {
+	for p := range s.pods { // unordered: each Pod has a list of its own
 		p.by = slices.DeleteFunc(p.by, func(other *selecting) bool { return other == s })
 	}
 	drop(x.filed, s.under, s)
@@ -143,7 +144,7 @@ func (x *Index) SetPod(pod *v1.Pod) []types.NamespacedName {
 			x.labelled[l] = map[*selected]bool{}
 		}
 		x.labelled[l][p] = true
-		for s := range x.filed[l] {
+		for s := range x.filed[l] { // unordered: join adds to sets
 			x.join(s, p)
 		}
 	}
@@ -168,7 +169,7 @@ func (x *Index) DropPod(key types.NamespacedName) []types.NamespacedName {
 		return nil
 	}
 	delete(x.pods, key)
-	for k, v := range p.pod.Labels {
+	for k, v := range p.pod.Labels { // unordered: drop removes from sets
 		drop(x.labelled, label{key.Namespace, k, v}, p)
 	}
 	for _, s := range p.by {
@@ -192,7 +193,7 @@ func (x *Index) Pods(svc *v1.Service) ([]*v1.Pod, bool) {
 		return nil, false
 	}
 	pods := make([]*v1.Pod, 0, len(s.pods))
-	for p := range s.pods {
+	for p := range s.pods { // unordered: OfPods sorts the members
 		pods = append(pods, p.pod)
 	}
 	return pods, true

@@ -82,6 +82,7 @@ func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	}
 	for _, family := range Families(svc) {
 		t := addressType(family)
+		// unordered: only whether there is one
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(g group) bool { return g.family == t }) {
 			want[group{t, ""}] = &wanted{}
 		}
@@ -133,7 +134,7 @@ func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.Endpoin
 		}
 		held[key] = append(held[key], s)
 	}
-	for _, group := range held {
+	for _, group := range held { // unordered: each group is sorted
 		slices.SortFunc(group, compareNames)
 	}
 	slices.SortFunc(plan.Delete, compareNames)

@@ -70,12 +70,12 @@ func pack(members []*Member) []v1.EndpointSubset {
 			without = append(without, m)
 		}
 	}
-	groups := map[string][]Port{} // the members, spelled → the ports that exactly these offer
-	for p, who := range offering {
+	groups := map[string][]Port{}  // the members, spelled → the ports that exactly these offer
+	for p, who := range offering { // unordered: the groups are sorted below
 		groups[spell(who)] = append(groups[spell(who)], p)
 	}
 	var subsets []v1.EndpointSubset
-	for _, ports := range groups {
+	for _, ports := range groups { // unordered: each group is sorted
 		slices.SortFunc(ports, comparePorts)
 	}
 	for _, ports := range slices.SortedFunc(maps.Values(groups), func(a, b []Port) int {

@@ -110,7 +110,7 @@ func (e environment) addAll(in envInputs, from *v1.EnvFromSource) error {
 
 // addKeys sets prefix+key for each key that can be the name of a variable.
 func addKeys[V string | []byte](e environment, prefix string, data map[string]V) {
-	for key, value := range data {
+	for key, value := range data { // unordered: each key has a name of its own
 		name := prefix + key
 		if name != "" && !strings.ContainsAny(name, "=\x00") {
 			e[name] = string(value)

@@ -156,7 +156,7 @@ func defaultResources(r *v1.ResourceRequirements) {
 
 // roundResources rounds up to thousandths, the smallest unit that is stored.
 func roundResources(list v1.ResourceList) {
-	for name, quantity := range list {
+	for name, quantity := range list { // unordered: each quantity is rounded for itself
 		quantity.RoundUp(resource.Milli)
 		list[name] = quantity
 	}

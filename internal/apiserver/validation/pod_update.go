@@ -77,7 +77,7 @@ func narrowed(munged, before *v1.PodSpec, path *field.Path) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	for key, value := range before.NodeSelector {
+	for key, value := range before.NodeSelector { // unordered: the error is the same for each key
 		if now, ok := munged.NodeSelector[key]; !ok || now != value {
 			errs = append(errs, field.Invalid(path.Child("nodeSelector"), munged.NodeSelector,
 				"entries may be added, not changed or removed"))
