@@ -29,12 +29,12 @@ func newExplain(con console) *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
 		Use:   "explain (service|pod|endpoints)/NAME",
-		Short: "Tell why a Service has the endpoints that it has, or has none",
-		Long: `Tells the story of a Service, a Pod or an Endpoints object, for any Kubernetes API server: what the selector selects and what it nearly
-does, why each Pod or address gets connections or does not, whether Endpoints and EndpointSlices are what they should be, and what
-the proxy of this node has made of them. The last lines say what a colleague would.
+		Short: "Say why a Service has its endpoints, or has none",
+		Long: `Reports on a Service, a Pod or an Endpoints object of any Kubernetes API server: which Pods the selector matches or
+nearly matches, why each Pod or address gets connections or not, whether Endpoints and EndpointSlices are as they
+should be, and what the proxy of this node has applied. The last line is the verdict.
 
-The exit code is 0 if connections are answered and all is as it should be, 1 if not, and 2 if the question makes no sense.
+The exit code is 0 if connections are answered and everything is as it should be, 1 if not, and 2 for a wrong usage.
 Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain service/web.`,
 		Example: `  viaduct explain service/web
   viaduct explain pod/web-1 -n shop

@@ -68,7 +68,7 @@ type Controller struct {
 	runs     membership.Controllers
 	watch    *watch
 	expected *expectations
-	paces    *paces
+	batcher  *batcher
 	failures *failures
 	metrics  *metrics
 	outages  *outages
@@ -92,7 +92,7 @@ type turn struct {
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
 		client: client, options: options, log: options.Log, runs: controllersOf(options.Controllers),
-		expected: newExpectations(), paces: newPaces(), failures: newFailures(), metrics: newMetrics(), outages: newOutages(),
+		expected: newExpectations(), batcher: newBatcher(), failures: newFailures(), metrics: newMetrics(), outages: newOutages(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -100,8 +100,7 @@ func New(client kubernetes.Interface, options Options) *Controller {
 	if c.options.Workers == 0 {
 		c.options.Workers = 4
 	}
-	c.watch = newWatch(client, c.changed, c.look, c.podLeft)
-	c.watch.history, c.watch.noticed, c.watch.why = options.History, c.noticed, c.whyOf
+	c.watch = newWatch(client, c, options.History)
 	return c
 }
 
@@ -198,7 +197,7 @@ func (c *Controller) begin(recorder record.EventRecorder) *turn {
 		checks: healthcheck.New(healthcheck.Options{Changed: c.checked, Rate: c.options.CheckRate, Log: c.log}),
 		names:  resolver.New(resolving),
 	}
-	c.paces.reset()
+	c.batcher.reset()
 	c.outages.reset()
 	c.mu.Lock()
 	c.current = t
@@ -206,15 +205,15 @@ func (c *Controller) begin(recorder record.EventRecorder) *turn {
 	all := c.watch.everything()
 	t.initial.begin(time.Now(), all)
 	for key := range all {
-		c.paces.look(key)
+		c.batcher.look(key)
 		t.queue.Add(key)
 	}
 	return t
 }
 
-// look has a Service looked at if it was not this controller that gave one of its objects the version that it has; "":
+// enqueue has a Service synced if it was not this controller that gave one of its objects the version that it has; "":
 // it is gone.
-func (c *Controller) look(key types.NamespacedName, what object, version string) {
+func (c *Controller) enqueue(key types.NamespacedName, what object, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current != nil {
@@ -228,7 +227,7 @@ func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current != nil {
-		c.paces.change(key, time.Now(), trigger)
+		c.batcher.change(key, time.Now(), trigger)
 		c.current.queue.Add(key)
 	}
 }
@@ -255,9 +254,9 @@ func (c *Controller) work(ctx, writing context.Context, t *turn) {
 			return
 		}
 		if c.expected.foreign(key) {
-			c.paces.look(key)
+			c.batcher.look(key)
 		}
-		switch wait, wanted := c.paces.due(key, time.Now()); {
+		switch wait, wanted := c.batcher.due(key, time.Now()); {
 		case ctx.Err() != nil: // what is queued is the next one's
 		case wait > 0:
 			t.queue.AddAfter(key, wait)

@@ -91,12 +91,12 @@ func (o *outages) reset() {
 	clear(o.told)
 }
 
-// noticed is told that a slice of a Service changed. A Service that has just lost its last endpoint is looked at when
-// that has lasted; one of which an outage was told, and that has an endpoint again, at once.
-func (c *Controller) noticed(key types.NamespacedName) {
+// slicesChanged is called when a slice of a Service changed. A Service that has just lost its last endpoint is looked
+// at when that has lasted; one of which an outage was told, and that has an endpoint again, at once.
+func (c *Controller) slicesChanged(key types.NamespacedName) {
 	available := c.watch.anyReady(key)
 	if _, news := c.outages.note(key, available, time.Now()); news {
-		c.lookLater(key, outageGrace)
+		c.enqueueAfter(key, outageGrace)
 	}
 	if !available {
 		return
@@ -107,8 +107,8 @@ func (c *Controller) noticed(key types.NamespacedName) {
 	}
 }
 
-// recordOutage tells, in the Service's status and by an event, when nobody has been behind it for a while, and when
-// somebody is again.
+// recordOutage writes into the Service's status, and records as an event, that the Service has been without endpoints
+// for a while, and that it has endpoints again.
 func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service, t *turn) error {
 	if svc == nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.DeletionTimestamp != nil {
 		c.outages.note(key, true, time.Now())
@@ -122,17 +122,17 @@ func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName,
 		return nil
 	case available:
 		next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionTrue, Reason: "Available",
-			Message: "Somebody is behind the Service."}
+			Message: "The Service has endpoints."}
 		return c.setCondition(ctx, t, svc, next, v1.EventTypeNormal, eventOutageEnd)
 	case lasts < outageGrace:
 		if news {
-			c.lookLater(key, outageGrace)
+			c.enqueueAfter(key, outageGrace)
 		}
 		return nil
 	}
 	report, reason := c.explain(key, svc)
 	if underWay(report) && lasts < longestUnderWay {
-		c.lookLater(key, time.Second)
+		c.enqueueAfter(key, time.Second)
 		return nil
 	}
 	next := metav1.Condition{Type: ConditionAvailable, Status: metav1.ConditionFalse, Reason: string(reason),
@@ -143,7 +143,7 @@ func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName,
 		}
 		// what Pods say of themselves while they start changes often
 		if wait := c.outages.mayTell(key, time.Now()); wait > 0 {
-			c.lookLater(key, wait)
+			c.enqueueAfter(key, wait)
 			return nil
 		}
 	}
@@ -157,8 +157,7 @@ func (w *watch) anyReady(key types.NamespacedName) bool {
 	svc, err := w.services.Services(key.Namespace).Get(key.Name)
 	portless := err == nil && len(svc.Spec.Ports) == 0
 	all := slices.DeleteFunc(w.slicesOf(key), func(s *discovery.EndpointSlice) bool {
-		return !portless &&
-			len(s.Ports) == 0
+		return !portless && len(s.Ports) == 0
 	})
 	return slices.ContainsFunc(routing.Effective(all), func(s *discovery.EndpointSlice) bool {
 		return slices.ContainsFunc(s.Endpoints, func(e discovery.Endpoint) bool { return membership.IsReady(&e) })
@@ -196,7 +195,7 @@ func (c *Controller) setCondition(ctx context.Context, t *turn, svc *v1.Service,
 	return nil
 }
 
-// lookLater has a Service looked at again after a while.
-func (c *Controller) lookLater(key types.NamespacedName, wait time.Duration) {
+// enqueueAfter has a Service looked at again after a while.
+func (c *Controller) enqueueAfter(key types.NamespacedName, wait time.Duration) {
 	time.AfterFunc(wait, func() { c.changed(key, time.Time{}) })
 }

@@ -17,8 +17,8 @@ const (
 	whyUnresolved     = "NoLongerResolved"
 )
 
-// whyOf says why the endpoints of s are as they are.
-func (c *Controller) whyOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string {
+// reasonsOf says why the endpoints of s are as they are.
+func (c *Controller) reasonsOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string {
 	key := serviceOf(s)
 	if key == nil {
 		return func(*discovery.Endpoint, bool) string { return "" }

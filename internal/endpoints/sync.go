@@ -27,13 +27,13 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName, t *turn
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	batch := c.paces.take(key) // before the Pods are read: what changes from here on is for the next time
+	batch := c.batcher.take(key) // before the Pods are read: what changes from here on is for the next time
 	if batch.changes > 0 {
 		c.metrics.merged.Observe(float64(batch.changes))
 	}
 	in, ok := c.gather(key, svc, ep, t)
 	if !ok {
-		c.paces.failed(key, batch)
+		c.batcher.failed(key, batch)
 		return errStale
 	}
 	d := c.watch.decide(in)
@@ -41,12 +41,12 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName, t *turn
 	t.request(key, d)
 	c.recordEvents(key, in, d, t)
 	if err := c.apply(ctx, key, in, d, t); err != nil {
-		c.paces.failed(key, batch)
+		c.batcher.failed(key, batch)
 		return err
 	}
 	c.metrics.synced(svc, &d, time.Since(began))
 	if svc == nil {
-		c.paces.forget(key)
+		c.batcher.forget(key)
 	}
 	return c.recordOutage(ctx, key, svc, t)
 }

@@ -28,49 +28,58 @@ const (
 	byService = apiclient.ByService // EndpointSlices, by the Service or Endpoints they belong to
 )
 
-// changed is told that what is behind a Service may have changed, at trigger if that is known.
-type changed func(service types.NamespacedName, trigger time.Time)
+// An observer hears what changes. Its methods return quickly and may be called by several goroutines at once.
+type observer interface {
+	// changed: the members of a Service may have changed, at trigger if that is known.
+	changed(service types.NamespacedName, trigger time.Time)
+	// enqueue: an object that is kept for a Service has another version now; "": it is gone.
+	enqueue(service types.NamespacedName, what object, version string)
+	// slicesChanged: a slice of a Service has changed, whoever keeps it.
+	slicesChanged(service types.NamespacedName)
+	// podLeft: a Pod no longer has an address that a person wrote into ep. after is the Pod now; nil: it is gone.
+	podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
+	// reasonsOf gives the Reason of each endpoint of a slice, for the history.
+	reasonsOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string
+}
 
-// look is told what version an object that is kept here, or may be, has by now; "": it is gone.
-type look func(service types.NamespacedName, what object, version string)
-
-// watch is what the controller sees of the API. Whatever it hears, it only says which Service to look at.
-type watch struct {
-	factory   informers.SharedInformerFactory
+// caches are the informers' stores.
+type caches struct {
 	services  corelisters.ServiceLister
 	endpoints corelisters.EndpointsLister
 	pods      cache.Indexer
 	slices    cache.Indexer
-	hand      cache.Indexer // Endpoints
+	written   cache.Indexer // Endpoints, by the Pods that they refer to
 	nodeStore cache.Store
 	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
-	synced    []cache.InformerSynced
-	broken    error // what kept the informers from being set up
+}
 
-	changed changed
-	look    look
-	left    left
-	history History                            // nil: none is kept
-	noticed func(service types.NamespacedName) // is told that a slice changed
-	why     func(*discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string
-
+// podIndex leads from Pods to the Services that select them, and from addresses to Pods.
+type podIndex struct {
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
-	book         *addressBook
+	byIP         *podsByIP
 	proportional map[types.NamespacedName]bool // Services whose hints follow the zones' shares of the CPU
+}
+
+// watch is what the controller sees of the API. It tells an observer which Service to sync.
+type watch struct {
+	caches
+	podIndex
+	factory  informers.SharedInformerFactory
+	synced   []cache.InformerSynced
+	broken   error // why the informers could not be set up
+	observer observer
+	history  History // nil: none is kept
 
 	nodes    sync.RWMutex // protects topology
 	topology *membership.Topology
 }
 
-// left is told that a Pod no longer has an address that a person wrote into ep; after is the Pod now, nil: it is gone.
-type left func(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
-
-func newWatch(client kubernetes.Interface, changed changed, look look, left left) *watch {
+func newWatch(client kubernetes.Interface, observer observer, history History) *watch {
 	w := &watch{
-		changed: changed, look: look, left: left,
-		index: membership.NewIndex(), book: newAddressBook(), topology: membership.NewTopology(),
-		proportional: map[types.NamespacedName]bool{},
+		observer: observer, history: history, topology: membership.NewTopology(),
+		podIndex: podIndex{index: membership.NewIndex(), byIP: newPodsByIP(),
+			proportional: map[types.NamespacedName]bool{}},
 	}
 	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
@@ -78,8 +87,8 @@ func newWatch(client kubernetes.Interface, changed changed, look look, left left
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
 	w.broken = errors.Join(
 		pods.AddIndexers(cache.Indexers{byNode: indexByNode}),
-		slices.AddIndexers(cache.Indexers{byService: apiclient.IndexByService, byPlace: indexByPlace}),
-		core.Endpoints().Informer().AddIndexers(cache.Indexers{byPlace: indexByPlace}),
+		slices.AddIndexers(cache.Indexers{byService: apiclient.IndexByService, byPodRef: indexByPodRef}),
+		core.Endpoints().Informer().AddIndexers(cache.Indexers{byPodRef: indexByPodRef}),
 		on(w, core.Services().Informer(), w.serviceChanged),
 		on(w, pods, w.podChanged),
 		on(w, core.Nodes().Informer(), w.nodeChanged),
@@ -88,7 +97,7 @@ func newWatch(client kubernetes.Interface, changed changed, look look, left left
 	)
 	w.services, w.endpoints = core.Services().Lister(), core.Endpoints().Lister()
 	w.nodeStore = core.Nodes().Informer().GetStore()
-	w.pods, w.slices, w.hand = pods.GetIndexer(), slices.GetIndexer(), core.Endpoints().Informer().GetIndexer()
+	w.pods, w.slices, w.written = pods.GetIndexer(), slices.GetIndexer(), core.Endpoints().Informer().GetIndexer()
 	w.named = []cache.Store{core.Services().Informer().GetStore(), core.Endpoints().Informer().GetStore()}
 	return w
 }
@@ -169,12 +178,12 @@ func (w *watch) serviceChanged(before, after *v1.Service) {
 		}
 	}
 	w.mu.Unlock()
-	w.changed(key, membership.ServiceTrigger(before, after))
+	w.observer.changed(key, membership.ServiceTrigger(before, after))
 }
 
 func (w *watch) podChanged(before, after *v1.Pod) {
 	w.mu.Lock()
-	w.book.change(before, after)
+	w.byIP.change(before, after)
 	var concerned []types.NamespacedName
 	if after == nil {
 		concerned = w.index.DropPod(keyOf(before))
@@ -185,10 +194,10 @@ func (w *watch) podChanged(before, after *v1.Pod) {
 	if membership.Matters(before, after) {
 		trigger := membership.PodTrigger(before, after)
 		for _, key := range concerned {
-			w.changed(key, trigger)
+			w.observer.changed(key, trigger)
 		}
 	}
-	w.placeChanged(before, after)
+	w.podRefsChanged(before, after)
 }
 
 // podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to
@@ -214,7 +223,7 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	defer w.mu.Unlock()
 	if shares {
 		for key := range w.proportional {
-			w.changed(key, time.Time{})
+			w.observer.changed(key, time.Time{})
 		}
 	}
 	if !zone {
@@ -226,7 +235,7 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	}
 	for _, pod := range pods {
 		for _, key := range w.index.Selecting(keyOf(pod.(*v1.Pod))) {
-			w.changed(key, time.Time{})
+			w.observer.changed(key, time.Time{})
 		}
 	}
 }
@@ -237,7 +246,7 @@ func (w *watch) endpointsChanged(before, after *v1.Endpoints) {
 	if after != nil {
 		version = after.ResourceVersion
 	}
-	w.look(key, object{kindEndpoints, key.Name}, version)
+	w.observer.enqueue(key, object{kindEndpoints, key.Name}, version)
 }
 
 // sliceChanged looks at the Service of a slice that is kept here, and at that of which it was.
@@ -247,22 +256,22 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 		version = after.ResourceVersion
 	}
 	if w.history != nil {
-		w.history.Observe(before, after, w.why(either(before, after)))
+		w.history.Observe(before, after, w.observer.reasonsOf(either(before, after)))
 	}
 	if key := serviceOf(either(before, after)); key != nil {
-		w.noticed(*key)
+		w.observer.slicesChanged(*key)
 	}
 	for _, s := range []*discovery.EndpointSlice{before, after} {
 		if s != nil && membership.WrittenByHand(s) && s.Labels[discovery.LabelServiceName] != "" {
-			w.changed(*serviceOf(s), time.Time{})
+			w.observer.changed(*serviceOf(s), time.Time{})
 		}
 	}
 	was, is := keptFor(before), keptFor(after)
 	if was != nil {
-		w.look(*was, what, version)
+		w.observer.enqueue(*was, what, version)
 	}
 	if is != nil && (was == nil || *was != *is) {
-		w.look(*is, what, version)
+		w.observer.enqueue(*is, what, version)
 	}
 }
 

@@ -49,8 +49,10 @@ func addressLine(w *Snapshot, a membership.Address) AddressLine {
 			line.Since = &a.Finding.Since
 		}
 	}
-	for _, pod := range w.Lookups.Pods.At(a.Addr) {
-		line.Pod = pod.Namespace + "/" + pod.Name
+	if w.Lookups.Pods.At != nil {
+		for _, pod := range w.Lookups.Pods.At(a.Addr) {
+			line.Pod = pod.Namespace + "/" + pod.Name
+		}
 	}
 	return line
 }

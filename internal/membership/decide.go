@@ -36,6 +36,7 @@ func AllControllers() Controllers { return Controllers{Endpoints: true, Slices: 
 // Lookups find what Decide needs to know about single addresses and names. Each must give the same answer during one
 // call of Decide.
 type Lookups struct {
+	// Pods finds Pods by name and by address. Fields that are nil find none.
 	Pods Pods
 	// NodeOf is the name of the node whose range of Pod addresses contains addr, "" if there is none. nil: no range is
 	// known.
@@ -192,9 +193,8 @@ type OutageReason string
 const (
 	SelectorMatchesNothing OutageReason = "SelectorMatchesNothing" // no Pod has the labels of the selector
 	NoPodReady             OutageReason = "NoPodReady"             // Pods have the labels, and none gets connections
-	// no address that was written or resolved gets connections
-	NoAddressReady OutageReason = "NoAddressReady"
-	NoEndpoints    OutageReason = "NoEndpoints" // there are ready endpoints, but the slices lack them
+	NoAddressReady         OutageReason = "NoAddressReady"         // no written or resolved address gets connections
+	NoEndpoints            OutageReason = "NoEndpoints"            // there are ready endpoints, but the slices lack them
 )
 
 // OutageOf is the reason why the Service of in has no endpoints, if it has none; d is the Decision for in.

@@ -17,6 +17,17 @@ type Pods struct {
 	At    func(addr netip.Addr) []*v1.Pod // those that have the address, of any namespace
 }
 
+// orNone is p with functions that find nothing in place of nil.
+func (p Pods) orNone() Pods {
+	if p.Named == nil {
+		p.Named = func(string) *v1.Pod { return nil }
+	}
+	if p.At == nil {
+		p.At = func(netip.Addr) []*v1.Pod { return nil }
+	}
+	return p
+}
+
 // PodOf is the name of the Pod of namespace that m was written for: by its targetRef, or because that Pod has the
 // address, or by what was known earlier (remembered: from an address to the Pod's name). "" if it is no Pod's, as far
 // as is known.

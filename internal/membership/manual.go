@@ -44,6 +44,7 @@ func decideManual(in *Inputs, d *Decision) {
 	case in.Service == nil:
 		d.deleteAll(in.Slices, MirrorManagedBy, ShadowManagedBy, NamesManagedBy)
 	default:
+		in.Lookups.Pods = in.Lookups.Pods.orNone()
 		m := &manual{in: in, out: d, remembered: Remembered(in.Slices), followed: map[netip.Addr]string{},
 			findings: map[netip.Addr]Finding{}}
 		m.read()

@@ -1,7 +1,7 @@
 package membership
 
-// A Reason says why a Pod or an address is a member, or is not, or is one that gets no connections. The list is closed;
-// it is the help text of everything that explains a Service.
+// A Reason says why a Pod or an address is a member of a Service or not, and why it gets connections or not. The list
+// is closed.
 type Reason string
 
 const (
@@ -23,18 +23,18 @@ const (
 	CheckPassed Reason = "CheckPassed"
 	// CheckFailed: it does not answer its health check.
 	CheckFailed Reason = "CheckFailed"
-	// AllDown: it does not answer its health check, and no other address does: it gets connections all the same.
+	// AllDown: no address answers its health check; all of them get connections.
 	AllDown Reason = "AllDown"
 	// Followed: the Pod for which a person wrote it has another address now, and that is used (viaduct.dev/follow).
 	Followed Reason = "Followed"
-	// PodGone: the Pod for which a person wrote it is no more, and another Pod has the address.
+	// PodGone: the Pod for which a person wrote it is gone, and another Pod has the address.
 	PodGone Reason = "PodGone"
 
 	// OtherNamespace: the Pod is in another namespace than the Service.
 	OtherNamespace Reason = "OtherNamespace"
 	// NoSelector: the Service has no selector, so no Pod is behind it; its Endpoints are written by hand.
 	NoSelector Reason = "NoSelector"
-	// External: the Service is of type ExternalName: a name in DNS, with nobody behind it.
+	// External: the Service is of type ExternalName: a name in DNS, without endpoints.
 	External Reason = "External"
 	// NotSelected: the Pod's labels do not match the selector.
 	NotSelected Reason = "NotSelected"
@@ -48,58 +48,48 @@ const (
 	NoSuchPort Reason = "NoSuchPort"
 )
 
-// Sentence says the reason in words, about a Pod or an address.
+// reasonTable has every Reason with its sentence, in the order of Reasons.
+var reasonTable = []struct {
+	reason   Reason
+	sentence string
+}{
+	{Ready, "is ready"},
+	{PublishedNotReady, "is not ready, but the Service publishes addresses that are not ready"},
+	{NotReady, "is not ready"},
+	{Terminating, "is being deleted"},
+	{ByHand, "was written by hand"},
+	{ByHandNotReady, "was written by hand, as not ready"},
+	{ByName, "is what a name in viaduct.dev/backends stands for"},
+	{CheckPassed, "answers its health check"},
+	{CheckFailed, "does not answer its health check"},
+	{AllDown, "does not answer its health check, and neither does any other address: it gets connections nevertheless"},
+	{Followed, "is where the Pod is now for which another address was written (viaduct.dev/follow)"},
+	{PodGone, "was written for a Pod that is gone, and another Pod has it now"},
+	{OtherNamespace, "is in another namespace than the Service"},
+	{NoSelector, "is not chosen: the Service has no selector"},
+	{External, "is not chosen: the Service only stands for an external name"},
+	{NotSelected, "has labels that the Service's selector does not match"},
+	{Finished, "has finished"},
+	{NoAddress, "has no IP address yet"},
+	{OtherFamily, "has no IP address of the Service's family"},
+	{NoSuchPort, "has no container port of the name that the Service targets"},
+}
+
+// Sentence says r in words that follow the name of a Pod or of an address.
 func (r Reason) Sentence() string {
-	switch r {
-	case Ready:
-		return "is ready"
-	case PublishedNotReady:
-		return "is not ready, but the Service publishes addresses that are not ready"
-	case NotReady:
-		return "is not ready"
-	case Terminating:
-		return "is being deleted"
-	case ByHand:
-		return "was written by hand"
-	case ByHandNotReady:
-		return "was written by hand, as not ready"
-	case ByName:
-		return "is what a name in viaduct.dev/backends stands for"
-	case CheckPassed:
-		return "answers its health check"
-	case CheckFailed:
-		return "does not answer its health check"
-	case AllDown:
-		return "does not answer its health check, nor does any other address: it gets connections all the same"
-	case Followed:
-		return "is where the Pod is now for which another address was written (viaduct.dev/follow)"
-	case PodGone:
-		return "was written for a Pod that is no more, and another Pod has it now"
-	case OtherNamespace:
-		return "is in another namespace than the Service"
-	case NoSelector:
-		return "is not chosen: the Service has no selector"
-	case External:
-		return "is not chosen: the Service only stands for an external name"
-	case NotSelected:
-		return "has labels that the Service's selector does not match"
-	case Finished:
-		return "has finished"
-	case NoAddress:
-		return "has no IP address yet"
-	case OtherFamily:
-		return "has no IP address of the Service's family"
-	case NoSuchPort:
-		return "has no container port of the name that the Service targets"
+	for _, row := range reasonTable {
+		if row.reason == r {
+			return row.sentence
+		}
 	}
 	return string(r)
 }
 
-// Reasons lists them all.
+// Reasons lists every Reason.
 func Reasons() []Reason {
-	return []Reason{
-		Ready, PublishedNotReady, NotReady, Terminating, ByHand, ByHandNotReady, ByName, CheckPassed, CheckFailed, AllDown,
-		Followed, PodGone,
-		OtherNamespace, NoSelector, External, NotSelected, Finished, NoAddress, OtherFamily, NoSuchPort,
+	all := make([]Reason, 0, len(reasonTable))
+	for _, row := range reasonTable {
+		all = append(all, row.reason)
 	}
+	return all
 }

@@ -9,19 +9,19 @@ import (
 	"viaduct/internal/membership"
 )
 
-// addressBook leads from an address to the Pods that have it. An index of the cache would do the same for ten times the
+// podsByIP leads from an address to the Pods that have it. An index of the cache would do the same for ten times the
 // memory: nearly always, an address is one Pod's.
-type addressBook struct {
+type podsByIP struct {
 	one  map[netip.Addr]*v1.Pod
 	more map[netip.Addr][]*v1.Pod // those besides, while an old Pod and a new one share an address
 }
 
-func newAddressBook() *addressBook {
-	return &addressBook{one: map[netip.Addr]*v1.Pod{}, more: map[netip.Addr][]*v1.Pod{}}
+func newPodsByIP() *podsByIP {
+	return &podsByIP{one: map[netip.Addr]*v1.Pod{}, more: map[netip.Addr][]*v1.Pod{}}
 }
 
 // change takes note of both states of a Pod; nil: not there.
-func (b *addressBook) change(before, after *v1.Pod) {
+func (b *podsByIP) change(before, after *v1.Pod) {
 	for _, addr := range membership.Addresses(before) {
 		b.drop(addr, before)
 	}
@@ -34,7 +34,7 @@ func (b *addressBook) change(before, after *v1.Pod) {
 	}
 }
 
-func (b *addressBook) drop(addr netip.Addr, pod *v1.Pod) {
+func (b *podsByIP) drop(addr netip.Addr, pod *v1.Pod) {
 	same := func(p *v1.Pod) bool { return p.Name == pod.Name && p.Namespace == pod.Namespace }
 	others := slices.DeleteFunc(b.more[addr], same)
 	if first := b.one[addr]; first != nil && same(first) {
@@ -48,7 +48,7 @@ func (b *addressBook) drop(addr netip.Addr, pod *v1.Pod) {
 	}
 }
 
-func (b *addressBook) at(addr netip.Addr) []*v1.Pod {
+func (b *podsByIP) at(addr netip.Addr) []*v1.Pod {
 	if b.one[addr] == nil {
 		return nil
 	}

@@ -14,9 +14,9 @@ import (
 	"viaduct/internal/membership"
 )
 
-// byPlace leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that
+// byPodRef leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that
 // follow, by their addresses, and by the Pods of their targetRefs.
-const byPlace = "place"
+const byPodRef = "place"
 
 func spellAll(addrs []netip.Addr) (list []string) {
 	for _, a := range addrs {
@@ -25,38 +25,38 @@ func spellAll(addrs []netip.Addr) (list []string) {
 	return list
 }
 
-func indexByPlace(obj any) ([]string, error) {
+func indexByPodRef(obj any) ([]string, error) {
 	switch o := obj.(type) {
 	case *v1.Endpoints:
 		if membership.ManagesEndpoints(o) {
 			return nil, nil
 		}
-		return places(o.Namespace, membership.OfEndpoints(o.Subsets)), nil
+		return podRefs(o.Namespace, membership.OfEndpoints(o.Subsets)), nil
 	case *discovery.EndpointSlice:
 		if o.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy {
 			return nil, nil
 		}
-		list := places(o.Namespace, membership.OfSlice(o))
+		list := podRefs(o.Namespace, membership.OfSlice(o))
 		for _, pod := range membership.Remembered([]*discovery.EndpointSlice{o}) {
-			list = append(list, placeOfPod(o.Namespace, pod))
+			list = append(list, podRef(o.Namespace, pod))
 		}
 		return list, nil
 	}
 	return nil, nil
 }
 
-func places(namespace string, members []membership.Member) (list []string) {
+func podRefs(namespace string, members []membership.Member) (list []string) {
 	for _, m := range members {
 		list = append(list, m.Addr.String())
 		if m.Target.Kind == "Pod" {
-			list = append(list, placeOfPod(namespace, m.Target.Name))
+			list = append(list, podRef(namespace, m.Target.Name))
 		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-func placeOfPod(namespace, name string) string { return namespace + "/" + name }
+func podRef(namespace, name string) string { return namespace + "/" + name }
 
 // pod is the Pod of that name, nil if there is none.
 func (w *watch) pod(namespace, name string) *v1.Pod {
@@ -71,7 +71,7 @@ func (w *watch) pod(namespace, name string) *v1.Pod {
 func (w *watch) podsAt(addr netip.Addr) []*v1.Pod {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.book.at(addr)
+	return w.byIP.at(addr)
 }
 
 // nodeOf is the node whose range of Pod addresses contains addr, "" if there is none.
@@ -101,42 +101,42 @@ func (w *watch) storedFindings() *sync.Map {
 	return &states
 }
 
-// placeChanged looks again at what people wrote about a Pod that came, went or moved, and tells of addresses that are
-// no longer its own.
-func (w *watch) placeChanged(before, after *v1.Pod) {
+// podRefsChanged enqueues the Services with addresses that people wrote for a Pod that was created, deleted or has
+// other addresses now.
+func (w *watch) podRefsChanged(before, after *v1.Pod) {
 	was, is := membership.Addresses(before), membership.Addresses(after)
 	if before != nil && after != nil && slices.Equal(was, is) && before.UID == after.UID {
 		return
 	}
 	pod := either(before, after)
-	at := append(spellAll(slices.Concat(was, is)), placeOfPod(pod.Namespace, pod.Name))
+	at := append(spellAll(slices.Concat(was, is)), podRef(pod.Namespace, pod.Name))
 	for _, place := range at {
-		for _, store := range []cache.Indexer{w.hand, w.slices} {
-			objs, err := store.ByIndex(byPlace, place)
+		for _, store := range []cache.Indexer{w.written, w.slices} {
+			objs, err := store.ByIndex(byPodRef, place)
 			if err != nil {
 				continue // the index is there: newWatch made it
 			}
 			for _, obj := range objs {
 				if key := serviceOf(obj); key != nil {
-					w.changed(*key, time.Time{})
+					w.observer.changed(*key, time.Time{})
 				}
 			}
 		}
 	}
 	for _, addr := range was {
 		if !slices.Contains(is, addr) {
-			w.tellLeft(addr, before, after)
+			w.reportLeft(addr, before, after)
 		}
 	}
 }
 
-func (w *watch) tellLeft(addr netip.Addr, before, after *v1.Pod) {
-	objs, err := w.hand.ByIndex(byPlace, addr.String())
+func (w *watch) reportLeft(addr netip.Addr, before, after *v1.Pod) {
+	objs, err := w.written.ByIndex(byPodRef, addr.String())
 	if err != nil {
 		return
 	}
 	for _, obj := range objs {
-		w.left(obj.(*v1.Endpoints), addr, before, after)
+		w.observer.podLeft(obj.(*v1.Endpoints), addr, before, after)
 	}
 }
 

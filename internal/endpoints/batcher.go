@@ -15,13 +15,13 @@ const (
 	longest = 100 * time.Millisecond
 )
 
-// pace decides when the changes of one Service are written: the first one after quiet at once, and those of a storm
+// debounce decides when the changes of one Service are written: the first one after quiet at once, and those of a storm
 // together. A storm is when changes come faster than they are written, so that two or more are waiting; it ends with a
 // write that has but one to tell, or with quiet.
 //
 // Of a large Service each write costs thousands of bytes for every watcher: many changes of it are to be few writes,
 // and still no change is to wait for a fixed time. It is pure: the time comes from outside.
-type pace struct {
+type debounce struct {
 	waiting     int // changes that are not written
 	first, last time.Time
 	storm       bool
@@ -30,7 +30,7 @@ type pace struct {
 }
 
 // change takes note of a change that is seen now and happened at trigger, if that is known.
-func (p *pace) change(now, trigger time.Time) {
+func (p *debounce) change(now, trigger time.Time) {
 	if p.waiting == 0 {
 		p.first = now
 		p.storm = p.storm && now.Sub(p.last) < longest
@@ -40,14 +40,14 @@ func (p *pace) change(now, trigger time.Time) {
 	p.cause(trigger)
 }
 
-func (p *pace) cause(trigger time.Time) {
+func (p *debounce) cause(trigger time.Time) {
 	if p.trigger.IsZero() || !trigger.IsZero() && trigger.Before(p.trigger) {
 		p.trigger = trigger
 	}
 }
 
 // due is how long to wait before a write; 0 is not at all.
-func (p *pace) due(now time.Time) time.Duration {
+func (p *debounce) due(now time.Time) time.Duration {
 	if p.waiting == 0 || p.waiting == 1 && !p.storm {
 		return 0
 	}
@@ -61,11 +61,11 @@ func (p *pace) due(now time.Time) time.Duration {
 // batch is what one write tells.
 type batch struct {
 	changes int
-	trigger time.Time // see pace
+	trigger time.Time // see debounce
 }
 
 // take says that what is waiting is written now.
-func (p *pace) take() batch {
+func (p *debounce) take() batch {
 	b := batch{p.waiting, p.trigger}
 	p.waiting, p.look, p.trigger = 0, false, time.Time{}
 	if b.changes > 0 {
@@ -75,48 +75,48 @@ func (p *pace) take() batch {
 }
 
 // wanted says whether there is any reason to look at the Service.
-func (p *pace) wanted() bool { return p.waiting > 0 || p.look }
+func (p *debounce) wanted() bool { return p.waiting > 0 || p.look }
 
 // idle says that nothing is lost if p is forgotten.
-func (p *pace) idle() bool { return !p.wanted() && !p.storm }
+func (p *debounce) idle() bool { return !p.wanted() && !p.storm }
 
-// paces holds those of all Services that are not idle.
-type paces struct {
+// batcher holds those of all Services that are not idle.
+type batcher struct {
 	mu    sync.Mutex // protects byKey
-	byKey map[types.NamespacedName]*pace
+	byKey map[types.NamespacedName]*debounce
 }
 
-func newPaces() *paces { return &paces{byKey: map[types.NamespacedName]*pace{}} }
+func newBatcher() *batcher { return &batcher{byKey: map[types.NamespacedName]*debounce{}} }
 
-func (p *paces) reset() {
+func (p *batcher) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.byKey)
 }
 
-func (p *paces) change(key types.NamespacedName, now, trigger time.Time) {
+func (p *batcher) change(key types.NamespacedName, now, trigger time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of(key).change(now, trigger)
 }
 
-// of is the pace of a Service; p.mu is held.
-func (p *paces) of(key types.NamespacedName) *pace {
+// of is the debounce of a Service; p.mu is held.
+func (p *batcher) of(key types.NamespacedName) *debounce {
 	if p.byKey[key] == nil {
-		p.byKey[key] = &pace{}
+		p.byKey[key] = &debounce{}
 	}
 	return p.byKey[key]
 }
 
 // look says that a Service is to be looked at, at once: what was written for it may have been changed.
-func (p *paces) look(key types.NamespacedName) {
+func (p *batcher) look(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of(key).look = true
 }
 
 // failed says that a batch was not written: it is still to be, and whenever it is, it still happened then.
-func (p *paces) failed(key types.NamespacedName, b batch) {
+func (p *batcher) failed(key types.NamespacedName, b batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one := p.of(key)
@@ -125,7 +125,7 @@ func (p *paces) failed(key types.NamespacedName, b batch) {
 }
 
 // forget says that there is no such Service any more: what is still to be told of it will be, but its storm is over.
-func (p *paces) forget(key types.NamespacedName) {
+func (p *batcher) forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.byKey[key]; one != nil {
@@ -134,15 +134,15 @@ func (p *paces) forget(key types.NamespacedName) {
 	}
 }
 
-// drop forgets the pace of a Service if it is idle; p.mu is held.
-func (p *paces) drop(key types.NamespacedName) {
+// drop forgets the debounce of a Service if it is idle; p.mu is held.
+func (p *batcher) drop(key types.NamespacedName) {
 	if p.byKey[key].idle() {
 		delete(p.byKey, key)
 	}
 }
 
 // due is how long to wait before a Service is looked at; false if there is no reason to.
-func (p *paces) due(key types.NamespacedName, now time.Time) (time.Duration, bool) {
+func (p *batcher) due(key types.NamespacedName, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.byKey[key]; one != nil {
@@ -151,7 +151,7 @@ func (p *paces) due(key types.NamespacedName, now time.Time) (time.Duration, boo
 	return 0, false
 }
 
-func (p *paces) take(key types.NamespacedName) batch {
+func (p *batcher) take(key types.NamespacedName) batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.byKey[key] == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestAddressBook(t *testing.T) {
-	b := newAddressBook()
+	b := newPodsByIP()
 	addr := netip.MustParseAddr("10.0.0.1")
 	pod := func(name, ip string, change ...func(*v1.Pod)) *v1.Pod {
 		p := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: v1.PodStatus{PodIP: ip}}

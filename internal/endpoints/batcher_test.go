@@ -31,7 +31,7 @@ func TestPace(t *testing.T) {
 		"a storm that goes on is never quiet":         {{0, 2, 2, 0}, {60, 2, 2, 0}, {120, 1, 0, 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p pace
+			var p debounce
 			for i, s := range steps {
 				for range s.change {
 					p.change(at(s.ms), time.Time{})
@@ -50,7 +50,7 @@ func TestPace(t *testing.T) {
 }
 
 func TestPacesForgetTheIdle(t *testing.T) {
-	p, start := newPaces(), time.Unix(0, 0)
+	p, start := newBatcher(), time.Unix(0, 0)
 	key := types.NamespacedName{Namespace: "default", Name: "web"}
 	due := func(what string, want time.Duration, wanted bool) {
 		t.Helper()
@@ -91,7 +91,7 @@ func TestPacesForgetTheIdle(t *testing.T) {
 
 // The first trigger of a batch is its own, also if the batch fails at first.
 func TestPaceTriggers(t *testing.T) {
-	p := newPaces()
+	p := newBatcher()
 	key := types.NamespacedName{Namespace: "default", Name: "web"}
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	p.change(key, at(10), at(9))
