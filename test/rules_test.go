@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	"internal/node/process":     {"internal/node/runtime", "internal/node/network"},
 	"internal/node/runtimetest": {"internal/node/runtime"},
 
-	"internal/apiserver": {
+	"internal/apiserver": {"internal/annotations",
 		"internal/apiserver/access", "internal/apiserver/admission", "internal/apiserver/allocation",
 		"internal/apiserver/authentication", "internal/apiserver/bootstrap", "internal/apiserver/connect",
 		"internal/apiserver/inprocess", "internal/apiserver/kinds", "internal/apiserver/lifecycle",
@@ -82,7 +82,7 @@ var mayImport = map[string][]string{
 	"internal/apiserver/admission": {"internal/apiserver/resource", "internal/apiserver/access",
 		"internal/apiserver/tokens", "internal/annotations"},
 	"internal/apiserver/authentication": {"internal/apiserver/resource", "internal/apiserver/tokens",
-		"internal/apiserver/validation"},
+		"internal/apiserver/validation", "internal/apiserver/pki"},
 	"internal/apiserver/reviews": {"internal/apiserver/resource", "internal/apiserver/validation"},
 	"internal/apiserver/connect": {"internal/apiserver/resource"},
 	"internal/apiserver/bootstrap": {"internal/apiserver/kinds", "internal/apiserver/resource",
