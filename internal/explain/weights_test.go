@@ -24,8 +24,9 @@ func TestWeightsThatTheSliceDoesNotCarry(t *testing.T) {
 	}
 	s.Slices[0].Annotations = nil
 	r = s.report()
-	if len(r.Problems) != 3 || !strings.HasPrefix(r.Problems[1].Sentence, "Pod a has the weight 5, and its EndpointSlice gives "+
-		"10.0.0.1 the weight 1.") {
+	if len(r.Problems) != 3 || !strings.HasPrefix(r.Problems[1].Sentence,
+		"Pod a has the weight 5, and its EndpointSlice gives "+
+			"10.0.0.1 the weight 1.") {
 		t.Errorf("without the annotation: %v", r.Problems)
 	}
 }

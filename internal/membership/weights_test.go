@@ -97,8 +97,10 @@ func TestAWeightMatters(t *testing.T) {
 
 func TestAWeightThatCannotBeReadIsAnEvent(t *testing.T) {
 	svc := balancedService(nil)
-	d := Decide(Inputs{Service: svc, Pods: []*v1.Pod{weightedPod("a", "10.0.0.1", "3"), weightedPod("b", "10.0.0.2", "x")}})
-	if len(d.Events) != 1 || d.Events[0].About() != (ObjectKey{KindPod, "b"}) || d.Events[0].Reason() != EventInvalidAnnotation {
+	d := Decide(Inputs{Service: svc, Pods: []*v1.Pod{weightedPod("a", "10.0.0.1", "3"), weightedPod("b", "10.0.0.2",
+		"x")}})
+	if len(d.Events) != 1 || d.Events[0].About() != (ObjectKey{KindPod, "b"}) ||
+		d.Events[0].Reason() != EventInvalidAnnotation {
 		t.Errorf("the events are %+v", d.Events)
 	}
 }

@@ -30,7 +30,8 @@ func weightsAt(t *routing.Table, ip string) (list [2]uint32) {
 	return list
 }
 
-// The Backend gets the weights of a slow start step by step, and in the end the plain ones, without any change of the API.
+// The Backend gets the weights of a slow start step by step, and in the end the plain ones, without any change of the
+// API.
 func TestSlowStartIsAppliedInSteps(t *testing.T) {
 	s := newStage(t, annotated(service("a", "10.0.0.1", 0), annotations.SlowStart, "1s"))
 	sl := slice("a-1", "a", "10.1.0.1", "10.1.0.2")

@@ -57,7 +57,8 @@ func (t Trace) Choice(client netip.Addr) string {
 	return "It goes to one of these"
 }
 
-// Share says which part of all connections a backend of the Pool gets, in words: none if each gets as much as the others.
+// Share says which part of all connections a backend of the Pool gets, in words: none if each gets as much as the
+// others.
 func (t Trace) Share(b routing.Backend) []string {
 	if t.even() {
 		return nil

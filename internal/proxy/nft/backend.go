@@ -114,7 +114,7 @@ func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.
 	}
 	err := b.update(t, changed)
 	if err != nil && stale(err) {
-		b.opts.Log.WarnContext(ctx, "the kernel's table is not as it was left, reading it", "error", err)
+		b.opts.Log.WarnContext(ctx, "the kernel's table is not as it was left, reading it", "err", err)
 		return b.finish(ctx, t, nil, b.renew(ctx, t))
 	}
 	return b.finish(ctx, t, changed, err)

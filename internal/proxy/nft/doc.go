@@ -10,7 +10,8 @@
 //	backends  10.96.0.10 . tcp . 80 . 0  : 10.244.0.7 . 8080 who is in slot 0
 //
 // A connection's first packet finds its number of slots, by that number one of the chains that all Services with as
-// many slots share, and there draws a slot. docs/decisions/0009 says why this shape, and what others cost.
+// many slots share, and there draws a slot. A place with the policy round-robin or source-hash finds its chain in the map
+// chains instead (classes.go). docs/decisions/0009 says why this shape, and what others cost.
 //
 // # Where to look
 //
