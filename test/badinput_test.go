@@ -164,7 +164,7 @@ func TestWrongFlags(t *testing.T) {
 		{"up --data-dir=/dev/null/here", 1, "/dev/null"},
 		{"up --run-as=no-such-user", 1, "no-such-user"},
 		{"server --service-cidr=10.0.0.0/30", 2, "too small"},
-		{"controller --controllers=deployments", 2, `there is no "deployments"`},
+		{"controller --controllers=deployments", 2, `unknown controller "deployments"`},
 		{"controller", 1, "start 'viaduct server' on it first, or give --kubeconfig"},
 		{"proxy --proxy=none", 2, "nothing to do"},
 		{"agent --kubeconfig=/no/such/file", 1, "/no/such/file"},
