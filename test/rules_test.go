@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 		"examples"},
 	"internal/echo":            {},
 	"internal/narrate":         {"internal/apiclient"},
-	"internal/proxy":           {"internal/routing", "internal/loop", "internal/apiclient"},
+	"internal/proxy":           {"internal/routing", "internal/loop", "internal/apiclient", "internal/annotations"},
 	"internal/nftables":        {},
 	"internal/proxy/takeover":  {"internal/routing", "internal/nftables"}, // its test has Services carried
 	"internal/proxy/userspace": {"internal/routing", "internal/proxy"},

@@ -143,7 +143,8 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routi
 	fmt.Fprintf(w, "rule        %s\n", pool.Why.Sentence())
 	fmt.Fprintf(w, "policy      %s: %s\n", t.Policy, t.Policy.Sentence())
 	if t.Degraded != "" {
-		fmt.Fprintf(w, "            the Service asks for %s, which is not served on this node, because %s\n", f.Policy, t.Degraded)
+		fmt.Fprintf(w, "            the Service asks for %s, which is not served on this node, because %s\n", f.Policy,
+			t.Degraded)
 	}
 	fmt.Fprintf(w, "\n%s:\n", t.Choice(from))
 	for _, b := range pool.Backends {

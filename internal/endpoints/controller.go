@@ -92,7 +92,8 @@ type turn struct {
 func New(client kubernetes.Interface, options Options) *Controller {
 	c := &Controller{
 		client: client, options: options, log: options.Log, runs: controllersOf(options.Controllers),
-		expected: newExpectations(), batcher: newBatcher(), failures: newFailures(), metrics: newMetrics(), outages: newOutages(),
+		expected: newExpectations(), batcher: newBatcher(), failures: newFailures(), metrics: newMetrics(),
+		outages: newOutages(),
 	}
 	if c.log == nil {
 		c.log = slog.Default()
