@@ -18,14 +18,14 @@ const attrHeader = 4
 func (a *Attrs) Bytes(kind uint16, value []byte) {
 	a.header(kind, len(value))
 	*a = append(*a, value...)
-	a.Pad()
+	a.pad()
 }
 
 // Text appends a string with a terminating zero, as the kernel's NLA_STRING and NLA_NUL_STRING take it.
 func (a *Attrs) Text(kind uint16, s string) {
 	a.header(kind, len(s)+1)
 	*a = append(append(*a, s...), 0)
-	a.Pad()
+	a.pad()
 }
 
 // Uint32 appends a number in network byte order, which nf_tables demands of all its numbers.
@@ -42,25 +42,25 @@ func (a *Attrs) Uint64(kind uint16, n uint64) {
 
 // Nest appends an attribute that holds the attributes that fill appends.
 func (a *Attrs) Nest(kind uint16, fill func()) {
-	at := a.Open(kind)
+	at := a.open(kind)
 	fill()
-	a.Close(at)
+	a.close(at)
 }
 
-// Open begins an attribute that holds all that is appended until Close(at). It does what Nest does, without a closure.
-func (a *Attrs) Open(kind uint16) (at int) {
+// open begins an attribute that holds all that is appended until close(at). It does what Nest does, without a closure.
+func (a *Attrs) open(kind uint16) (at int) {
 	at = len(*a)
 	a.header(kind|unix.NLA_F_NESTED, 0)
 	return at
 }
 
-// Close ends the attribute that Open began.
-func (a *Attrs) Close(at int) {
+// close ends the attribute that open began.
+func (a *Attrs) close(at int) {
 	binary.NativeEndian.PutUint16((*a)[at:], uint16(len(*a)-at))
 }
 
-// Pad appends zeros up to a multiple of 4 bytes.
-func (a *Attrs) Pad() {
+// pad appends zeros up to a multiple of 4 bytes.
+func (a *Attrs) pad() {
 	for len(*a)%4 != 0 {
 		*a = append(*a, 0)
 	}

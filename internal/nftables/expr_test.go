@@ -46,6 +46,8 @@ func TestKernelTakesEveryExpression(t *testing.T) {
 		"meta":               func(e *Exprs) { e.L4Proto(0); e.Meta(1, unix.NFT_META_OIFNAME) },
 		"ct":                 func(e *Exprs) { e.CT(0, unix.NFT_CT_STATUS); e.CTOriginal(1, unix.NFT_CT_PROTO_DST) },
 		"random":             func(e *Exprs) { e.RandomNumber(0, 7) },
+		"next":               func(e *Exprs) { e.NextNumber(0, 7) },
+		"hash":               func(e *Exprs) { e.SourceAddr(0); e.HashNumber(0, 4, uint32(e.Family.AddrSize()), 7, 1) },
 		"sets":               func(e *Exprs) { e.SourceAddr(0); e.InSet("addresses", 0); e.NotInSet("addresses", 0) },
 		"map":                func(e *Exprs) { e.L4Proto(0); e.DestPort(1); e.InMap("map", 0, 4) },
 		"compare":            func(e *Exprs) { e.DestPort(0); e.CompareUint16(0, unix.NFT_CMP_LTE, 1024) },

@@ -160,16 +160,16 @@ func (t Table) DeleteElements(set string, list []Element) Message {
 func (t Table) elements(kind, flags uint16, set string, list []Element) Message {
 	m := t.sized(kind, flags, 64+len(list)*96)
 	m.body.Text(unix.NFTA_SET_ELEM_LIST_SET, set)
-	at := m.body.Open(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	at := m.body.open(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 	for i := range list {
 		m.body.element(&list[i], kind == unix.NFT_MSG_NEWSETELEM)
 	}
-	m.body.Close(at)
+	m.body.close(at)
 	return m
 }
 
 func (a *Attrs) element(e *Element, whole bool) {
-	at := a.Open(unix.NFTA_LIST_ELEM)
+	at := a.open(unix.NFTA_LIST_ELEM)
 	if e.IntervalEnd {
 		a.Uint32(unix.NFTA_SET_ELEM_FLAGS, setElemEnd)
 	}
@@ -186,14 +186,14 @@ func (a *Attrs) element(e *Element, whole bool) {
 	if whole && e.Comment != "" {
 		a.Bytes(unix.NFTA_SET_ELEM_USERDATA, commentData(e.Comment))
 	}
-	a.Close(at)
+	a.close(at)
 }
 
 // data appends a value of the kind that registers hold.
 func (a *Attrs) data(kind uint16, value []byte) {
-	at := a.Open(kind)
+	at := a.open(kind)
 	a.Bytes(unix.NFTA_DATA_VALUE, value)
-	a.Close(at)
+	a.close(at)
 }
 
 // decodeElements reads the elements of one message about a set. Keys and data alias body.

@@ -99,10 +99,10 @@ func (t Table) AddChain(c Chain) Message {
 	if c.Hook == nil {
 		return m
 	}
-	at := m.body.Open(unix.NFTA_CHAIN_HOOK)
+	at := m.body.open(unix.NFTA_CHAIN_HOOK)
 	m.body.Uint32(unix.NFTA_HOOK_HOOKNUM, c.Hook.Number)
 	m.body.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(c.Hook.Priority))
-	m.body.Close(at)
+	m.body.close(at)
 	m.body.Text(unix.NFTA_CHAIN_TYPE, c.Hook.Type)
 	return m
 }
@@ -127,9 +127,9 @@ type Rule struct {
 func (t Table) AddRule(r Rule) Message {
 	m := t.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
 	m.body.Text(unix.NFTA_RULE_CHAIN, r.Chain)
-	at := m.body.Open(unix.NFTA_RULE_EXPRESSIONS)
+	at := m.body.open(unix.NFTA_RULE_EXPRESSIONS)
 	m.body = append(m.body, r.Exprs...)
-	m.body.Close(at)
+	m.body.close(at)
 	if r.Comment != "" {
 		m.body.Bytes(unix.NFTA_RULE_USERDATA, commentData(r.Comment))
 	}
