@@ -10,8 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-const enumsComment = `The values that the library defines for each named string type of the served kinds, and whether Viaduct's validation
-accepts them. The test computes the answers; a person decides only that they are right.
+const enumsComment = `The values that the library defines for each named string type of the served kinds.
+
+The second column says whether Viaduct's validation accepts the value. The test computes the answers; a person decides only that they are right.
 
 accepted  validation accepts the value
 refused   validation answers NotSupported

@@ -14,8 +14,9 @@ import (
 	"viaduct/internal/apiserver/apitest"
 )
 
-const resourcesComment = `The resources and subresources that client-go can ask for in the API groups that Viaduct serves, and whether Viaduct
-serves them. The test asks a running server; a person decides only that the answer is right.
+const resourcesComment = `The resources and subresources that client-go can ask for in the API groups that Viaduct serves.
+
+The second column says whether Viaduct serves them. The test asks a running server; a person decides only that the answer is right.
 Written by go test ./internal/apiserver/drift -update.
 `
 

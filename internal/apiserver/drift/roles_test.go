@@ -14,7 +14,9 @@ import (
 	"viaduct/internal/apiserver/access"
 )
 
-const identitiesComment = `The users and groups that k8s.io/apiserver names, and whether a built-in binding of Viaduct names them too. The test
+const identitiesComment = `The users and groups that k8s.io/apiserver names.
+
+The second column says whether a built-in binding of Viaduct names them too. The test
 computes the answers; a person decides only that they are right.
 Written by go test ./internal/apiserver/drift -update.
 `

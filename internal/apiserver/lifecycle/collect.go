@@ -76,6 +76,7 @@ func (c *collector) followOwners(ctx context.Context, n *node) error {
 		})
 	case end:
 		return c.end(ctx, n, obj, states)
+	case keep:
 	}
 	return nil
 }

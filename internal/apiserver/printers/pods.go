@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeLost is the reason that a Pod's status has when its node went silent.
+// nodeLost is the reason in the status of a Pod whose node is unreachable.
 const nodeLost = "NodeLost"
 
 // Pods returns the table of pods.
@@ -85,7 +85,7 @@ func hasCondition(pod *v1.Pod, kind v1.PodConditionType) bool {
 	})
 }
 
-// restarts counts how often containers started again, and knows when the last one before ended.
+// restarts counts the restarts of containers, and has the end of the latest terminated one.
 type restarts struct {
 	count int
 	last  time.Time
@@ -105,15 +105,15 @@ func (r restarts) show(now time.Time) string {
 	return fmt.Sprintf("%d (%s ago)", r.count, Since(r.last, now))
 }
 
-// summary is a Pod in one line.
+// summary is a Pod on one line.
 type summary struct {
 	status       string
 	ready, total int
 	restarts     restarts
 }
 
-// summarize tells what a Pod is doing in one word. The later a fact is decided the more it weighs: the phase, then the
-// init containers if they are at work, else the containers, and above all that the Pod is being deleted.
+// summarize returns the state of a Pod in one word. Later checks override earlier ones: the phase, then the init
+// containers while they run or else the containers, and at last a deletion.
 func summarize(pod *v1.Pod) summary {
 	s := summary{status: phase(pod), total: len(pod.Spec.Containers)}
 	sidecars := sidecarsOf(pod)
@@ -143,7 +143,7 @@ func phase(pod *v1.Pod) string {
 	return orElse(pod.Status.Reason, string(pod.Status.Phase))
 }
 
-// sidecarsOf names the init containers that go on running beside the others.
+// sidecarsOf returns the names of the init containers that keep running beside the containers.
 func sidecarsOf(pod *v1.Pod) map[string]bool {
 	names := map[string]bool{}
 	for _, c := range pod.Spec.InitContainers {
@@ -154,7 +154,7 @@ func sidecarsOf(pod *v1.Pod) map[string]bool {
 	return names
 }
 
-// addInit looks at the init containers, and says whether one of them is still at work.
+// addInit reads the init containers and reports whether one of them is still running or failing.
 func (s *summary) addInit(pod *v1.Pod, sidecars map[string]bool) bool {
 	for i := range pod.Status.InitContainerStatuses {
 		c := &pod.Status.InitContainerStatuses[i]
@@ -175,13 +175,13 @@ func (s *summary) addInit(pod *v1.Pod, sidecars map[string]bool) bool {
 		default:
 			s.status = fmt.Sprintf("Init:%d/%d", i, len(pod.Spec.InitContainers))
 		}
-		return true // those after it have not begun
+		return true // later init containers have not started
 	}
 	return false
 }
 
-// addContainers looks at the containers. Of several that have something to say the first is heard. From here on the
-// restarts of init containers that ended are history, and only those of sidecars count.
+// addContainers reads the containers. The first of several with a reason decides the status. The restarts of init
+// containers that ended do not count any more, only those of sidecars.
 func (s *summary) addContainers(pod *v1.Pod, sidecars map[string]bool) {
 	s.restarts = restarts{}
 	for i := range pod.Status.InitContainerStatuses {
@@ -203,7 +203,7 @@ func (s *summary) addContainers(pod *v1.Pod, sidecars map[string]bool) {
 			s.ready++
 		}
 	}
-	// One that completed beside one that runs: the Pod is not done.
+	// A container has completed while another one runs, so the Pod is not completed.
 	if s.status == "Completed" && running {
 		s.status = "NotReady"
 		if hasCondition(pod, v1.PodReady) {
@@ -212,7 +212,7 @@ func (s *summary) addContainers(pod *v1.Pod, sidecars map[string]bool) {
 	}
 }
 
-// ending says how a container ended.
+// ending describes how a container ended.
 func ending(t *v1.ContainerStateTerminated) string {
 	switch {
 	case t.Reason != "":

@@ -35,19 +35,27 @@ func (c *Cluster) Check() error {
 		return errors.New("a client certificate for etcd needs both a certificate and its key")
 	}
 	for _, server := range c.Servers {
-		u, err := url.Parse(server)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return fmt.Errorf("%q is not the URL of an etcd server: want one such as https://10.0.0.1:2379", server)
-		case u.Port() == "":
-			return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server, strings.TrimSuffix(server,
-				"/"))
-		case !strings.HasPrefix(c.Servers[0], u.Scheme+":"):
-			return fmt.Errorf("the etcd servers %s and %s have different schemes: want https for all, or http for all",
-				c.Servers[0], server)
-		case u.Scheme == "http" && files != "":
-			return fmt.Errorf("certificates for etcd are given, but %s would not be encrypted: want https", server)
+		if err := c.checkServer(server, files != ""); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkServer checks the URL of one server, and that it has the scheme of the first one.
+func (c *Cluster) checkServer(server string, hasFiles bool) error {
+	u, err := url.Parse(server)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%q is not the URL of an etcd server: want one such as https://10.0.0.1:2379", server)
+	case u.Port() == "":
+		return fmt.Errorf("the etcd server %q has no port: want one such as %s:2379", server,
+			strings.TrimSuffix(server, "/"))
+	case !strings.HasPrefix(c.Servers[0], u.Scheme+":"):
+		return fmt.Errorf("the etcd servers %s and %s have different schemes: want https for all, or http for all",
+			c.Servers[0], server)
+	case u.Scheme == "http" && hasFiles:
+		return fmt.Errorf("certificates for etcd are given, but %s would not be encrypted: want https", server)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func TestPodWarnings(t *testing.T) {
 			"metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: "},
 		{"annotation of a container", annotated("container.seccomp.security.alpha.kubernetes.io/c"),
 			"metadata.annotations[container.seccomp"},
-		{"annotation of somebody's own", annotated("example.com/a"), ""},
+		{"custom annotation", annotated("example.com/a"), ""},
 		{"alias twice", aliased("10.0.0.1", "10.0.0.2", "10.0.0.1"), "spec.hostAliases[2].ip: "},
 		{"secret twice", pulled("a", "a"), "spec.imagePullSecrets[1].name: "},
 		{"secret without a name", pulled(""), "spec.imagePullSecrets[0].name: "},

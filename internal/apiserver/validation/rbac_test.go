@@ -104,7 +104,7 @@ func TestRoleBinding(t *testing.T) {
 	}
 	rules(t, freshBinding, DefaultRoleBinding, ValidateRoleBinding, []rule[*rbacv1.RoleBinding]{
 		{"valid", nil, ""},
-		{"nobody", func(b *rbacv1.RoleBinding) { b.Subjects = nil }, ""},
+		{"no subjects", func(b *rbacv1.RoleBinding) { b.Subjects = nil }, ""},
 		{"a cluster role", ref("", "ClusterRole", "r"), ""},
 		{"a role of another group", ref("example.com", "Role", "r"), "NotSupported roleRef.apiGroup"},
 		{"a role of another kind", ref("", "Job", "r"), "NotSupported roleRef.kind"},

@@ -82,7 +82,7 @@ func TestSubjectAccessReview(t *testing.T) {
 			nil)}},
 		"of a group": {spec: authorizationv1.SubjectAccessReviewSpec{Groups: []string{"dev"},
 			ResourceAttributes: resourceQuestion(nil, nil)}},
-		"of nobody": {spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: resourceQuestion(nil, nil)},
+		"without a user": {spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: resourceQuestion(nil, nil)},
 			want: "Invalid spec.user"},
 		"of nothing": {spec: authorizationv1.SubjectAccessReviewSpec{User: "ann"}, want: "Invalid spec.resourceAttributes"},
 		"with a label": {meta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}},
@@ -120,7 +120,7 @@ func TestLocalSubjectAccessReview(t *testing.T) {
 				ResourceAttributes: resourceQuestion(nil, nil)},
 			want: "Invalid metadata",
 		},
-		"of nobody": {meta: here, spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: resourceQuestion(nil,
+		"without a user": {meta: here, spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: resourceQuestion(nil,
 			nil)}, want: "Invalid spec.user"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -93,10 +93,8 @@ func dropForType(svc, old *v1.Service) {
 	if needsClusterIP(old) && !needsClusterIP(svc) {
 		dropAddresses(now, before)
 	}
-	if mayHaveNodePorts(old) && !mayHaveNodePorts(svc) && nodePortsOf(before.Ports).IsSuperset(nodePortsOf(now.Ports)) {
-		for i := range now.Ports {
-			now.Ports[i].NodePort = 0
-		}
+	if mayHaveNodePorts(old) && !mayHaveNodePorts(svc) {
+		dropNodePorts(now.Ports, before.Ports)
 	}
 	if needsHealthCheckPort(old) && !needsHealthCheckPort(svc) {
 		drop(&now.HealthCheckNodePort, before.HealthCheckNodePort)
@@ -116,6 +114,16 @@ func dropAddresses(now, before *v1.ServiceSpec) {
 	}
 	drop(&now.IPFamilies, before.IPFamilies)
 	drop(&now.IPFamilyPolicy, before.IPFamilyPolicy)
+}
+
+// dropNodePorts removes the node ports, unless the caller has asked for a new one.
+func dropNodePorts(now, before []v1.ServicePort) {
+	if !nodePortsOf(before).IsSuperset(nodePortsOf(now)) {
+		return
+	}
+	for i := range now {
+		now[i].NodePort = 0
+	}
 }
 
 // drop empties a field that has not changed.

@@ -98,7 +98,7 @@ func TestLease(t *testing.T) {
 		{"negative transitions", func(l *lease) { l.Spec.LeaseTransitions = ptr[int32](-1) },
 			"Invalid spec.leaseTransitions"},
 		{"strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.OldestEmulationVersion) }, ""},
-		{"strategy of somebody's own",
+		{"custom strategy",
 			func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("example.com/a")) }, ""},
 		{"unknown strategy", func(l *lease) { l.Spec.Strategy = ptr(coordinationv1.CoordinatedLeaseStrategy("a")) },
 			"NotSupported spec.strategy.strategy"},
