@@ -146,7 +146,7 @@ func TestWrongFlags(t *testing.T) {
 		says string
 	}{
 		{"up --nope", 2, "unknown flag: --nope"},
-		{"up extra", 2, `"extra" is not expected here`},
+		{"up extra", 2, `unexpected argument "extra"`},
 		{"up --proxy=userspace --service-cidr=10.96.0.0/16", 2, "--service-cidr 10.96.0.0/16 is not inside 127.0.0.0/8"},
 		{"up --service-cidr=somewhere", 2, "want an address range such as 127.96.0.0/16"},
 		{"up --service-cidr=127.77.0.3/16", 2, "want 127.77.0.0/16"},
@@ -165,7 +165,7 @@ func TestWrongFlags(t *testing.T) {
 		{"up --run-as=no-such-user", 1, "no-such-user"},
 		{"server --service-cidr=10.0.0.0/30", 2, "too small"},
 		{"controller --controllers=deployments", 2, `unknown controller "deployments"`},
-		{"controller", 1, "start 'viaduct server' on it first, or give --kubeconfig"},
+		{"controller", 1, "start 'viaduct server' first, or give --kubeconfig"},
 		{"proxy --proxy=none", 2, "nothing to do"},
 		{"agent --kubeconfig=/no/such/file", 1, "/no/such/file"},
 		{"echo --listen=here", 2, "--listen"},
@@ -178,8 +178,8 @@ func TestWrongFlags(t *testing.T) {
 			if r.code != c.code || !strings.Contains(r.stderr, c.says) || r.stdout != "" {
 				t.Errorf("exit %d, stdout %q, stderr %q; want %d and %q", r.code, r.stdout, r.stderr, c.code, c.says)
 			}
-			if help := "--help' for what it takes"; c.code == 2 && !strings.Contains(r.stderr, help) {
-				t.Errorf("it does not tell where to read on: %q", r.stderr)
+			if help := "--help' for its flags"; c.code == 2 && !strings.Contains(r.stderr, help) {
+				t.Errorf("stderr does not name the help: %q", r.stderr)
 			}
 		})
 	}

@@ -54,8 +54,8 @@ func newAgent(con console, logs *logOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run the Pods of this host's Node as processes",
-		Long: `Registers this host as a Node and runs the Pods that are bound to it as processes. It probes their containers, restarts
-them, and reports their status.`,
+		Long: `Registers this host as a Node and runs the Pods that are bound to it as processes. It probes their
+containers, restarts them, and reports their status.`,
 		Example: `  viaduct agent --kubeconfig host-2.kubeconfig --node-name host-2`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

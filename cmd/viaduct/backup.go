@@ -23,7 +23,7 @@ import (
 	"viaduct/internal/datadir"
 )
 
-// backupOptions say which server's state is saved or restored.
+// backupOptions name the server whose state is saved or restored.
 type backupOptions struct {
 	dataDir string
 	pkiDir  string // empty: in dataDir
@@ -50,13 +50,13 @@ func newBackup(con console, logs *logOptions) *cobra.Command {
 	var o backupOptions
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Save everything a server keeps to one file",
-		Long: `Saves the store of the server on --data-dir, as of one moment, and its certificate authority, so that the kubeconfigs made so far work
-with a restored server too. The server may be running, or not. FILE is a tar archive with the sums of what it holds; it is there whole or
-not at all.
+		Short: "Save the state of a server to a file",
+		Long: `Saves a consistent snapshot of the store in --data-dir, and the certificate authority, so that
+existing kubeconfigs work with the restored server. The server may be running or stopped. FILE is a
+tar archive with checksums. It is written atomically.
 
-FILE holds every Secret and the keys to everything: keep it like them. What is in an etcd cluster (--etcd-servers) is saved with
-etcdctl snapshot save.`,
+FILE contains every Secret and the private keys of the certificate authority: protect it like them.
+This command does not save an etcd cluster (--etcd-servers); use 'etcdctl snapshot save' for that.`,
 		Example: "  viaduct backup /backups/viaduct-$(date +%F).tar",
 		Args:    fileArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,7 +68,7 @@ etcdctl snapshot save.`,
 	return cmd
 }
 
-// run does what is to be done with a file, until it is done or a signal comes.
+// run calls do with the file. A signal ends the context of do.
 func (o *backupOptions) run(cmd *cobra.Command, con console, file string, do func(context.Context, console,
 	string) error) error {
 	ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -79,7 +79,7 @@ func (o *backupOptions) run(cmd *cobra.Command, con console, file string, do fun
 	return do(ctx, con, file)
 }
 
-// fileArg wants exactly one positional argument, the file.
+// fileArg requires exactly one positional argument, the file.
 func fileArg(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 && args[0] != "" {
 		return nil
@@ -87,7 +87,7 @@ func fileArg(cmd *cobra.Command, args []string) error {
 	return usageError{cmd.CommandPath(), errors.New("want exactly one FILE")}
 }
 
-// backup asks the server for a snapshot if one runs, and opens the store itself if none does.
+// backup reads a snapshot from the running server. If no server runs, it opens the store itself.
 func (o *backupOptions) backup(ctx context.Context, con console, file string) error {
 	if _, err := os.Stat(o.dataDir); err != nil {
 		return fmt.Errorf("finding the server: %w", err)
@@ -107,7 +107,7 @@ func (o *backupOptions) backup(ctx context.Context, con console, file string) er
 func (o *backupOptions) backupStopped(ctx context.Context, con console, file string) error {
 	dir := apiserver.StoreDir(o.dataDir)
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("no server runs on %s, and it has no store: %w", o.dataDir, err)
+		return fmt.Errorf("no server runs with %s, and it has no store: %w", o.dataDir, err)
 	}
 	opened, err := store.Open(ctx, store.Options{Dir: dir})
 	if err != nil {
@@ -144,16 +144,16 @@ func (o *backupOptions) backupRunning(ctx context.Context, con console, file str
 	}
 	resp, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the running server for a snapshot: %w", err)
+		return fmt.Errorf("reading a snapshot from the running server: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking the running server for a snapshot: %w", answered(resp))
+		return fmt.Errorf("reading a snapshot from the running server: %w", answered(resp))
 	}
 	return o.write(con, file, resp.Body, resp.ContentLength)
 }
 
-// answered is the error that the server answered with.
+// answered returns the error in the body of an answer.
 func answered(resp *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
@@ -161,7 +161,7 @@ func answered(resp *http.Response) error {
 	}
 	status, err := decodeStatus(body)
 	if err != nil {
-		return fmt.Errorf("it answers %s", resp.Status)
+		return fmt.Errorf("the server answers %s", resp.Status)
 	}
 	return &apierrors.StatusError{ErrStatus: *status}
 }
@@ -173,7 +173,7 @@ func decodeStatus(body []byte) (*metav1.Status, error) {
 		return nil, err
 	}
 	if status.Kind != "Status" {
-		return nil, fmt.Errorf("it answers a %q", status.Kind)
+		return nil, fmt.Errorf("the server answers a %q", status.Kind)
 	}
 	return &status, nil
 }
@@ -190,10 +190,10 @@ func (o *backupOptions) write(con console, file string, snapshot io.Reader, size
 	return nil
 }
 
-// progressEvery is how often a command that takes long says how far it is.
+// progressEvery is the time between two lines of progress.
 const progressEvery = 3 * time.Second
 
-// progress is a reader that tells how far it is.
+// A progress is a reader that prints how much has been read.
 type progress struct {
 	from       io.Reader
 	to         io.Writer

@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/datadir"
 )
 
-// clientOptions say which API server a part that runs alone talks to.
+// clientOptions name the API server of a component that runs alone.
 type clientOptions struct {
 	dataDir    string
 	kubeconfig string // empty: the data directory's
@@ -21,8 +21,8 @@ type clientOptions struct {
 
 func (o *clientOptions) register(cmd *cobra.Command) {
 	registerDataDir(cmd.Flags(), &o.dataDir)
-	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server to work for (default: the one "+
-		"in --data-dir, or in a Pod its service account)")
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the API server (default: the kubeconfig in "+
+		"--data-dir, or in a Pod its service account)")
 }
 
 func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
@@ -31,12 +31,11 @@ func (o *clientOptions) config(userAgent string) (*rest.Config, error) {
 		return nil, err
 	}
 	config.UserAgent = userAgent
-	config.QPS = -1 // the server limits what it takes; a part that waits for itself only adds latency
+	config.QPS = -1 // the server limits its load; a limit in the client would only add latency
 	return config, nil
 }
 
-// find takes the kubeconfig that was named, or the data directory's, or what a cluster gives to the Pods that run on
-// it.
+// find returns the config of --kubeconfig, of the data directory, or of the Pod that this process runs in.
 func (o *clientOptions) find() (*rest.Config, error) {
 	path := o.kubeconfig
 	if path == "" {
@@ -44,7 +43,7 @@ func (o *clientOptions) find() (*rest.Config, error) {
 		if _, err := os.Stat(path); err != nil {
 			config, err := rest.InClusterConfig()
 			if errors.Is(err, rest.ErrNotInCluster) {
-				return nil, fmt.Errorf("finding an API server: there is no %s: start 'viaduct server' on it first, or give "+
+				return nil, fmt.Errorf("finding an API server: %s does not exist: start 'viaduct server' first, or give "+
 					"--kubeconfig", path)
 			}
 			if err != nil {

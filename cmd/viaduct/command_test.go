@@ -22,12 +22,12 @@ func TestCommandLines(t *testing.T) {
 		code        int
 		out, errOut string // a part of each
 	}{
-		{nil, exitOK, "Everything at once:", ""},
+		{nil, exitOK, "All components in one process:", ""},
 		{[]string{"--help"}, exitOK, "viaduct demo", ""},
 		{[]string{"version"}, exitOK, "kubernetes  v1.", ""},
 		{[]string{"completion", "bash"}, exitOK, "bash completion", ""},
 		{[]string{"uq"}, exitUsage, "", `unknown command "uq" (did you mean up?)`},
-		{[]string{"version", "twice"}, exitUsage, "", `"twice" is not expected here`},
+		{[]string{"version", "twice"}, exitUsage, "", `unexpected argument "twice"`},
 		{[]string{"version", "--nope"}, exitUsage, "", "unknown flag: --nope"},
 		{[]string{"--log-format", "xml", "version"}, exitUsage, "", "want one of text, json"},
 		{[]string{"echo", "--listen", "here"}, exitUsage, "", "want an IP address and a port"},
@@ -40,7 +40,7 @@ func TestCommandLines(t *testing.T) {
 			"would not be encrypted"},
 		{[]string{"server", "--advertise-address", "0.0.0.0"}, exitUsage, "", "want an IP address such as"},
 		{[]string{"proxy", "--take-over", "--proxy", "userspace"}, exitUsage, "", "needs --proxy=nft or auto"},
-		{[]string{"proxy", "cleanup", "all"}, exitUsage, "", `"all" is not expected here`},
+		{[]string{"proxy", "cleanup", "all"}, exitUsage, "", `unexpected argument "all"`},
 		{[]string{"backup"}, exitUsage, "", "want exactly one FILE"},
 	} {
 		code, out, errOut := execute(c.args...)

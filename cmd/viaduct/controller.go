@@ -33,17 +33,19 @@ func newController(con console, logs *logOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "controller",
 		Short: "Keep Endpoints and EndpointSlices in line with the Pods of each Service",
-		Long: `Keeps Endpoints and EndpointSlices in line with the Pods of each Service, on any Kubernetes API server.
+		Long: `Keeps Endpoints and EndpointSlices in line with the Pods of each Service, on any Kubernetes API
+server.
 
-Several controllers may run. One of them works. When it is stopped, another takes over within a second; when it dies,
-another takes over after the lease duration.
+Several controllers may run. One of them works. When it is stopped, another takes over within a
+second; when it dies, another takes over after the lease duration.
 
-On a cluster with a kube-controller-manager, turn off the same controllers there first. Otherwise both undo each other's
-writes:
+On a cluster with a kube-controller-manager, turn off the same controllers there first. Otherwise
+both undo each other's writes:
 
   --controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslicemirroring-controller
 
-Viaduct takes over the objects as they are, without a write, and so does kube-controller-manager on the way back.`,
+Viaduct takes over the objects as they are, without a write, and so does kube-controller-manager on
+the way back.`,
 		Example: `  viaduct controller --kubeconfig admin.conf
   viaduct controller --kubeconfig admin.conf --controllers endpointslicemirroring-controller
   curl -k -H "Authorization: Bearer $TOKEN" 'https://127.0.0.1:10267/debug/endpoints/default/web?output=table'`,

@@ -16,9 +16,10 @@ func newDemo(con console, logs *logOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show what a Service is, step by step, in a temporary directory",
-		Long: `Starts everything in a temporary directory, as any user, and shows what a Service is: Pods behind it, Endpoints that a
-person wrote, a Pod that stops being ready, and the environment variables of a container. The demo checks every claim that
-it prints, and exits with code 1 if one is false. At the end it removes everything that it made.`,
+		Long: `Starts everything in a temporary directory, as any user, and shows what a Service is: Pods behind
+it, Endpoints that a person wrote, a Pod that stops being ready, and the environment variables of a
+container. The demo checks every claim that it prints, and exits with code 1 if one is false. At the
+end it removes everything that it made.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := onSignal(cmd.Context(), con.Err)

@@ -14,13 +14,14 @@ func newEcho(con console) *cobra.Command {
 	o := echo.Options{}
 	cmd := &cobra.Command{
 		Use:   "echo",
-		Short: "A tiny server that says who answered: something to put behind a Service",
-		Long: `Answers every HTTP request with its own name and address, then the request. The examples run it in their Pods.
+		Short: "Run a test server that answers with its own name",
+		Long: `Answers every HTTP request with its own name and address, followed by the request. The Pods of the
+examples run it.
 
-  GET  /            name and address on the first line, then the request
-  GET  /healthz     200 while ready, 503 while not
-  POST /ready?ok=false   stop being ready; ok=true: be ready again
-  GET  /env         the variables about Services that this process was started with`,
+  GET  /                 name and address on the first line, then the request
+  GET  /healthz          200 if the server is ready, 503 if it is not
+  POST /ready?ok=false   make the server not ready; ok=true makes it ready again
+  GET  /env              the environment variables that describe Services`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := onSignal(cmd.Context(), con.Err)
@@ -38,9 +39,9 @@ func newEcho(con console) *cobra.Command {
 	flags.StringVar(&o.Name, "name", cmp.Or(os.Getenv("POD_NAME"), os.Getenv("HOSTNAME"), host),
 		"name to answer with; $POD_NAME sets the default")
 	o.HTTP = net.JoinHostPort(at, "8080")
-	flags.Var(hostPort{&o.HTTP}, "listen", "address to serve HTTP on; $POD_IP sets the default's address")
-	flags.Var(hostPort{&o.TCP}, "tcp", "address to echo TCP lines on, each after the name (default: none)")
-	flags.Var(hostPort{&o.UDP}, "udp", "address to echo UDP datagrams on, each after the name (default: none)")
-	flags.BoolVar(&o.Unready, "unready", false, "start without being ready")
+	flags.Var(hostPort{&o.HTTP}, "listen", "address for HTTP; $POD_IP sets the IP address of the default")
+	flags.Var(hostPort{&o.TCP}, "tcp", "address for TCP; each line is echoed after the name (default: none)")
+	flags.Var(hostPort{&o.UDP}, "udp", "address for UDP; each datagram is echoed after the name (default: none)")
+	flags.BoolVar(&o.Unready, "unready", false, "start as not ready")
 	return cmd
 }

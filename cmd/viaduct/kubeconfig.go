@@ -28,9 +28,9 @@ func newKubeconfig(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubeconfig --user NAME | --node NAME",
 		Short: "Create a kubeconfig for a user, or for the agent of another host",
-		Long: `Creates a kubeconfig with the server's address, its certificate authority and a new token. It works wherever the server
-can be reached, for everyone who has the file. 'viaduct token list' lists the token, and 'viaduct token delete' deletes
-it.`,
+		Long: `Creates a kubeconfig with the server's address, its certificate authority and a new token. It works
+wherever the server can be reached, for everyone who has the file. 'viaduct token list' lists the
+token, and 'viaduct token delete' deletes it.`,
 		Example: `  viaduct kubeconfig --user alice --role view > alice.kubeconfig
   viaduct kubeconfig --user ci --role edit -n staging --ttl 720h -o ci.kubeconfig
   viaduct kubeconfig --node host-2 --server https://10.0.0.7:7443 -o host-2.kubeconfig`,

@@ -21,10 +21,10 @@ import (
 func newKubectl(con console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubectl [--data-dir DIR] COMMAND...",
-		Short: "The real kubectl, using the data directory's kubeconfig",
-		Long: `The real kubectl. It talks to what 'viaduct up' runs, unless --kubeconfig or $KUBECONFIG names another server.
-A leading --data-dir, or $` + datadir.Env + `, says which data directory's kubeconfig that is.`,
-		DisableFlagParsing: true, // every flag is kubectl's, but for a leading --data-dir
+		Short: "Run kubectl with the kubeconfig of the data directory",
+		Long: `Runs kubectl. It connects to the server of the data directory, unless --kubeconfig or $KUBECONFIG names another one.
+The data directory is set by a leading --data-dir or by $` + datadir.Env + `.`,
+		DisableFlagParsing: true, // every flag is kubectl's, except a leading --data-dir
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dataDir, args, err := cutDataDir(args)
 			if err != nil {
@@ -55,7 +55,7 @@ func cutDataDir(args []string) (dir string, rest []string, err error) {
 	return args[1], args[2:], nil
 }
 
-// runKubectl runs kubectl as its own main does. Most of its failures end the process.
+// runKubectl runs kubectl as its main function does. Most errors of kubectl exit the process.
 func runKubectl(con console, dataDir string, args []string) error {
 	if err := claimKubernetesVersion(); err != nil {
 		return err
@@ -90,22 +90,21 @@ func pointKubectl(dataDir string, args []string, errOut io.Writer) error {
 		return fmt.Errorf("setting KUBECONFIG: %w", err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would tell five times that port 8080 refuses
+		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would log five times that port 8080 refuses connections
 		cmdutil.BehaviorOnFatal(func(msg string, code int) {
-			fmt.Fprintf(errOut, "%s\nviaduct: there is no %s: is 'viaduct up' running with this data directory?\n",
+			fmt.Fprintf(errOut, "%s\nviaduct: %s does not exist: is 'viaduct up' running with this data directory?\n",
 				strings.TrimSpace(msg), path)
 			os.Exit(code)
 		})
 		return nil
 	}
 	if os.Getenv("KUBECACHEDIR") == "" {
-		// kubectl caches discovery by host and port for hours; two data directories may use one address after the other.
 		return os.Setenv("KUBECACHEDIR", datadir.KubectlCache(dataDir))
 	}
 	return nil
 }
 
-// hasFlag says whether args, up to a "--", hold the flag.
+// hasFlag reports whether args contain the flag before a "--".
 func hasFlag(args []string, flag string) bool {
 	for _, a := range args {
 		if a == "--" {

@@ -1,6 +1,5 @@
-// Command viaduct is the whole of Viaduct in one binary: an API server, the controllers, the service proxy, a node
-// agent, and kubectl to drive them. This package holds flags, wiring and printing; it must not decide anything about a
-// Service.
+// Command viaduct is all of Viaduct in one binary: an API server, the controllers, the service proxy, a node agent, and
+// kubectl. This package has the flags, the wiring and the printing. Decisions belong to the packages under internal/.
 package main
 
 import (
@@ -20,7 +19,7 @@ const (
 	exitOK          = 0
 	exitError       = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // what a shell reports for a program ended by SIGINT
+	exitInterrupted = 130 // as a shell reports a program that SIGINT ended
 )
 
 func main() {
@@ -28,15 +27,15 @@ func main() {
 		Started: time.Now()}))
 }
 
-// A console is where a command reads and prints, and when it was started.
+// A console is the input and the outputs of a command, and its start time.
 type console struct {
 	In      io.Reader
 	Out     io.Writer
 	Err     io.Writer
-	Started time.Time // the zero of "ready in N ms"
+	Started time.Time // "ready in N ms" is counted from here
 }
 
-// run executes one command line and returns its exit code: 0, 1 for an error, 2 for a command line that makes no sense.
+// run executes one command line and returns its exit code: 0, 1 for an error, or 2 for a wrong command line.
 func run(ctx context.Context, args []string, con console) int {
 	root := newRoot(con)
 	root.SetArgs(args)
@@ -45,12 +44,12 @@ func run(ctx context.Context, args []string, con console) int {
 		return exitOK
 	}
 	if errors.Is(err, errUnhealthy) {
-		return exitError // what was asked has been told, in full
+		return exitError // the report has been printed
 	}
 	fmt.Fprintf(con.Err, "viaduct: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintf(con.Err, "Run '%s --help' for what it takes.\n", usage.command)
+		fmt.Fprintf(con.Err, "Run '%s --help' for its flags.\n", usage.command)
 		return exitUsage
 	}
 	return exitError

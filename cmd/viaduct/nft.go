@@ -9,10 +9,13 @@ import (
 func newNFT(con console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "nft [SERVICE|ADDRESS]...",
-		Short: "Tell what the kernel's table does with connections to Services",
-		Long: `Reads Viaduct's nftables tables from the kernel and tells them in words, a Service at a time: all, or those whose name or one of
-whose addresses contains a word that is given. It needs root. The same tables can be listed with 'nft list table ip viaduct', except
-that nft 1.0.6 and others cannot list one with a Service that remembers its clients (sessionAffinity).`,
+		Short: "Describe the kernel's nftables tables for Services",
+		Long: `Reads Viaduct's nftables tables from the kernel and describes them in words, one Service after the
+other. With arguments, it prints only Services whose name or one of whose addresses contains an
+argument. It needs root.
+
+'nft list table ip viaduct' lists the same tables. Some versions, such as nft 1.0.6, cannot list a
+table that contains a Service with session affinity.`,
 		Example: `  viaduct nft
   viaduct nft default/web
   viaduct nft 10.96.0.10:80`,

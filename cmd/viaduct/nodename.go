@@ -13,7 +13,7 @@ func registerNodeName(flags *pflag.FlagSet, value *string) {
 	flags.Var(nodeName{value}, "node-name", "name of this host's Node (default: the host name)")
 }
 
-// nodeName is a flag whose value can name a Node.
+// nodeName is a flag whose value is a valid name of a Node.
 type nodeName struct{ value *string }
 
 func (n nodeName) String() string { return *n.value }
@@ -26,17 +26,17 @@ func (n nodeName) Set(s string) error {
 	return nil
 }
 
-// orHostName is the name given, or else the host's in lower case.
+// orHostName returns name, or the host name in lower case if name is empty.
 func orHostName(name string) (string, error) {
 	if name != "" {
 		return name, nil
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("finding the host name (--node-name would do instead): %w", err)
+		return "", fmt.Errorf("finding the host name (give --node-name instead): %w", err)
 	}
 	if err := (nodeName{&name}).Set(strings.ToLower(host)); err != nil {
-		return "", fmt.Errorf("the host name %q cannot name a Node, so give --node-name: %w", host, err)
+		return "", fmt.Errorf("the host name %q is not a valid name of a Node, give --node-name: %w", host, err)
 	}
 	return name, nil
 }

@@ -68,8 +68,9 @@ func newProxy(con console, logs *logOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxy",
 		Short: "Make connections to Services reach their endpoints",
-		Long: `Makes connections to Services reach their endpoints on this host, for any Kubernetes API server. When it ends, the
-kernel goes on carrying connections to the last known endpoints; 'viaduct proxy cleanup' removes what it made.`,
+		Long: `Makes connections to Services reach their endpoints on this host, for any Kubernetes API server.
+When it ends, the kernel goes on carrying connections to the last known endpoints; 'viaduct proxy
+cleanup' removes what it made.`,
 		Example: `  viaduct proxy --kubeconfig proxy.kubeconfig --node-name host-2
   viaduct proxy --kubeconfig proxy.kubeconfig --take-over --dry-run`,
 		Args: noArgs,

@@ -19,10 +19,11 @@ func newProxyCleanup(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove Viaduct's or kube-proxy's rules from this host's kernel",
-		Long: `Removes Viaduct's nftables tables and the bridge of its Pods, for use after the last 'viaduct proxy' or 'viaduct up' on
-this host. Connections through a Service end, unless another proxy carries them.
+		Long: `Removes Viaduct's nftables tables and the bridge of its Pods, for use after the last 'viaduct proxy'
+or 'viaduct up' on this host. Connections through a Service end, unless another proxy carries them.
 
-With --kube-proxy, removes the rules that kube-proxy left in any of its modes, and nothing of Viaduct's.
+With --kube-proxy, removes the rules that kube-proxy left in any of its modes, and nothing of
+Viaduct's.
 
 The command refuses while the owner of the rules runs. It needs root.`,
 		Args: noArgs,

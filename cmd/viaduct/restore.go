@@ -17,11 +17,13 @@ func newRestore(con console, logs *logOptions) *cobra.Command {
 	var o backupOptions
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Bring back what 'viaduct backup' saved",
-		Long: `Verifies FILE and brings back the store and the certificate authority that it holds, on a --data-dir that no server uses. A server started
-on it then has every object as of the moment of the backup; clients that saw later ones list everything anew.
+		Short: "Restore the state of a server from a backup",
+		Long: `Verifies FILE, and restores its store and its certificate authority to --data-dir. No server may use
+the directory. A server that is then started with it has every object as of the time of the backup.
+Clients that have seen later objects list all objects again.
 
-A data directory that holds something already is refused. With --force what it holds is moved aside, not deleted.`,
+The command refuses a data directory that is not empty. With --force, it moves the old content aside
+and does not delete it.`,
 		Example: "  viaduct restore /backups/viaduct-2026-11-23.tar --data-dir /var/lib/viaduct",
 		Args:    fileArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,7 +32,8 @@ A data directory that holds something already is refused. With --force what it h
 		},
 	}
 	o.register(cmd)
-	cmd.Flags().BoolVar(&o.force, "force", false, "replace what --data-dir and --pki-dir hold; it is moved aside")
+	cmd.Flags().BoolVar(&o.force, "force", false, "replace the content of --data-dir and --pki-dir; the old content is "+
+		"moved aside")
 	return cmd
 }
 
@@ -45,11 +48,11 @@ func (o *backupOptions) restore(ctx context.Context, con console, file string) e
 	}
 	defer unlock()
 	start := time.Now()
-	fmt.Fprintf(con.Err, "verifying %s, and preparing what it holds\n", file)
+	fmt.Fprintf(con.Err, "verifying %s and preparing its content\n", file)
 	restored, err := backup.Restore(ctx, file, backup.Target{StoreDir: apiserver.StoreDir(dataDir), PKIDir: o.pkiDir,
 		Replace: o.force})
 	if errors.Is(err, backup.ErrNotEmpty) {
-		return fmt.Errorf("%w: give another --data-dir, or --force to move aside what is there", err)
+		return fmt.Errorf("%w: give another --data-dir, or --force to move its content aside", err)
 	}
 	if err != nil {
 		return fmt.Errorf("restoring %s: %w", file, err)

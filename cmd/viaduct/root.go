@@ -7,27 +7,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A usageError is a command line that cannot be carried out as it stands: an unknown flag, a value out of range.
+// A usageError is a wrong command line, such as an unknown flag or a value out of range.
 type usageError struct {
-	command string // whose help would tell more
+	command string // the command whose help describes the flags
 	err     error
 }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// newRoot builds the command tree; nothing in it runs before Execute.
+// newRoot builds the command tree. It starts nothing.
 func newRoot(con console) *cobra.Command {
 	logs := &logOptions{}
 	root := &cobra.Command{
 		Use:   "viaduct",
 		Short: "Kubernetes Services without a cluster",
-		Long: `Viaduct gives one Linux machine real Kubernetes Services: an API that kubectl drives, Endpoints kept equal to the
-Pods behind each Service, a proxy that makes connections reach them, and an agent that runs the Pods.
+		Long: `Viaduct gives a Linux host Kubernetes Services: an API server for kubectl, controllers that keep
+Endpoints in line with the Pods of each Service, a proxy that makes connections reach the Pods, and
+an agent that runs them.
 
-  viaduct demo        a guided tour, in a temporary directory, as any user
+  viaduct demo        show what a Service is, in a temporary directory, as any user
   viaduct up          run everything
-  viaduct kubectl     the real kubectl, pointed at what 'viaduct up' runs`,
+  viaduct kubectl     the real kubectl, for the API of 'viaduct up'`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -38,14 +39,14 @@ Pods behind each Service, a proxy that makes connections reach them, and an agen
 			return cmd.Help()
 		},
 	}
-	root.SuggestionsMinimumDistance = 2 // letters that may differ
+	root.SuggestionsMinimumDistance = 2 // number of different letters
 	root.SetIn(con.In)
 	root.SetOut(con.Out)
 	root.SetErr(con.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd.CommandPath(), err} })
 	logs.register(root.PersistentFlags())
-	root.AddGroup(&cobra.Group{ID: "whole", Title: "Everything at once:"}, &cobra.Group{ID: "parts",
-		Title: "Each part alone:"},
+	root.AddGroup(&cobra.Group{ID: "whole", Title: "All components in one process:"}, &cobra.Group{ID: "parts",
+		Title: "One component:"},
 		&cobra.Group{ID: "tools", Title: "Tools:"})
 	addGroup(root, "whole", newUp(con, logs), newDemo(con, logs))
 	addGroup(root, "parts", newServer(con, logs), newController(con, logs), newProxy(con, logs), newAgent(con, logs))
@@ -69,11 +70,11 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return usageError{cmd.CommandPath(), fmt.Errorf("unknown command %q%s", name, hint)}
 }
 
-// noArgs refuses positional arguments as a usage error.
+// noArgs returns a usage error for positional arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageError{cmd.CommandPath(), fmt.Errorf("%q is not expected here: %s takes only flags", args[0],
+	return usageError{cmd.CommandPath(), fmt.Errorf("unexpected argument %q: %s takes only flags", args[0],
 		cmd.CommandPath())}
 }

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// onSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. A second one does not wait for anything:
-// it leaves at once with code 130, and the next start tidies up.
-func onSignal(parent context.Context, says io.Writer) (context.Context, context.CancelFunc) {
+// onSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. At the second one, the process exits at
+// once with code 130, and the next start cleans up.
+func onSignal(parent context.Context, out io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -19,7 +19,7 @@ func onSignal(parent context.Context, says io.Writer) (context.Context, context.
 		defer signal.Stop(signals)
 		select {
 		case s := <-signals:
-			fmt.Fprintf(says, "\n%s: stopping; once more to leave at once\n", s)
+			fmt.Fprintf(out, "\n%s: stopping; send it again to exit at once\n", s)
 			cancel()
 		case <-ctx.Done():
 			return

@@ -18,9 +18,10 @@ func newToken(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Create, list and delete the tokens of users",
-		Long: `Creates, lists and deletes the tokens with which users log in. A token is stored in the API as a Secret of namespace
-kube-system. The Secret contains a hash, so the token cannot be read from it. Every server over the same store accepts the
-token. 'viaduct kubeconfig' creates a token together with a kubeconfig.`,
+		Long: `Creates, lists and deletes the tokens with which users log in. A token is stored in the API as a
+Secret of namespace kube-system. The Secret contains a hash, so the token cannot be read from it.
+Every server over the same store accepts the token. 'viaduct kubeconfig' creates a token together
+with a kubeconfig.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -57,8 +58,8 @@ func newTokenCreate(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create --user NAME",
 		Short: "Create a token and print it",
-		Long: `Creates a token for a user and prints it. It cannot be printed again. With --role, the command also binds the user to a
-ClusterRole. The binding stays when the token ends.`,
+		Long: `Creates a token for a user and prints it. It cannot be printed again. With --role, the command also
+binds the user to a ClusterRole. The binding stays when the token ends.`,
 		Example: `  viaduct token create --user alice --role view
   viaduct token create --user ci --group builders --role edit -n staging --ttl 1h
   curl --cacert ca.crt -H "Authorization: Bearer $(viaduct token create --user probe)" https://127.0.0.1:7443/api`,
@@ -114,8 +115,8 @@ func newTokenDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Delete tokens, so that they are no longer accepted",
-		Long: `Deletes tokens, with immediate effect. 'viaduct token list' prints their IDs; a token also begins with its ID. The role
-binding of the user stays, and kubectl can delete it.`,
+		Long: `Deletes tokens, with immediate effect. 'viaduct token list' prints their IDs; a token also begins
+with its ID. The role binding of the user stays, and kubectl can delete it.`,
 		Example: `  viaduct token delete abcdefghij`,
 		Args:    tokenArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

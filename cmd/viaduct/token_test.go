@@ -15,7 +15,7 @@ func TestTokenCommandLines(t *testing.T) {
 		{"token create --help", exitOK, "viaduct token create --user alice --role view", ""},
 		{"token make", exitUsage, "", `unknown command "make"`},
 		{"token create", exitUsage, "", "give --user NAME"},
-		{"token create alice", exitUsage, "", `"alice" is not expected here`},
+		{"token create alice", exitUsage, "", `unexpected argument "alice"`},
 		{"token create --user a --ttl -1h", exitUsage, "", "is negative"},
 		{"token create --user a --ttl 1ms", exitUsage, "", "too short"},
 		{"token create --user a --ttl soon", exitUsage, "", `invalid argument "soon"`},

@@ -23,7 +23,7 @@ import (
 	"viaduct/internal/supervisor"
 )
 
-// upOptions are the flags of every part together.
+// upOptions are the flags of all components.
 type upOptions struct {
 	server    serverOptions
 	proxy     proxyOptions
@@ -37,8 +37,9 @@ func newUp(con console, logs *logOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything: API server, controllers, proxy and node agent",
-		Long: `Runs the API server, the controllers, the service proxy and a node agent for this host in one process, and prints what
-changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everything as it was at the next start.`,
+		Long: `Runs the API server, the controllers, the service proxy and a node agent for this host in one
+process, and prints a line for each change. SIGINT and SIGTERM stop it: it stops the Pods first, and
+continues with the same objects at the next start.`,
 		Example: `  viaduct up
   viaduct up -f examples/quickstart
   viaduct kubectl get services,endpoints,pods -o wide`,
@@ -56,8 +57,9 @@ changes. It ends at SIGINT or SIGTERM, stops the Pods first, and finds everythin
 	o.proxy.register(cmd.Flags())
 	o.agent.register(cmd.Flags())
 	registerCheckRate(cmd.Flags(), &o.checkRate)
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply once ready: a file, a directory, or "+
-		"- for stdin; may be repeated")
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil,
+		"manifest to apply after the start: a file, a directory, a "+
+			"URL, or - for stdin; may be repeated")
 	return cmd
 }
 
@@ -163,11 +165,10 @@ func (o *upOptions) build(ctx context.Context, con console, pods *network.Networ
 	return server, parts, nil
 }
 
-// parts wires the parts that run alone too, in the order they start. What is narrated ends after the agent, so that one
-// reads how the Pods end.
+// parts makes the components in the order in which they start. The narrator starts before the agent, so it ends after
+// the agent and prints how the Pods end.
 func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.Network,
-	log *slog.Logger) ([]supervisor.Component,
-	error) {
+	log *slog.Logger) ([]supervisor.Component, error) {
 	admin, err := clientAs(server, apiserver.UserAdmin, "viaduct-narrator")
 	if err != nil {
 		return nil, err
@@ -190,7 +191,7 @@ func (o *upOptions) parts(con console, server *apiserver.Server, pods *network.N
 	}
 	server.Handle(agentMetricsPath, debugserver.Metrics(metrics))
 	narrator := narrate.New(admin, con.Out)
-	parts := []supervisor.Component{serverPart(server), tellReady(con, o.server.dataDir, server.URL()),
+	parts := []supervisor.Component{serverPart(server), announcePart(con, o.server.dataDir, server.URL()),
 		{Name: "narrator", Run: narrator.Run}}
 	parts = append(parts, managerPart(controllers))
 	parts = append(parts, proxyParts(proxies, o.proxy, log)...)
@@ -231,19 +232,19 @@ func clientAs(server *apiserver.Server, user, userAgent string) (kubernetes.Inte
 	return newClient(rest.AddUserAgent(server.ClientConfig(user), userAgent))
 }
 
-// tellReady prints where everything is as soon as the API answers; the other parts start right after.
-func tellReady(con console, dataDir, url string) supervisor.Component {
-	told := make(chan struct{})
-	return supervisor.Component{Name: "announcement", Ready: told, Run: func(ctx context.Context) error {
+// announcePart prints the URL and the kubeconfig as soon as the API answers. The other components start after it.
+func announcePart(con console, dataDir, url string) supervisor.Component {
+	announced := make(chan struct{})
+	return supervisor.Component{Name: "announcement", Ready: announced, Run: func(ctx context.Context) error {
 		announce(con, dataDir, url)
-		close(told)
+		close(announced)
 		<-ctx.Done()
 		return nil
 	}}
 }
 
-// applyPart applies files once, after ready. A manifest that is refused is told, and nothing else stops for it: it can
-// be applied again.
+// applyPart applies files once, after ready is closed. It prints the errors of manifests that are refused, and
+// everything else keeps running.
 func applyPart(con console, dataDir string, files []string, ready <-chan struct{}) supervisor.Component {
 	return supervisor.Component{Name: "manifests", Run: func(ctx context.Context) error {
 		select {

@@ -137,7 +137,7 @@ func TestUpRefusesBadFlags(t *testing.T) {
 func TestPartsAloneNeedAServer(t *testing.T) {
 	for _, name := range []string{"controller", "proxy", "agent"} {
 		code, _, errOut := execute(name, "--data-dir", t.TempDir())
-		if code != exitError || !strings.Contains(errOut, "start 'viaduct server' on it first, or give --kubeconfig") {
+		if code != exitError || !strings.Contains(errOut, "start 'viaduct server' first, or give --kubeconfig") {
 			t.Errorf("%s: %d %q, want what to do", name, code, errOut)
 		}
 	}

@@ -67,7 +67,7 @@ func (h hostPort) Set(s string) error {
 	return nil
 }
 
-// ipAddress is a flag whose value is an IP address, which others can connect to.
+// ipAddress is a flag whose value is an IP address that other hosts can connect to.
 type ipAddress struct{ value *netip.Addr }
 
 func (a ipAddress) Type() string { return "ip" }
@@ -86,7 +86,7 @@ func (a ipAddress) Set(s string) error {
 	return nil
 }
 
-// nodePortAddresses is a flag that says on which addresses node ports are served: "primary", or ranges.
+// nodePortAddresses is a flag for the addresses that node ports are served on: "primary", or ranges.
 type nodePortAddresses struct{ value *proxy.NodePorts }
 
 func (n nodePortAddresses) String() string {
@@ -141,7 +141,7 @@ func (c cidrs) Set(s string) error {
 	return nil
 }
 
-// portRange is a flag whose value is a range of ports, both ends included.
+// portRange is a flag whose value is an inclusive range of ports.
 type portRange struct{ value *allocation.PortRange }
 
 func (r portRange) String() string {

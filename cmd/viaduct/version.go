@@ -16,7 +16,7 @@ const version = "v0.1.0-dev"
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of Viaduct and of the Kubernetes libraries in it",
+		Short: "Print the versions of Viaduct and of its Kubernetes libraries",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo()

@@ -56,8 +56,8 @@ func New(client kubernetes.Interface, o Options) (*Manager, error) {
 	chosen := slices.DeleteFunc(slices.Clone(o.Controllers), func(name string) bool { return name == Scheduler })
 	if len(chosen) > 0 {
 		var err error
-		if m.history, err = history.New(history.Options{Path: o.HistoryFile, Log: o.Log.With("part",
-			"history")}); err != nil {
+		m.history, err = history.New(history.Options{Path: o.HistoryFile, Log: o.Log.With("part", "history")})
+		if err != nil {
 			return nil, err
 		}
 		m.endpoints = endpoints.New(client, endpoints.Options{Controllers: chosen, History: m.history,
