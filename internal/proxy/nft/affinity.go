@@ -6,18 +6,18 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// stickyChain serves a class that remembers its clients. The memory is the map affinity, which packets write: client
-// and identity lead to a backend. An identity is the first address and port of a Service port, so that a client meets
-// the same backend by whichever of the Service's addresses it comes; what it remembers counts only while the backend is
-// a member.
+// stickyChain is the chain of a class with session affinity. The map affinity stores the backend of each client;
+// packets write the map. Its key is the client address and the identity. An identity is the first address and port of a
+// Service port. All addresses of the Service share the identity, so a client gets the same backend through each of
+// them. A stored backend counts only while it is in the set members.
 //
-// Registers, in units of an address of w words: the client at 0, the identity at w, the backend at 2w+2, so that client
-// and identity are the key of affinity, identity and backend that of members.
+// The registers, in 32-bit words, for addresses of w words: the client is at 0, the identity at w, the backend at 2w+2.
+// Client and identity together are the key of affinity. Identity and backend together are the key of members.
 func (l *layout) stickyChain(c class) chain {
 	w := l.family.AddrRegisters()
 	identity, backend := nftables.Register(w), nftables.Register(2*w+2)
 	memory := setID{kind: affinity}
-	// known loads client and identity; it goes on only if the destination has one with this timeout.
+	// known loads the client and the identity. The rule ends here if the destination has no identity with this timeout.
 	known := func(a *asm) {
 		a.dest(0)
 		a.find(c.sticky(), 0, identity)

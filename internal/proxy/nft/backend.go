@@ -16,9 +16,9 @@ import (
 	"viaduct/internal/routing"
 )
 
-// Options are what a Backend needs to know. The zero Options are enough for a host without Pods of its own.
+// Options configure a Backend. The zero Options are enough for a host without Pods of its own.
 type Options struct {
-	Pods []netip.Prefix // where the Pods of this node have their addresses: what they send starts on this node
+	Pods []netip.Prefix // the Pod ranges of this node: connections from these addresses start on this node
 	Log  *slog.Logger   // nil: no logs
 }
 
@@ -28,28 +28,29 @@ type Backend struct {
 	metrics metrics
 	conn    *nftables.Conn
 	lock    *hostLock
-	// monitor hears of what others do to the tables. It belongs to Watch.
+	// monitor receives the changes that other processes make to the tables. Only Watch uses it.
 	monitor *nftables.Monitor
 
-	// What follows says what the kernel holds. doubt means that it has to be read first.
+	// The fields below describe the content of the kernel. doubt means that they may be wrong, so the next Sync reads
+	// the kernel first.
 	doubt     bool
 	skeletons map[nftables.Family]*skeleton
 	applied   map[routing.Name]*applied
-	last      *routing.Table // nil: none was applied yet
+	last      *routing.Table // the table of the last Sync; nil: none was applied yet
 	pods      []netip.Prefix
-	refs      map[key]int // how many Services want a shared element
+	refs      map[key]int // how many Services use each shared element
 	stats     Stats
 }
 
-// applied is what the kernel holds for one Service.
+// applied is the part of one Service in the kernel.
 type applied struct {
 	frontends []routing.Frontend
 	places    []place
 }
 
-// New makes a Backend for the network namespace of the calling thread. The table that is there, if any, stays as it is
-// until the first Sync. The error says that the kernel does not let us (EPERM), or that another process holds this
-// host's Services.
+// New makes a Backend for the network namespace of the calling thread. An existing table stays as it is until the first
+// Sync. New fails with EPERM if the process may not program nftables, and with ErrHeld if another process programs the
+// Services of this host.
 func New(opts Options) (*Backend, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -73,14 +74,13 @@ func New(opts Options) (*Backend, error) {
 	return b, nil
 }
 
-// SetPods says where the Pods of this node have their addresses, besides what the Options say. It implements
-// proxy.PodAware.
+// SetPods sets the Pod ranges of this node that are used besides those of the Options. It implements proxy.PodAware.
 func (b *Backend) SetPods(list []netip.Prefix) {
 	b.pods = list
 	b.doubt = true
 }
 
-// podRanges are where the Pods of this node have their addresses, without one that lies in another.
+// podRanges are the Pod ranges of this node in one family, sorted. A range inside another range is left out.
 func (b *Backend) podRanges(f nftables.Family) (list []netip.Prefix) {
 	all := slices.Concat(b.opts.Pods, b.pods)
 	for i, p := range all {
@@ -95,7 +95,7 @@ func (b *Backend) podRanges(f nftables.Family) (list []netip.Prefix) {
 	return list
 }
 
-// probe asks for something that only those may see who may program the tables.
+// probe lists the tables. The kernel allows this only to a process that may program them.
 func (b *Backend) probe() error {
 	if _, err := readTable(b.conn, nftables.IPv4); err != nil {
 		return fmt.Errorf("looking whether nftables can be programmed: %w", err)
@@ -103,8 +103,8 @@ func (b *Backend) probe() error {
 	return nil
 }
 
-// Sync makes the kernel carry what t says. changed names the Services that may differ from the last Sync; nil means
-// that the kernel is read and compared as a whole. It implements proxy.Backend.
+// Sync makes the tables in the kernel equal to t. changed names the Services that may differ from the last Sync. With
+// nil, Sync reads the whole content of the kernel and compares it. It implements proxy.Backend.
 func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	if b.conn == nil {
 		return errors.New("the nftables backend has been closed")
@@ -120,7 +120,8 @@ func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.
 	return b.finish(ctx, t, changed, err)
 }
 
-// finish makes the kernel forget what leads elsewhere than the table now says, as far as the table was applied.
+// finish removes the UDP conntrack entries that lead to other backends than t. It does nothing if err contains more
+// than FrontendErrors, because then t was not applied.
 func (b *Backend) finish(ctx context.Context, t *routing.Table, changed []routing.Name, err error) error {
 	if _, other := routing.Split(err); other != nil {
 		return err
@@ -137,19 +138,19 @@ func (b *Backend) finish(ctx context.Context, t *routing.Table, changed []routin
 	if n > 0 {
 		b.opts.Log.DebugContext(ctx, "UDP conversations were forgotten that led to nobody", "number", n)
 	}
-	if e != nil { // connections are carried all the same
-		b.last = nil // so that the next time everything is looked at
+	if e != nil { // the tables are correct, so this is no error of Sync
+		b.last = nil // the next Sync checks all conntrack entries
 		b.opts.Log.WarnContext(ctx, "stale UDP conversations may go on", "err", e)
 	}
 	return err
 }
 
-// stale reports whether err means that the kernel holds something else than thought.
+// stale reports whether err means that the content of the kernel differs from the fields of the Backend.
 func stale(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY)
 }
 
-// update writes what differs for the Services named.
+// update writes the differences of the changed Services.
 func (b *Backend) update(t *routing.Table, changed []routing.Name) error {
 	w := newWriter(b.conn)
 	var next []change
@@ -170,7 +171,7 @@ func (b *Backend) update(t *routing.Table, changed []routing.Name) error {
 	for _, c := range next {
 		errs = append(errs, c.errs...)
 		if err := w.failed[c.name]; err != nil {
-			b.doubt = true // others may have counted on what they share with it
+			b.doubt = true // refs may be wrong: the Service counted in the elements that it shares with others
 			errs = append(errs, c.refused(err))
 			continue
 		}
@@ -179,16 +180,16 @@ func (b *Backend) update(t *routing.Table, changed []routing.Name) error {
 	return errors.Join(errs...)
 }
 
-// A change is one Service on its way into the kernel.
+// A change is the pending update of one Service.
 type change struct {
 	name      routing.Name
 	frontends []routing.Frontend
 	compiled
 	ops    []op
-	unused []class // those of what was applied that it does not need any more
+	unused []class // classes that the applied state uses and the new state does not
 }
 
-// refused says that nothing of the Service's change was applied.
+// refused returns the FrontendError for a Service whose change the kernel refused as a whole.
 func (c change) refused(err error) error {
 	f := &routing.FrontendError{Service: c.name, Err: err}
 	if len(c.frontends) > 0 {
@@ -197,7 +198,7 @@ func (c change) refused(err error) error {
 	return f
 }
 
-// prepare finds what has to be done for a Service.
+// prepare computes the change of a Service.
 func (b *Backend) prepare(name routing.Name, frontends []routing.Frontend) change {
 	old := b.applied[name]
 	if old == nil {
@@ -210,7 +211,7 @@ func (b *Backend) prepare(name routing.Name, frontends []routing.Frontend) chang
 	return c
 }
 
-// count drops the ops about shared elements that other Services want too, and notes who wants them.
+// count updates refs for the shared elements of ops. It drops the ops on shared elements that other Services use too.
 func (b *Backend) count(ops []op) []op {
 	return slices.DeleteFunc(ops, func(o op) bool {
 		if !o.shared() {
@@ -229,7 +230,7 @@ func (b *Backend) count(ops []op) []op {
 	})
 }
 
-// write hands a change to w, after the chains it needs.
+// write adds a change to w. The chains that the change needs come before it, and unused chains are removed after it.
 func (b *Backend) write(w *writer, c change) error {
 	for _, f := range families {
 		if k := b.skeletons[f]; k != nil && c.uses(f) {
@@ -262,7 +263,7 @@ func (b *Backend) settle(c change) {
 	b.applied[c.name] = &applied{c.frontends, c.places}
 }
 
-// renew reads what the kernel holds and writes what differs.
+// renew reads the content of the kernel and writes the differences from t.
 func (b *Backend) renew(ctx context.Context, t *routing.Table) error {
 	b.doubt = true
 	b.skeletons, b.applied, b.refs = map[nftables.Family]*skeleton{}, map[routing.Name]*applied{}, map[key]int{}
@@ -284,18 +285,18 @@ func (b *Backend) renew(ctx context.Context, t *routing.Table) error {
 	return b.replace(ctx, t, have)
 }
 
-// without reports whether err means that the kernel lacks something, rather than that something went wrong.
+// without reports whether err means that the kernel has no support for a family.
 func without(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.ENOENT)
 }
 
-// served are the Frontends of a Service in the families that the kernel has.
+// served are the Frontends of a Service in the families that the kernel supports.
 func (b *Backend) served(t *routing.Table, name routing.Name) []routing.Frontend {
 	return slices.DeleteFunc(t.Of(name),
 		func(f routing.Frontend) bool { return b.skeletons[nftables.FamilyOf(f.Addr)] == nil })
 }
 
-// replace writes all that differs from have, and removes the rest of it.
+// replace writes the differences between t and have, and removes the elements of have that t does not need.
 func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) error {
 	w := newWriter(b.conn)
 	var errs []error
@@ -306,7 +307,7 @@ func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) e
 		frontends := b.served(t, name)
 		c := change{name: name, frontends: frontends, compiled: compile(frontends, have.places(frontends))}
 		c.ops = have.differs(c.elements, b.refs)
-		c.elements = nil // there may be very many Services
+		c.elements = nil // saves memory: there may be very many Services
 		for _, one := range c.classes {
 			used[one] = true
 		}
@@ -338,7 +339,7 @@ func (b *Backend) replace(ctx context.Context, t *routing.Table, have *kernel) e
 	return errors.Join(errs...)
 }
 
-// dropUnused removes the chains of single places that no Service needs.
+// dropUnused removes the chains that serve one address and port only (round-robin) and that no Service needs.
 func (b *Backend) dropUnused(w *writer, used map[class]bool) {
 	for _, k := range b.skeletons {
 		var unused []class
@@ -355,7 +356,7 @@ func (b *Backend) dropUnused(w *writer, used map[class]bool) {
 	}
 }
 
-// writePods makes the set of the Pods' addresses what the options say.
+// writePods makes the set pods equal to podRanges.
 func (b *Backend) writePods(w *writer, have *kernel) {
 	for f := range b.skeletons {
 		var want []op
@@ -373,10 +374,10 @@ func (b *Backend) writePods(w *writer, have *kernel) {
 	}
 }
 
-// Stats says what has been written since New.
+// Stats counts the writes since New.
 func (b *Backend) Stats() Stats { return b.stats }
 
-// Leave ends the work and leaves the kernel as it is: connections go on, until somebody removes the table.
+// Leave ends the Backend and keeps the tables: the kernel serves connections until the tables are removed.
 func (b *Backend) Leave() error {
 	if b.conn == nil {
 		return nil
@@ -386,7 +387,7 @@ func (b *Backend) Leave() error {
 	return err
 }
 
-// Close removes the tables and ends the work. It implements proxy.Backend.
+// Close removes the tables and ends the Backend. It implements proxy.Backend.
 func (b *Backend) Close() error {
 	if b.conn == nil {
 		return nil

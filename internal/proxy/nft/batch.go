@@ -10,7 +10,7 @@ import (
 )
 
 // A writer collects the ops of many Services into transactions. If the kernel refuses messages of one Service, the
-// others are written all the same.
+// writer still writes the other Services.
 type writer struct {
 	conn   *nftables.Conn
 	batch  []nftables.Message
@@ -20,11 +20,11 @@ type writer struct {
 	stats  Stats
 }
 
-// Stats count what a Backend has written since New.
+// Stats count the writes of a Backend since New.
 type Stats struct {
 	Elements     int           // added, replaced or removed
-	Transactions int           // each took effect as a whole, or not at all
-	Longest      time.Duration // the longest transaction, for which the kernel holds the lock of all its tables
+	Transactions int           // commits; each took effect as a whole, or not at all
+	Longest      time.Duration // of a transaction; the kernel holds the lock of all its tables for this time
 }
 
 func (s *Stats) add(o Stats) {
@@ -37,8 +37,8 @@ func newWriter(c *nftables.Conn) *writer {
 	return &writer{conn: c, failed: map[routing.Name]error{}}
 }
 
-// service writes the ops of one Service, in their order. Elements that several Services may share belong to the table
-// itself, so that they are written even if the kernel refuses the Service.
+// service writes the ops of one Service, in their order. The owner of shared elements is the table itself, so they are
+// written even if the kernel refuses the Service.
 func (w *writer) service(name routing.Name, ops []op) error {
 	for len(ops) > 0 {
 		n, owner := alike(ops), name
@@ -100,8 +100,8 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// exclude removes the Services that err names from the batch, and notes them in failed. It returns false if err names
-// none, or the table itself.
+// exclude removes the Services that err names from the batch, and records their errors in failed. It returns false if
+// err names no Service, or the table itself.
 func (w *writer) exclude(err error) bool {
 	var refused nftables.CommitError
 	if !errors.As(err, &refused) {

@@ -10,26 +10,26 @@ import (
 	"viaduct/internal/routing"
 )
 
-// What the map services says besides a plain number of slots.
+// The values of the map services that are no plain number of slots, and the limit of the number.
 const (
-	toReject  = 0                // no backend may serve: the client gets a refusal
-	toDrop    = 0xffff           // no backend may serve, but one on another node can: the packet is dropped
-	stickyBit = 0x8000           // the number of slots of a Service that remembers its clients
-	byChain   = 0x7fff           // the map chains says which chain serves: every policy but random
+	toReject  = 0                // there is no backend: the connection is rejected
+	toDrop    = 0xffff           // there is no backend on this node, but there is one elsewhere: the packet is dropped
+	stickyBit = 0x8000           // added to the number of slots of a Service with session affinity
+	byChain   = 0x7fff           // the chain is in the map chains: for every policy except random
 	maxSlots  = routing.MaxSlots // the largest number of slots
 )
 
-// treeSlots is how many numbers of slots have a chain that is always there, found by a tree. A Service with more slots
-// has a chain made for it, which other Services with as many share.
+// treeSlots is the largest number of slots whose chain is always in the table. A tree of chains finds it. A chain for
+// more slots is added on demand; all Services with the same number of slots share the chain.
 const treeSlots = 64
 
-// A class is what Services that share a chain have in common.
+// A class describes one chain that picks a slot. Services of the same class share the chain.
 type class struct {
 	slots   uint16
-	seconds uint32         // how long clients are remembered; 0: not at all
-	outside bool           // it reads the maps for connections from elsewhere
+	seconds uint32         // the timeout of session affinity; 0: no affinity
+	outside bool           // it reads the maps for connections from outside the node
 	policy  routing.Policy // Random, RoundRobin or SourceHash
-	dest    routing.Dest   // under RoundRobin the one place that the class is for, which so has a turn of its own
+	dest    routing.Dest   // only for RoundRobin: each address and port has a class, and so a counter, of its own
 }
 
 // always reports whether the chain of c is part of the layout.
@@ -37,7 +37,8 @@ func (c class) always() bool {
 	return !c.outside && c.seconds == 0 && !c.mapped() && c.slots <= treeSlots
 }
 
-// mapped reports whether the map chains leads to the class's chain, rather than a comparison with the number of slots.
+// mapped reports whether the map chains leads to the class's chain. The chains of other classes are found by comparing
+// the number of slots.
 func (c class) mapped() bool { return c.policy != routing.Random }
 
 // in reports whether the table of a family needs the chain of c.
@@ -73,7 +74,7 @@ func (c class) chain() string {
 	return name.String()
 }
 
-// entry is the chain that leads to the class's chain by comparing with each such class.
+// entry is the chain that leads to the class's chain. It compares the number of slots with each class in turn.
 func (c class) entry() string {
 	switch {
 	case c.outside:
@@ -84,7 +85,7 @@ func (c class) entry() string {
 	return chainMany
 }
 
-// verdict is what the map services says for members of the class.
+// verdict is the value of the map services for Services of the class.
 func (c class) verdict() uint16 {
 	switch {
 	case c.mapped():
@@ -109,7 +110,7 @@ func pickKind(outside bool, a, b kind) kind {
 	return b
 }
 
-// classNamed reads the name of a class's chain.
+// classNamed parses the name of a class's chain.
 func classNamed(name string) (c class, ok bool) {
 	c.policy = routing.Random
 	rest, outside := strings.CutPrefix(name, "outside-")
@@ -135,7 +136,8 @@ func classNamed(name string) (c class, ok bool) {
 	return c, err == nil && c.chain() == name
 }
 
-// destNamed reads a place in the name of a chain, as 10.96.0.10-tcp-80; the zero Dest if it is none.
+// destNamed parses the address and port in the name of a chain, for example 10.96.0.10-tcp-80. It returns the zero Dest
+// for other text.
 func destNamed(place string) (d routing.Dest) {
 	parts := strings.Split(place, "-")
 	if len(parts) != 3 {

@@ -9,25 +9,25 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A compiled Service is what the kernel has to hold for it.
+// compiled is the content that one Service needs in the kernel.
 type compiled struct {
-	elements []element // some may be there for other Services too: shared kinds
-	classes  []class   // whose chains it needs besides those that are always there
-	places   []place   // who sits where, for the next time
-	errs     []error   // *routing.FrontendError: what of it cannot be served
+	elements []element // other Services may need the same elements of the shared kinds
+	classes  []class   // the classes that it needs besides those that are always in the table
+	places   []place   // the backend of each slot, for the next compile
+	errs     []error   // *routing.FrontendError: the Frontends that cannot be served
 }
 
-// errTooMany is the reason of a Frontend with more endpoints than there can be slots.
+// errTooMany is the error of a Frontend with more endpoints than maxSlots.
 var errTooMany = errors.New("too many endpoints")
 
-// compile says what the Frontends of one Service are in the kernel. had is who sat where when it was last compiled. The
-// Frontends are those of one Service; the same arguments give the same result.
+// compile computes the kernel content for the Frontends of one Service. had holds the backend of each slot from the
+// last compile. The same arguments give the same result.
 func compile(frontends []routing.Frontend, had []place) compiled {
 	c := compiled{}
 	for i := range frontends {
 		f := &frontends[i]
 		if f.Kind == routing.NodePort && f.Addr.IsLoopback() {
-			continue // as with kube-proxy's nftables: what is redirected from there would have to leave the loopback
+			continue // as in kube-proxy's nftables mode: a redirected packet would have to leave the loopback interface
 		}
 		if err := servable(f); err != nil {
 			c.errs = append(c.errs, &routing.FrontendError{Key: f.Key, Service: f.Service, Err: err})
@@ -59,8 +59,8 @@ func servable(f *routing.Frontend) error {
 	return nil
 }
 
-// reachable refuses what no connection may be redirected to, whatever the table says: it would reach what listens on
-// this host for itself only (CVE-2021-25740 and its kin).
+// reachable refuses addresses that no connection may be redirected to, even if the routing table has them. Such a
+// connection could reach servers that are open only to this host itself (CVE-2021-25740 and similar attacks).
 func reachable(a netip.Addr) error {
 	if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return fmt.Errorf("endpoint %s is not an address that connections may be redirected to", a)
@@ -84,7 +84,7 @@ func (c *compiled) frontend(f *routing.Frontend, all []routing.Frontend, had []p
 	}
 }
 
-// differ reports whether connections from elsewhere need elements of their own.
+// differ reports whether connections from outside need elements of their own.
 func differ(inside, outside routing.Pool) bool {
 	if len(inside.Backends) == 0 && len(outside.Backends) == 0 {
 		return inside.Empty != outside.Empty
@@ -131,7 +131,7 @@ func (c *compiled) pool(f *routing.Frontend, p routing.Pool, outside bool, had [
 	}
 }
 
-// commentFor names the Service port, as much of it as nft takes.
+// commentFor is the name of the Service port, cut to the length that nft accepts.
 func commentFor(f *routing.Frontend) string {
 	text := f.Service.String()
 	if len(text) > maxComment {
@@ -147,7 +147,8 @@ func withoutBackends(a routing.Action) uint16 {
 	return toReject
 }
 
-// allow adds who may connect. Ranges that lie in others are left out: the kernel takes none that overlap.
+// allow adds the source ranges that may connect. A range inside another one is left out, because the kernel accepts no
+// overlapping ranges.
 func (c *compiled) allow(f *routing.Frontend) {
 	if len(f.Allow) == 0 {
 		return
@@ -163,7 +164,7 @@ func (c *compiled) allow(f *routing.Frontend) {
 	}
 }
 
-// remember adds under which identity the Frontend remembers its clients.
+// remember adds the elements of session affinity: the identity of the Frontend, and the backends that are its members.
 func (c *compiled) remember(f *routing.Frontend, all []routing.Frontend, d routing.Dest) {
 	for _, side := range []struct {
 		outside bool
@@ -181,7 +182,8 @@ func (c *compiled) remember(f *routing.Frontend, all []routing.Frontend, d routi
 	}
 }
 
-// identity is the first place of the Service port that leads to the same backends: all such places share their memory.
+// identity is the first address and port of the Service port that leads to the same backends. All addresses and ports
+// with the same identity share the affinity entries.
 func identity(f *routing.Frontend, all []routing.Frontend, p routing.Pool) routing.Dest {
 	for i := range all {
 		o := &all[i]
@@ -193,7 +195,8 @@ func identity(f *routing.Frontend, all []routing.Frontend, p routing.Pool) routi
 	return f.Dest()
 }
 
-// distinct drops what stands twice: a backend on this node is one, whichever of the Service's ports it serves.
+// distinct drops duplicates of shared elements and of members. Several ports of a Service may add the same element, for
+// example a backend on this node that serves all of them.
 func distinct(all []element) []element {
 	seen := make(map[key]bool)
 	return slices.DeleteFunc(all, func(e element) bool {
@@ -206,7 +209,7 @@ func distinct(all []element) []element {
 	})
 }
 
-// shared reports whether several Services may ask for the same element.
+// shared reports whether several Services may need the same element.
 func (k key) shared() bool {
 	return k.set.kind == addresses || k.set.kind == clusterIPs || k.set.kind == local
 }

@@ -26,7 +26,7 @@ func decodeElement(f nftables.Family, s setID, in nftables.Element) (e element, 
 	return e, true
 }
 
-// decode sets the fields of e from the bytes of a key or of data. It returns false if there are too few bytes.
+// decode sets the fields of e from the bytes of a key or of data. It returns false if b is too short.
 func (e *element) decode(f nftables.Family, fields []field, b []byte) bool {
 	var to netip.Addr
 	for _, part := range fields {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// verb is what is done with an element.
+// verb is an operation on an element.
 type verb uint8
 
 const (
@@ -14,15 +14,15 @@ const (
 	remove
 )
 
-// An op is one change of one element. Applied one after another, in any portions, the ops of a Service never lead a
-// connection astray: see rank.
+// An op is one change of one element. The ops of a Service may be split over several transactions: in the order of
+// rank, no state between two ops sends a connection to a wrong backend.
 type op struct {
 	verb verb
 	element
 }
 
-// rank orders the ops of a Service: who may connect before there is anything to connect to, slots before the number
-// that says how many there are, and the reverse for what goes.
+// rank orders the ops of a Service. Source ranges are added before the address and port, and slots before the number of
+// slots. Removals have the reverse order.
 func (o op) rank() int {
 	switch o.set.kind {
 	case services, outsideServices:
@@ -49,7 +49,7 @@ func (o op) rank() int {
 	return 6
 }
 
-// diff lists what leads from the elements had to the elements want, in the order in which it may be done.
+// diff lists the ops that turn the elements had into the elements want, in the order of rank.
 func diff(had, want []element) []op {
 	before := make(map[key]value, len(had))
 	for _, e := range had {
@@ -75,7 +75,7 @@ func diff(had, want []element) []op {
 	return ops
 }
 
-// inOrder sorts ops by rank, and within one so that those of one set stand together.
+// inOrder sorts ops by rank. Within a rank, the ops of one set are next to each other.
 func inOrder(ops []op) {
 	slices.SortStableFunc(ops, func(a, b op) int {
 		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.set.kind, b.set.kind), cmp.Compare(a.set.seconds,

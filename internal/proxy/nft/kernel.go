@@ -7,11 +7,11 @@ import (
 	"viaduct/internal/routing"
 )
 
-// kernel is what the kernel holds of elements, in both families. What is looked at is taken out of it, so that what is
-// left in the end belongs to nobody.
+// kernel holds the elements that were read from the kernel, of both families. differs deletes the elements that a
+// Service needs, so the remaining ones belong to no Service.
 type kernel struct {
 	elements map[key]value
-	seats    map[placeKey][]netip.AddrPort // who sits in which slot, to be kept there
+	seats    map[placeKey][]netip.AddrPort // the backend of each slot; compile keeps it there
 	pods     map[nftables.Family][]netip.Prefix
 	rare     map[routing.Dest]map[key]value // see about
 }
@@ -26,7 +26,7 @@ type placeKey struct {
 	outside bool
 }
 
-// readElements reads all elements of the family's sets, except for what packets have written.
+// readElements reads all elements of the family's sets, except those of affinity, which packets write.
 func readElements(c *nftables.Conn, f nftables.Family, k *skeleton, have *kernel) error {
 	sets := fixed()
 	for set := range k.sets {
@@ -65,7 +65,7 @@ func (h *kernel) note(e element) {
 	h.seats[at] = seats
 }
 
-// places is who sits behind the frontends now.
+// places lists the present slots of the frontends.
 func (h *kernel) places(frontends []routing.Frontend) (list []place) {
 	for i := range frontends {
 		d := frontends[i].Dest()
@@ -78,8 +78,8 @@ func (h *kernel) places(frontends []routing.Frontend) (list []place) {
 	return list
 }
 
-// differs lists what has to be done for the elements want to be there, in order, and takes them out of what is left.
-// refs counts who wants the shared ones, which only the first has to add.
+// differs lists, in order, the ops that are missing for the elements want, and deletes these elements from h. refs
+// counts the Services that use a shared element; only the first one adds the element.
 func (h *kernel) differs(want []element, refs map[key]int) (ops []op) {
 	for _, e := range want {
 		if e.shared() {
@@ -100,7 +100,7 @@ func (h *kernel) differs(want []element, refs map[key]int) (ops []op) {
 	return ops
 }
 
-// leftover removes what nobody asked for.
+// leftover lists the ops that remove the elements that no Service needs.
 func (h *kernel) leftover() (ops []op) {
 	for k, v := range h.elements {
 		ops = append(ops, op{remove, element{k, v}})

@@ -29,16 +29,16 @@ type chain struct {
 	rules []rule
 }
 
-// The priorities of kube-proxy and everybody else who redirects: after conntrack, before routing.
+// The usual priorities for NAT, which kube-proxy uses too: after conntrack, before routing.
 const (
 	priorityDNAT = -100
 	prioritySNAT = 100
 )
 
-// A layout is what the table of a family holds besides elements.
+// A layout lists the chains and rules of a family's table.
 type layout struct {
 	family nftables.Family
-	chains []chain // each after those that it leads to, except for the classes that are added on demand
+	chains []chain // a chain comes after the chains that it leads to; classes that are added on demand are not in it
 }
 
 func newLayout(f nftables.Family) *layout {
@@ -66,19 +66,19 @@ func natHook(number uint32, priority int32) *nftables.Hook {
 
 func (l *layout) add(c ...chain) { l.chains = append(l.chains, c...) }
 
-// rule makes a rule; write writes its expressions.
+// rule makes a rule. The function write adds its expressions.
 func (l *layout) rule(comment string, write func(*asm)) rule {
 	a := asm{nftables.Exprs{Family: l.family}}
 	write(&a)
 	return rule{comment, a.Attrs}
 }
 
-// looks is how often a packet looks for its backend. Each look reads the maps several times, and a change between two
-// readings can lead it to a slot that there is no more, or to none: then it looks again. Twice would do; it costs
-// nothing to be sure.
+// looks is how many times a packet looks up its backend. One lookup reads the maps several times. If a transaction
+// changes the maps in between, the lookup can end at a removed slot, and the packet looks again. Two lookups are enough
+// for one such change. The third adds safety and costs nothing when the first succeeds.
 const looks = 3
 
-// prerouting sees what arrives: from elsewhere, or from a Pod of this node.
+// prerouting handles packets that arrive from outside or from a Pod of this node.
 func (l *layout) prerouting() []rule {
 	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
 	for range looks {
@@ -89,7 +89,7 @@ func (l *layout) prerouting() []rule {
 	return append(list, l.noPort())
 }
 
-// output sees what this host itself sends.
+// output handles packets that this host itself sends.
 func (l *layout) output() []rule {
 	list := []rule{l.rule("what has no address of a Service is not ours", notOurs)}
 	for range looks {
@@ -98,7 +98,7 @@ func (l *layout) output() []rule {
 	return append(list, l.noPort())
 }
 
-// noPort refuses what goes to a cluster IP, but to none of its ports.
+// noPort rejects packets to a cluster IP at a port that the Service does not have.
 func (l *layout) noPort() rule {
 	return l.rule("no port of the Service", func(a *asm) {
 		a.DestAddr(0)
@@ -110,8 +110,8 @@ func (l *layout) noPort() rule {
 
 func notOurs(a *asm) { a.DestAddr(0); a.notIn(setID{kind: addresses}, 0); a.Return() }
 
-// postrouting hides the client where a backend's answer would not find its way back through this node:
-// routing.Pool.Hides.
+// postrouting masquerades the client address when the answer of the backend would otherwise not pass through this node.
+// The rules are those of routing.Pool.Hides.
 func (l *layout) postrouting() []rule {
 	w := l.family.AddrRegisters()
 	list := []rule{
@@ -138,12 +138,12 @@ func (l *layout) postrouting() []rule {
 			a.Return()
 		}),
 	}
-	for range looks { // as when it looked for its backend
+	for range looks { // for the same reason as in prerouting
 		for _, from := range []kind{services, outsideServices} {
 			list = append(list, l.rule("redirected by Viaduct to a backend elsewhere", func(a *asm) {
 				a.originalDest(0)
 				a.find(setID{kind: from}, 0, nftables.Register(w+2))
-				// always so; without it nft would list the rule as if it asked nothing
+				// The comparison is always true. Without it, nft would list the rule as if the rule had no condition.
 				a.CompareUint16(nftables.Register(w+2), unix.NFT_CMP_GTE, 0)
 				a.Masquerade()
 			}))
@@ -152,10 +152,11 @@ func (l *layout) postrouting() []rule {
 	return list
 }
 
-// smallSlots is where the tree is cut in two: most Services have no more, and find their chain in fewer steps.
+// smallSlots divides the tree into two trees. Most Services have at most this many slots and find their chain in fewer
+// steps.
 const smallSlots = 8
 
-// dispatch leads the first packet of a connection to its class.
+// dispatch leads the first packet of a connection to the chain of its class.
 func (l *layout) dispatch() []rule {
 	by := func(comment string, op uint32, n uint16, to string) rule {
 		return l.rule(comment, func(a *asm) { l.compareSlots(a, services, op, n); a.Goto(to) })
@@ -171,7 +172,7 @@ func (l *layout) dispatch() []rule {
 	}
 }
 
-// outside serves what arrives from elsewhere at an address whose traffic policy treats it in another way.
+// outside handles packets from outside, to an address whose traffic policy differs for them.
 func (l *layout) outside() []rule {
 	return []rule{
 		l.ranges(),
@@ -188,15 +189,16 @@ func (l *layout) outside() []rule {
 	}
 }
 
-// byChain leads to the chain that the map to has for the destination, if the map in says that it has one.
+// byChain leads to the chain that the map to has for the destination, if the value in the map in is the constant
+// byChain.
 func (l *layout) byChain(in, to kind) rule {
 	return l.rule("in turn, or by the client's address", func(a *asm) {
 		l.compareSlots(a, in, unix.NFT_CMP_EQ, byChain)
-		a.GotoByMap(setID{kind: to}.name(), 0) // compareSlots left the destination there
+		a.GotoByMap(setID{kind: to}.name(), 0) // compareSlots has loaded the destination at 0
 	})
 }
 
-// ranges drops who may not connect.
+// ranges drops packets from clients outside the allowed source ranges.
 func (l *layout) ranges() rule {
 	return l.rule("loadBalancerSourceRanges", func(a *asm) {
 		after := a.dest(0)
@@ -207,7 +209,7 @@ func (l *layout) ranges() rule {
 	})
 }
 
-// dropped drops what nobody on this node serves, though somebody elsewhere could.
+// dropped drops packets when the traffic policy is Local and only other nodes have an endpoint.
 func (l *layout) dropped(in kind) rule {
 	return l.rule("the policy is Local, and whoever can serve is elsewhere", func(a *asm) {
 		l.compareSlots(a, in, unix.NFT_CMP_EQ, toDrop)
@@ -215,7 +217,8 @@ func (l *layout) dropped(in kind) rule {
 	})
 }
 
-// compareSlots goes on only if what the map says of the packet's destination compares so with n.
+// compareSlots reads the value of the packet's destination from the map in, and compares it with n by op. The rule ends
+// here if the comparison is false.
 func (l *layout) compareSlots(a *asm, in kind, op uint32, n uint16) {
 	after := a.dest(0)
 	a.find(setID{kind: in}, 0, after)
@@ -232,8 +235,9 @@ func leaf(n uint16) string {
 	return class{slots: n, policy: routing.Random}.chain()
 }
 
-// tree adds the chains that find the one among low to high by halves. The kernel has no jump table that takes a number
-// from a map, except one that nft cannot list.
+// tree adds chains that find a number of slots from low to high by binary search, and returns the name of the first
+// chain. The search replaces a jump table: the kernel's only jump table that takes a number from a map is one that nft
+// cannot list.
 func (l *layout) tree(low, high uint16) string {
 	if low == high {
 		return leaf(low)
@@ -251,7 +255,8 @@ func (l *layout) tree(low, high uint16) string {
 	return name
 }
 
-// rejecting tells a client that nobody serves: TCP by a reset, which every system takes for a refusal at once.
+// rejecting are the rules that reject a connection without an endpoint. TCP gets a reset, because every system treats a
+// reset as an immediate refusal.
 func (l *layout) rejecting() []rule {
 	return []rule{
 		l.rule("TCP", func(a *asm) { a.isProto(routing.TCP); a.RejectTCP() }),
@@ -269,7 +274,7 @@ func (l *layout) classChain(c class) chain {
 	}}
 }
 
-// draw loads the backend of a slot that it draws, and returns where it is.
+// draw picks a slot by the policy of the class and loads its backend. It returns the register of the backend.
 func (l *layout) draw(a *asm, c class) (to nftables.Register) {
 	to = nftables.Register(2*l.family.AddrRegisters() + 2)
 	slot := nftables.Register(l.family.AddrRegisters() + 2) // after the destination
@@ -279,7 +284,7 @@ func (l *layout) draw(a *asm, c class) (to nftables.Register) {
 	case routing.SourceHash:
 		a.SourceAddr(to)
 		a.HashNumber(to, slot, uint32(l.family.AddrSize()), uint32(c.slots), routing.HashSeed)
-	case routing.Random, routing.LeastConnections: // of the latter there is no class
+	case routing.Random, routing.LeastConnections: // no class has LeastConnections: see served
 		a.RandomNumber(slot, uint32(c.slots))
 	}
 	a.dest(0)
@@ -287,8 +292,8 @@ func (l *layout) draw(a *asm, c class) (to nftables.Register) {
 	return to
 }
 
-// entryRule leads from the class's entry to its chain. Two classes with as many slots and other timeouts lead on to one
-// another: a chain returns when the Service is not in its map.
+// entryRule leads from the class's entry to its chain. Classes with the same number of slots and different timeouts are
+// tried in turn: a chain returns when the Service is not in its map.
 func (l *layout) entryRule(c class) rule {
 	return l.rule(c.chain(), func(a *asm) {
 		l.compareSlots(a, c.services().kind, unix.NFT_CMP_EQ, c.verdict())

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockName is an abstract socket's: such names belong to a network namespace, as tables do, and the kernel gives them
-// up with the process that holds them, however it ends.
+// lockName is the name of an abstract socket. Such names belong to a network namespace, as tables do. The kernel
+// releases the name when the process ends, even after a crash.
 const lockName = "@viaduct-nft"
 
-// ErrHeld says that another process programs the Services of this host.
+// ErrHeld means that another process programs the Services of this host.
 var ErrHeld = errors.New("another viaduct process carries the Services of this host")
 
 // A hostLock keeps two processes from programming the same tables.

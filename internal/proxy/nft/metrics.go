@@ -2,7 +2,7 @@ package nft
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are what the Backend counts, under kube-proxy's names.
+// metrics are the metrics of the Backend. They have the names of kube-proxy.
 type metrics struct {
 	cleaned   prometheus.Histogram
 	forgotten prometheus.Counter
@@ -20,7 +20,7 @@ func newMetrics() metrics {
 	}
 }
 
-// Collectors are the Backend's metrics, for a registry.
+// Collectors returns the metrics of the Backend, for a registry.
 func (b *Backend) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{b.metrics.cleaned, b.metrics.forgotten}
 }

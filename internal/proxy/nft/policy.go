@@ -10,7 +10,8 @@ func (b *Backend) Unserved(p routing.Policy) (why string) {
 	return ""
 }
 
-// served is the policy that the kernel serves for p.
+// served is the policy that the kernel uses for p: p itself, or Random for the policies that this backend does not
+// have.
 func served(p routing.Policy) routing.Policy {
 	if p == routing.RoundRobin || p == routing.SourceHash {
 		return p

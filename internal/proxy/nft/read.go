@@ -62,8 +62,8 @@ func (have *found) read(c *nftables.Conn, t nftables.Table) error {
 	return err
 }
 
-// readSet calls each for the elements of one set; for none if there is no such set. If other programs change the set
-// during the listing, each may see an element twice, or one that is gone.
+// readSet calls each for every element of one set. A set that does not exist has no elements. If other programs change
+// the set during the listing, each may get an element twice, or an element that was removed.
 func readSet(c *nftables.Conn, f nftables.Family, set setID, each func(element)) error {
 	err := c.Elements(tableOf(f), set.name(), func(raw nftables.Element) {
 		if e, ok := decodeElement(f, set, raw); ok {
@@ -76,7 +76,7 @@ func readSet(c *nftables.Conn, f nftables.Family, set setID, each func(element))
 	return nil
 }
 
-// readRanges lists the prefixes of a set of ranges, sorted. Ranges that are no prefixes are left out.
+// readRanges lists the prefixes of a set of ranges, sorted. It leaves out ranges that are no prefixes.
 func readRanges(c *nftables.Conn, f nftables.Family, set setID) (list []netip.Prefix, err error) {
 	var begins, ends []netip.Addr
 	err = c.Elements(tableOf(f), set.name(), func(raw nftables.Element) {

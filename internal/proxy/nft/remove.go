@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// Remove removes Viaduct's tables from the network namespace of the calling thread and names those that were there. It
-// fails while a Backend of another process holds them, unless force says that this does not matter.
+// Remove removes Viaduct's tables from the network namespace of the calling thread and returns the names of the removed
+// tables. It fails with ErrHeld while a Backend of another process uses the tables; with force it removes them anyway.
 func Remove(force bool) (removed []string, err error) {
 	lock, err := lockHost()
 	if err != nil && !force {
@@ -40,10 +40,10 @@ func Remove(force bool) (removed []string, err error) {
 	return removed, nil
 }
 
-// Retire lets new connections pass Viaduct's tables in the network namespace of the calling thread, and keeps those
-// that go on: for whoever serves in another way from now on. The tables stay, empty, because the kernel translates
-// nobody's connection any more once the last such table has gone; Remove removes them. It reports whether there was
-// anything, and fails while a Backend holds them.
+// Retire makes Viaduct's tables in the network namespace of the calling thread ignore new connections, and keeps the
+// present connections. It is for a change to another backend. The tables stay, with their chains but without Services,
+// because the kernel stops the address translation of all connections when the last NAT chain is removed. Remove
+// removes the tables. Retire reports whether there was a table, and fails with ErrHeld while a Backend uses the tables.
 func Retire() (bool, error) {
 	lock, err := lockHost()
 	if err != nil {
@@ -85,7 +85,7 @@ func removeTables(c *nftables.Conn) (err error) {
 	return err
 }
 
-// removeTable removes the table with all that is in it; that there is none is no error.
+// removeTable removes the table with its whole content. It is no error if the table does not exist.
 func removeTable(c *nftables.Conn, f nftables.Family) error {
 	err := c.Commit([]nftables.Message{tableOf(f).Delete()})
 	if err != nil && !errors.Is(err, unix.ENOENT) {

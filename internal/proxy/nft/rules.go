@@ -51,7 +51,7 @@ func (a *asm) notIn(s setID, from nftables.Register) { a.NotInSet(s.name(), from
 // find holds if the map has the key that begins at from, and loads the data into to.
 func (a *asm) find(s setID, from, to nftables.Register) { a.InMap(s.name(), from, to) }
 
-// isProto holds if the packet has this protocol.
+// isProto holds if the packet has the protocol p.
 func (a *asm) isProto(p routing.Proto) {
 	a.L4Proto(0)
 	a.Compare(0, unix.NFT_CMP_EQ, []byte{protoNumber(p)})

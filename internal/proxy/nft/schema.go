@@ -15,58 +15,58 @@ import (
 // TableName is the name of Viaduct's table in each family.
 const TableName = "viaduct"
 
-// families are those that have a table of ours.
+// families are the address families with a table.
 var families = [...]nftables.Family{nftables.IPv4, nftables.IPv6}
 
-// kind says what the elements of a set or map mean.
+// kind is the meaning of the elements of a set or map.
 type kind uint8
 
 const (
-	addresses  kind = iota + 1 // every address a Service has
-	clusterIPs                 // those no port of which is anybody else's
-	// backends on this node, each twice: as the source and as the destination of its packets
+	addresses  kind = iota + 1 // all addresses of Services
+	clusterIPs                 // the addresses that belong to a Service with all their ports
+	// the addresses of backends on this node; the key has the address twice, as source and as destination
 	local
-	services        // the number of slots behind an address and port, or what to do without any
-	backends        // who is in a slot
-	outsideServices // services, for connections from elsewhere, where they differ
-	outsideBackends // backends, likewise
-	// which chain serves an address and port, if services says byChain
+	services        // address and port: the number of slots, or one of the constants of classes.go
+	backends        // address, port and slot: the backend
+	outsideServices // like services, for connections from outside, if they differ
+	outsideBackends // like backends, for connections from outside, if they differ
+	// address and port: the chain that picks the slot, if the value in services is byChain
 	chains
-	outsideChains // chains, for connections from elsewhere, where they differ
-	// under which identity an address and port remembers its clients; a map for each timeout
+	outsideChains // like chains, for connections from outside, if they differ
+	// address and port: the identity for session affinity (see stickyChain); one map for each timeout
 	sticky
-	outsideSticky // sticky, for connections from elsewhere, where they differ
-	members       // which backends an identity has; nobody else's memory counts
-	affinity      // which backend serves a client; the kernel writes it
-	restricted    // what not everybody may connect to
-	allowed       // who may connect to what is restricted
-	pods          // where the Pods of this node have their addresses
-	kinds         // how many there are
+	outsideSticky // like sticky, for connections from outside, if they differ
+	members       // the backends of an identity; an affinity entry with another backend does not count
+	affinity      // client and identity: the backend; the kernel writes the map
+	restricted    // the addresses and ports that only some clients may connect to
+	allowed       // the client ranges that may connect to a restricted address and port
+	pods          // the Pod ranges of this node
+	kinds         // one more than the last kind
 )
 
 // A setID is one set or map.
 type setID struct {
 	kind    kind
-	seconds uint32 // the timeout a sticky map is for; 0 for the other kinds
+	seconds uint32 // the timeout of a sticky map; 0 for the other kinds
 }
 
 // A field is one part of a key or of the data of an element.
 type field uint8
 
 const (
-	fAddr   field = iota + 1 // of the Dest
-	fProto                   //
-	fPort                    //
-	fSlot                    // a number, in the order of this machine: compared with what numgen draws
-	fAgain                   // the address of the Dest once more
-	fToAddr                  // where a slot leads to, an identity, or a member
-	fToPort                  //
+	fAddr   field = iota + 1 // the address of the Dest
+	fProto                   // the protocol of the Dest
+	fPort                    // the port of the Dest
+	fSlot                    // a slot, in the byte order of this machine, as numgen draws it
+	fAgain                   // the address of the Dest a second time
+	fToAddr                  // the address of a backend, an identity or a member
+	fToPort                  // the port of a backend, an identity or a member
 	fClient                  // the address of a client; in the set allowed, a range of them
 	fSlots                   // a number of slots
 	fChain                   // the name of a chain; the only data of its map
 )
 
-// dataType is the field's type in the kernel, by which nft prints it.
+// dataType is the field's type in the kernel. nft uses it to print the field.
 func (f field) dataType(of nftables.Family) nftables.DataType {
 	switch f {
 	case fProto:
@@ -80,17 +80,17 @@ func (f field) dataType(of nftables.Family) nftables.DataType {
 	return of.AddrType()
 }
 
-// A spec is what a kind of set looks like in the kernel.
+// A spec is the definition of a set or map in the kernel.
 type spec struct {
 	name  string
 	key   []field
 	data  []field // empty: a set
 	flags uint32
-	size  uint32 // the most elements; 0: as many as come
+	size  uint32 // the largest number of elements; 0: no limit
 }
 
-// affinitySize bounds the memory of clients: the kernel demands a bound for what packets write to. With it full, new
-// clients are served without being remembered.
+// affinitySize limits the number of affinity entries. The kernel requires a limit for maps that packets write. When the
+// map is full, new clients are served without affinity.
 const affinitySize = 1 << 18
 
 var specs = [kinds]spec{
@@ -115,10 +115,10 @@ var specs = [kinds]spec{
 	pods: {name: "pods", key: []field{fClient}, flags: unix.NFT_SET_INTERVAL},
 }
 
-// leads reports whether the data of the map are chains.
+// leads reports whether the data of the map is a chain.
 func (s *spec) leads() bool { return len(s.data) == 1 && s.data[0] == fChain }
 
-// values are the data that are bytes: all but chains.
+// values are the data fields that are encoded as bytes. A chain is not one of them.
 func (s *spec) values() []field {
 	if s.leads() {
 		return nil
@@ -136,7 +136,7 @@ func (s setID) name() string {
 	return s.kind.spec().name
 }
 
-// setNamed finds the set of a name; false if it is none of ours.
+// setNamed finds the set with a name. It returns false for a name that this package does not use.
 func setNamed(name string) (setID, bool) {
 	for k := addresses; k < kinds; k++ {
 		if k.spec().name == name && !k.perTimeout() {
@@ -166,25 +166,25 @@ func fixed() []setID {
 	return list
 }
 
-// A key is the key of an element. Which fields count the set's spec says; the others are zero.
+// A key is the key of an element. The spec of the set says which fields the key has; the others are zero.
 type key struct {
 	set  setID
 	dest routing.Dest   // fAddr, fPort, fProto
 	slot uint32         // fSlot
-	to   netip.AddrPort // of a member
+	to   netip.AddrPort // fToAddr, fToPort: the backend, in the set members
 	from netip.Prefix   // fClient
 }
 
 // A value is the data of an element; zero in sets.
 type value struct {
-	slots uint16         // fSlots: a count, or one of the verdicts of classes.go
+	slots uint16         // fSlots: a number of slots, or one of the constants of classes.go
 	chain string         // fChain
 	to    netip.AddrPort // fToAddr, fToPort
-	// comment is for people who list the table: the Service, at each of its places.
+	// comment is for people who list the table: the name of the Service port.
 	comment string
 }
 
-// maxComment is the longest comment that nft takes, in bytes.
+// maxComment is the length of the longest comment that nft accepts, in bytes.
 const maxComment = 127
 
 // An element is one element of a set or map.

@@ -8,17 +8,18 @@ import (
 	"viaduct/internal/nftables"
 )
 
-// A skeleton is the part of a family's table that is no elements, as it is in the kernel now.
+// A skeleton is the present state of a family's table in the kernel, without elements: its chains, rules and sets.
 type skeleton struct {
 	layout  *layout
-	classes map[class]bool // those made on demand
-	known   map[class]bool // those that were there before, complete or not
-	sets    map[setID]bool // likewise: a sticky map for each timeout
-	numbers uint32         // of sets, for the transaction that makes them
+	classes map[class]bool // the complete classes that were added on demand
+	known   map[class]bool // the classes that had a chain when the table was read, complete or not
+	sets    map[setID]bool // the sticky maps that were added on demand, one for each timeout
+	numbers uint32         // the last set ID; a transaction refers to new sets by such IDs
 }
 
-// raise makes the skeleton of a family true in the kernel, whatever it holds of it, in one transaction: nothing when it
-// is as it should be, and without a gap when another version left its own. It returns how it is then.
+// raise makes the chains, rules and sets of a family in the kernel equal to the layout, and returns the new state. It
+// writes nothing when they are equal already. Otherwise it writes one transaction, so that there is no gap in service
+// when another version left its table.
 func raise(c *nftables.Conn, f nftables.Family) (*skeleton, error) {
 	have, err := readTable(c, f)
 	if err != nil {
@@ -40,7 +41,7 @@ func raise(c *nftables.Conn, f nftables.Family) (*skeleton, error) {
 	return k, nil
 }
 
-// adopt notes which classes the kernel already has.
+// adopt records the classes and the sticky maps that the kernel already has.
 func (k *skeleton) adopt(have found) {
 	for name := range have.sets {
 		if set, ours := setNamed(name); ours && set.seconds > 0 {
@@ -55,7 +56,7 @@ func (k *skeleton) adopt(have found) {
 	}
 }
 
-// classes are those that the entries in the kernel lead to.
+// classes are the classes that have a chain in the kernel, without those that are always there.
 func (have found) classes() map[class]bool {
 	found := map[class]bool{}
 	for name := range have.chains {
@@ -66,20 +67,21 @@ func (have found) classes() map[class]bool {
 	return found
 }
 
-// complete reports whether a class has its chain, its way in and its map.
+// complete reports whether the kernel has the chain of a class, the rule that leads to the chain, and the sticky map.
 func (k *skeleton) complete(have found, c class) bool {
 	return have.chainFits(k.layout.classChain(c)) && (c.seconds == 0 || k.sets[c.sticky()]) &&
 		(c.mapped() || slices.Contains(have.chains[c.entry()].marks, k.layout.entryRule(c).mark()))
 }
 
-// replace is the transaction that makes the table what the layout says. Sets and maps that fit keep their elements.
+// replace is the transaction that makes the table equal to the layout. Sets and maps with the right flags keep their
+// elements.
 func (k *skeleton) replace(have found) []nftables.Message {
 	t := tableOf(k.layout.family)
 	list := []nftables.Message{t.Add()}
 	if have.exists {
 		list = append(list, t.Flush())
 	}
-	for _, s := range []setID{{kind: chains}, {kind: outsideChains}} { // else they hold the chains
+	for _, s := range []setID{{kind: chains}, {kind: outsideChains}} { // their elements would block the removal of chains
 		if have.setFits(s) {
 			list = append(list, t.FlushSet(s.name()))
 		}
@@ -113,7 +115,8 @@ func (k *skeleton) newSet(s setID) nftables.Message {
 	return tableOf(k.layout.family).AddSet(s.kernelSet(k.layout.family), k.numbers)
 }
 
-// grow is what makes the chains of classes that are not there yet, and notes that they are. It must be committed.
+// grow lists the messages that add the missing chains of classes, and records the classes as present. The caller must
+// commit the messages.
 func (k *skeleton) grow(classes []class) (list []nftables.Message) {
 	t := tableOf(k.layout.family)
 	for _, c := range classes {
@@ -138,8 +141,8 @@ func (k *skeleton) grow(classes []class) (list []nftables.Message) {
 	return list
 }
 
-// shrink is what removes the chains of classes that belong to one place only, and notes that they are gone. Nothing may
-// lead to them any more when it is committed.
+// shrink lists the messages that remove the chains of classes for a single address and port, and records the classes as
+// absent. When the messages are committed, no element or rule may lead to these chains.
 func (k *skeleton) shrink(classes []class) (list []nftables.Message) {
 	for _, c := range classes {
 		if c.dest.Addr.IsValid() && (k.classes[c] || k.known[c]) {

@@ -7,9 +7,9 @@ import (
 	"viaduct/internal/routing"
 )
 
-// arrange gives slots to the backends of a pool: each gets as many as its weight asks for (routing.Slots). A backend
-// keeps the slots that it had in had, so that the fewest elements change: one that leaves costs one move into each of
-// its slots. want is sorted and distinct, and had need not be; the same arguments give the same slots.
+// arrange assigns slots to the backends of a pool. Each backend gets the number of slots of its weight (routing.Slots).
+// A backend keeps its slots of had, so that few elements change: when a backend leaves, only its slots get another
+// backend. want must be sorted and distinct; had may be in any order. The same arguments give the same slots.
 func arrange(had []netip.AddrPort, want []routing.Backend) []netip.AddrPort {
 	shares, total := routing.Slots(want)
 	index := make(map[netip.AddrPort]int, len(want))
@@ -33,7 +33,7 @@ func arrange(had []netip.AddrPort, want []routing.Backend) []netip.AddrPort {
 	return seats
 }
 
-// hashed gives each slot of the table of source-hash its backend. Nothing depends on what was before.
+// hashed assigns a backend to each slot of the source-hash table. It depends only on want, not on earlier slots.
 func hashed(want []routing.Backend) []netip.AddrPort {
 	table := routing.HashTable(want)
 	seats := make([]netip.AddrPort, len(table))
@@ -43,14 +43,14 @@ func hashed(want []routing.Backend) []netip.AddrPort {
 	return seats
 }
 
-// A place is one list of slots: the backends of an address and port, for connections from one side.
+// A place is the list of slots of one address and port, for connections from inside or from outside.
 type place struct {
 	dest    routing.Dest
 	outside bool
 	seats   []netip.AddrPort
 }
 
-// seatsAt finds who sat at a place.
+// seatsAt finds the slots of an address and port; nil if there are none.
 func seatsAt(places []place, d routing.Dest, outside bool) []netip.AddrPort {
 	i := slices.IndexFunc(places, func(p place) bool { return p.dest == d && p.outside == outside })
 	if i < 0 {

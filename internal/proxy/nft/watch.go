@@ -7,8 +7,8 @@ import (
 )
 
 // Watch calls doubt whenever another process changes Viaduct's tables, until ctx ends. The kernel reports every change
-// of its tables and the socket that made it. A filter in the kernel drops the changes of this Backend, so watching
-// costs nothing while no other process is at work.
+// of its tables and the socket that made the change. A filter in the kernel drops the reports of this Backend's own
+// changes, so watching costs nothing while no other process makes changes.
 func (b *Backend) Watch(ctx context.Context, doubt func()) error {
 	for ctx.Err() == nil {
 		changed, err := b.monitor.Wait(TableName)
@@ -23,8 +23,8 @@ func (b *Backend) Watch(ctx context.Context, doubt func()) error {
 	return nil
 }
 
-// quiet is the least time between two calls of doubt: another program makes many changes one after another, and each
-// repair reads everything.
+// quiet is the shortest time between two calls of doubt. Another program often makes many changes in a row, and each
+// repair reads the whole content of the tables.
 const quiet = 50 * time.Millisecond
 
 func awaitQuiet(ctx context.Context) {

@@ -12,28 +12,28 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A Place is an address and port that the kernel's table knows, and what it does with connections to there.
+// A Place is an address and port of the kernel's table, and the handling of connections to it.
 type Place struct {
-	Service  string // as its comment says
+	Service  string // the comment of the element: the name of the Service port
 	Dest     routing.Dest
-	Inside   Way            // what connections from this host and its Pods meet, and the others if there is no Outside
-	Outside  *Way           // what connections from elsewhere meet, if that is something else
-	Policy   routing.Policy // how one of the slots is picked
-	Allowed  []netip.Prefix // who may connect; empty: everybody
-	Affinity time.Duration  // how long a client is remembered; 0: not at all
-	Known    int            // how many clients are
+	Inside   Way            // for connections from this host and its Pods; for all connections if Outside is nil
+	Outside  *Way           // for connections from outside, if it differs
+	Policy   routing.Policy // picks one of the slots
+	Allowed  []netip.Prefix // the client ranges that may connect; empty: all clients
+	Affinity time.Duration  // the timeout of session affinity; 0: no affinity
+	Known    int            // the number of clients with an affinity entry
 }
 
-// A Way is where connections go.
+// A Way is the destination of connections: slots with backends, or the action without a backend.
 type Way struct {
 	Action routing.Action   // 0: to one of Slots
-	Slots  []netip.AddrPort // in the order of the slots; a backend of more weight has several
-	Holes  int              // slots that are missing: somebody else changed the table
+	Slots  []netip.AddrPort // in the order of the slots; a backend with more weight has several
+	Holes  int              // the number of missing slots: another program changed the table
 }
 
-// A Description is what the kernel's tables hold, read from the kernel.
+// A Description is the content of the kernel's tables, read from the kernel.
 type Description struct {
-	Tables []string // those that there are: "ip viaduct"
+	Tables []string // the existing tables, for example "ip viaduct"
 	Pods   []netip.Prefix
 	Places []Place // by Service and Dest
 }
@@ -92,7 +92,7 @@ func (d *Description) read(c *nftables.Conn, f nftables.Family, have found) erro
 	return nil
 }
 
-// place puts together what the sets say of one Dest.
+// place collects the elements of one Dest into a Place.
 func (h *kernel) place(to routing.Dest, v value, remembered map[netip.AddrPort]int) Place {
 	p := Place{Service: v.comment, Dest: to, Inside: h.way(to, v, false), Policy: h.policy(to, v)}
 	if v, there := h.elements[key{set: setID{kind: outsideServices}, dest: to}]; there {
@@ -111,7 +111,7 @@ func (h *kernel) place(to routing.Dest, v value, remembered map[netip.AddrPort]i
 	return p
 }
 
-// about are the elements of a Dest in the sets that few Services are in.
+// about are the elements of a Dest in the sets allowed and sticky. Few Services have such elements.
 func (h *kernel) about(to routing.Dest) map[key]value {
 	if h.rare == nil {
 		h.rare = map[routing.Dest]map[key]value{}
@@ -128,7 +128,7 @@ func (h *kernel) about(to routing.Dest) map[key]value {
 	return h.rare[to]
 }
 
-// policy is how the kernel picks a slot for connections from this host.
+// policy is the policy by which the kernel picks a slot for connections from this host.
 func (h *kernel) policy(to routing.Dest, v value) routing.Policy {
 	if v.slots != byChain {
 		return routing.Random
@@ -137,7 +137,7 @@ func (h *kernel) policy(to routing.Dest, v value) routing.Policy {
 	return c.policy
 }
 
-// slotsOf is how many slots the value of a place means.
+// slotsOf is the number of slots of a place with the value v in the map services or outsideServices.
 func (h *kernel) slotsOf(to routing.Dest, v value, outside bool) int {
 	if v.slots != byChain {
 		return int(v.slots &^ stickyBit)
@@ -165,8 +165,8 @@ func (h *kernel) way(to routing.Dest, v value, outside bool) (w Way) {
 	return w
 }
 
-// Write prints the description for people, the Services that match: all, if there is no filter; else those whose name,
-// or one of whose addresses, contains one of the words.
+// Write prints the description for people. With a filter, it prints only the places whose Service name or address
+// contains one of the words of the filter.
 func (d Description) Write(out io.Writer, filter []string) error {
 	if len(d.Tables) == 0 {
 		_, err := fmt.Fprintln(out, "the kernel has no table of viaduct's here")
@@ -223,7 +223,7 @@ func (p Place) write(b *strings.Builder) {
 	}
 }
 
-// String tells the way in words: each backend once, with its share where they differ.
+// String describes the way in words. Each backend appears once; if a backend has several slots, each has its share.
 func (w Way) String() string {
 	switch w.Action {
 	case routing.Reject:
