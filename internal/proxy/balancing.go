@@ -10,11 +10,11 @@ import (
 	"viaduct/internal/routing"
 )
 
-// balancingProblems lists what a Service asks for about balancing and does not get from this proxy.
+// balancingProblems lists the requests of a Service about balancing that this proxy does not fulfil.
 func (p *Proxy) balancingProblems(name routing.Name) (list []problem) {
 	svc, err := p.watch.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
-		return nil // the cache knows one error: not there
+		return nil // a lister has only one error: not found
 	}
 	from := p.watch.slicesOf(name)
 	if entry, _ := p.want.Entry(name); len(entry.Frontends) > 0 {
@@ -23,7 +23,8 @@ func (p *Proxy) balancingProblems(name routing.Name) (list []problem) {
 	return append(list, annotationProblems(svc, from)...)
 }
 
-// policyProblem says that the Backend does not serve a policy; nothing if it does.
+// policyProblem returns the problem of a policy that the Backend does not serve. It returns nothing if the Backend
+// serves it.
 func (p *Proxy) policyProblem(policy routing.Policy) []problem {
 	limited, ok := p.opts.Backend.(PolicyLimited)
 	if !ok {
@@ -38,7 +39,7 @@ func (p *Proxy) policyProblem(policy routing.Policy) []problem {
 		"spread at random", policy, why)}}
 }
 
-// annotationProblems says which annotations have no effect.
+// annotationProblems returns the annotations that have no effect.
 func annotationProblems(svc *v1.Service, from []*discovery.EndpointSlice) (list []problem) {
 	for _, text := range routing.InvalidBalancing(svc, from) {
 		list = append(list, problem{InvalidAnnotation, text + "; it counts as not written"})

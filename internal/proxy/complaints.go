@@ -12,27 +12,27 @@ import (
 	"viaduct/internal/routing"
 )
 
-// complaints writes Warning Events for what is not served: one when a problem appears, and another when its cause
-// changes.
+// complaints writes Warning Events for problems of Services. It writes one Event when a problem appears, and another
+// when the cause of the problem changes.
 type complaints struct {
 	client kubernetes.Interface
 	host   string
 	record record.EventRecorder // set by start
 
-	told map[routing.Name][]problem // belongs to the loop's goroutine
+	told map[routing.Name][]problem // belongs to the loop's goroutine; the problems that have an Event already
 }
 
 func newComplaints(client kubernetes.Interface, host string) *complaints {
 	return &complaints{client: client, host: host, told: map[routing.Name][]problem{}}
 }
 
-// start begins to send Events and returns what ends that.
+// start starts the event recorder. stop ends it.
 func (c *complaints) start() (stop func()) {
 	c.record, stop = apiclient.NewRecorder(c.client, v1.EventSource{Component: "viaduct-proxy", Host: c.host})
 	return stop
 }
 
-// report takes all the problems of the Services named, and tells those that are news.
+// report gets all problems of the named Services, and writes an Event for each new problem.
 func (c *complaints) report(services corelisters.ServiceLister, now map[routing.Name][]problem) {
 	for name, list := range now {
 		before := c.told[name]
@@ -42,7 +42,7 @@ func (c *complaints) report(services corelisters.ServiceLister, now map[routing.
 		}
 		svc, err := services.Services(name.Namespace).Get(name.Name)
 		if err != nil {
-			continue // gone in the meantime: nobody to tell
+			continue // the Service was deleted in the meantime
 		}
 		for _, p := range list {
 			if p.reason != "" && !slices.Contains(before, p) {

@@ -12,18 +12,19 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// behindTime is how long a change may wait to be applied before the proxy counts as unhealthy: kube-proxy's default.
+// behindTime is how long a change may wait to be applied before the proxy counts as unhealthy. It is the default of
+// kube-proxy.
 const behindTime = time.Minute
 
-// health knows whether what the API says has been applied.
+// health records whether the state of the API is applied.
 type health struct {
 	mu      sync.Mutex // protects the following
-	queued  time.Time  // since when the oldest change waits that no sync has taken up; zero: none
-	taken   time.Time  // the same of those that the running sync, or one that failed, has taken up
+	queued  time.Time  // the oldest change that no sync has taken up; zero: none
+	taken   time.Time  // the oldest change that the running sync, or a failed one, has taken up; zero: none
 	applied time.Time  // the end of the last sync without error
 }
 
-// change notes that something is to be applied.
+// change records that a change is to be applied.
 func (h *health) change() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,7 +33,7 @@ func (h *health) change() {
 	}
 }
 
-// begin notes that a sync takes up what waits.
+// begin records that a sync takes up the waiting changes.
 func (h *health) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -42,14 +43,14 @@ func (h *health) begin() {
 	h.queued = time.Time{}
 }
 
-// done notes that all of it was applied.
+// done records that a sync has applied all changes.
 func (h *health) done() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.taken, h.applied = time.Time{}, time.Now()
 }
 
-// state says whether the proxy keeps up, and when it last did.
+// state reports whether the proxy keeps up. applied is the last time at which it did.
 func (h *health) state(now time.Time) (healthy bool, applied time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,13 +62,13 @@ func (h *health) state(now time.Time) (healthy bool, applied time.Time) {
 	return false, h.applied
 }
 
-// Healthy reports whether everything that was to be applied for a minute has been.
+// Healthy reports whether no change has waited longer than a minute to be applied.
 func (p *Proxy) Healthy() bool {
 	healthy, _ := p.health.state(time.Now())
 	return healthy
 }
 
-// healthBody is what /healthz and /livez say, in the words of kube-proxy.
+// healthBody is the body of /healthz and /livez. The fields are those of kube-proxy.
 type healthBody struct {
 	LastUpdated  time.Time               `json:"lastUpdated"`
 	CurrentTime  time.Time               `json:"currentTime"`
@@ -81,7 +82,8 @@ type familyHealth struct {
 	Healthy     bool      `json:"healthy"`
 }
 
-// HealthHandler answers /healthz, whether the node is to be sent connections, and /livez, whether the proxy works.
+// HealthHandler serves /healthz and /livez. /healthz reports whether load balancers should send connections to the
+// node. /livez reports whether the proxy works.
 func (p *Proxy) HealthHandler() http.Handler {
 	mux := http.NewServeMux()
 	counted := func(answers *prometheus.CounterVec, answer http.HandlerFunc) http.Handler {
@@ -114,7 +116,7 @@ func (p *Proxy) answerHealth(w http.ResponseWriter, eligible *bool) {
 // autoscalerTaint marks a node that the cluster autoscaler is about to remove.
 const autoscalerTaint = "ToBeDeletedByClusterAutoscaler"
 
-// nodeEligible reports whether load balancers may send this node connections.
+// nodeEligible reports whether load balancers may send connections to this node.
 func (p *Proxy) nodeEligible() bool {
 	node, err := p.watch.nodes.Get(p.opts.NodeName)
 	return err == nil && node.DeletionTimestamp == nil &&

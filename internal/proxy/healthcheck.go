@@ -16,14 +16,14 @@ import (
 	"viaduct/internal/routing"
 )
 
-// healthChecks are the servers that load balancers ask, one for each Service that has a health check. They belong to
-// the loop's goroutine.
+// healthChecks are the servers for load balancers, one for each Service with a health check. They belong to the loop's
+// goroutine.
 type healthChecks struct {
-	healthy func() bool // whether this proxy does its work
+	healthy func() bool // reports whether this proxy works
 	servers map[routing.Name]*checkServer
 }
 
-// checkServer answers for one Service on all addresses of node ports.
+// checkServer serves the health check of one Service on all addresses for node ports.
 type checkServer struct {
 	at      []netip.AddrPort
 	servers []*http.Server
@@ -34,8 +34,8 @@ func newHealthChecks(healthy func() bool) *healthChecks {
 	return &healthChecks{healthy: healthy, servers: map[routing.Name]*checkServer{}}
 }
 
-// apply makes the server of a Service what it is to be: want says nothing if there is to be none. The error says that a
-// port could not be had; the call is to be repeated then.
+// apply starts, updates or closes the server of a Service. A nil want means that the Service has no health check. An
+// error means that a port could not be bound; the caller must call apply again.
 func (h *healthChecks) apply(name routing.Name, want *routing.HealthCheck, on []netip.Addr) error {
 	var at []netip.AddrPort
 	if want != nil {
@@ -79,13 +79,13 @@ func (h *healthChecks) listen(want *routing.HealthCheck, at []netip.AddrPort) (*
 	return s, nil
 }
 
-// close ends the servers in order: whoever is being answered gets the answer, whoever comes later is refused.
+// close shuts the servers down gracefully. Running requests are answered, and new connections are refused.
 func (s *checkServer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	for _, one := range s.servers {
 		if err := one.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
-			_ = one.Close() // a client that does not read
+			_ = one.Close() // the client does not read
 		}
 	}
 }
@@ -97,7 +97,7 @@ func (h *healthChecks) close() {
 	}
 }
 
-// checkBody is what load balancers are told, in the words of kube-proxy.
+// checkBody is the body of an answer to a load balancer. The fields are those of kube-proxy.
 type checkBody struct {
 	Service struct {
 		Namespace string `json:"namespace"`
@@ -122,12 +122,12 @@ func (h *healthChecks) handler(s *checkServer) http.Handler {
 	})
 }
 
-// answer says yes or no, in the manner of kube-proxy.
+// answer writes an answer as kube-proxy does: status 200 if yes, else 503.
 func answer(w http.ResponseWriter, yes bool, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if !yes {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_, _ = w.Write(body) // the client has gone: nobody is to be told
+	_, _ = w.Write(body) // the write fails only if the client has gone
 }

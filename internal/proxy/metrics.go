@@ -8,8 +8,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// metrics are what the Proxy counts, under kube-proxy's names where it has the same. There is one loop for both address
-// families, so nothing has a label for one.
+// metrics are the metrics of the Proxy. They have the names of kube-proxy's metrics where kube-proxy has the same ones.
+// One loop serves both address families, so no metric has a label for the family.
 type metrics struct {
 	all, full, partial prometheus.Histogram
 	applied, queued    prometheus.Gauge
@@ -19,7 +19,7 @@ type metrics struct {
 	programming        prometheus.Histogram
 	noLocal            *prometheus.GaugeVec
 	healthz, livez     *prometheus.CounterVec
-	without            map[string]map[routing.Name]bool // by traffic policy: the Services without an endpoint on this node
+	without            map[string]map[routing.Name]bool // by traffic policy: Services without a local endpoint
 }
 
 func newMetrics() *metrics {
@@ -59,14 +59,14 @@ func newMetrics() *metrics {
 	}
 }
 
-// Collectors are the Proxy's metrics, for a registry.
+// Collectors returns the metrics of the Proxy, for a registry.
 func (p *Proxy) Collectors() []prometheus.Collector {
 	m := p.metrics
 	return []prometheus.Collector{m.all, m.full, m.partial, m.applied, m.queued, m.services, m.failures, m.pending,
 		m.programming, m.noLocal, m.healthz, m.livez}
 }
 
-// synced notes one call of the Backend.
+// synced records one Sync of the Backend.
 func (m *metrics) synced(took time.Duration, full bool, changed int, err error) {
 	m.all.Observe(took.Seconds())
 	if full {
@@ -84,7 +84,8 @@ func (m *metrics) synced(took time.Duration, full bool, changed int, err error) 
 	m.applied.SetToCurrentTime()
 }
 
-// served notes what the Services in names, which were just applied, have of endpoints on this node.
+// served records, for the Services in names, whether a Local traffic policy leaves them without an endpoint on this
+// node.
 func (m *metrics) served(t *routing.Table, names []routing.Name) {
 	for _, name := range names {
 		internal, external := false, false

@@ -9,8 +9,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// NodeOf is what a Proxy makes of its Node: who it is, with the addresses on which ports are served, and where its Pods
-// have theirs.
+// NodeOf returns what a Proxy needs to know about its Node: its name, its addresses with those for node ports, and the
+// prefixes of its Pods.
 func NodeOf(obj *v1.Node, ports NodePorts) (n routing.Node, pods []netip.Prefix) {
 	n.Name, n.Zone = obj.Name, obj.Labels[v1.LabelTopologyZone]
 	var internal []netip.Addr
@@ -33,8 +33,8 @@ func NodeOf(obj *v1.Node, ports NodePorts) (n routing.Node, pods []netip.Prefix)
 	return n, pods
 }
 
-// Outside says whether from is the address of neither node nor one of its Pods. An invalid one is the node's, as is a
-// loopback address.
+// Outside reports whether from is an address of neither the node nor one of its Pods. An invalid address and a loopback
+// address count as the node's.
 func Outside(from netip.Addr, node routing.Node, pods []netip.Prefix) bool {
 	from = from.Unmap()
 	return from.IsValid() && !from.IsLoopback() && !slices.Contains(node.Addrs, from) &&

@@ -6,14 +6,16 @@ import (
 	"slices"
 )
 
-// NodePorts says on which of the host's addresses node ports are served. The zero value means the Node's internal
-// address of each family, and 127.0.0.1 while it has none but that.
+// NodePorts selects the addresses of the host on which node ports are served. The zero value selects the Node's
+// internal address of each family. It selects 127.0.0.1 if the Node has no internal address except loopback ones.
 type NodePorts struct {
-	// every address of the host that is in one of these, except for loopback addresses; empty: see above
+	// Within selects every address of the host in one of these prefixes, except loopback addresses. If it is empty, the
+	// rule for the zero value applies.
 	Within []netip.Prefix
 }
 
-// addrs are the addresses meant, sorted; internal are those of the Node. The host's own are looked up anew each time.
+// addrs returns the selected addresses, sorted. internal are the addresses of the Node. Each call reads the host's own
+// addresses again.
 func (n NodePorts) addrs(internal []netip.Addr) []netip.Addr {
 	var out []netip.Addr
 	if len(n.Within) > 0 {
@@ -25,7 +27,7 @@ func (n NodePorts) addrs(internal []netip.Addr) []netip.Addr {
 	return slices.Compact(out)
 }
 
-// primary is the first address of each family that others can reach.
+// primary returns the first address of each family that other hosts can reach.
 func primary(internal []netip.Addr) (out []netip.Addr) {
 	for _, a := range internal {
 		same := func(o netip.Addr) bool { return o.Is6() == a.Is6() }
@@ -39,7 +41,7 @@ func primary(internal []netip.Addr) (out []netip.Addr) {
 func (n NodePorts) local() (out []netip.Addr) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
-		return nil // no interfaces that we may see: nothing to serve on
+		return nil // the interfaces cannot be read: there is no address to serve on
 	}
 	for _, one := range all {
 		p, err := netip.ParsePrefix(one.String())

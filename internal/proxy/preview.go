@@ -6,9 +6,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// Preview is the table that a Backend would be given now. Nothing is applied, and nothing is told the API. It ends with
-// an error when ctx does before all Services and EndpointSlices are known. A Proxy that is asked for it is not to be
-// Run.
+// Preview returns the table that a Backend would get now. It applies nothing and writes nothing to the API. It returns
+// an error if ctx ends before all Services and EndpointSlices are known. A Proxy must not get both a Preview and a Run.
 func (p *Proxy) Preview(ctx context.Context) (*routing.Table, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

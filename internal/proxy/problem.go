@@ -8,20 +8,21 @@ import (
 	"viaduct/internal/routing"
 )
 
-// The reasons of the Events a Proxy writes on Services.
+// The reasons of the Events that a Proxy writes on Services.
 const (
 	PortNotBound    = "PortNotBound"    // the Backend could not serve one address and port
 	EndpointRefused = "EndpointRefused" // an EndpointSlice names an address that connections must not be sent to
 	AddressConflict = "AddressConflict" // another Service owns the address and port
-	// HealthCheckNotServed is kube-proxy's: the Service's healthCheckNodePort could not be had.
+	// HealthCheckNotServed is the reason that kube-proxy uses. The port of the Service's healthCheckNodePort could not be
+	// bound.
 	HealthCheckNotServed = "FailedToStartServiceHealthcheck"
 	PolicyNotServed      = "PolicyNotServed"   // the Backend spreads connections at random instead
-	InvalidAnnotation    = "InvalidAnnotation" // an annotation of balancing cannot be read
+	InvalidAnnotation    = "InvalidAnnotation" // a balancing annotation cannot be parsed
 )
 
-// problem is something that a Service asks for and does not get.
+// problem is a request of a Service that the Proxy does not fulfil.
 type problem struct {
-	reason string // of the Event about it; empty: none is written, and only explain shows it
+	reason string // the Event's reason; empty: no Event is written, only explain shows the problem
 	text   string
 }
 
@@ -39,7 +40,7 @@ func bindProblem(f *routing.FrontendError) problem {
 	return problem{PortNotBound, fmt.Sprintf("%s is not served: %v; %s", f.Key, f.Err, advice(f))}
 }
 
-// advice says what the person who reads the Event can do. It knows causes, not backends.
+// advice returns what the reader of the Event can do. It depends on the cause, not on the backend.
 func advice(f *routing.FrontendError) string {
 	switch {
 	case errors.Is(f.Err, errors.ErrUnsupported):
@@ -61,7 +62,7 @@ func advice(f *routing.FrontendError) string {
 	return "it is tried again"
 }
 
-// listing is the option of ss that lists servers of protocol p.
+// listing is the option of ss that lists the servers of protocol p.
 func listing(p routing.Proto) string {
 	if p == routing.UDP {
 		return "lu"

@@ -16,53 +16,55 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A Backend makes the host do what a Table says.
+// A Backend makes the data path of the host equal to a Table.
 type Backend interface {
-	// Sync applies t. changed names the Services (without ports) that may differ from the last Sync; nil means that all
-	// may. An error of routing.FrontendErrors only means that everything else is applied; the Services they name will be
-	// in changed next time. After any other error changed is nil next time. It is never called twice at once.
+	// Sync applies t. changed names the Services (without ports) that may differ from the last Sync; nil means all. An
+	// error that consists of routing.FrontendErrors only means that everything else is applied. The Services in these
+	// errors are in changed at the next Sync. After any other error, changed is nil at the next Sync. Calls of Sync do not
+	// overlap.
 	Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error
-	// Close removes everything Sync made.
+	// Close removes everything that Sync made.
 	Close() error
 }
 
-// A Watcher is a Backend that notices when somebody else changes what it made. Watch calls doubt then, until ctx ends,
-// and the Proxy has the Backend look at everything.
+// A Watcher is a Backend that notices changes by other processes to what it made. Until ctx ends, Watch calls doubt for
+// each such change. The Proxy then calls Sync with nil for changed.
 type Watcher interface {
 	Watch(ctx context.Context, doubt func()) error
 }
 
-// A PolicyLimited Backend serves some policies only, and the others as routing.Random. Unserved says why it does not
-// serve p, as a clause that completes "because"; "" means that it does. It may be called after a Sync.
+// A PolicyLimited Backend serves only some policies. It serves the other ones as routing.Random. Unserved returns the
+// reason why it does not serve p, as a clause that completes "because". It returns "" if the Backend serves p. The
+// result can change with each Sync.
 type PolicyLimited interface {
 	Unserved(p routing.Policy) (why string)
 }
 
-// A PodAware Backend treats what Pods of this node send like what the node itself sends. SetPods says where they have
-// their addresses; it is called before a Sync with nil for changed.
+// A PodAware Backend treats connections of this node's Pods like those of the node itself. SetPods sets the prefixes of
+// the Pods' addresses. It is called before a Sync with nil for changed.
 type PodAware interface {
 	SetPods([]netip.Prefix)
 }
 
-// Options are what a Proxy needs to know. NodeName and Backend must be given.
+// Options are the options of a Proxy. NodeName and Backend are required.
 type Options struct {
-	NodeName  string       // the Node this host is, for local endpoints, its zone and addresses; it need not exist
-	Backend   Backend      // not closed by the Proxy: whoever made it does that
-	NodePorts NodePorts    // the addresses node ports are served on
+	NodeName  string       // the Node of this host: local endpoints, zone and addresses; it need not exist
+	Backend   Backend      // the caller closes it, not the Proxy
+	NodePorts NodePorts    // the addresses on which node ports are served
 	Log       *slog.Logger // nil: no logs
 
-	// OnApplied, if set, is called after each application with the Services that changed since the last one; at the start
-	// with all of them. It runs in the Proxy's own goroutine: it must not block.
+	// OnApplied, if set, is called after each sync with the Services that changed since the last one. The first call has
+	// all Services. It runs in the Proxy's own goroutine, so it must not block.
 	OnApplied func(changed []routing.Name)
-	// Loop says how often to apply and how to retry. The zero value applies the first change after quiet at once, and
-	// everything that arrives while one is being applied together; what could not be served is tried again after at most
-	// longestRetry.
+	// Loop says how often to sync and how to retry. With the zero value, the first change after a quiet time is applied at
+	// once. All changes that arrive during a sync are applied together by the next one. What could not be served is
+	// retried after at most longestRetry.
 	Loop loop.Options
 }
 
-// longestRetry is short: a retry asks for no more than the few addresses that could not be had, nothing tells when
-// another process frees one, and without privilege there is always one (port 443 of the Service kubernetes) that keeps
-// the retries going.
+// longestRetry is short, because a retry binds only the few addresses that failed, and because a process can free an
+// address at any time, without a notification. Without privileges, one address always fails (port 443 of the Service
+// kubernetes) and keeps the retries going.
 const longestRetry = 2 * time.Second
 
 // A Proxy keeps a Backend equal to the API. Make it with New.
@@ -75,31 +77,31 @@ type Proxy struct {
 	metrics *metrics
 	memory  *memory
 	applied atomic.Pointer[routing.Table]
-	// distrusted is set by whoever noticed that the Backend's work was undone.
+	// distrusted is set when the Watcher has noticed a foreign change to what the Backend made.
 	distrusted atomic.Bool
 
-	// What follows belongs to the loop's goroutine.
+	// The fields below belong to the loop's goroutine.
 	node    routing.Node
-	pods    []netip.Prefix                 // where the Node's Pods have their addresses
-	want    *routing.Table                 // what the Backend should serve
-	pending map[routing.Name]pendingReason // what the Backend has to look at
+	pods    []netip.Prefix                 // the prefixes of the addresses of the Node's Pods
+	want    *routing.Table                 // the table that the Backend should serve
+	pending map[routing.Name]pendingReason // the Services that the next Sync has to look at
 	ramps   *slowStarts
-	doubt   bool // it has to look at everything
+	doubt   bool // the next Sync has to look at everything
 	checks  *healthChecks
-	unheard map[routing.Name]problem // the Services whose health check has no port, and why
-	review  map[routing.Name]bool    // the Services whose problems, if any, are to be told anew
+	unheard map[routing.Name]problem // Services whose health check port could not be bound, and why
+	review  map[routing.Name]bool    // Services whose problems are to be reported again
 }
 
-// pendingReason says why the Backend has to look at a Service.
+// pendingReason is the reason why the Backend has to look at a Service.
 type pendingReason uint8
 
 const (
-	changed pendingReason = iota + 1 // it changed since it was last applied
-	retried                          // it has not changed, but the Backend could not serve all of it
-	ramping                          // it has not changed, but its slow start gives other weights now
+	changed pendingReason = iota + 1 // the Service changed since it was last applied
+	retried                          // the Service did not change, but the Backend could not serve all of it
+	ramping                          // the Service did not change, but its slow start gives other weights now
 )
 
-// New makes a Proxy of the Services client shows. It starts nothing.
+// New returns a Proxy for the Services that client can list. It starts nothing.
 func New(client kubernetes.Interface, opts Options) *Proxy {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -124,12 +126,12 @@ func New(client kubernetes.Interface, opts Options) *Proxy {
 	return p
 }
 
-// Applied is the table the Backend last took, except for Frontends it complained about; empty before that. It never
-// changes; call again for a later one.
+// Applied returns the table of the Backend's last Sync, without the Frontends that failed. It is empty before the first
+// Sync. The returned table never changes; a later call returns a later table.
 func (p *Proxy) Applied() *routing.Table { return p.applied.Load() }
 
-// Run keeps the Backend equal to the API until ctx ends. Nothing is applied before all Services and EndpointSlices are
-// known: half a list would cut connections off. The data path stays as it is when Run returns.
+// Run keeps the Backend equal to the API until ctx ends. It applies nothing before all Services and EndpointSlices are
+// known, because an incomplete list would break connections. The data path stays as it is when Run returns.
 func (p *Proxy) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -148,7 +150,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return p.runLoop(ctx)
 }
 
-// runLoop runs the loop, and beside it whatever notices that the Backend's work was undone.
+// runLoop runs the loop. If the Backend is a Watcher, its Watch runs beside the loop.
 func (p *Proxy) runLoop(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.loop.Run(ctx) })
@@ -158,15 +160,15 @@ func (p *Proxy) runLoop(ctx context.Context) error {
 	return group.Wait()
 }
 
-// distrust has the Backend look at everything.
+// distrust makes the next Sync look at everything.
 func (p *Proxy) distrust() {
-	if !p.distrusted.Swap(true) { // a foreign hand works in many strokes
+	if !p.distrusted.Swap(true) { // one foreign change often arrives as many notifications
 		p.opts.Log.Warn("somebody else changed what carries the connections, repairing it")
 	}
 	p.loop.Kick()
 }
 
-// sync is one round of the loop: build what changed, apply what differs, tell what could not be served.
+// sync is one round of the loop. It builds what changed, applies what differs, and reports what could not be served.
 func (p *Proxy) sync(ctx context.Context) error {
 	p.health.begin()
 	p.metrics.queued.SetToCurrentTime()
@@ -184,12 +186,12 @@ func (p *Proxy) sync(ctx context.Context) error {
 			return err
 		}
 	}
-	p.applied.Store(p.want) // also when its only news is an address somebody does not get
+	p.applied.Store(p.want) // also when nothing differs except an address that a Service lost to another one
 	problems := p.problems(failed)
 	p.events.report(p.watch.services, problems)
 	p.memory.complain(problems)
 	clear(p.review)
-	p.health.done() // what alone is not served is told, and no reason to send the whole node's connections elsewhere
+	p.health.done() // a single failed Frontend is reported; it is no reason to move all connections away from the node
 	if len(failed) > 0 {
 		return fmt.Errorf("%d frontends are not served, the first: %w", len(failed), failed[0])
 	}
@@ -199,7 +201,8 @@ func (p *Proxy) sync(ctx context.Context) error {
 	return nil
 }
 
-// apply hands p.want to the Backend. It returns what alone is not served, or an error after which nothing is known.
+// apply hands p.want to the Backend. It returns the Frontends that failed, or an error after which the state is
+// unknown.
 func (p *Proxy) apply(ctx context.Context) ([]*routing.FrontendError, error) {
 	names := sortedNames(p.pending)
 	started := time.Now()
@@ -221,7 +224,7 @@ func (p *Proxy) apply(ctx context.Context) ([]*routing.FrontendError, error) {
 	return failed, nil
 }
 
-// settle notes that the Backend serves p.want except for what failed, and tells who asked to know.
+// settle records that the Backend serves p.want except for the failed Frontends, and calls OnApplied.
 func (p *Proxy) settle(ctx context.Context, failed []*routing.FrontendError) {
 	again := map[routing.Name]bool{}
 	for _, f := range failed {
@@ -231,7 +234,7 @@ func (p *Proxy) settle(ctx context.Context, failed []*routing.FrontendError) {
 	for _, name := range sortedNames(p.pending) {
 		p.review[name] = true
 		if p.pending[name] == ramping || p.pending[name] == retried && again[name] {
-			continue // the Service is as it was, and what failed before fails now
+			continue // the Service did not change, or the same Frontends failed again
 		}
 		news = append(news, name)
 		p.opts.Log.DebugContext(ctx, "applied", "service", name.String(), "frontends", len(p.want.Of(name)))
@@ -246,7 +249,7 @@ func (p *Proxy) settle(ctx context.Context, failed []*routing.FrontendError) {
 	}
 }
 
-// tellApplied notes that the Services in names were applied, for whoever asks.
+// tellApplied records in the memory and in the metrics that the Services in names were applied.
 func (p *Proxy) tellApplied(names []routing.Name, now time.Time) {
 	p.memory.note(p.node, p.pods, p.want, names, now)
 	p.metrics.served(p.want, names)
@@ -255,8 +258,8 @@ func (p *Proxy) tellApplied(names []routing.Name, now time.Time) {
 	}
 }
 
-// problems lists, for every Service that was looked at, what of it is not served. A Service without problems has an
-// empty list, which ends earlier complaints about it.
+// problems returns the problems of every Service that was looked at. A Service without problems has an empty list,
+// which ends its earlier complaints.
 func (p *Proxy) problems(failed []*routing.FrontendError) map[routing.Name][]problem {
 	out := make(map[routing.Name][]problem, len(p.review))
 	for name := range p.review {

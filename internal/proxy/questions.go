@@ -11,29 +11,30 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A State is what a Proxy has done about one Service.
+// A State is the state of one Service in a Proxy.
 type State struct {
 	Node      routing.Node       // as the Proxy knows it
-	Mode      string             // how connections are carried: nft, userspace
-	Applied   time.Time          // when this Service was last handed to the Backend; zero: not yet
-	Frontends []routing.Frontend // as they were
-	Problems  []string           // what of it is not served, and why
-	SetAside  []SetAside         // endpoints that get no connections for a while
+	Mode      string             // how connections are carried: nft or userspace
+	Applied   time.Time          // when the Backend last applied this Service; zero: never
+	Frontends []routing.Frontend // as they were applied
+	Problems  []string           // the parts that are not served, and why
+	SetAside  []SetAside         // ejected endpoints
 }
 
-// SetAside is an endpoint that a Backend does not send connections to for a while, for what it saw itself.
+// SetAside is an ejected endpoint. The Backend sends it no connections for a while, because of failures that the
+// Backend saw.
 type SetAside struct {
 	Endpoint     netip.AddrPort
 	Cause        string
 	Since, Until time.Time
 }
 
-// An Ejector is a Backend that sets endpoints aside.
+// An Ejector is a Backend that ejects endpoints.
 type Ejector interface {
 	SetAside() []SetAside
 }
 
-// memory is what questions are answered from, beside the table.
+// memory holds what QuestionHandler needs beside the table.
 type memory struct {
 	mu       sync.Mutex // protects the following
 	node     routing.Node
@@ -46,7 +47,7 @@ func newMemory() *memory {
 	return &memory{applied: map[routing.Name]time.Time{}, problems: map[routing.Name][]string{}}
 }
 
-// note takes in what a round of the loop did: it applied t, in which these Services differed.
+// note records one sync: it applied t, in which the Services in applied differed.
 func (m *memory) note(node routing.Node, pods []netip.Prefix, t *routing.Table, applied []routing.Name, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -59,7 +60,7 @@ func (m *memory) note(node routing.Node, pods []netip.Prefix, t *routing.Table, 
 	}
 }
 
-// complain takes in what is not served. Services without problems are listed, too.
+// complain records the problems of Services. A Service without problems has an empty list in all.
 func (m *memory) complain(all map[routing.Name][]problem) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +72,7 @@ func (m *memory) complain(all map[routing.Name][]problem) {
 	}
 }
 
-// State is what the Proxy has done about a Service; false if it knows none of that name.
+// State returns the state of a Service. The result is false if the Proxy does not know the Service.
 func (p *Proxy) State(name routing.Name) (State, bool) {
 	entry, ok := p.Applied().Entry(name)
 	if !ok {
@@ -94,8 +95,8 @@ func (p *Proxy) State(name routing.Name) (State, bool) {
 	return s, true
 }
 
-// QuestionHandler answers under /debug/: services/{namespace}/{name} with a State, trace?from=&to=&proto= with a Trace,
-// as JSON. mode is how connections are carried.
+// QuestionHandler serves JSON under /debug/: services/{namespace}/{name} returns a State, and trace?from=&to=&proto=
+// returns a Trace. mode returns how connections are carried.
 func (p *Proxy) QuestionHandler(mode func() string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/services/{namespace}/{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -141,5 +142,5 @@ func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(v) // the reader may have gone
+	_ = encoder.Encode(v) // the client may have gone
 }

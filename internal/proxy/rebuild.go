@@ -7,8 +7,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// rebuild makes p.want equal to what is watched. It adds the Services whose traffic differs to p.pending, and those
-// whose only news may be an address they do not get to p.review.
+// rebuild makes p.want equal to the watched objects. It adds the Services whose traffic differs to p.pending. It adds
+// all Services that it looked at to p.review, because they may have lost an address to another Service.
 func (p *Proxy) rebuild() {
 	dirty, all := p.watch.take()
 	if all {
@@ -36,7 +36,7 @@ func (p *Proxy) rebuild() {
 	}
 }
 
-// checkHealth makes the server of the Service's health check what it is to be.
+// checkHealth starts, updates or closes the server of the Service's health check.
 func (p *Proxy) checkHealth(name routing.Name) {
 	err := p.checks.apply(name, p.watch.healthCheck(p.node, name), p.node.NodePorts)
 	if err == nil {
@@ -48,7 +48,8 @@ func (p *Proxy) checkHealth(name routing.Name) {
 	p.review[name] = true
 }
 
-// lookAtNode takes notice of what the Node is now. If it differs, every Service may be served in another way.
+// lookAtNode reads the Node again. If it differs, all Services become dirty, because each of them may be served in
+// another way.
 func (p *Proxy) lookAtNode(dirty map[routing.Name]bool) {
 	node, pods := p.watch.node(p.opts.NodeName, p.opts.NodePorts)
 	if b, ok := p.opts.Backend.(PodAware); ok && !slices.Equal(pods, p.pods) {
@@ -61,7 +62,7 @@ func (p *Proxy) lookAtNode(dirty map[routing.Name]bool) {
 	}
 }
 
-// markKnown adds every Service there is, and every one that was.
+// markKnown adds every watched Service and every Service of p.want.
 func (p *Proxy) markKnown(dirty map[routing.Name]bool) {
 	for _, name := range append(p.watch.names(), p.want.Services()...) {
 		dirty[name] = true

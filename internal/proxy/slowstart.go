@@ -6,11 +6,11 @@ import (
 	"viaduct/internal/routing"
 )
 
-// slowStarts are the Services with an endpoint that does not have its full weight yet, and when their weights change
-// next. There is one timer, for the earliest. All of it belongs to the loop's goroutine.
+// slowStarts are the Services in slow start, which have an endpoint without its full weight. next is when their weights
+// change next. One timer waits for the earliest change. All of it belongs to the loop's goroutine.
 type slowStarts struct {
 	next  map[routing.Name]time.Time
-	kick  func() // has the loop run
+	kick  func() // makes the loop run
 	timer *time.Timer
 }
 
@@ -18,7 +18,7 @@ func newSlowStarts(kick func()) *slowStarts {
 	return &slowStarts{next: map[routing.Name]time.Time{}, kick: kick}
 }
 
-// due lists the Services whose weights have changed by now, and forgets when that was to be.
+// due returns the Services whose weights have changed by now.
 func (s *slowStarts) due(now time.Time) (names []routing.Name) {
 	for _, name := range sortedNames(s.next) {
 		if !s.next[name].After(now) {
@@ -28,7 +28,7 @@ func (s *slowStarts) due(now time.Time) (names []routing.Name) {
 	return names
 }
 
-// update notes when the weights of a Service of t change next.
+// update records when the weights of a Service in t change next.
 func (s *slowStarts) update(t *routing.Table, name routing.Name, now time.Time) {
 	delete(s.next, name)
 	entry, _ := t.Entry(name)
@@ -40,7 +40,7 @@ func (s *slowStarts) update(t *routing.Table, name routing.Name, now time.Time) 
 	}
 }
 
-// resolve is t with the weights of now. It is t itself while there is no slow start.
+// resolve returns t with the weights at now. Without a slow start it returns t itself.
 func (s *slowStarts) resolve(t *routing.Table, now time.Time) *routing.Table {
 	var entries []routing.Entry
 	for _, name := range sortedNames(s.next) {
@@ -59,7 +59,7 @@ func (s *slowStarts) resolve(t *routing.Table, now time.Time) *routing.Table {
 	return resolved
 }
 
-// arm has the loop run at the next change.
+// arm starts the timer for the next change of weights. The timer makes the loop run.
 func (s *slowStarts) arm(now time.Time) {
 	s.stop()
 	var first time.Time
@@ -73,7 +73,7 @@ func (s *slowStarts) arm(now time.Time) {
 	}
 }
 
-// stop ends the timer.
+// stop stops the timer.
 func (s *slowStarts) stop() {
 	if s.timer != nil {
 		s.timer.Stop()

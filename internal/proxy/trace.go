@@ -9,17 +9,17 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A Trace is what would happen to a connection.
+// A Trace is the prediction of what happens to a connection.
 type Trace struct {
-	Found    bool             // a Service answers at the address
-	Outside  bool             // the connection comes from elsewhere than this node and its Pods
-	Frontend routing.Frontend // that takes it, with the weights of now
-	Pool     routing.Pool     // that serves it, with the weights of now
-	Policy   routing.Policy   // by which an endpoint is picked; not Frontend.Policy if the Backend cannot serve that
+	Found    bool             // a Service has the address
+	Outside  bool             // the client is neither this node nor one of its Pods
+	Frontend routing.Frontend // the one that takes the connection, with the current weights
+	Pool     routing.Pool     // the one that serves the connection, with the current weights
+	Policy   routing.Policy   // how an endpoint is picked; not Frontend.Policy if the Backend cannot serve it
 	Degraded string           // why Policy is not Frontend.Policy, as a clause; empty if it is
 }
 
-// Trace says what would happen to a connection from an address (invalid: from this node) to a place.
+// Trace predicts what happens to a connection between two addresses. An invalid from means this node.
 func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto routing.Proto) Trace {
 	p.memory.mu.Lock()
 	outside := Outside(from, p.memory.node, p.memory.pods)
@@ -33,7 +33,7 @@ func (p *Proxy) Trace(from netip.Addr, to netip.AddrPort, proto routing.Proto) T
 	return t
 }
 
-// TraceIn says what a Backend that serves every policy would do with a connection at now, by the table t.
+// TraceIn predicts by table t what happens to a connection at now. It assumes a Backend that serves every policy.
 func TraceIn(t *routing.Table, from routing.Origin, to netip.AddrPort, proto routing.Proto, now time.Time) Trace {
 	trace := Trace{Outside: from.Outside}
 	f, _, found := t.Lookup(from, to, proto)
@@ -44,8 +44,8 @@ func TraceIn(t *routing.Table, from routing.Origin, to netip.AddrPort, proto rou
 	return trace
 }
 
-// Choice says how one of the Pool's backends is picked for a client, as the beginning of a list of them. An invalid
-// client is one whose address is not known.
+// Choice describes how one of the Pool's backends is picked for a client. The text introduces a list of the backends.
+// An invalid client means that the client's address is not known.
 func (t Trace) Choice(client netip.Addr) string {
 	switch {
 	case t.Policy == routing.SourceHash && client.IsValid() && t.Frontend.Affinity == 0:
@@ -57,8 +57,7 @@ func (t Trace) Choice(client netip.Addr) string {
 	return "It goes to one of these"
 }
 
-// Share says which part of all connections a backend of the Pool gets, in words: none if each gets as much as the
-// others.
+// Share describes the share of connections that a backend of the Pool gets. It returns nothing if all shares are equal.
 func (t Trace) Share(b routing.Backend) []string {
 	if t.even() {
 		return nil

@@ -9,20 +9,22 @@ import (
 	"viaduct/internal/routing"
 )
 
-// triggers are when what the slices tell happened: the difference to when it is applied is the network programming
-// latency (https://github.com/kubernetes/community/blob/master/sig-scalability/slos/network_programming_latency.md).
+// triggers are the times of the changes that EndpointSlices report in an annotation. The time from the change to its
+// sync is the network programming latency
+// (https://github.com/kubernetes/community/blob/master/sig-scalability/slos/network_programming_latency.md).
 type triggers struct {
-	began time.Time // what happened before is not counted: it waited for this process to start
+	began time.Time // earlier changes are not counted: they waited for this process to start
 	first map[routing.Name]time.Time
 }
 
-// trigger takes note of when what a slice tells happened, before the Service is marked. Other objects do not tell.
+// trigger records the time of the change that a slice reports, before the Service is marked. Other objects report no
+// time.
 func (w *watch) trigger(before, after any) {
 	at := triggerOf(after)
 	if at.IsZero() || at.Equal(triggerOf(before)) {
 		return
 	}
-	s := after.(*discovery.EndpointSlice) // triggerOf says so
+	s := after.(*discovery.EndpointSlice) // triggerOf has checked the type
 	name := routing.Name{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -31,7 +33,7 @@ func (w *watch) trigger(before, after any) {
 	}
 }
 
-// triggerOf is when the change happened that a slice tells of; zero if it does not say.
+// triggerOf returns the time of the change that a slice reports. It returns zero if the slice reports none.
 func triggerOf(obj any) time.Time {
 	s, ok := obj.(*discovery.EndpointSlice)
 	if !ok {
@@ -44,7 +46,8 @@ func triggerOf(obj any) time.Time {
 	return at
 }
 
-// applied returns how long ago what is applied now happened, of each Service that tells; they are told once.
+// applied returns the ages of the changes that are applied now, for the Services that report a time. It returns each
+// age once.
 func (w *watch) applied(names []routing.Name, now time.Time) (ages []time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -22,25 +22,26 @@ import (
 	"viaduct/internal/routing"
 )
 
-// watch is what a Proxy sees of the API, and which Services to look at again.
+// watch holds the informers of a Proxy, and the Services to look at again.
 type watch struct {
 	factories []informers.SharedInformerFactory
 	services  corelisters.ServiceLister
 	slices    cache.Indexer
 	nodes     corelisters.NodeLister
 	known     []cache.InformerSynced
-	broken    error // what kept the informers from being set up
+	broken    error // an error while the informers were set up
 	kick      func()
 	health    *health
 
 	mu    sync.Mutex // protects the following
 	dirty map[routing.Name]bool
-	all   bool // the node changed: every Service may
+	all   bool // the Node changed, which may change every Service
 	triggers
 }
 
-// newWatch watches the Services that no other proxy was asked to serve, the EndpointSlices of those that have an
-// address, and the Node called node. kick is called when there is something to look at.
+// newWatch watches three kinds of objects: the Services without a label for another proxy, the EndpointSlices of
+// Services with a cluster IP (headless ones are left out), and the Node called node. It calls kick when there is
+// something to look at.
 func newWatch(client kubernetes.Interface, node string, h *health, kick func()) *watch {
 	w := &watch{kick: kick, health: h, dirty: map[routing.Name]bool{},
 		triggers: triggers{first: map[routing.Name]time.Time{}, began: time.Now()}}
@@ -69,7 +70,7 @@ func newWatch(client kubernetes.Interface, node string, h *health, kick func()) 
 // serviceProxyName is the label of Services that another proxy serves.
 const serviceProxyName = "service.kubernetes.io/service-proxy-name"
 
-// factory makes informers of one selection. There is no periodic resync: a watch loses nothing.
+// factory makes informers for one selection. There is no periodic resync, because a watch loses no changes.
 func (w *watch) factory(client kubernetes.Interface, tweak func(*metav1.ListOptions)) informers.SharedInformerFactory {
 	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(tweak),
 		informers.WithTransform(apiclient.WithoutManagedFields))
@@ -77,7 +78,7 @@ func (w *watch) factory(client kubernetes.Interface, tweak func(*metav1.ListOpti
 	return f
 }
 
-// on calls mark for both states of whatever object an event is about.
+// on calls mark with the old and the new state of the object of each event.
 func (w *watch) on(i cache.SharedIndexInformer, mark func(any)) error {
 	reg, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { w.trigger(nil, obj); mark(obj) },
@@ -119,7 +120,7 @@ func (w *watch) markAll() {
 	w.kick()
 }
 
-// take empties the list of what to look at.
+// take returns the dirty Services and empties the list.
 func (w *watch) take() (dirty map[routing.Name]bool, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,7 +129,7 @@ func (w *watch) take() (dirty map[routing.Name]bool, all bool) {
 	return dirty, all
 }
 
-// start begins to watch and returns what waits for the end of it, to be called when ctx is over.
+// start starts the informers. stop ends them and waits for their end.
 func (w *watch) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	for _, f := range w.factories {
@@ -142,7 +143,7 @@ func (w *watch) start(ctx context.Context) (stop func()) {
 	}
 }
 
-// wait returns when everything has been listed and marked.
+// wait returns when all objects have been listed and marked.
 func (w *watch) wait(ctx context.Context) error {
 	if w.broken != nil {
 		return w.broken
@@ -153,17 +154,17 @@ func (w *watch) wait(ctx context.Context) error {
 	return nil
 }
 
-// entry builds the Service's part of the table; without Frontends when it is gone.
+// entry builds the Service's part of the table. It has no Frontends if the Service does not exist.
 func (w *watch) entry(node routing.Node, name routing.Name) routing.Entry {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
-		return routing.Entry{Service: name} // the cache knows one error: not there
+		return routing.Entry{Service: name} // a lister has only one error: not found
 	}
 	return routing.Entry{Service: name, Created: svc.CreationTimestamp.Time, Frontends: routing.Frontends(node, svc,
 		w.slicesOf(name))}
 }
 
-// refused lists the Service's endpoints that no connection is sent to.
+// refused returns the Service's endpoints that get no connections because a rule forbids their address.
 func (w *watch) refused(node routing.Node, name routing.Name) []routing.Refused {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
@@ -172,7 +173,7 @@ func (w *watch) refused(node routing.Node, name routing.Name) []routing.Refused 
 	return routing.RefusedOf(node, svc, w.slicesOf(name))
 }
 
-// healthCheck is the Service's health check; nil if it has none.
+// healthCheck returns the Service's health check, or nil if it has none.
 func (w *watch) healthCheck(node routing.Node, name routing.Name) *routing.HealthCheck {
 	svc, err := w.services.Services(name.Namespace).Get(name.Name)
 	if err != nil {
@@ -198,7 +199,7 @@ func (w *watch) slicesOf(name routing.Name) []*discovery.EndpointSlice {
 	return list
 }
 
-// names lists every Service that is watched, in no order.
+// names returns every watched Service, in no order.
 func (w *watch) names() []routing.Name {
 	all, err := w.services.List(labels.Everything())
 	if err != nil {
@@ -211,11 +212,11 @@ func (w *watch) names() []routing.Name {
 	return out
 }
 
-// node is what the API says of this host's Node, or only its name, and where its Pods have their addresses.
+// node returns this host's Node as the API has it, or only its name, and the prefixes of its Pods' addresses.
 func (w *watch) node(name string, ports NodePorts) (n routing.Node, pods []netip.Prefix) {
 	obj, err := w.nodes.Get(name)
 	if err != nil {
-		obj = &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} // not registered yet: markAll follows when it is
+		obj = &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} // not registered yet: markAll is called when it is
 	}
 	return NodeOf(obj, ports)
 }
