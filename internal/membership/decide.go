@@ -11,83 +11,83 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Inputs are all that Decide knows about one Service. Decide changes none of them.
+// Inputs is everything that Decide knows about one Service. Decide changes none of these objects.
 type Inputs struct {
-	Service     *v1.Service                // nil: it is gone
+	Service     *v1.Service                // nil: the Service is gone
 	Endpoints   *v1.Endpoints              // as stored under the Service's name; nil: none
 	Slices      []*discovery.EndpointSlice // as stored: every slice with the Service's name in its label
-	Pods        []*v1.Pod                  // those that the selector may match; others are ignored
+	Pods        []*v1.Pod                  // Pods that the selector may match; other Pods are ignored
 	Topology    *Topology                  // the zones of the nodes; nil: no node is known
-	Controllers Controllers                // whose objects are decided
+	Controllers Controllers                // the controllers for which writes are planned
 	Lookups     Lookups                    // for a Service without a selector
 }
 
-// Controllers says for which of Kubernetes' endpoints controllers Decide plans writes. What the others keep stays as it
-// is.
+// Controllers says for which of Kubernetes' endpoints controllers Decide plans writes. The objects of the other
+// controllers stay as they are.
 type Controllers struct {
 	Endpoints bool // endpoints-controller: Endpoints of Services with a selector
-	Slices    bool // endpointslice-controller: EndpointSlices of the same
+	Slices    bool // endpointslice-controller: EndpointSlices of Services with a selector
 	Mirror    bool // endpointslicemirroring-controller, and all slices of Services without a selector
 }
 
-// AllControllers has all of them.
+// AllControllers turns all three controllers on.
 func AllControllers() Controllers { return Controllers{Endpoints: true, Slices: true, Mirror: true} }
 
-// Lookups find what Decide needs to know about single addresses and names. Each must give the same answer during one
-// call of Decide.
+// Lookups find what Decide needs to know about single addresses and names. A lookup must return the same result for the
+// same argument during one call of Decide.
 type Lookups struct {
-	// Pods finds Pods by name and by address. Fields that are nil find none.
+	// Pods finds Pods by name and by address. A field that is nil finds none.
 	Pods Pods
-	// NodeOf is the name of the node whose range of Pod addresses contains addr, "" if there is none. nil: no range is
-	// known.
+	// NodeOf returns the name of the node whose Pod CIDR contains addr, "" if there is none. nil: no Pod CIDR is known.
 	NodeOf func(addr netip.Addr) string
-	// Finding is what the health checker found of a target; false while it has found nothing. nil: no checker runs here,
-	// and what the slices say holds.
+	// Finding returns the health checker's result for a target; false while there is no result. nil: this process checks
+	// nothing, and the state stored in the slices counts.
 	Finding func(HealthTarget) (Finding, bool)
-	// Inherited is what the slices of all Services said of an address when this controller began to work. nil: nothing.
+	// Inherited returns the health of an address that the slices of all Services had when this controller started. nil:
+	// none is known.
 	Inherited func(addr netip.Addr) Health
-	// Answer is what a name stands for; false before the first answer. nil: no resolver runs here, and the addresses in
-	// the slices are taken for the answer.
+	// Answer returns the addresses that a name resolves to; false before the first answer. nil: no resolver runs here, and
+	// the addresses stored in the slices are taken as the answer.
 	Answer func(annotations.Backend) (NameAnswer, bool)
 }
 
-// A NameAnswer is what a name of viaduct.dev/backends stands for.
+// A NameAnswer is the result of resolving one name of viaduct.dev/backends.
 type NameAnswer struct {
 	Addrs   []netip.AddrPort
-	Dropped int    // further addresses, which are past the resolver's limit
-	Err     string // why the last attempt failed; Addrs are then those of the last good one
+	Dropped int    // the number of further addresses that are over the resolver's limit
+	Err     string // why the last attempt failed; Addrs is then the last good answer
 }
 
-// A Decision is what should be true of one Service, and why.
+// A Decision is the desired state of one Service, with the reasons.
 type Decision struct {
-	// Endpoints is the object that there should be: Inputs.Endpoints itself if that is right, nil if there should be none.
+	// Endpoints is the desired object: Inputs.Endpoints itself if that is right, nil if there should be none.
 	Endpoints *v1.Endpoints
 	Slices    []SlicePlan // one for each keeper, in the order of the writes
 
 	Members    []Member      // of a Service with a selector
 	Addresses  []Address     // of a Service without a selector
-	Hints      []HintsChange // the hints by CPU that appear or vanish with these writes
+	Hints      []HintsChange // hints by CPU that these writes add or remove
 	Unmirrored int           // addresses of the Endpoints that no slice lists: see PlanMirror
 
-	Targets map[HealthTarget]bool // to be checked; the value is whether the target counts as up until it is asked
-	Names   []annotations.Backend // to be resolved
-	Events  []Event               // what the author should know, for as long as it is so
+	Targets map[HealthTarget]bool // targets to check; the value says whether the target counts as up until its first check
+	Names   []annotations.Backend // names to resolve
+	Events  []Event               // what the author should know, as long as the problem lasts
 }
 
-// A SlicePlan is the plan for the slices of one keeper.
+// A SlicePlan is the plan for the slices of one keeper (the controller in the managed-by label).
 type SlicePlan struct {
 	Keeper string                     // the value of the label endpointslice.kubernetes.io/managed-by
-	Have   []*discovery.EndpointSlice // those that there are
-	Keeps  bool                       // there is something to keep slices for; false: all of them are to be deleted
+	Have   []*discovery.EndpointSlice // the slices that exist
+	Keeps  bool                       // the keeper still needs slices; false: all its slices are to be deleted
 	Plan
 }
 
-// An Address is one address that a person wrote or that a name stands for, and what is decided about it.
+// An Address is one address that a person wrote or that a name resolves to, with the decision about it.
 type Address struct {
-	Member             // as it is used: Addr, Ready and Why are decided
+	Member             // the address in use: Addr, Ready and Why are decided
 	Written netip.Addr // the address as it is written; it differs from Addr if its Pod is followed
-	From    ObjectKey  // where it is written
-	Finding Finding    // what its health check found; State is Unchecked if it has none or was not asked yet
+	From    ObjectKey  // the object in which it is written
+	Finding Finding    // the result of its health check; State is Unchecked without a check or before the first result
 }
 
 // An ObjectKey names an object of the Service's namespace.
@@ -101,7 +101,7 @@ const (
 	KindPod           = "Pod"
 )
 
-// Plan is the plan for the slices of a keeper; nil if that controller does not run.
+// Plan returns the plan for the slices of a keeper; nil if that controller does not run.
 func (d *Decision) Plan(keeper string) *SlicePlan {
 	for i := range d.Slices {
 		if d.Slices[i].Keeper == keeper {
@@ -111,9 +111,9 @@ func (d *Decision) Plan(keeper string) *SlicePlan {
 	return nil
 }
 
-// Decide says what the Endpoints and EndpointSlices of a Service should be, which addresses are to be checked and which
-// names to be resolved for that, and the Reason of every address. It is the only place where that is decided: the
-// controller applies a Decision and explain prints one.
+// Decide returns the desired Endpoints and EndpointSlices of a Service, the targets to check, the names to resolve, and
+// the Reason of every address. It is the only place where this is decided: the controller applies a Decision, and
+// explain prints one.
 func Decide(in Inputs) Decision {
 	d := Decision{Endpoints: in.Endpoints}
 	if in.Service != nil && ChoosesPods(in.Service) {
@@ -124,7 +124,7 @@ func Decide(in Inputs) Decision {
 	return d
 }
 
-// decidePods decides for a Service with a selector. What was kept for it without one is deleted.
+// decidePods decides for a Service with a selector. Slices from a time when the Service had no selector are deleted.
 func decidePods(in *Inputs, d *Decision) {
 	svc, have := in.Service, KeptBy(in.Slices, SliceManagedBy)
 	topology := in.Topology
@@ -150,7 +150,7 @@ func decidePods(in *Inputs, d *Decision) {
 	}
 }
 
-// deleteAll plans the end of the slices of keepers that have nothing to keep slices for.
+// deleteAll plans the deletion of the slices of keepers that have nothing to keep slices for.
 func (d *Decision) deleteAll(have []*discovery.EndpointSlice, keepers ...string) {
 	for _, keeper := range keepers {
 		kept := KeptBy(have, keeper)
@@ -158,7 +158,7 @@ func (d *Decision) deleteAll(have []*discovery.EndpointSlice, keepers ...string)
 	}
 }
 
-// KeptBy are the slices whose label endpointslice.kubernetes.io/managed-by is keeper.
+// KeptBy returns the slices whose label endpointslice.kubernetes.io/managed-by is keeper.
 func KeptBy(all []*discovery.EndpointSlice, keeper string) (kept []*discovery.EndpointSlice) {
 	for _, s := range all {
 		if s.Labels[discovery.LabelManagedBy] == keeper {
@@ -168,7 +168,7 @@ func KeptBy(all []*discovery.EndpointSlice, keeper string) (kept []*discovery.En
 	return kept
 }
 
-// desiredEndpoints are the Endpoints of a Service with a selector: have itself if it is right.
+// desiredEndpoints returns the Endpoints of a Service with a selector. It returns have itself if that is right.
 func desiredEndpoints(svc *v1.Service, members []Member, have *v1.Endpoints) *v1.Endpoints {
 	subsets, truncated := Subsets(svc, members)
 	want := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
@@ -185,19 +185,20 @@ func desiredEndpoints(svc *v1.Service, members []Member, have *v1.Endpoints) *v1
 	return want
 }
 
-// An OutageReason says which step keeps a Service without endpoints. It is the reason of the condition
+// An OutageReason says at which step a Service ends up without endpoints. It is the reason of the condition
 // viaduct.dev/EndpointsAvailable.
 type OutageReason string
 
 // The OutageReasons.
 const (
 	SelectorMatchesNothing OutageReason = "SelectorMatchesNothing" // no Pod has the labels of the selector
-	NoPodReady             OutageReason = "NoPodReady"             // Pods have the labels, and none gets connections
+	NoPodReady             OutageReason = "NoPodReady"             // Pods have the labels, but none gets connections
 	NoAddressReady         OutageReason = "NoAddressReady"         // no written or resolved address gets connections
 	NoEndpoints            OutageReason = "NoEndpoints"            // there are ready endpoints, but the slices lack them
 )
 
-// OutageOf is the reason why the Service of in has no endpoints, if it has none; d is the Decision for in.
+// OutageOf returns the reason why the Service of in has no endpoints. The result only means something for such a
+// Service. d is the Decision for in.
 func OutageOf(in Inputs, d Decision) OutageReason {
 	portless := in.Service != nil && len(in.Service.Spec.Ports) == 0
 	ready := func(m Member) bool { return m.Ready && (portless || len(m.Ports) > 0) }

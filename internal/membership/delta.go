@@ -6,14 +6,14 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// A Delta is what a Plan does to the endpoints of a Service. One that only goes from one slice to another counts as
-// none of them.
+// A Delta counts the changes that a Plan makes to the endpoints of a Service. An endpoint that only moves from one
+// slice to another is not counted.
 type Delta struct{ Added, Updated, Removed int }
 
-// place is where an endpoint stands: an address, and the ports at it.
+// place identifies an endpoint by its address and its ports.
 type place struct{ address, ports string }
 
-// Delta compares the slices that p writes with what they are in have.
+// Delta compares the slices that p writes with their state in have.
 func (p Plan) Delta(have []*discovery.EndpointSlice) (d Delta) {
 	touched := map[string]bool{}
 	after := map[place]*discovery.Endpoint{}
@@ -58,8 +58,8 @@ func listPlaces(into map[place]*discovery.Endpoint, s *discovery.EndpointSlice) 
 	}
 }
 
-// FewestSlices is how many slices would do for the endpoints in have, were each filled: those of one family and of the
-// same ports share one.
+// FewestSlices returns the number of slices that the endpoints in have would need if every slice were full. Endpoints
+// of one address family and with the same ports share slices.
 func FewestSlices(have []*discovery.EndpointSlice) (n int) {
 	type group struct {
 		family discovery.AddressType

@@ -1,9 +1,10 @@
-// Package membership says who is behind a Service, and why, and how that is spelled in Endpoints and in EndpointSlices.
+// Package membership decides which addresses are behind a Service, and why, and writes that as Endpoints and
+// EndpointSlices.
 //
-// Membership is decided once, by Judge, and becomes a list of Members; Subsets and PlanSlices are two spellings of that
-// one list. Their differences are visible in subsets.go (terminating Pods, one family, at most 1000 addresses) and
-// slices.go (packing).
+// Judge decides membership once. The result is a list of Members, and Subsets and PlanSlices write this one list in two
+// formats. The differences between the formats are in subsets.go (terminating Pods, one family, at most 1000 addresses)
+// and in slices.go (packing).
 //
-// The package is pure: it reads no clock and no socket, writes and logs nothing, and the same input gives the same
-// output whatever the order in which it comes.
+// The package is pure: it reads no clock and no socket, and it writes and logs nothing. The same input gives the same
+// output, whatever the order of the input.
 package membership

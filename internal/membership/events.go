@@ -11,11 +11,11 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// An Event is something about a Service that its author should know. A Decision has it for as long as it is so; it is
-// recorded as an event of the API once, and again when its Sentence changes.
+// An Event is a problem of a Service that its author should know. A Decision has the Event as long as the problem
+// lasts. It is recorded once as an event of the API, and again when its Sentence changes.
 type Event interface {
 	Reason() EventReason
-	About() ObjectKey // the object that it is recorded on
+	About() ObjectKey // the object on which the event is recorded
 	Sentence() string // in words, without a full stop
 }
 
@@ -30,8 +30,8 @@ const (
 	EventBackendsNotResolved EventReason = "BackendsNotResolved"
 )
 
-// InvalidAnnotations are annotations of one object that are refused. The API server of Viaduct rejects them; any other
-// stores them.
+// InvalidAnnotations are the annotations of one object that are refused. The API server of Viaduct rejects them; other
+// API servers store them.
 type InvalidAnnotations struct {
 	Object ObjectKey
 	Errors field.ErrorList
@@ -43,7 +43,7 @@ func (InvalidAnnotations) Reason() EventReason { return EventInvalidAnnotation }
 // About is the object with the annotations.
 func (e InvalidAnnotations) About() ObjectKey { return e.Object }
 
-// Sentence says what is wrong with each of them.
+// Sentence says what is wrong with each annotation.
 func (e InvalidAnnotations) Sentence() string {
 	return fmt.Sprintf("%v; it counts as not written", e.Errors.ToAggregate())
 }
@@ -66,7 +66,7 @@ func (ForeignAddresses) Reason() EventReason { return EventForeignPodAddress }
 // About is the Endpoints object.
 func (e ForeignAddresses) About() ObjectKey { return ObjectKey{KindEndpoints, e.Endpoints} }
 
-// Sentence lists them.
+// Sentence lists the addresses.
 func (e ForeignAddresses) Sentence() string {
 	var list []string
 	for _, a := range e.Addresses {
@@ -88,7 +88,7 @@ func (AllEndpointsDown) Reason() EventReason { return EventAllEndpointsDown }
 // About is the Service.
 func (e AllEndpointsDown) About() ObjectKey { return ObjectKey{KindService, e.Service} }
 
-// Sentence says what becomes of connections.
+// Sentence says what happens to connections.
 func (e AllEndpointsDown) Sentence() string {
 	what := fmt.Sprintf("connections are sent to all of them (%s: %s)", annotations.WhenAllDown, annotations.UseAll)
 	if e.Refused {
@@ -103,13 +103,13 @@ type UnresolvedBackends struct {
 	Problems []BackendProblem
 }
 
-// A BackendProblem is one of these. Exactly one of Err, Dropped and Unfit is set.
+// A BackendProblem is the problem of one backend. Exactly one of Err, Dropped and Unfit is set.
 type BackendProblem struct {
 	Host    string     // the name; "" if Addr is set
 	Addr    netip.Addr // the address that is not used
-	Kept    int        // with Err: how many addresses of the last answer are used
+	Kept    int        // with Err: the number of addresses of the last answer that are still used
 	Err     string     // why the name is not resolved
-	Dropped int        // how many addresses are past the limit
+	Dropped int        // the number of addresses over the limit
 	Unfit   string     // the rule that Addr breaks, in words that follow "it"
 }
 

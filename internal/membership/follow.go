@@ -11,13 +11,13 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Pods is what following must know of a namespace's Pods.
+// Pods finds the Pods that following an address needs (viaduct.dev/follow).
 type Pods struct {
 	Named func(name string) *v1.Pod       // nil if there is none
-	At    func(addr netip.Addr) []*v1.Pod // those that have the address, of any namespace
+	At    func(addr netip.Addr) []*v1.Pod // the Pods of any namespace that have the address
 }
 
-// orNone is p with functions that find nothing in place of nil.
+// orNone returns p with functions that find nothing instead of nil.
 func (p Pods) orNone() Pods {
 	if p.Named == nil {
 		p.Named = func(string) *v1.Pod { return nil }
@@ -28,9 +28,9 @@ func (p Pods) orNone() Pods {
 	return p
 }
 
-// PodOf is the name of the Pod of namespace that m was written for: by its targetRef, or because that Pod has the
-// address, or by what was known earlier (remembered: from an address to the Pod's name). "" if it is no Pod's, as far
-// as is known.
+// PodOf returns the name of the Pod of namespace for which m was written. The Pod comes from m's targetRef, or from an
+// earlier note (remembered maps an address to the Pod's name), or it is the Pod that has the address now. "" means that
+// no such Pod is known.
 func PodOf(m Member, namespace string, pods Pods, remembered map[netip.Addr]string) string {
 	if m.Target.Kind == "Pod" && (m.Target.Namespace == "" || m.Target.Namespace == namespace) && m.Target.Name != "" {
 		return m.Target.Name
@@ -46,8 +46,8 @@ func PodOf(m Member, namespace string, pods Pods, remembered map[netip.Addr]stri
 	return ""
 }
 
-// FollowPod is m at the address where the Pod called name is now; false if it is where it was written. An address that
-// another Pod has by now, while that of this name is no more, gets no connections.
+// FollowPod returns m with the current address of the Pod called name; false if the address is the one that was
+// written. If the Pod is gone and another Pod has the address now, the address gets no connections.
 func FollowPod(m Member, name string, pods Pods) (Member, bool) {
 	pod := pods.Named(name)
 	if pod == nil || !Holds(pod) {
@@ -66,13 +66,13 @@ func FollowPod(m Member, name string, pods Pods) (Member, bool) {
 	return m, true
 }
 
-// Holds says whether pod has addresses that are its own: one that has ended has given them back, and one on the network
-// of its node never had them.
+// Holds says whether pod has addresses of its own. A finished Pod has given its addresses back, and a Pod on its node's
+// network (hostNetwork) never had any.
 func Holds(pod *v1.Pod) bool {
 	return !finished(pod) && !pod.Spec.HostNetwork && (pod.Status.PodIP != "" || len(pod.Status.PodIPs) > 0)
 }
 
-// Addresses are those of a Pod that Holds them.
+// Addresses returns the addresses of a Pod for which Holds is true, and none for other Pods.
 func Addresses(pod *v1.Pod) []netip.Addr {
 	if pod == nil || !Holds(pod) {
 		return nil
@@ -86,7 +86,8 @@ func Addresses(pod *v1.Pod) []netip.Addr {
 	return out
 }
 
-// remember notes on a mirror which Pods its addresses were written for: when they have moved, nothing else tells.
+// remember records on a mirror slice the Pods for which its addresses were written. After a Pod has moved, no other
+// object has this information.
 func (o *Overrides) remember(s *discovery.EndpointSlice) {
 	if o == nil || len(o.Followed) == 0 {
 		return
@@ -102,7 +103,7 @@ func (o *Overrides) remember(s *discovery.EndpointSlice) {
 	s.Annotations[annotations.Followed] = strings.Join(notes, ",")
 }
 
-// noteHealth writes on the slices of a plan what the checks found of the addresses in them.
+// noteHealth writes the results of the health checks into the slices of a plan.
 func (o *Overrides) noteHealth(plan Plan) {
 	if o == nil || len(o.Findings) == 0 {
 		return
@@ -112,7 +113,7 @@ func (o *Overrides) noteHealth(plan Plan) {
 	}
 }
 
-// Remembered are the Pods that addresses were written for, by what have tells.
+// Remembered returns the Pods for which addresses were written, as recorded by remember in the slices of have.
 func Remembered(have []*discovery.EndpointSlice) map[netip.Addr]string {
 	out := map[netip.Addr]string{}
 	for _, s := range have {

@@ -14,39 +14,39 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Health is what the health checks of an address found.
+// Health is the result of the health checks of an address.
 type Health uint8
 
-// The values of Health. The zero value is of an address that is not checked, or was not asked yet.
+// The values of Health. The zero value means that the address is not checked, or has no result yet.
 const (
 	Unchecked Health = iota
 	Up
 	Down
 )
 
-// A HealthTarget is one address and port, and how it is checked. The Port of the Check means nothing here.
+// A HealthTarget is one address and port with its check. The Port field of the Check is not used here.
 type HealthTarget struct {
 	Addr  netip.AddrPort
 	Check annotations.Check
 }
 
-// A Finding is what the health checks found of one address.
+// A Finding is the result of the health checks of one address.
 type Finding struct {
 	State Health
-	Since time.Time // since when the State holds; zero: not known
-	Cause string    // why it is Down, in the words of the check; "": not known
+	Since time.Time // when the State began; zero: not known
+	Cause string    // why the address is Down, in the words of the check; "": not known
 }
 
-// A HealthVerdict is what follows for an address that is checked.
+// A HealthVerdict is the decision about an address that is checked.
 type HealthVerdict struct {
-	Ready   bool // it gets connections
-	Serving bool // it answers its check
+	Ready   bool // the address gets connections
+	Serving bool // the address answers its check
 	Why     Reason
 }
 
-// EvaluateHealth gives the verdict on every address that is checked. found has every address that its author wants to
-// be used, Unchecked ones included. If all addresses of a family are Down, all of them get connections (see AllDown),
-// or, with refuse, none does. allDown lists the families of which that is so.
+// EvaluateHealth returns the verdict on every address that is checked. found has every address that its author wants to
+// be used, Unchecked ones included. If all addresses of a family are Down, all of them get connections (see AllDown);
+// with refuse, none of them does. allDown lists these families.
 func EvaluateHealth(found map[netip.Addr]Finding, refuse bool) (verdicts map[netip.Addr]HealthVerdict,
 	allDown []v1.IPFamily) {
 	verdicts = make(map[netip.Addr]HealthVerdict, len(found))
@@ -75,7 +75,8 @@ func EvaluateHealth(found map[netip.Addr]Finding, refuse bool) (verdicts map[net
 	return verdicts, allDown
 }
 
-// WithHealth gives m the verdict on its address, if there is one and its author wants it to be used.
+// WithHealth applies the verdict on m's address to m, if there is a verdict and m's author wants the address to be
+// used.
 func WithHealth(m Member, verdicts map[netip.Addr]HealthVerdict) (Member, bool) {
 	v, ok := verdicts[m.Addr]
 	if !ok || !m.Ready {
@@ -85,9 +86,9 @@ func WithHealth(m Member, verdicts map[netip.Addr]HealthVerdict) (Member, bool) 
 	return m, true
 }
 
-// StoredFindings are what slices that Viaduct made say about the addresses in them. A process that begins to check
-// starts with these, and one that does not check knows no more. Slices of Pods and slices that people wrote say
-// nothing.
+// StoredFindings returns the health that is stored in the slices made by Viaduct. A process starts its checks with
+// these findings; a process that checks nothing has no other findings. Slices of Pods and slices that people wrote
+// store no health.
 func StoredFindings(have []*discovery.EndpointSlice) map[netip.Addr]Finding {
 	found := map[netip.Addr]Finding{}
 	for _, s := range have {
@@ -114,21 +115,22 @@ func StoredFindings(have []*discovery.EndpointSlice) map[netip.Addr]Finding {
 	return found
 }
 
-// The bounds of the annotation HealthStatus: how many addresses of one slice it has, and how many bytes of each cause.
+// The bounds of the annotation HealthStatus: the number of addresses for one slice, and the length of each cause in
+// bytes.
 const (
 	maxStatuses   = 100
 	maxCauseBytes = 128
 )
 
-// healthStatus is one value of the annotation HealthStatus.
+// healthStatus is the value for one address in the annotation HealthStatus.
 type healthStatus struct {
 	State string    `json:"state"` // always "down"
 	Since time.Time `json:"since,omitzero"`
 	Cause string    `json:"cause,omitempty"`
 }
 
-// writeHealthStatus puts what was found of the addresses of s that are Down into its annotation HealthStatus. The
-// annotation is never by itself a reason to write a slice: it changes with the conditions of the endpoints.
+// writeHealthStatus writes the findings of the addresses of s that are Down into its annotation HealthStatus. The
+// annotation alone is never a reason to write a slice: it is written when the conditions of the endpoints change.
 func writeHealthStatus(s *discovery.EndpointSlice, found map[netip.Addr]Finding) {
 	statuses := map[netip.Addr]healthStatus{}
 	for i := range s.Endpoints {
@@ -147,7 +149,7 @@ func writeHealthStatus(s *discovery.EndpointSlice, found map[netip.Addr]Finding)
 	}
 	data, err := json.Marshal(statuses)
 	if err != nil {
-		return // the year of a time is past 9999
+		return // a time with a year after 9999
 	}
 	if s.Annotations == nil {
 		s.Annotations = map[string]string{}
@@ -167,7 +169,7 @@ func shorten(cause string) string {
 	return cause[:cut] + "…"
 }
 
-// readHealthStatus reads the annotation HealthStatus. What is no such annotation counts as none.
+// readHealthStatus reads the annotation HealthStatus. An annotation that cannot be parsed counts as none.
 func readHealthStatus(s *discovery.EndpointSlice) map[netip.Addr]healthStatus {
 	var notes map[netip.Addr]healthStatus
 	if err := json.Unmarshal([]byte(s.Annotations[annotations.HealthStatus]), &notes); err != nil {
@@ -176,8 +178,8 @@ func readHealthStatus(s *discovery.EndpointSlice) map[netip.Addr]healthStatus {
 	return notes
 }
 
-// StoredReason is the Reason that the conditions of a stored endpoint stand for. It is coarser than a Decision: it
-// cannot tell an address that follows its Pod from one as it was written.
+// StoredReason returns the Reason that the conditions of a stored endpoint mean. It is less exact than a Decision: it
+// cannot tell an address that follows its Pod from an address that is used as written.
 func StoredReason(s *discovery.EndpointSlice, e *discovery.Endpoint) Reason {
 	c := e.Conditions
 	is := func(condition *bool) bool { return condition != nil && *condition }
@@ -211,11 +213,11 @@ func StoredReason(s *discovery.EndpointSlice, e *discovery.Endpoint) Reason {
 // discovery.k8s.io/v1).
 func IsReady(e *discovery.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready }
 
-// targetsOf are the targets of one address: the port that the check names, or each port of a protocol that it speaks.
-// They are sorted by port.
+// targetsOf returns the targets of one address: the port that the check names, or every port with the protocol of the
+// check. They are sorted by port.
 func targetsOf(m Member, check *annotations.Check) (targets []HealthTarget) {
 	same := *check
-	same.Port = 0 // so that checks that mean the same are equal
+	same.Port = 0 // so that equal checks compare equal
 	if check.Port != 0 {
 		return []HealthTarget{{netip.AddrPortFrom(m.Addr, check.Port), same}}
 	}

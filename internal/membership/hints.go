@@ -11,21 +11,22 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// overload is how much more than its share a zone may get: 20 %, as upstream allows (KEP-2433).
+// overload is the limit for the number of endpoints of a zone, as a multiple of the zone's share: 20 % more, as in
+// upstream (KEP-2433).
 const overload = 1.2
 
-// A HintsChange says that a Service whose hints are given in proportion to the zones' CPU has come to have hints, or to
-// have none.
+// A HintsChange records that a Service got hints, or lost them. It is only used for hints in proportion to the CPU of
+// the zones.
 type HintsChange struct {
 	Type    discovery.AddressType
 	Enabled bool
-	Why     string // in words; "" if they are enabled
+	Why     string // in words; "" if Enabled
 }
 
-// AddHints says of every ready one of members, which are those of svc, for which zone and node it is meant first. That
-// is by spec.trafficDistribution its own (KEP-3015), or, asked for by the older annotation, as many for each zone as it
-// has of the CPU (KEP-2433); as few as possible are then meant for another zone than have, the slices of svc, say.
-// Members that are not ready, and those of a Service that asks for neither, are for everybody.
+// AddHints sets the zone and node hints of the ready members of svc. With spec.trafficDistribution, an endpoint is
+// hinted to its own zone or node (KEP-3015). With the older annotation, every zone gets endpoints in proportion to its
+// CPU (KEP-2433); as few hints as possible then change from those in have, the slices of svc. Members that are not
+// ready get no hint, and neither do the members of a Service that asks for none.
 func AddHints(svc *v1.Service, members []Member, topology *Topology, have []*discovery.EndpointSlice) []HintsChange {
 	if !Proportional(svc) {
 		closeBy(svc, members)
@@ -49,8 +50,8 @@ func AddHints(svc *v1.Service, members []Member, topology *Topology, have []*dis
 	return changes
 }
 
-// Proportional says whether an annotation asks for hints by CPU. It goes before spec.trafficDistribution; of the two,
-// the deprecated one goes first.
+// Proportional says whether an annotation asks for hints by CPU. The annotation takes precedence over
+// spec.trafficDistribution. If both annotations are set, the deprecated one counts.
 func Proportional(svc *v1.Service) bool {
 	mode, ok := svc.Annotations[v1.DeprecatedAnnotationTopologyAwareHints]
 	if !ok {
@@ -81,10 +82,10 @@ func closeBy(svc *v1.Service, members []Member) {
 	}
 }
 
-// hinted are the hints that slices give already.
+// hinted holds the hints in the existing slices.
 type hinted struct {
 	zones map[endpointKey]string
-	types map[discovery.AddressType]bool // those with any hint
+	types map[discovery.AddressType]bool // address types with any hint
 }
 
 func hintsIn(have []*discovery.EndpointSlice) hinted {
@@ -111,7 +112,7 @@ func readyOf(members []Member, family v1.IPFamily) []*Member {
 	return ready
 }
 
-// spread hints each of ready to one zone, so that every zone has about its share. why says what keeps it from that.
+// spread hints each of ready to one zone, so that every zone has about its share. why says why this is not possible.
 func spread(ready []*Member, topology *Topology, before hinted) (why string) {
 	shares, why := topology.shares()
 	if why != "" {
@@ -137,7 +138,7 @@ func spread(ready []*Member, topology *Topology, before hinted) (why string) {
 	return ""
 }
 
-// least is how many endpoints there must be for no zone to get more than its share and the overload.
+// least returns the number of endpoints that are needed so that no zone gets more than its share times overload.
 func least(shares map[string]float64, n int) int {
 	sum := 0
 	for _, share := range shares {
@@ -146,8 +147,8 @@ func least(shares map[string]float64, n int) int {
 	return sum
 }
 
-// even moves hints, one at a time, from the zone that has the most too many to the one that has the most too few, as
-// long as either is off by a whole one and both by a half.
+// even moves hints one at a time, from the zone with the largest surplus to the zone with the largest deficit. It stops
+// when surplus and deficit are both below 1, or when one of them is below 0.5.
 func even(ready []*Member, shares map[string]float64) {
 	surplus := map[string]float64{}
 	for zone, share := range shares {
@@ -169,7 +170,8 @@ func even(ready []*Member, shares map[string]float64) {
 	}
 }
 
-// choose is one of those hinted to giver: one that is in taker, or at least not in giver, if there is any.
+// choose returns one of the members hinted to giver: first a member in zone taker, then a member that is not in giver,
+// then any.
 func choose(ready []*Member, giver, taker string) *Member {
 	return slices.MinFunc(ready, func(a, b *Member) int {
 		return cmp.Compare(reluctance(a, giver, taker), reluctance(b, giver, taker))

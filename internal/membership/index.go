@@ -8,17 +8,18 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// An Index finds the Services that select a Pod, and the Pods that a Service selects, without looking at any other:
-// work is in proportion to the labels of the Pod, and to what is found.
+// An Index finds the Services that select a Pod, and the Pods that a Service selects, without looking at all the
+// others: the work is in proportion to the labels of the Pod and to the number of results.
 //
-// Each Service is filed under one label of its selector, the one that the fewest selectors ask for: a label that all
-// have in common would find them all for every Pod. The zero Index is not ready; it is for one goroutine at a time.
+// Each Service is filed under one label of its selector: the label that the fewest selectors ask for. A label that all
+// Services have in common would return all of them for every Pod. The zero Index is not ready for use. An Index is for
+// one goroutine at a time.
 type Index struct {
 	services map[types.NamespacedName]*selecting
 	pods     map[types.NamespacedName]*selected
 	filed    map[label]map[*selecting]bool // the Services, each under one label of its selector
-	asked    map[label]int                 // how many selectors ask for a label
-	labelled map[label]map[*selected]bool  // the Pods, each under all of its labels
+	asked    map[label]int                 // the number of selectors that ask for a label
+	labelled map[label]map[*selected]bool  // the Pods, each under all its labels
 }
 
 // label is one label of one namespace.
@@ -35,10 +36,10 @@ type selecting struct {
 // selected is a Pod, whether or not any Service selects it.
 type selected struct {
 	pod *v1.Pod
-	by  []*selecting // few, mostly one
+	by  []*selecting // few, mostly one Service
 }
 
-// NewIndex makes an empty one.
+// NewIndex makes an empty Index.
 func NewIndex() *Index {
 	return &Index{
 		services: map[types.NamespacedName]*selecting{}, pods: map[types.NamespacedName]*selected{},
@@ -46,7 +47,7 @@ func NewIndex() *Index {
 	}
 }
 
-// SetService adds a Service, or brings its selector up to date. One that chooses no Pods is taken out.
+// SetService adds a Service, or updates its selector. A Service that chooses no Pods is removed.
 func (x *Index) SetService(svc *v1.Service) {
 	key := types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}
 	if !ChoosesPods(svc) {
@@ -68,7 +69,7 @@ func (x *Index) SetService(svc *v1.Service) {
 	}
 }
 
-// join notes that s selects p, if it does.
+// join records that s selects p, if it does.
 func (x *Index) join(s *selecting, p *selected) {
 	if selects(s.selector, p.pod.Labels) {
 		s.pods[p] = true
@@ -76,7 +77,7 @@ func (x *Index) join(s *selecting, p *selected) {
 	}
 }
 
-// ChoosesPods says whether svc has anything to do with Pods.
+// ChoosesPods says whether the endpoints of svc are Pods: it has a selector and is not of type ExternalName.
 func ChoosesPods(svc *v1.Service) bool {
 	return HasSelector(svc) && svc.Spec.Type != v1.ServiceTypeExternalName
 }
@@ -92,11 +93,12 @@ func (x *Index) file(s *selecting) {
 	}
 }
 
-// rarest is the label of a selector of which there are the fewest; of equals, the first.
+// rarest returns the label of a selector with the lowest count. Of labels with the same count it returns the one with
+// the smallest key.
 func (x *Index) rarest(s *selecting, count func(label) int) label {
 	var best label
 	fewest := -1
-	for k, v := range s.selector { // unordered: of two labels that are as rare, the smaller key is taken
+	for k, v := range s.selector { // unordered: of two labels with the same count, the smaller key is taken
 		l := label{s.key.Namespace, k, v}
 		if n := count(l); fewest < 0 || n < fewest || n == fewest && k < best.key {
 			best, fewest = l, n
@@ -105,7 +107,7 @@ func (x *Index) rarest(s *selecting, count func(label) int) label {
 	return best
 }
 
-// DropService takes a Service out, if it is there.
+// DropService removes a Service from the Index, if it is there.
 func (x *Index) DropService(key types.NamespacedName) {
 	s := x.services[key]
 	if s == nil {
@@ -124,7 +126,7 @@ func (x *Index) DropService(key types.NamespacedName) {
 	}
 }
 
-// SetPod adds a Pod, or brings it up to date; it returns the Services that select it, or did before, in no order.
+// SetPod adds a Pod, or updates it. It returns the Services that select the Pod now or selected it before, in no order.
 func (x *Index) SetPod(pod *v1.Pod) []types.NamespacedName {
 	key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}
 	p := x.pods[key]
@@ -151,7 +153,7 @@ func (x *Index) SetPod(pod *v1.Pod) []types.NamespacedName {
 	return p.services(concerned)
 }
 
-// services adds those that select p to a list that may have some of them.
+// services appends the Services that select p to a list, without repeating those already in it.
 func (p *selected) services(to []types.NamespacedName) []types.NamespacedName {
 	already := to
 	for _, s := range p.by {
@@ -162,7 +164,7 @@ func (p *selected) services(to []types.NamespacedName) []types.NamespacedName {
 	return to
 }
 
-// DropPod takes a Pod out, if it is there; it returns the Services that selected it, in no order.
+// DropPod removes a Pod from the Index, if it is there. It returns the Services that selected the Pod, in no order.
 func (x *Index) DropPod(key types.NamespacedName) []types.NamespacedName {
 	p := x.pods[key]
 	if p == nil {
@@ -178,7 +180,7 @@ func (x *Index) DropPod(key types.NamespacedName) []types.NamespacedName {
 	return p.services(nil)
 }
 
-// Selecting are the Services that select a Pod, in no order.
+// Selecting returns the Services that select a Pod, in no order.
 func (x *Index) Selecting(pod types.NamespacedName) []types.NamespacedName {
 	if p := x.pods[pod]; p != nil {
 		return p.services(nil)
@@ -186,7 +188,7 @@ func (x *Index) Selecting(pod types.NamespacedName) []types.NamespacedName {
 	return nil
 }
 
-// Pods are those that svc selects, in no order; false if the Index does not know svc with this selector (yet).
+// Pods returns the Pods that svc selects, in no order; false if the Index does not know svc with this selector (yet).
 func (x *Index) Pods(svc *v1.Service) ([]*v1.Pod, bool) {
 	s := x.services[types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}]
 	if s == nil || !maps.Equal(s.selector, svc.Spec.Selector) {
@@ -199,7 +201,7 @@ func (x *Index) Pods(svc *v1.Service) ([]*v1.Pod, bool) {
 	return pods, true
 }
 
-// drop takes one out of a set of a map, and the set, once it is empty, out of the map.
+// drop removes value from the set m[key], and removes the set from m if it is empty.
 func drop[K, V comparable](m map[K]map[V]bool, key K, value V) {
 	delete(m[key], value)
 	if len(m[key]) == 0 {

@@ -14,23 +14,23 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// manual is the decision for one Service without a selector while it is made: what people wrote and asked for, and what
-// is known of each address.
+// manual holds the state while a Decision about one Service without a selector is made: what people wrote and asked
+// for, and what is known of each address.
 type manual struct {
 	in         *Inputs
 	out        *Decision
-	endpoints  *v1.Endpoints              // nil: none that are to be mirrored
+	endpoints  *v1.Endpoints              // nil: no Endpoints to mirror
 	written    []*discovery.EndpointSlice // slices that people wrote, sorted by name
-	named      []Member                   // the addresses that names stand for
+	named      []Member                   // the addresses that names resolve to
 	service    annotations.Settings
 	combined   annotations.Settings  // of the Service and its Endpoints
-	remembered map[netip.Addr]string // the Pod for which an address was written, by the mirrored slices
-	followed   map[netip.Addr]string // the same, as far as it holds now
+	remembered map[netip.Addr]string // address → the Pod for which it was written, as stored in the mirrored slices
+	followed   map[netip.Addr]string // the same for the addresses that are followed now
 	findings   map[netip.Addr]Finding
 	verdicts   map[netip.Addr]HealthVerdict
 }
 
-// decideManual decides for a Service without a selector, or for what is left of one that is gone.
+// decideManual decides for a Service without a selector, and cleans up after a Service that is gone.
 func decideManual(in *Inputs, d *Decision) {
 	// Objects that were made for a selector must not stay: connections would still be sent to its Pods.
 	if in.Controllers.Endpoints && in.Endpoints != nil && ManagesEndpoints(in.Endpoints) {
@@ -99,7 +99,7 @@ func anyOf(pods []*v1.Pod, namespace string) bool {
 	return slices.ContainsFunc(pods, func(pod *v1.Pod) bool { return pod.Namespace == namespace })
 }
 
-// resolve finds what the backends of the Service stand for.
+// resolve finds the addresses of the Service's backends (viaduct.dev/backends).
 func (m *manual) resolve() {
 	if len(m.service.Backends) == 0 {
 		return
@@ -148,9 +148,9 @@ func problemsOf(host string, a NameAnswer) (list []BackendProblem) {
 	return list
 }
 
-// unfit says why an address that a name stands for is not used, in words that follow "it"; "" if it is used. An author
-// of Services is often not allowed to write Endpoints: a name must not lead to an address that they could not write
-// there (CVE-2021-25740).
+// unfit returns why an address that a name resolves to is not used, in words that follow "it"; "" if the address is
+// used. An author of Services is often not allowed to write Endpoints. So a name must not lead to an address that this
+// author could not write there (CVE-2021-25740).
 func (m *manual) unfit(addr netip.Addr) string {
 	if rule := Unfit(m.in.Service, addr); rule != "" {
 		return rule
@@ -170,7 +170,7 @@ func (m *manual) unfit(addr netip.Addr) string {
 	return ""
 }
 
-// storedNames takes the addresses in the slices for what the names stand for.
+// storedNames returns the addresses in the stored slices as the addresses that the names resolve to.
 func (m *manual) storedNames() (members []Member) {
 	for _, s := range KeptBy(m.in.Slices, NamesManagedBy) {
 		for _, named := range OfSlice(s) {
@@ -182,7 +182,7 @@ func (m *manual) storedNames() (members []Member) {
 	return members
 }
 
-// check finds the targets to be checked, and judges each address by what is known of its targets.
+// check collects the targets to check, and computes the verdict on each address from the findings of its targets.
 func (m *manual) check() {
 	stored := StoredFindings(m.in.Slices)
 	m.out.Targets = map[HealthTarget]bool{}
@@ -212,9 +212,9 @@ func (m *manual) check() {
 	}
 }
 
-// find adds the targets of an address, and what was found of them: an address with several targets is Down if one of
-// them is. An address that its author does not want to be used is not checked. One of which no port can be checked
-// counts as answering.
+// find adds the targets of an address and their findings. An address with several targets is Down if one target is
+// Down. An address that its author marked as not ready is not checked. An address without a port that can be checked
+// stays Unchecked, which does not count as Down.
 func (m *manual) find(w Member, check *annotations.Check, stored map[netip.Addr]Finding) {
 	if !w.Ready {
 		return
@@ -238,8 +238,8 @@ func (m *manual) find(w Member, check *annotations.Check, stored map[netip.Addr]
 
 func worse(a, b Finding) bool { return a.State > b.State }
 
-// before is what was known of an address before this checker asks it: by the Service's own slices, or else by those of
-// all Services when the controller began to work.
+// before returns the state of an address before this process checks it: the state in the Service's own slices, or else
+// the state that the slices of all Services had when the controller started.
 func (m *manual) before(addr netip.Addr, stored map[netip.Addr]Finding) (Finding, bool) {
 	if f, ok := stored[addr]; ok {
 		return f, true
@@ -252,8 +252,8 @@ func (m *manual) before(addr netip.Addr, stored map[netip.Addr]Finding) (Finding
 	return Finding{}, false
 }
 
-// findingOf is what is known of a target. A checker that found an address as it was before does not know since when, or
-// why; the slices do.
+// findingOf returns what is known of a target. If the checker's first result confirms the earlier state, the checker
+// does not know when and why that state began; the slices do.
 func (m *manual) findingOf(t HealthTarget, before Finding) Finding {
 	if m.in.Lookups.Finding == nil {
 		return before
@@ -269,7 +269,8 @@ func (m *manual) findingOf(t HealthTarget, before Finding) Finding {
 	return f
 }
 
-// follow takes w to where the Pod is now that it was written for, if that is asked for.
+// follow returns w at the current address of the Pod for which it was written, if the author asks for that
+// (viaduct.dev/follow).
 func (m *manual) follow(w Member) (Member, bool) {
 	if !m.combined.Follow {
 		return w, false
@@ -284,17 +285,17 @@ func (m *manual) follow(w Member) (Member, bool) {
 	return FollowPod(w, name, m.in.Lookups.Pods)
 }
 
-// ofEndpoints is what has become of an address of the Endpoints: its Pod may have moved, and it may be checked.
+// ofEndpoints updates an address of the Endpoints: its Pod may have moved, and a health check may have a verdict.
 func (m *manual) ofEndpoints(w Member) (Member, bool) {
 	w, moved := m.follow(w)
 	w, judged := WithHealth(w, m.verdicts)
 	return w, moved || judged
 }
 
-// ofSlice is ofEndpoints for what does not follow.
+// ofSlice is ofEndpoints for addresses that do not follow a Pod.
 func (m *manual) ofSlice(w Member) (Member, bool) { return WithHealth(w, m.verdicts) }
 
-// list lists every address with what is decided about it.
+// list adds every address to the Decision, with what is decided about it.
 func (m *manual) list() {
 	if m.endpoints != nil {
 		for _, w := range OfEndpoints(m.endpoints.Subsets) {
@@ -347,7 +348,7 @@ func (m *manual) plan() {
 	d.Slices = append(d.Slices, SlicePlan{Keeper: NamesManagedBy, Have: named, Keeps: true, Plan: plan})
 }
 
-// sameNotes compares annotations apart from HealthStatus, which never is a reason to write.
+// sameNotes compares annotations without HealthStatus, which is never a reason to write.
 func sameNotes(a, b map[string]string) bool {
 	apart := func(m map[string]string) map[string]string {
 		if _, there := m[annotations.HealthStatus]; !there {

@@ -14,15 +14,15 @@ import (
 
 // A Verdict says whether a Pod is behind a Service, and why.
 type Verdict struct {
-	In          bool   // it is listed
-	Ready       bool   // it gets new connections
-	Serving     bool   // its Ready condition is True, whether or not it is ending
-	Terminating bool   // it is being deleted
-	Why         Reason // of In and Ready together
+	In          bool   // the Pod is listed
+	Ready       bool   // the Pod gets new connections
+	Serving     bool   // the Pod's Ready condition is True, even if it is terminating
+	Terminating bool   // the Pod is being deleted
+	Why         Reason // the reason for In and Ready together
 }
 
-// Judge says whether pod is behind svc, and why. Every other function here asks it. (Whether the Pod has an address of
-// the right family and a port of the right name is asked a family and a port at a time, by OfPods.)
+// Judge says whether pod is behind svc, and why. All other functions of this package use this verdict. OfPods also
+// checks, for each family and port, whether the Pod has an address of that family and a port of the right name.
 func Judge(svc *v1.Service, pod *v1.Pod) Verdict {
 	if why := keptOut(svc, pod); why != "" {
 		return Verdict{Why: why}
@@ -42,7 +42,7 @@ func Judge(svc *v1.Service, pod *v1.Pod) Verdict {
 	return v
 }
 
-// keptOut is the first reason why pod is not behind svc, or "".
+// keptOut returns the first reason why pod is not behind svc, or "".
 func keptOut(svc *v1.Service, pod *v1.Pod) Reason {
 	switch {
 	case svc.Spec.Type == v1.ServiceTypeExternalName:
@@ -61,7 +61,8 @@ func keptOut(svc *v1.Service, pod *v1.Pod) Reason {
 	return ""
 }
 
-// HasSelector says whether svc chooses Pods. An empty selector is none: the API stores the two alike.
+// HasSelector says whether svc chooses Pods. An empty selector counts as none, because the API stores both in the same
+// way.
 func HasSelector(svc *v1.Service) bool { return len(svc.Spec.Selector) > 0 }
 
 func selects(selector, labels map[string]string) bool {
@@ -73,8 +74,8 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// NearlySelects says whether a person might think that svc selects pod: it does not, but pod has a label that the
-// selector asks for, with this value or another.
+// NearlySelects says whether a person might think that svc selects pod. The selector does not match, but pod has a
+// label whose key is in the selector (upper and lower case are the same), with any value.
 func NearlySelects(svc *v1.Service, pod *v1.Pod) bool {
 	if svc.Namespace != pod.Namespace || selects(svc.Spec.Selector, pod.Labels) {
 		return false
@@ -98,7 +99,8 @@ func isReady(pod *v1.Pod) bool {
 	return false
 }
 
-// Matters says whether a change of a Pod can alter any Service. A created or deleted Pod (the other is nil) does.
+// Matters says whether a change of a Pod can affect any Service. A created or deleted Pod always matters (before or
+// after is nil).
 func Matters(before, after *v1.Pod) bool {
 	if before == nil || after == nil {
 		return true
@@ -118,17 +120,18 @@ func finished(pod *v1.Pod) bool {
 	return pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed
 }
 
-// A Member is one address of a Service. Two Members are the same if they are equal with ==, but for their Ports. What
-// spells Members shares memory with them: they are not to be changed any more then.
+// A Member is one address of a Service. Two Members are the same if their Ports are equal and all other fields are
+// equal with ==. Endpoints and slices built from Members share memory with them, so Members must not be changed after
+// that.
 type Member struct {
 	Addr     netip.Addr
-	Ports    []Port // what it offers of the Service's ports, sorted; numbers, for names are resolved here and nowhere else
-	Node     string // "" if it is on no node that is known
+	Ports    []Port // the ports of the Service that it offers, sorted; port names are already resolved to numbers
+	Node     string // "" if it is on no known node
 	Zone     string
-	Hostname string             // its name in DNS, of a Pod that asked for one
-	Target   v1.ObjectReference // the Pod, or what a person wrote; zero if nothing
+	Hostname string             // its host name in DNS, for a Pod that asks for one
+	Target   v1.ObjectReference // the Pod, or the targetRef that a person wrote; zero if there is none
 
-	// Whom it is meant for first, by AddHints; "" is no hint.
+	// The zone and node whose clients should use it first, set by AddHints; "" means no hint.
 	HintZone, HintNode string
 
 	Ready, Serving, Terminating bool
@@ -139,9 +142,9 @@ type Member struct {
 	ReadySince int64  // for a Service with a slow start, in seconds of the Unix clock; 0: not known
 }
 
-// sortMembers puts members into their one order: by address, by target, by readiness, by ports.
+// sortMembers sorts members by address, target, readiness and ports: there is only one order.
 func sortMembers(members []Member) {
-	sorted := make([]*Member, len(members)) // moved instead of the Members, which are large
+	sorted := make([]*Member, len(members)) // pointers are sorted, because a Member is large
 	for i := range members {
 		sorted[i] = &members[i]
 	}
@@ -171,11 +174,10 @@ func compareMembers(a, b *Member) int {
 	)
 }
 
-// NodeZone tells the zone of a node, "" if it has none; false if there is no such node.
+// NodeZone returns the zone of a node, "" if the node has none; false if there is no such node.
 type NodeZone func(node string) (zone string, ok bool)
 
-// OfPods are the Members of svc among pods, of all the families that svc has, sorted. nodes may be nil, if no zone is
-// known.
+// OfPods returns the Members of svc among pods, for all families of svc, sorted. nodes may be nil if no zone is known.
 func OfPods(svc *v1.Service, pods []*v1.Pod, nodes NodeZone) []Member {
 	families := Families(svc)
 	members := make([]Member, 0, len(pods)*len(families))
@@ -212,8 +214,8 @@ func ofPod(svc *v1.Service, pod *v1.Pod, v Verdict, addr netip.Addr, ports []Por
 	return m
 }
 
-// Families are the address families that svc has endpoints of, the primary first. A Service stored before the field
-// existed has that of its ClusterIP; a headless one, both.
+// Families returns the address families for which svc has endpoints, the primary family first. A Service that was
+// stored before the field existed has the family of its ClusterIP; a headless one has both families.
 func Families(svc *v1.Service) []v1.IPFamily {
 	if len(svc.Spec.IPFamilies) > 0 {
 		return svc.Spec.IPFamilies
@@ -231,7 +233,7 @@ func familyOf(addr netip.Addr) v1.IPFamily {
 	return v1.IPv6Protocol
 }
 
-// addrOf is the Pod's first address of a family.
+// addrOf returns the Pod's first address of a family.
 func addrOf(pod *v1.Pod, family v1.IPFamily) (netip.Addr, bool) {
 	if len(pod.Status.PodIPs) == 0 {
 		return parse(pod.Status.PodIP, family)
@@ -252,8 +254,8 @@ func parse(ip string, family v1.IPFamily) (netip.Addr, bool) {
 	return addr.Unmap(), true
 }
 
-// WhyNot completes Judge for the question of a person: a Pod that Judge lets in may still be listed nowhere, for want
-// of an address of the right family, or of any port. It is "" if the Pod is listed.
+// WhyNot says why a Pod is not listed; it completes Judge for questions of a user. A Pod that Judge accepts is still
+// not listed if it has no address of the right family or none of the ports. WhyNot returns "" if the Pod is listed.
 func WhyNot(svc *v1.Service, pod *v1.Pod) Reason {
 	if v := Judge(svc, pod); !v.In {
 		return v.Why

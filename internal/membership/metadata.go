@@ -9,24 +9,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// What marks the objects that are kept here. The values are upstream's, so that a hand-over either way adopts what is
-// there.
+// Labels and annotations of the objects that Viaduct keeps. The values are upstream's, so that after a switch between
+// the two implementations the new controller adopts the existing objects.
 const (
 	EndpointsManagedByLabel = "endpoints.kubernetes.io/managed-by"
 	EndpointsManagedBy      = "endpoint-controller"
 	SliceManagedBy          = "endpointslice-controller.k8s.io"
 	MirrorManagedBy         = "endpointslicemirroring-controller.k8s.io"
 
-	// What upstream has nothing like is marked as our own.
-	ShadowManagedBy = "health.viaduct.dev" // what a person wrote into a slice, with what the checks found
-	NamesManagedBy  = "names.viaduct.dev"  // what names stand for
+	// Objects without a counterpart in upstream have values of our own.
+	ShadowManagedBy = "health.viaduct.dev" // shadow slices: a slice that a person wrote, with the results of the checks
+	NamesManagedBy  = "names.viaduct.dev"  // slices of resolved names
 
 	overCapacityTruncated = "truncated"
 	skipMirrorLabel       = discovery.LabelSkipMirror
 	leaderAnnotation      = "control-plane.alpha.kubernetes.io/leader"
 )
 
-// reservedLabels belong to whoever keeps the object; the Service's own of the same name are not copied.
+// reservedLabels belong to the keeper of the object. Labels of the Service with these names are not copied.
 func reservedLabels() []string {
 	return []string{v1.IsHeadlessService, EndpointsManagedByLabel, discovery.LabelServiceName, discovery.LabelManagedBy}
 }
@@ -45,15 +45,15 @@ func serviceLabels(svc *v1.Service) map[string]string {
 	return labels
 }
 
-// EndpointsLabels are the labels of the Endpoints of svc: the Service's, and whose it is.
+// EndpointsLabels returns the labels of the Endpoints of svc: the Service's labels, and the label of the keeper.
 func EndpointsLabels(svc *v1.Service) map[string]string {
 	labels := serviceLabels(svc)
 	labels[EndpointsManagedByLabel] = EndpointsManagedBy
 	return labels
 }
 
-// EndpointsAnnotations are the annotations of an Endpoints object that had those of have: somebody's are kept, ours are
-// set or dropped.
+// EndpointsAnnotations returns the annotations for an Endpoints object that has those of have. Annotations of other
+// authors are kept; ours are set or removed.
 func EndpointsAnnotations(have map[string]string, truncated bool) map[string]string {
 	annotations := maps.Clone(have)
 	delete(annotations, v1.EndpointsOverCapacity)
@@ -66,7 +66,7 @@ func EndpointsAnnotations(have map[string]string, truncated bool) map[string]str
 	return annotations
 }
 
-// SliceLabels are the labels of the EndpointSlices of svc.
+// SliceLabels returns the labels of the EndpointSlices of svc.
 func SliceLabels(svc *v1.Service) map[string]string {
 	labels := serviceLabels(svc)
 	labels[discovery.LabelServiceName] = svc.Name
@@ -78,12 +78,12 @@ func serviceOwner(svc *v1.Service) metav1.OwnerReference {
 	return *metav1.NewControllerRef(svc, v1.SchemeGroupVersion.WithKind("Service"))
 }
 
-// ManagesEndpoints says whether ep was made for a Service with a selector, by this or by upstream's controller.
+// ManagesEndpoints says whether ep was made for a Service with a selector, by this controller or by upstream's.
 func ManagesEndpoints(ep *v1.Endpoints) bool {
 	return ep.Labels[EndpointsManagedByLabel] == EndpointsManagedBy
 }
 
-// WrittenByHand says whether a person, or at least none of the controllers here and upstream, keeps s.
+// WrittenByHand says whether a person keeps s. Slices of unknown controllers count as written by a person, too.
 func WrittenByHand(s *discovery.EndpointSlice) bool {
 	switch s.Labels[discovery.LabelManagedBy] {
 	case SliceManagedBy, MirrorManagedBy, ShadowManagedBy, NamesManagedBy:
@@ -92,7 +92,7 @@ func WrittenByHand(s *discovery.EndpointSlice) bool {
 	return true
 }
 
-// generateName is the start of the names of an object's slices.
+// generateName returns the prefix of the names of an object's slices.
 func generateName(name string) string {
 	if strings.HasSuffix(name, "-") || strings.HasSuffix(name, ".") {
 		return name

@@ -14,22 +14,24 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// MaxMirrored is how many addresses of one subset, once it is in canonical form, are mirrored; upstream's default.
+// MaxMirrored is the maximum number of addresses that are mirrored for one subset in canonical form; upstream's
+// default.
 const MaxMirrored = 1000
 
-// Overrides are what is known of addresses since a person wrote them.
+// Overrides is what is known of addresses beyond what a person wrote.
 type Overrides struct {
-	// Of says what has become of an address; false: it is as it was written.
+	// Of returns the current state of an address; false: the address is used as written.
 	Of func(written Member) (now Member, changed bool)
-	// Followed are the Pods that addresses without a targetRef were written for, by name. Of may add to it. They are
-	// kept in the mirror, in the annotation Followed.
+	// Followed maps an address without a targetRef to the name of the Pod for which it was written. Of may add to the map.
+	// The map is stored in the mirror slice, in the annotation Followed.
 	Followed map[netip.Addr]string
-	// Findings are what the health checks found. Of those that are Down, the annotation HealthStatus has the cause.
+	// Findings are the results of the health checks. The annotation HealthStatus has the cause for each address that is
+	// Down.
 	Findings map[netip.Addr]Finding
 }
 
-// Mirrored says whether ep, of the Service svc (nil if there is none), is to be mirrored to EndpointSlices: a person
-// wrote it, for a Service without a selector.
+// Mirrored says whether ep is to be mirrored to EndpointSlices: a person wrote it for a Service without a selector. svc
+// is the Service of ep, nil if there is none.
 func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 	if ep == nil || svc == nil || HasSelector(svc) || ep.DeletionTimestamp != nil {
 		return false
@@ -38,9 +40,9 @@ func Mirrored(ep *v1.Endpoints, svc *v1.Service) bool {
 	return ep.Labels[skipMirrorLabel] != "true" && !election && !ManagesEndpoints(ep)
 }
 
-// PlanMirror plans how have, the slices that mirror ep, become its mirror: one slice for each family and list of ports.
-// skipped counts the addresses that are not mirrored: those past MaxMirrored of a subset, and those that are no IP
-// addresses. known, if not nil, is what has become of addresses since they were written.
+// PlanMirror plans the changes that make have, the existing mirror slices of ep, a mirror of ep: one slice for each
+// family and list of ports. skipped counts the addresses that are not mirrored: those over MaxMirrored of a subset, and
+// strings that are no IP address. known, if not nil, is what is known of addresses beyond what was written.
 func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Overrides) (plan Plan, skipped int) {
 	want, skipped := mirrorGroups(ep, known)
 	held, plan := sortMirrors(want, have)
@@ -59,14 +61,14 @@ func PlanMirror(ep *v1.Endpoints, have []*discovery.EndpointSlice, known *Overri
 	}
 	plan.recycle()
 	for _, s := range plan.Update {
-		s.Annotations = mirrorAnnotations(ep) // all of them are the author's, of a recycled slice too
+		s.Annotations = mirrorAnnotations(ep) // only the author's annotations; this also cleans recycled slices
 		known.remember(s)
 	}
 	known.noteHealth(plan)
 	return plan, skipped
 }
 
-// sortMirrors finds the slice of every group that there is to be, the first by name, and plans the end of the others.
+// sortMirrors finds the existing slice of every wanted group, the first by name, and plans the deletion of the others.
 func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[group]*discovery.EndpointSlice, Plan) {
 	var plan Plan
 	held := map[group]*discovery.EndpointSlice{}
@@ -83,8 +85,8 @@ func sortMirrors(want map[group]*wanted, have []*discovery.EndpointSlice) (map[g
 	return held, plan
 }
 
-// mirrorGroups makes the endpoints of every group, and counts the addresses that are in none. The limit is one for both
-// families, and the ready ones come first.
+// mirrorGroups makes the endpoints of every group, and counts the addresses that are in no group. Both families share
+// one limit, and ready addresses come first.
 func mirrorGroups(ep *v1.Endpoints, known *Overrides) (map[group]*wanted, int) {
 	want := map[group]*wanted{}
 	skipped := countUnreadable(ep.Subsets)
@@ -106,7 +108,7 @@ func mirrorGroups(ep *v1.Endpoints, known *Overrides) (map[group]*wanted, int) {
 	return want, skipped
 }
 
-// countUnreadable counts what stands for an address and is none, however often it is written.
+// countUnreadable counts the strings in address fields that are no IP address. A repeated string counts once.
 func countUnreadable(subsets []v1.EndpointSubset) int {
 	unreadable := map[string]bool{}
 	for _, s := range subsets {
@@ -121,7 +123,7 @@ func countUnreadable(subsets []v1.EndpointSubset) int {
 	return len(unreadable)
 }
 
-// amended spells m, and brings it up to date with what is known: then all is said of it.
+// amended builds the endpoint of m, updated with what is known. An endpoint that changes has all its conditions set.
 func amended(m *Member, known *Overrides) discovery.Endpoint {
 	if known != nil {
 		if next, changed := known.Of(*m); changed {
@@ -132,7 +134,7 @@ func amended(m *Member, known *Overrides) discovery.Endpoint {
 	return mirrorEndpoint(m)
 }
 
-// mirrorEndpoint says of a hand-written address only what its author said: whether it is ready.
+// mirrorEndpoint builds the endpoint of a hand-written address. It sets only the condition that the author gave: ready.
 func mirrorEndpoint(m *Member) discovery.Endpoint {
 	e := endpointOf(m)
 	e.Conditions.Serving, e.Conditions.Terminating = nil, nil
@@ -157,7 +159,7 @@ func mirrorSlice(ep *v1.Endpoints, key group, want *wanted) *discovery.EndpointS
 	}
 }
 
-// mirrorAnnotations are those of ep that its author wrote and that have a meaning on a slice.
+// mirrorAnnotations returns the annotations of ep that its author wrote and that have a meaning on a slice.
 func mirrorAnnotations(ep *v1.Endpoints) map[string]string {
 	kept := maps.Clone(ep.Annotations)
 	delete(kept, v1.EndpointsLastChangeTriggerTime)
@@ -168,7 +170,7 @@ func mirrorAnnotations(ep *v1.Endpoints) map[string]string {
 	return kept
 }
 
-// sameMirror compares everything of a slice that is decided here.
+// sameMirror compares all fields of a slice that are decided here.
 func sameMirror(was, next *discovery.EndpointSlice) bool {
 	return maps.Equal(was.Labels, next.Labels) && sameNotes(was.Annotations, next.Annotations) &&
 		apiequality.Semantic.DeepEqual(was.OwnerReferences, next.OwnerReferences) &&

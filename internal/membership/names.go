@@ -8,15 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// A Named is one address that a name stands for. Port 0 is the target port of each of the Service's ports.
+// A Named is one address that a name resolves to. Port 0 means the target port of each of the Service's ports.
 type Named struct {
 	Addr netip.Addr
 	Port uint16
 }
 
-// Unfit is the rule that an address breaks that a name stands for, "" if none: whoever answers for a name could else
-// lead connections to what only this host is to reach. Of a Service whose own address is a loopback address all stays
-// on this host, so its backends may be such, too.
+// Unfit returns the rule that the address of a name breaks, "" if none. Without these rules, the owner of a DNS name
+// could lead connections to addresses that only this host may reach. The connections of a Service whose own address is
+// a loopback address stay on this host, so its backends may be loopback addresses, too.
 func Unfit(svc *v1.Service, a netip.Addr) string {
 	own, err := netip.ParseAddr(svc.Spec.ClusterIP)
 	local := err == nil && own.IsLoopback()
@@ -33,9 +33,9 @@ func Unfit(svc *v1.Service, a netip.Addr) string {
 	return ""
 }
 
-// OfNames are the Members of svc at the addresses that names stand for: those of the families that svc has
-// and that are not Unfit, sorted, each once. A port that
-// comes with the address is that of every port of the Service.
+// OfNames returns the Members of svc at the addresses that names resolve to, sorted and without duplicates. It uses
+// only addresses of the families of svc that are not Unfit. A port that comes with an address is used for every port of
+// the Service.
 func OfNames(svc *v1.Service, addrs []Named) []Member {
 	families := Families(svc)
 	var members []Member
@@ -49,7 +49,7 @@ func OfNames(svc *v1.Service, addrs []Named) []Member {
 	return slices.CompactFunc(members, func(a, b Member) bool { return compareMembers(&a, &b) == 0 })
 }
 
-// portsAt are the ports of svc at an address that brings the port number, or, if that is 0, none.
+// portsAt returns the ports of svc at an address. number is the port that comes with the address, 0 if there is none.
 func portsAt(svc *v1.Service, number uint16) []Port {
 	var ports []Port
 	for _, sp := range svc.Spec.Ports {
@@ -60,7 +60,7 @@ func portsAt(svc *v1.Service, number uint16) []Port {
 		switch {
 		case number != 0:
 		case sp.TargetPort.Type == intstr.String:
-			continue // only a Pod knows what that is
+			continue // a named target port is only defined by a Pod
 		case sp.TargetPort.IntVal != 0:
 			p.Number = sp.TargetPort.IntVal
 		default:

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// endpointKey is what makes an endpoint the same one as before; all else about it may change in place.
+// endpointKey identifies an endpoint across updates; all its other fields may change in place.
 type endpointKey struct{ address, target string }
 
 func keyOf(e *discovery.Endpoint) endpointKey {
@@ -24,7 +24,7 @@ func keyOf(e *discovery.Endpoint) endpointKey {
 	return k
 }
 
-// draft is one slice of a group while it is planned.
+// draft is one slice of a group during planning.
 type draft struct {
 	was       *discovery.EndpointSlice
 	endpoints []*discovery.Endpoint
@@ -51,8 +51,8 @@ func packGroup(svc *v1.Service, labels map[string]string, key group, want *wante
 	return plan
 }
 
-// keepInPlace drops from every slice what is not wanted, brings the rest up to date, and returns what is in no slice
-// yet.
+// keepInPlace removes from every slice the endpoints that are not wanted, updates the others, and returns the endpoints
+// that are in no slice yet.
 func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]*draft, []*discovery.Endpoint) {
 	at := make(map[endpointKey]int, len(want))
 	for i := range want {
@@ -84,7 +84,7 @@ func keepInPlace(want []discovery.Endpoint, have []*discovery.EndpointSlice) ([]
 	return drafts, homeless
 }
 
-// fillChanged puts endpoints into slices that are written anyway, the fullest first.
+// fillChanged puts endpoints into slices that are written anyway, the fullest slice first.
 func fillChanged(drafts []*draft, homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	var changed []*draft
 	for _, d := range drafts {
@@ -96,7 +96,7 @@ func fillChanged(drafts []*draft, homeless []*discovery.Endpoint) []*discovery.E
 	for _, d := range changed {
 		homeless = d.take(homeless)
 	}
-	for _, d := range drafts { // one that would be deleted takes what is left, rather than that another is made
+	for _, d := range drafts { // an empty slice is filled instead of deleted, so that no new slice is needed
 		if d.changed && len(d.endpoints) == 0 {
 			homeless = d.take(homeless)
 		}
@@ -113,7 +113,8 @@ func (d *draft) take(homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	return homeless[n:]
 }
 
-// fillOneUnchanged writes one more slice if it can take all that is left: the one with the least room to spare.
+// fillOneUnchanged writes one more slice if it can take all remaining endpoints: the slice with the least room that is
+// enough.
 func fillOneUnchanged(drafts []*draft, homeless []*discovery.Endpoint) []*discovery.Endpoint {
 	var best *draft
 	rest := len(homeless) % MaxEndpointsPerSlice
@@ -132,8 +133,7 @@ func fillOneUnchanged(drafts []*draft, homeless []*discovery.Endpoint) []*discov
 	return homeless[:len(homeless)-rest]
 }
 
-// settle turns drafts into writes. Of a group that is to have no endpoint, one slice stays, as the sign that there is
-// none.
+// settle turns drafts into writes. With keepOne, the group has no endpoints, and one empty slice stays to show this.
 func settle(drafts []*draft, labels map[string]string, keepOne bool) Plan {
 	var plan Plan
 	for _, d := range drafts {

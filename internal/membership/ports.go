@@ -10,10 +10,10 @@ import (
 
 // A Port is one port of a Service as a Member offers it.
 type Port struct {
-	Name        string // of the Service's port; "" if it has none
-	Number      int32  // where the Member listens
+	Name        string // the name of the Service's port; "" if it has none
+	Number      int32  // the port on which the Member listens
 	Protocol    v1.Protocol
-	AppProtocol string // "" if the Service says none
+	AppProtocol string // "" if the Service has none
 }
 
 func comparePorts(a, b Port) int {
@@ -21,7 +21,8 @@ func comparePorts(a, b Port) int {
 		cmp.Compare(a.AppProtocol, b.AppProtocol))
 }
 
-// ResolvePorts gives the ports of svc as pod offers them, sorted, and the names of those that no container of pod has.
+// ResolvePorts returns the ports of svc as pod offers them, sorted, and the target port names that no container of pod
+// has.
 func ResolvePorts(svc *v1.Service, pod *v1.Pod) (ports []Port, missing []string) {
 	for _, sp := range svc.Spec.Ports {
 		number, ok := targetNumber(sp, pod)
@@ -39,11 +40,11 @@ func ResolvePorts(svc *v1.Service, pod *v1.Pod) (ports []Port, missing []string)
 	return slices.Compact(ports), missing
 }
 
-// resolver is ResolvePorts for many Pods of one Service: those that offer the same ports share them in memory.
+// resolver runs ResolvePorts for many Pods of one Service. Pods with the same ports share one list in memory.
 type resolver struct {
 	svc  *v1.Service
-	last []Port // of the Pod before
-	any  bool   // there was one
+	last []Port // the ports of the Pod before
+	any  bool   // last is set
 }
 
 func (r *resolver) ports(pod *v1.Pod) []Port {
@@ -57,7 +58,7 @@ func (r *resolver) ports(pod *v1.Pod) []Port {
 	return r.last
 }
 
-// named says whether the ports may differ from Pod to Pod.
+// named says whether a target port is a name, so that the ports may differ between Pods.
 func (r *resolver) named() bool {
 	return slices.ContainsFunc(r.svc.Spec.Ports,
 		func(sp v1.ServicePort) bool { return sp.TargetPort.Type == intstr.String })
@@ -65,11 +66,12 @@ func (r *resolver) named() bool {
 
 func protocolOf(p v1.Protocol) v1.Protocol { return cmp.Or(p, v1.ProtocolTCP) }
 
-// targetNumber resolves a targetPort: a number is itself, none is the Service's own; a name is looked for in the
-// containers, and in those init containers that go on running beside them.
+// targetNumber resolves a targetPort. A number is used as it is, and without a targetPort the Service's own port is
+// used. A name is looked up in the containers, and in the init containers that keep running beside them (restartPolicy
+// Always).
 func targetNumber(sp v1.ServicePort, pod *v1.Pod) (int32, bool) {
 	if sp.TargetPort == intstr.FromString("") {
-		return sp.Port, true // or it would be found at the first port without a name
+		return sp.Port, true // otherwise the empty name would match the first port without a name
 	}
 	if sp.TargetPort.Type == intstr.Int {
 		return cmp.Or(sp.TargetPort.IntVal, sp.Port), true

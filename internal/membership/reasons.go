@@ -5,36 +5,36 @@ package membership
 type Reason string
 
 const (
-	// Ready: it is in, and gets connections.
+	// Ready: the Pod is listed and gets connections.
 	Ready Reason = "Ready"
-	// PublishedNotReady: it is not ready, but the Service publishes addresses that are not (publishNotReadyAddresses).
+	// PublishedNotReady: the Pod is not ready, but the Service publishes such addresses (publishNotReadyAddresses).
 	PublishedNotReady Reason = "PublishedNotReady"
-	// NotReady: it is in, but its Ready condition is not True.
+	// NotReady: the Pod is listed, but its Ready condition is not True.
 	NotReady Reason = "NotReady"
-	// Terminating: it is being deleted, and gets no new connections while there is a ready one.
+	// Terminating: the Pod is being deleted, and gets no new connections while another endpoint is ready.
 	Terminating Reason = "Terminating"
 	// ByHand: a person wrote the address into the Endpoints.
 	ByHand Reason = "ByHand"
 	// ByHandNotReady: a person wrote the address into the Endpoints as one that is not ready.
 	ByHandNotReady Reason = "ByHandNotReady"
-	// ByName: it is what a name of viaduct.dev/backends stands for.
+	// ByName: a name of viaduct.dev/backends resolves to the address.
 	ByName Reason = "ByName"
-	// CheckPassed: it answers its health check.
+	// CheckPassed: the address answers its health check.
 	CheckPassed Reason = "CheckPassed"
-	// CheckFailed: it does not answer its health check.
+	// CheckFailed: the address does not answer its health check.
 	CheckFailed Reason = "CheckFailed"
 	// AllDown: no address answers its health check; all of them get connections.
 	AllDown Reason = "AllDown"
-	// Followed: the Pod for which a person wrote it has another address now, and that is used (viaduct.dev/follow).
+	// Followed: the Pod for which a person wrote the address has a new address, and that is used (viaduct.dev/follow).
 	Followed Reason = "Followed"
-	// PodGone: the Pod for which a person wrote it is gone, and another Pod has the address.
+	// PodGone: the Pod for which a person wrote the address is gone, and another Pod has the address.
 	PodGone Reason = "PodGone"
 
-	// OtherNamespace: the Pod is in another namespace than the Service.
+	// OtherNamespace: the Pod and the Service are in different namespaces.
 	OtherNamespace Reason = "OtherNamespace"
 	// NoSelector: the Service has no selector, so no Pod is behind it; its Endpoints are written by hand.
 	NoSelector Reason = "NoSelector"
-	// External: the Service is of type ExternalName: a name in DNS, without endpoints.
+	// External: the Service is of type ExternalName. It is a name in DNS, without endpoints.
 	External Reason = "External"
 	// NotSelected: the Pod's labels do not match the selector.
 	NotSelected Reason = "NotSelected"
@@ -42,13 +42,13 @@ const (
 	Finished Reason = "Finished"
 	// NoAddress: the Pod has no IP address yet.
 	NoAddress Reason = "NoAddress"
-	// OtherFamily: the Pod has no IP address of a family that the Service has.
+	// OtherFamily: the Pod has no IP address of an address family of the Service.
 	OtherFamily Reason = "OtherFamily"
-	// NoSuchPort: no container of the Pod has a port of the name that the Service targets.
+	// NoSuchPort: no container of the Pod has a port with the name in the Service's targetPort.
 	NoSuchPort Reason = "NoSuchPort"
 )
 
-// reasonTable has every Reason with its sentence, in the order of Reasons.
+// reasonTable has every Reason with its sentence. Reasons returns this order.
 var reasonTable = []struct {
 	reason   Reason
 	sentence string
@@ -75,7 +75,7 @@ var reasonTable = []struct {
 	{NoSuchPort, "has no container port of the name that the Service targets"},
 }
 
-// Sentence says r in words that follow the name of a Pod or of an address.
+// Sentence returns r in words that follow the name of a Pod or an address.
 func (r Reason) Sentence() string {
 	for _, row := range reasonTable {
 		if row.reason == r {

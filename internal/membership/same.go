@@ -9,16 +9,16 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 )
 
-// Comparisons go field by field, because reflection made up most of the cost of a change.
+// Comparisons go field by field, because reflection took most of the time that a change costs.
 
-// SameSubsets says whether have spells what want does, whatever the order and the grouping; want is as Subsets made it.
-// A target's resourceVersion does not count.
+// SameSubsets says whether have means the same as want, whatever the order and the grouping of have. want must be a
+// result of Subsets. The resourceVersion of a targetRef is ignored.
 func SameSubsets(have, want []v1.EndpointSubset) bool {
 	return sumOf(have) == sumOf(want) && (equalSubsets(have, want) || equalSubsets(Canonical(have), want))
 }
 
-// sums count what subsets say: pairs of address and port. They cost nothing to compare, and nearly every change of
-// membership alters them.
+// sums counts the pairs of address and port in subsets. Sums are cheap to compare, and nearly every change of
+// membership changes them.
 type sums struct{ ready, notReady int }
 
 func sumOf(subsets []v1.EndpointSubset) sums {
@@ -47,8 +47,8 @@ func equalAddress(a, b v1.EndpointAddress) bool {
 	return a.IP == b.IP && a.Hostname == b.Hostname && same(a.NodeName, b.NodeName) && sameTarget(a.TargetRef, b.TargetRef)
 }
 
-// sameEndpoint compares all that is decided here; a target's resourceVersion is not. Fields are compared one by one
-// because reflection made up most of the cost of a plan.
+// sameEndpoint compares all fields that are decided here; the resourceVersion of a targetRef is not one of them. Fields
+// are compared one by one, because reflection took most of the time of a plan.
 func sameEndpoint(a, b *discovery.Endpoint) bool {
 	return slices.Equal(a.Addresses, b.Addresses) &&
 		same(a.Conditions.Ready, b.Conditions.Ready) &&

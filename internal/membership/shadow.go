@@ -11,8 +11,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// OfSlice are the Members that a person wrote into an EndpointSlice, in its order. What is no IP address of the slice's
-// family is left out.
+// OfSlice returns the Members that a person wrote into an EndpointSlice, in its order. It leaves out everything that is
+// not an IP address of the slice's family.
 func OfSlice(s *discovery.EndpointSlice) []Member {
 	members := make([]Member, 0, len(s.Endpoints))
 	ports := portsOfSlice(s)
@@ -25,7 +25,7 @@ func OfSlice(s *discovery.EndpointSlice) []Member {
 	return members
 }
 
-// writtenMember is one endpoint that a person wrote. A condition that is not said means what the API says it does then.
+// writtenMember returns one endpoint that a person wrote. A condition that is not set has the default of the API.
 func writtenMember(s *discovery.EndpointSlice, e *discovery.Endpoint) (Member, bool) {
 	if len(e.Addresses) == 0 {
 		return Member{}, false
@@ -52,8 +52,9 @@ func writtenMember(s *discovery.EndpointSlice, e *discovery.Endpoint) (Member, b
 	return m, true
 }
 
-// PlanShadows plans the slices that stand for those that a person wrote (written), of which each repeats one with what
-// is known. have are those that there are. A slice of which nothing is known needs none.
+// PlanShadows plans the shadow slices. A shadow slice repeats one slice that a person wrote (written), with what is
+// known of its addresses, and is used instead of it. have are the existing shadow slices. A written slice without such
+// knowledge needs no shadow slice.
 func PlanShadows(written, have []*discovery.EndpointSlice, known *Overrides) (plan Plan) {
 	held := map[string]*discovery.EndpointSlice{}
 	for _, s := range slices.SortedFunc(slices.Values(have), compareNames) {
@@ -70,7 +71,7 @@ func PlanShadows(written, have []*discovery.EndpointSlice, known *Overrides) (pl
 		next, amended := shadowSlice(w, known)
 		was := held[w.Name]
 		if !amended || w.DeletionTimestamp != nil || was != nil && was.AddressType != w.AddressType {
-			continue // what stands for it, if anything does, is left to be deleted
+			continue // an existing shadow slice stays in held and is deleted below
 		}
 		delete(held, w.Name)
 		switch {
@@ -90,7 +91,7 @@ func PlanShadows(written, have []*discovery.EndpointSlice, known *Overrides) (pl
 	return plan
 }
 
-// shadowSlice repeats w with what is known of its endpoints; false if that is nothing.
+// shadowSlice repeats w with what is known of its endpoints; false if nothing is known.
 func shadowSlice(w *discovery.EndpointSlice, known *Overrides) (*discovery.EndpointSlice, bool) {
 	labels, notes := maps.Clone(w.Labels), map[string]string{annotations.Shadows: w.Name}
 	labels[discovery.LabelManagedBy] = ShadowManagedBy

@@ -10,11 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MaxEndpointsPerSlice is how many endpoints one slice is filled to; upstream's default.
+// MaxEndpointsPerSlice is the maximum number of endpoints in one slice; upstream's default.
 const MaxEndpointsPerSlice = 100
 
-// A Plan is what has to be written to make the EndpointSlices of one object what they should be. All of it is new:
-// nothing that was given is edited. An empty Plan says that all is well.
+// A Plan lists the writes that bring the EndpointSlices of one object to the desired state. All objects in it are new:
+// the input is not changed. An empty Plan means that no write is needed.
 type Plan struct {
 	Create, Update, Delete []*discovery.EndpointSlice
 }
@@ -22,14 +22,14 @@ type Plan struct {
 // Empty says whether there is nothing to write.
 func (p Plan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// PlanSlices plans how have, the slices of svc that are kept here, become a spelling of members. Slices hold one family
-// and one list of ports each, and at most MaxEndpointsPerSlice endpoints. As few as possible are written: an endpoint
-// stays in its slice, new ones fill up slices that are written anyway.
+// PlanSlices plans the changes that make have, the existing slices of svc, list exactly members. A slice holds
+// endpoints of one family with one list of ports, at most MaxEndpointsPerSlice of them. The plan writes as few slices
+// as possible: an endpoint stays in its slice, and new endpoints fill slices that are written anyway.
 func PlanSlices(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
 	return planSlices(svc, SliceLabels(svc), members, have)
 }
 
-// PlanNamed is PlanSlices for members that are what names stand for (see OfNames), in slices of their own.
+// PlanNamed is PlanSlices for members from resolved names (see OfNames). They have slices of their own.
 func PlanNamed(svc *v1.Service, members []Member, have []*discovery.EndpointSlice) Plan {
 	labels := SliceLabels(svc)
 	labels[discovery.LabelManagedBy] = NamesManagedBy
@@ -47,28 +47,28 @@ func planSlices(svc *v1.Service, labels map[string]string, members []Member, hav
 	return plan
 }
 
-// group is what all endpoints of one slice share.
+// group is what all endpoints of one slice have in common.
 type group struct {
 	family discovery.AddressType
-	ports  string // spelled, to be comparable
+	ports  string // as a string, so that groups are comparable
 }
 
 func compareGroups(a, b group) int {
 	return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.ports, b.ports))
 }
 
-// wanted are the endpoints of a group, in order, with its ports.
+// wanted holds the endpoints of a group, in order, with the group's ports.
 type wanted struct {
 	ports     []Port
 	endpoints []discovery.Endpoint
 }
 
-// groupMembers makes the endpoints of every group that there is to be. A family without members has one group without
-// ports: its empty slice says that the Service was seen and has nobody.
+// groupMembers makes the endpoints of every wanted group. A family without members has one group without ports: its
+// empty slice shows that the Service was processed and has no endpoints.
 func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	want := map[group]*wanted{}
 	var ports []Port
-	var spelled string // ports, spelled: most members have those of the one before
+	var spelled string // ports as a string; most members have the same ports as the member before
 	for i := range members {
 		m := &members[i]
 		if !slices.Equal(m.Ports, ports) {
@@ -82,7 +82,7 @@ func groupMembers(svc *v1.Service, members []Member) map[group]*wanted {
 	}
 	for _, family := range Families(svc) {
 		t := addressType(family)
-		// unordered: only whether there is one
+		// unordered: it only matters whether one exists
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(g group) bool { return g.family == t }) {
 			want[group{t, ""}] = &wanted{}
 		}
@@ -118,7 +118,8 @@ func hintsOf(m *Member) *discovery.EndpointHints {
 	return &h
 }
 
-// sortHeld sorts the slices that svc has into their groups, and plans the end of those that belong in none.
+// sortHeld sorts the existing slices of svc into their groups, and plans the deletion of slices that belong to no
+// group.
 func sortHeld(svc *v1.Service, want map[group]*wanted, have []*discovery.EndpointSlice) (
 	map[group][]*discovery.EndpointSlice, Plan) {
 	var plan Plan
@@ -155,8 +156,8 @@ func (p *Plan) add(more Plan) {
 	p.Delete = append(p.Delete, more.Delete...)
 }
 
-// recycle turns a create and a delete of the same family into one update: a watcher then sees one change, and no moment
-// without.
+// recycle turns a create and a delete of the same family into one update. A watcher then sees one change, and at no
+// moment is the slice missing.
 func (p *Plan) recycle() {
 	var keep []*discovery.EndpointSlice
 	for _, gone := range p.Delete {
@@ -180,7 +181,7 @@ func (p *Plan) recycle() {
 	p.Delete = keep
 }
 
-// spellPorts makes a map key of sorted ports.
+// spellPorts makes a map key from sorted ports.
 func spellPorts(ports []Port) string {
 	var b []byte
 	for _, p := range ports {

@@ -5,8 +5,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Slim is what of a Pod the functions of this package look at: about a quarter of its size, for whoever keeps every Pod
-// in memory.
+// Slim returns the part of a Pod that the functions of this package read. It is about a quarter of the Pod's size, for
+// a process that keeps every Pod in memory.
 func Slim(pod *v1.Pod) *v1.Pod {
 	m := &pod.ObjectMeta
 	return &v1.Pod{
@@ -27,7 +27,7 @@ func Slim(pod *v1.Pod) *v1.Pod {
 	}
 }
 
-// namingPorts keeps the containers that a targetPort may mean, and of them what says which port that is.
+// namingPorts keeps the containers in which a targetPort may be looked up, with the fields that the look-up needs.
 func namingPorts(containers []v1.Container) []v1.Container {
 	var out []v1.Container
 	for _, c := range containers {
@@ -38,7 +38,7 @@ func namingPorts(containers []v1.Container) []v1.Container {
 	return out
 }
 
-// readyCondition keeps of the conditions the one that counts, without its prose.
+// readyCondition keeps only the Ready condition, without its reason and message.
 func readyCondition(pod *v1.Pod) []v1.PodCondition {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == v1.PodReady {

@@ -10,12 +10,12 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// MaxAddresses is the most that one Endpoints object holds.
+// MaxAddresses is the maximum number of addresses in one Endpoints object.
 const MaxAddresses = 1000
 
-// Subsets spells members as the subsets of an Endpoints object, in their one order. Endpoints are older than
-// EndpointSlices, and say less: one family (the primary), no member that is ending, none without a port; at most
-// MaxAddresses, of which truncated tells.
+// Subsets writes members as the subsets of an Endpoints object, in a fixed order. Endpoints are older than
+// EndpointSlices and hold less: only the primary family, no terminating member, no member without a port, and at most
+// MaxAddresses addresses. truncated says whether addresses over this limit were left out.
 func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, truncated bool) {
 	family := Families(svc)[0]
 	portless := len(svc.Spec.Ports) == 0 && IsHeadless(svc)
@@ -32,12 +32,12 @@ func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, tr
 	return truncate(pack(listed))
 }
 
-// IsHeadless says whether svc has no ClusterIP: its name in DNS gives the addresses behind it.
+// IsHeadless says whether svc has no ClusterIP: its name in DNS resolves to the addresses of its endpoints.
 func IsHeadless(svc *v1.Service) bool {
 	return svc.Spec.ClusterIP == "" || svc.Spec.ClusterIP == v1.ClusterIPNone
 }
 
-// Canonical rewrites subsets into the one form that Subsets would give them, so that two spellings of one thing compare
+// Canonical rewrites subsets into the form that Subsets returns, so that two ways to write the same endpoints compare
 // equal.
 func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
 	members := membersOf(subsets)
@@ -48,8 +48,8 @@ func Canonical(subsets []v1.EndpointSubset) []v1.EndpointSubset {
 	return pack(listed)
 }
 
-// pack groups members so that every port appears in exactly one subset, with all the addresses that offer it. The
-// members are sorted.
+// pack groups members so that every port is in exactly one subset, with all the addresses that offer it. members must
+// be sorted.
 func pack(members []*Member) []v1.EndpointSubset {
 	if len(members) == 0 {
 		return nil
@@ -58,9 +58,9 @@ func pack(members []*Member) []v1.EndpointSubset {
 		return !slices.Equal(m.Ports,
 			ports)
 	}) {
-		return []v1.EndpointSubset{subset(members, ports)} // as nearly always
+		return []v1.EndpointSubset{subset(members, ports)} // the common case
 	}
-	offering := map[Port][]int{} // port → members, ascending
+	offering := map[Port][]int{} // port → indices of members, ascending
 	var without []*Member
 	for i, m := range members {
 		for _, p := range m.Ports {
@@ -70,7 +70,7 @@ func pack(members []*Member) []v1.EndpointSubset {
 			without = append(without, m)
 		}
 	}
-	groups := map[string][]Port{}  // the members, spelled → the ports that exactly these offer
+	groups := map[string][]Port{}  // indices as a map key → the ports that exactly these members offer
 	for p, who := range offering { // unordered: the groups are sorted below
 		groups[spell(who)] = append(groups[spell(who)], p)
 	}
@@ -94,7 +94,7 @@ func pack(members []*Member) []v1.EndpointSubset {
 	return subsets
 }
 
-// spell makes a map key of a list of indices.
+// spell makes a map key from a list of indices.
 func spell(indices []int) string {
 	b := make([]byte, 0, 4*len(indices))
 	for _, i := range indices {
@@ -136,7 +136,7 @@ func addressOf(m *Member) v1.EndpointAddress {
 	return a
 }
 
-// unlessEmpty is s, or nil for "", which the API refuses in the fields it is used for.
+// unlessEmpty returns s, or nil for "". The API refuses "" in the fields for which unlessEmpty is used.
 func unlessEmpty(s *string) *string {
 	if *s == "" {
 		return nil
@@ -146,8 +146,8 @@ func unlessEmpty(s *string) *string {
 
 func optional(s string) *string { return unlessEmpty(&s) }
 
-// truncate keeps MaxAddresses, each subset its share, the ready ones first. A subset that is left with none is dropped:
-// the API would refuse the whole object for it.
+// truncate keeps MaxAddresses addresses: each subset keeps its share, and ready addresses come first. A subset without
+// addresses is removed, because the API would refuse the whole object for it.
 func truncate(subsets []v1.EndpointSubset) ([]v1.EndpointSubset, bool) {
 	var ready, notReady int
 	for _, s := range subsets {
@@ -169,7 +169,7 @@ func truncate(subsets []v1.EndpointSubset) ([]v1.EndpointSubset, bool) {
 		func(s v1.EndpointSubset) bool { return len(s.Addresses)+len(s.NotReadyAddresses) == 0 }), true
 }
 
-// share cuts addresses to their part of room, rounded up, and never more than what is left of it.
+// share cuts addresses to their share of room, rounded up, and to at most left.
 func share(addresses []v1.EndpointAddress, total, room int, left *int) []v1.EndpointAddress {
 	if total == 0 {
 		return addresses
@@ -182,8 +182,8 @@ func share(addresses []v1.EndpointAddress, total, room int, left *int) []v1.Endp
 	return addresses[:keep]
 }
 
-// OfEndpoints are the Members that a person wrote into subsets, sorted. An address that is no IP address is left out.
-// An address that is listed as ready and as not ready for the same port is not ready.
+// OfEndpoints returns the Members that a person wrote into subsets, sorted. Strings that are no IP address are left
+// out. An address that is listed as ready and as not ready for the same port is not ready.
 func OfEndpoints(subsets []v1.EndpointSubset) []Member { return membersOf(subsets) }
 
 func membersOf(subsets []v1.EndpointSubset) []Member {
@@ -201,13 +201,13 @@ func membersOf(subsets []v1.EndpointSubset) []Member {
 	return members
 }
 
-// identity is what makes two addresses of an Endpoints object one.
+// identity decides whether two addresses of an Endpoints object are the same.
 type identity struct {
 	addr netip.Addr
 	uid  string
 }
 
-// readyPort is a port of an address; portless stands for an address in a subset without ports.
+// readyPort is one port of an address. portless marks an address in a subset without ports.
 type readyPort struct {
 	Port
 	portless bool
@@ -254,8 +254,8 @@ func portsOf(s v1.EndpointSubset) []readyPort {
 	return ports
 }
 
-// split makes of one address up to three Members: for the ports on which it is ready, those on which it is not, and
-// none.
+// split makes up to three Members from one address: one for the ports on which it is ready, one for the ports on which
+// it is not, and one without ports.
 func split(m Member, ports map[readyPort]bool) []Member {
 	var members []Member
 	for _, ready := range []bool{true, false} {

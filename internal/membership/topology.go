@@ -4,24 +4,24 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// A Topology is what of the nodes has to do with who is meant for whom: their zones, and how much of the CPU each zone
-// has. It is for one goroutine at a time.
+// A Topology holds the facts about nodes that hints need: the zones of the nodes, and the share of the CPU in each
+// zone. It is for one goroutine at a time.
 type Topology struct {
 	nodes map[string]node
 }
 
-// node is what a Topology keeps of one.
+// node is what a Topology keeps of one node.
 type node struct {
 	zone  string
-	milli int64 // allocatable CPU, in thousandths; 0: not told
-	works bool  // it is ready, and runs Pods of users
+	milli int64 // allocatable CPU in thousandths; 0: not known
+	works bool  // the node is ready and runs Pods of users
 }
 
-// NewTopology makes one without nodes.
+// NewTopology makes a Topology without nodes.
 func NewTopology() *Topology { return &Topology{nodes: map[string]node{}} }
 
-// Set adds a node, or brings it up to date; it says whether the zone of its Pods has changed, and whether the zones'
-// shares have.
+// Set adds a node, or updates it. It reports whether the zone of the node's Pods has changed, and whether the CPU
+// shares of the zones have changed.
 func (t *Topology) Set(n *v1.Node) (zone, shares bool) {
 	was, known := t.nodes[n.Name]
 	is := node{zone: n.Labels[v1.LabelTopologyZone], milli: n.Status.Allocatable.Cpu().MilliValue(), works: works(n)}
@@ -29,20 +29,20 @@ func (t *Topology) Set(n *v1.Node) (zone, shares bool) {
 	return !known || was.zone != is.zone, was != is && (was.works || is.works)
 }
 
-// Drop takes a node out, if it is there; it says what Set does.
+// Drop removes a node, if it is there. Its results are those of Set.
 func (t *Topology) Drop(name string) (zone, shares bool) {
 	was, known := t.nodes[name]
 	delete(t.nodes, name)
 	return known, was.works
 }
 
-// Zone is the zone of a node, "" if it has none; false if there is no such node. It is a NodeZone.
+// Zone returns the zone of a node, "" if it has none; false if there is no such node. Zone is a NodeZone.
 func (t *Topology) Zone(name string) (string, bool) {
 	n, ok := t.nodes[name]
 	return n.zone, ok
 }
 
-// Labels of nodes that do not run Pods of users.
+// Labels of nodes that run no Pods of users.
 const (
 	controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 	masterLabel       = "node-role.kubernetes.io/master"
@@ -62,8 +62,8 @@ func works(n *v1.Node) bool {
 	return false
 }
 
-// shares are the parts of all CPU that the zones have, which add up to 1. why says in words what is missing to tell;
-// then there are none.
+// shares returns the share of each zone in all CPU; the shares add up to 1. If they cannot be computed, shares returns
+// none, and why says in words what is missing.
 func (t *Topology) shares() (shares map[string]float64, why string) {
 	cpu, total := map[string]int64{}, int64(0)
 	for _, n := range t.nodes {

@@ -7,17 +7,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// PodTrigger is when what changed a Pod happened, as far as the Pod tells: its Ready condition. It is zero if that did
-// not change. before is nil for a new Pod.
+// PodTrigger returns the time of the event that changed a Pod, as far as the Pod records it: the last transition of its
+// Ready condition. It is zero if that did not change. before is nil for a new Pod.
 //
-// Upstream remembers a time for every Pod instead, and after a restart takes everything for new. A change of state
-// between two versions of a Pod needs no memory, and what was there at the start is no change.
+// Upstream stores a time for every Pod instead, and treats every Pod as new after a restart. The comparison of two
+// versions of a Pod needs no memory, and the Pods that exist at the start do not count as changes.
 func PodTrigger(before, after *v1.Pod) time.Time {
 	if after == nil {
 		return time.Time{}
 	}
 	now := readySince(after)
-	// its time is in whole seconds
+	// LastTransitionTime has whole seconds
 	if before != nil && isReady(before) == isReady(after) && now.Equal(readySince(before)) {
 		return time.Time{}
 	}
@@ -33,7 +33,7 @@ func readySince(pod *v1.Pod) time.Time {
 	return time.Time{}
 }
 
-// ServiceTrigger is PodTrigger for a Service: it tells when it was made.
+// ServiceTrigger is PodTrigger for a Service: it returns the Service's creation time.
 func ServiceTrigger(before, after *v1.Service) time.Time {
 	if after == nil || before != nil && before.UID == after.UID {
 		return time.Time{}
@@ -41,8 +41,9 @@ func ServiceTrigger(before, after *v1.Service) time.Time {
 	return after.CreationTimestamp.Time
 }
 
-// Stamp writes onto an object that is about to be written the time of the first change that it tells of; zero: it is
-// not known. It is how the time until a proxy follows is measured. It is never itself a reason to write.
+// Stamp writes the time of the first change that an object contains into the object, before the object is written;
+// zero: the time is not known. The time is used to measure how long a proxy takes to apply a change. It is never a
+// reason to write by itself.
 func Stamp(obj metav1.Object, trigger time.Time) {
 	annotations := obj.GetAnnotations()
 	if trigger.IsZero() {

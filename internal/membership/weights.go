@@ -10,8 +10,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// balance sets what the balancing annotations of pod and svc say about a Member: its weight, and for a Service with a
-// slow start since when it is ready.
+// balance sets what the balancing annotations of pod and svc say about a Member: its weight and, for a Service with a
+// slow start, the time since which it is ready.
 func (m *Member) balance(svc *v1.Service, pod *v1.Pod) {
 	if _, given := pod.Annotations[annotations.Weight]; given {
 		m.Weight, _ = annotations.PodWeight(pod)
@@ -27,7 +27,8 @@ func (m *Member) balance(svc *v1.Service, pod *v1.Pod) {
 	}
 }
 
-// invalidWeights are the events about Pods whose weight cannot be read and so counts as not written.
+// invalidWeights returns an event for each Pod whose weight annotation is invalid. Such an annotation counts as not
+// written.
 func invalidWeights(pods []*v1.Pod) (events []Event) {
 	for _, pod := range pods {
 		if errs := annotations.OfPod(pod); len(errs) > 0 {
@@ -37,7 +38,7 @@ func invalidWeights(pods []*v1.Pod) (events []Event) {
 	return events
 }
 
-// balancingNotes are the balancing annotations that Slim keeps of a Pod; nil for none.
+// balancingNotes returns the balancing annotations that Slim keeps of a Pod; nil if there are none.
 func balancingNotes(pod *v1.Pod) map[string]string {
 	value, ok := pod.Annotations[annotations.Weight]
 	if !ok {
@@ -46,9 +47,9 @@ func balancingNotes(pod *v1.Pod) map[string]string {
 	return map[string]string{annotations.Weight: value}
 }
 
-// addBalancing completes a plan: every slice carries the weights of its Pods and, for a slow start, since when they are
-// ready (annotations.Weights, annotations.ReadySince). have are the slices before the plan. A slice that the plan
-// leaves alone is updated if only these differ.
+// addBalancing completes a plan: every slice gets the weights of its Pods and, for a slow start, the times since which
+// they are ready (annotations.Weights, annotations.ReadySince). have are the slices before the plan. A slice that the
+// plan does not change is updated if only these annotations differ.
 func (p *Plan) addBalancing(members []Member, have []*discovery.EndpointSlice) {
 	weights, since := map[netip.Addr]uint32{}, map[netip.Addr]int64{}
 	for i := range members {
@@ -87,7 +88,7 @@ func noteBalancing(s *discovery.EndpointSlice, weights map[netip.Addr]uint32, si
 	return setNote(s, annotations.ReadySince, annotations.FormatReadySince(inSlice(s, since))) || changed
 }
 
-// inSlice is the part of values whose addresses are in s.
+// inSlice returns the values for the addresses in s.
 func inSlice[T any](s *discovery.EndpointSlice, values map[netip.Addr]T) map[netip.Addr]T {
 	if len(values) == 0 {
 		return nil
@@ -102,7 +103,7 @@ func inSlice[T any](s *discovery.EndpointSlice, values map[netip.Addr]T) map[net
 	return part
 }
 
-// setNote sets an annotation, or removes it if value is empty. It reports whether that changes it.
+// setNote sets an annotation, or removes it if value is empty. It reports whether the annotation changed.
 func setNote(s *discovery.EndpointSlice, key, value string) bool {
 	if s.Annotations[key] == value {
 		return false
