@@ -369,7 +369,7 @@ func TestMetricsOfWhatIsWritten(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(w.controller.Collectors()...)
 	err := testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP viaduct_checks_addresses Addresses that are checked, by state
+# HELP viaduct_checks_addresses Checked addresses, by state
 # TYPE viaduct_checks_addresses gauge
 viaduct_checks_addresses{state="down"} 1
 viaduct_checks_addresses{state="up"} 1
