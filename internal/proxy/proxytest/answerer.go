@@ -14,7 +14,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// Serve answers everybody who connects to at on h, or sends a datagram there, with "at from", until the test ends.
+// Serve answers every connection or datagram to at on h with "at from", until the test ends.
 func (l *Lab) Serve(h Host, at netip.AddrPort, proto routing.Proto) {
 	l.t.Helper()
 	l.In(h, func() error {
@@ -36,7 +36,7 @@ func (l *Lab) Serve(h Host, at netip.AddrPort, proto routing.Proto) {
 	})
 }
 
-// protocolNumber is what socket(2) calls the protocol.
+// protocolNumber returns the number of the protocol for socket(2).
 func protocolNumber(p routing.Proto) int {
 	if p == routing.SCTP {
 		return unix.IPPROTO_SCTP
@@ -88,7 +88,8 @@ func addrOf(sa unix.Sockaddr) netip.Addr {
 	return netip.Addr{}
 }
 
-// answerAll tells each client who answers and as whom the client is seen, then sends back what it hears.
+// answerAll sends each client the endpoint's address and the client's address as the endpoint sees it. It then echoes
+// what it reads.
 func answerAll(fd int, at netip.AddrPort) {
 	for {
 		c, from, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
@@ -131,13 +132,13 @@ func (l *Lab) serveUDP(at netip.AddrPort) error {
 	return nil
 }
 
-// An Answer is who answered a client, and which address it saw.
+// An Answer is what an endpoint sent: its own address, and the client's address as it saw it.
 type Answer struct {
 	By   netip.AddrPort
 	Seen netip.Addr
 }
 
-// Ask connects from h to to, and says who answers. It gives up after patience.
+// Ask connects from h to to, and returns who answered. It gives up after patience.
 func (l *Lab) Ask(h Host, to netip.AddrPort, proto routing.Proto, patience time.Duration) (a Answer, err error) {
 	err = l.Do(h, func() (err error) {
 		a, err = ask1(to, proto, patience)
@@ -163,8 +164,8 @@ func ask1(to netip.AddrPort, proto routing.Proto, patience time.Duration) (Answe
 	return parseAnswer(string(buf[:n]))
 }
 
-// Connect connects from the network namespace of the calling thread. All that is done with the socket is bounded by
-// patience; what takes longer ends with EAGAIN or EINPROGRESS.
+// Connect connects from the network namespace of the calling thread. patience bounds each operation on the socket. An
+// operation that takes longer ends with EAGAIN or EINPROGRESS.
 func Connect(to netip.AddrPort, proto routing.Proto, patience time.Duration) (fd int, err error) {
 	if fd, err = streamSocket(to.Addr(), proto); err != nil {
 		return 0, err
@@ -182,8 +183,8 @@ func Connect(to netip.AddrPort, proto routing.Proto, patience time.Duration) (fd
 	return fd, nil
 }
 
-// connect is connect(2), which goes on by itself when a signal interrupts the wait for it: a call with a time limit is
-// not restarted, and the runtime of Go sends itself signals.
+// connect is connect(2). If a signal interrupts it, connect goes on to wait. The kernel does not restart a call with a
+// time limit, and the Go runtime sends itself signals.
 func connect(fd int, to netip.AddrPort, patience time.Duration) error {
 	err := unix.Connect(fd, sockaddr(to))
 	for errors.Is(err, unix.EINTR) {
@@ -205,7 +206,7 @@ func connect(fd int, to netip.AddrPort, patience time.Duration) error {
 	return err
 }
 
-// Read reads from a socket that Connect made, whatever signals come.
+// Read reads from a socket that Connect made, and retries after signals.
 func Read(fd int, buf []byte) (n int, err error) {
 	for {
 		if n, err = unix.Read(fd, buf); !errors.Is(err, unix.EINTR) {

@@ -7,16 +7,17 @@ import (
 	"viaduct/internal/routing"
 )
 
-// sigmas is how many standard deviations a count may be off: a fair draw is further off once in 500 million times.
+// sigmas is the number of standard deviations that a count may be off. A fair draw is off by more once in 500 million
+// times.
 const sigmas = 6
 
-// within reports whether count of n draws is a plausible result for something of this chance.
+// within reports whether count of n draws is plausible for this chance.
 func within(count, n int, chance float64) bool {
 	want := float64(n) * chance
 	return math.Abs(float64(count)-want) <= sigmas*math.Sqrt(want*(1-chance))
 }
 
-// weighted is a pool of the endpoints with the weights.
+// weighted returns a pool of the endpoints with these weights.
 func weighted(eps []netip.AddrPort, weights ...uint32) routing.Pool {
 	p := pool(eps...)
 	for i, e := range eps {
@@ -26,7 +27,7 @@ func weighted(eps []netip.AddrPort, weights ...uint32) routing.Pool {
 	return p
 }
 
-// inTurn: under round-robin each endpoint gets exactly its share of as many connections as there are slots.
+// inTurn: under round-robin each endpoint gets exactly its share of one round, which has one connection for each slot.
 func inTurn(w *world) {
 	_, at := w.endpoints(3)
 	place, other := w.place(), w.place()
@@ -36,7 +37,7 @@ func inTurn(w *world) {
 		w.serve("a", frontend("a", place, routing.TCP, weighted(at, weights...), turn))
 		_, total := routing.Slots(weighted(at, weights...).Backends)
 		got, others := map[netip.AddrPort]int{}, map[netip.AddrPort]int{}
-		for range 6 * total { // two Services in turn must not disturb one another
+		for range 6 * total { // two Services in turn must not affect each other
 			got[w.judge(place, routing.TCP)]++
 			others[w.judge(other, routing.TCP)]++
 		}
@@ -52,7 +53,7 @@ func inTurn(w *world) {
 	}
 }
 
-// byWeight: under random the shares follow the weights, also after these have changed.
+// byWeight: under random the shares follow the weights, also after the weights have changed.
 func byWeight(w *world) {
 	const n = 600
 	_, at := w.endpoints(3)
@@ -71,8 +72,9 @@ func byWeight(w *world) {
 	}
 }
 
-// bySource: under source-hash a client address keeps its endpoint, clients are spread by the weights, and only the
-// clients of an endpoint that leaves move. Package routing says which endpoint serves whom, so nothing here is chance.
+// bySource: under source-hash a client address keeps its endpoint, and clients are spread by the weights. When an
+// endpoint leaves, only its clients move. Package routing computes which endpoint serves a client, so the test does not
+// depend on chance.
 func bySource(w *world) {
 	const clients = 60
 	_, at := w.endpoints(4)
@@ -94,8 +96,8 @@ func bySource(w *world) {
 	}
 }
 
-// byLoad: under least-connections the next connection goes to the endpoint with the fewest for its weight, so that
-// connections that stay are spread exactly.
+// byLoad: under least-connections the next connection goes to the endpoint with the fewest connections for its weight.
+// Connections that stay open are therefore spread exactly.
 func byLoad(w *world) {
 	_, at := w.endpoints(3)
 	place := w.place()
@@ -111,8 +113,8 @@ func byLoad(w *world) {
 	}
 }
 
-// drained: an endpoint of weight 0 keeps its connections and gets no new ones. (Package routing leaves it out of the
-// pool and names it in Serving.)
+// drained: an endpoint of weight 0 keeps its connections and gets no new ones. (Package routing leaves the endpoint out
+// of the pool and lists it in Serving.)
 func drained(w *world) {
 	eps, at := w.endpoints(2)
 	place := w.place()
@@ -136,7 +138,7 @@ func drained(w *world) {
 	}
 }
 
-// drainedUDP: a flow to a drained endpoint goes on, a new client goes elsewhere.
+// drainedUDP: a flow to a drained endpoint continues. A new client goes to another endpoint.
 func drainedUDP(w *world) {
 	a, b := w.udpEndpoint(), w.udpEndpoint()
 	place := w.place()

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// endpoint is a TCP server that says who it is ("address:port\n") as soon as somebody connects, then sends everything
-// back until the client has said its end.
+// endpoint is a TCP server. It sends its address ("address:port\n") to each new client, and then echoes until the
+// client closes its side.
 type endpoint struct {
 	at       netip.AddrPort
 	l        *net.TCPListener
 	accepted atomic.Int64
-	// inside, if set before the first client, takes the place of sending back.
+	// inside, if set before the first client, replaces the echo.
 	inside func(*net.TCPConn)
 }
 
@@ -54,7 +54,7 @@ func (e *endpoint) run() {
 	}
 }
 
-// answer ends with the connection; what fails here the client sees.
+// answer serves one connection. The client sees any failure.
 func (e *endpoint) answer(c *net.TCPConn) {
 	defer c.Close()
 	if _, err := fmt.Fprintln(c, e.at); err != nil {
@@ -67,7 +67,7 @@ func (e *endpoint) answer(c *net.TCPConn) {
 	_, _ = io.Copy(c, c)
 }
 
-// dead is an address and port where nobody listens.
+// dead returns an address and port without a listener.
 func (w *world) dead() netip.AddrPort {
 	w.Helper()
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(w.addr(), 0)))
@@ -107,7 +107,7 @@ func (e *udpEndpoint) run() {
 	}
 }
 
-// dialUDP is a client with an address of its own, connected, so that a refusal reaches it.
+// dialUDP returns a connected client with an address of its own. A connected socket receives refusals.
 func dialUDP(to netip.AddrPort) (*net.UDPConn, error) {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 	if err != nil {
@@ -116,7 +116,7 @@ func dialUDP(to netip.AddrPort) (*net.UDPConn, error) {
 	return c, c.SetDeadline(time.Now().Add(patience))
 }
 
-// askUDP sends one datagram as a new client and says who answers.
+// askUDP sends one datagram as a new client and returns who answered.
 func askUDP(to netip.AddrPort) (netip.AddrPort, error) {
 	c, err := dialUDP(to)
 	if err != nil {
@@ -126,7 +126,7 @@ func askUDP(to netip.AddrPort) (netip.AddrPort, error) {
 	return exchange(c, "hello")
 }
 
-// exchange sends text on c and checks that it comes back.
+// exchange sends text on c and checks that the answer contains it.
 func exchange(c *net.UDPConn, text string) (netip.AddrPort, error) {
 	if _, err := c.Write([]byte(text)); err != nil {
 		return netip.AddrPort{}, err

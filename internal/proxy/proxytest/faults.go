@@ -11,7 +11,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// portTaken: one Service cannot be served. The error names it, the others are, and it is once the port is free.
+// portTaken: another process has an address and port of a Service. The error names them, the other ports are served,
+// and these are served once they are free.
 func portTaken(w *world) {
 	e, u := w.endpoint(), w.udpEndpoint()
 	taken, free := w.place(), w.place()
@@ -34,7 +35,7 @@ func portTaken(w *world) {
 			}
 		}
 		w.judge(free, routing.TCP)
-		// so that the next try is one
+		// the Service is removed from the table, so that the next try differs
 		w.table, _ = w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: "a"}})
 	}
 	w.must(thief.Close())
@@ -69,8 +70,8 @@ func closeFrees(w *world) {
 	}
 }
 
-// randomTables makes Services come, change and go, and asks all places after every step. The seed is fixed: a failure
-// repeats.
+// randomTables creates, changes and deletes Services, and connects to all places after every step. The seed is fixed,
+// so a failure repeats.
 func randomTables(w *world) {
 	const steps = 60
 	r := rand.New(rand.NewPCG(7, 11))

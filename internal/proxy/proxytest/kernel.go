@@ -14,8 +14,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// RunKernel tests backends that have the kernel of a node redirect connections, in a Lab of its own for each test. open
-// is called on a thread in the node's network namespace.
+// RunKernel tests backends that make the kernel of a node redirect connections. Each test has a Lab of its own. open is
+// called on a thread in the node's network namespace.
 func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
 	start := func(test func(*lab)) func(*testing.T) {
 		return func(t *testing.T) {
@@ -60,7 +60,7 @@ func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
 	}
 }
 
-// lab is a Lab with a backend on its node, and the table that it was given.
+// lab is a Lab with a backend on its node, and the table of the last sync.
 type lab struct {
 	*testing.T
 	*Lab
@@ -68,16 +68,16 @@ type lab struct {
 	table   *routing.Table
 }
 
-// How long a client waits where an answer must come, and where none may.
+// How long a client waits for an answer that must come, and for one that must not come.
 const (
 	answerPatience = 5 * time.Second
 	dropPatience   = 300 * time.Millisecond
 )
 
-// origins are where clients are, all of which a backend must tell apart.
+// origins are the hosts of the clients. A backend must distinguish all of them.
 var origins = []Host{Node, PodA, PodB, FarPod, Client}
 
-// origin is the host as Lookup knows it.
+// origin returns the host as Lookup knows it.
 func (h Host) origin(v6 bool) routing.Origin {
 	if h == Node {
 		return routing.Origin{}
@@ -85,20 +85,20 @@ func (h Host) origin(v6 bool) routing.Origin {
 	return routing.Origin{Addr: h.Addr(v6), Outside: h != PodA && h != PodB}
 }
 
-// here reports whether what has this address is behind the node.
+// here reports whether the address belongs to the node or to one of its Pods.
 func here(a netip.Addr) bool {
 	return slices.ContainsFunc([]Host{Node, PodA, PodB}, func(h Host) bool { return a == h.Addr(a.Is6()) })
 }
 
-// nodeAddress reports whether the node has the address.
+// nodeAddress reports whether the address belongs to the node.
 func nodeAddress(a netip.Addr) bool {
 	return slices.Contains([]string{"192.168.50.1", "10.244.0.1", "fd00:50::1", "fd00:244::1"}, a.String())
 }
 
-// on is an endpoint of a host.
+// on returns an endpoint on a host.
 func on(h Host, v6 bool, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr(v6), port) }
 
-// poolOf endpoints, Local where they are behind the node; without any it rejects.
+// poolOf returns a pool of endpoints. Those of the node and its Pods are Local. An empty pool rejects.
 func poolOf(snat bool, eps ...netip.AddrPort) routing.Pool {
 	p := pool(eps...)
 	p.SNAT = snat
@@ -108,7 +108,7 @@ func poolOf(snat bool, eps ...netip.AddrPort) routing.Pool {
 	return p
 }
 
-// clusterFrontend is a ClusterIP's Frontend as package table makes it.
+// clusterFrontend returns a ClusterIP's Frontend as package routing builds it.
 func clusterFrontend(name string, at netip.AddrPort, proto routing.Proto, eps ...netip.AddrPort) routing.Frontend {
 	f := frontend(name, at, proto, poolOf(false, eps...))
 	f.Outside.SNAT = true
@@ -123,13 +123,13 @@ func (l *lab) serve(name string, fs ...routing.Frontend) {
 	l.sync(changed)
 }
 
-// sync is called in the node's namespace: what a backend does besides its own sockets belongs there too.
+// sync runs in the node's namespace, because some work of a backend does not go through its own sockets.
 func (l *lab) sync(changed []routing.Name) {
 	l.Helper()
 	l.In(Node, func() error { return l.backend.Sync(l.Context(), l.table, changed) })
 }
 
-// judge connects once from a host and compares what happens with what the table promises.
+// judge connects once from a host and compares the result with the table.
 func (l *lab) judge(from Host, to netip.AddrPort, proto routing.Proto) Answer {
 	l.Helper()
 	origin := from.origin(to.Addr().Is6())
@@ -177,7 +177,7 @@ func (l *lab) judgeRefusal(from Host, to netip.AddrPort, proto routing.Proto, wa
 	started := time.Now()
 	got, err := l.Ask(from, to, proto, answerPatience)
 	if from == Node && proto == routing.UDP && errors.Is(err, unix.EPERM) {
-		return // what the kernel says of its own datagrams that it rejects
+		return // the kernel's error for a local datagram that it rejects
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		l.Fatalf("%s to %s/%s, which rejects: got %v, %v", from, to, proto, got, err)
@@ -191,7 +191,7 @@ func timedOut(err error) bool {
 	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINPROGRESS) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// judgeAll judges from everywhere.
+// judgeAll calls judge for all origins.
 func (l *lab) judgeAll(to netip.AddrPort, proto routing.Proto) {
 	l.Helper()
 	for _, h := range origins {

@@ -8,7 +8,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// stays connects several times from h, by each place in turn, and demands one and the same endpoint.
+// stays connects several times from h to each place in turn. It fails unless the same endpoint answers each time.
 func (l *lab) stays(h Host, places ...netip.AddrPort) netip.AddrPort {
 	l.Helper()
 	home := l.judge(h, places[0], routing.TCP).By
@@ -22,7 +22,7 @@ func (l *lab) stays(h Host, places ...netip.AddrPort) netip.AddrPort {
 	return home
 }
 
-// remembering is a Service of all kinds that remembers its clients.
+// remembering returns the Frontends of a Service of all kinds with session affinity, and their places.
 func remembering(v6, local bool, eps ...netip.AddrPort) (fs []routing.Frontend, places []netip.AddrPort) {
 	fs = service("a", v6, routing.TCP, local, eps...)
 	for i := range fs {
@@ -32,7 +32,7 @@ func remembering(v6, local bool, eps ...netip.AddrPort) (fs []routing.Frontend, 
 	return fs, places
 }
 
-// kernelAffinity: clients stay where they are while that serves, by whichever of the Service's addresses they come.
+// kernelAffinity: a client keeps its endpoint while the endpoint serves, at all addresses of the Service.
 func kernelAffinity(l *lab) {
 	clients := []Host{Node, PodA, PodB, FarPod, Client, Stranger}
 	for _, v6 := range []bool{false, true} {
@@ -60,7 +60,7 @@ func kernelAffinity(l *lab) {
 	}
 }
 
-// affinityEnds: after the time nobody is remembered.
+// affinityEnds: affinity ends after its timeout.
 func affinityEnds(l *lab) {
 	eps := []netip.AddrPort{on(PodA, false, 8080), on(PodA, false, 8081)}
 	for _, e := range eps {
@@ -70,7 +70,7 @@ func affinityEnds(l *lab) {
 	f.Affinity = time.Second
 	l.serve("a", f)
 	home := l.judge(PodB, f.Dest().Addr, routing.TCP).By
-	for range 20 { // each time it stays with probability 1/2
+	for range 20 { // without affinity, the endpoint is the same with probability 1/2 each time
 		<-time.After(1200 * time.Millisecond)
 		if l.judge(PodB, f.Dest().Addr, routing.TCP).By != home {
 			return
@@ -79,8 +79,8 @@ func affinityEnds(l *lab) {
 	l.Errorf("a client is still at %s, long after it was to be forgotten", home)
 }
 
-// affinityOutside: with externalTrafficPolicy Local a client that is remembered elsewhere is not sent there from
-// outside.
+// affinityOutside: with externalTrafficPolicy Local, a connection from outside does not follow the client's affinity to
+// an endpoint on another node.
 func affinityOutside(l *lab) {
 	near, far := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, near, routing.TCP)

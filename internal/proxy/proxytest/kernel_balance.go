@@ -7,7 +7,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// balancedFrontend is a ClusterIP's Frontend with a policy and with weights.
+// balancedFrontend returns a ClusterIP's Frontend with a policy and weights.
 func balancedFrontend(name string, at netip.AddrPort, policy routing.Policy, eps []netip.AddrPort,
 	weights ...uint32) routing.Frontend {
 	f := clusterFrontend(name, at, routing.TCP, eps...)
@@ -20,7 +20,7 @@ func balancedFrontend(name string, at netip.AddrPort, policy routing.Policy, eps
 	return f
 }
 
-// askTimes connects n times from a host and counts who answers.
+// askTimes connects n times from a host and counts the answers of each endpoint.
 func (l *lab) askTimes(h Host, to netip.AddrPort, n int) map[netip.AddrPort]int {
 	l.Helper()
 	got := map[netip.AddrPort]int{}
@@ -47,8 +47,8 @@ func (l *lab) served(v6 bool, n uint16) (eps []netip.AddrPort) {
 	return eps
 }
 
-// kernelInTurn: under round-robin each endpoint gets exactly its share, two Services do not disturb one another, and a
-// changed or repeated table is served as well.
+// kernelInTurn: under round-robin each endpoint gets exactly its share, and two Services do not affect each other. This
+// also holds after the table has changed or was synced again.
 func kernelInTurn(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		eps := l.served(v6, 3)
@@ -79,8 +79,8 @@ func kernelInTurn(l *lab) {
 	}
 }
 
-// kernelBySource: under source-hash every client goes where package routing says, from wherever it comes, and an
-// endpoint that leaves takes no other clients with it.
+// kernelBySource: under source-hash each client goes to the endpoint that package routing computes, from every origin.
+// When an endpoint leaves, the clients of other endpoints do not move.
 func kernelBySource(l *lab) {
 	for _, v6 := range []bool{false, true} {
 		eps := l.served(v6, 5)
@@ -98,7 +98,7 @@ func kernelBySource(l *lab) {
 	}
 }
 
-// judgeHash compares who answers a host with what Picker says.
+// judgeHash compares the endpoint that answers a host with the one of Picker.
 func (l *lab) judgeHash(h Host, f routing.Frontend) {
 	l.Helper()
 	want, _ := routing.NewPicker(f.Inside, f.Policy).Pick(routing.Draw{Client: h.Addr(f.Addr.Is6())})
@@ -109,7 +109,7 @@ func (l *lab) judgeHash(h Host, f routing.Frontend) {
 	}
 }
 
-// kernelWeightChanges: the shares follow the weights when these change, for random and both families.
+// kernelWeightChanges: under random the shares follow the weights after a change, in both families.
 func kernelWeightChanges(l *lab) {
 	const n = 500
 	for _, v6 := range []bool{false, true} {
@@ -127,8 +127,8 @@ func kernelWeightChanges(l *lab) {
 	}
 }
 
-// kernelPoliciesWithAffinity: a client that is remembered stays, whatever the policy; a policy that the backend does
-// not serve is served as random.
+// kernelPoliciesWithAffinity: a client with affinity keeps its endpoint under every policy. A policy that the backend
+// does not serve is served as random.
 func kernelPoliciesWithAffinity(l *lab) {
 	eps := l.served(false, 4)
 	for _, policy := range routing.Policies() {

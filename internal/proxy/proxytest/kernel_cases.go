@@ -15,7 +15,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// The places of Services: cluster IPs, and addresses of the world outside that are routed to the node.
+// The places of Services: cluster IPs, and external addresses that are routed to the node.
 func clusterIP(v6 bool, n byte) netip.Addr {
 	if v6 {
 		a := netip.MustParseAddr("fd00:96::").As16()
@@ -34,7 +34,7 @@ func externalIP(v6 bool, n byte) netip.Addr {
 	return netip.AddrFrom4([4]byte{203, 0, 113, n})
 }
 
-// service is a Service of all kinds over the endpoints; with local its externalTrafficPolicy is Local.
+// service returns the Frontends of a Service of all kinds. With local, its externalTrafficPolicy is Local.
 func service(name string, v6 bool, proto routing.Proto, local bool, eps ...netip.AddrPort) []routing.Frontend {
 	cluster := clusterFrontend(name, netip.AddrPortFrom(clusterIP(v6, 10), 80), proto, eps...)
 	all := []routing.Frontend{cluster}
@@ -53,14 +53,14 @@ func service(name string, v6 bool, proto routing.Proto, local bool, eps ...netip
 	return all
 }
 
-// localPool is what externalTrafficPolicy Local leaves of the endpoints.
+// localPool returns the endpoints that externalTrafficPolicy Local keeps.
 func localPool(eps []netip.AddrPort) routing.Pool {
 	p := poolOf(false, slices.DeleteFunc(slices.Clone(eps), func(a netip.AddrPort) bool { return !here(a.Addr()) })...)
 	p.Empty = routing.Drop
 	return p
 }
 
-// sctpWorks says whether the kernel has SCTP.
+// sctpWorks reports whether the kernel has SCTP.
 func sctpWorks() bool {
 	fd, err := streamSocket(netip.IPv4Unspecified(), routing.SCTP)
 	if err == nil {
@@ -144,7 +144,7 @@ func policies(l *lab) {
 				l.judgeAll(f.Dest().Addr, routing.TCP)
 			}
 		}
-		// internalTrafficPolicy Local with endpoints elsewhere only.
+		// internalTrafficPolicy Local, with endpoints on other nodes only.
 		f := clusterFrontend("a", netip.AddrPortFrom(clusterIP(v6, 10), 80), routing.TCP)
 		f.Inside.Empty, f.Outside.Empty = routing.Drop, routing.Drop
 		l.serve("a", f)
@@ -192,7 +192,7 @@ func manyEndpoints(l *lab) {
 	}
 }
 
-// spread connects n times and checks the share of each backend: within six standard deviations of a fair draw.
+// spread connects n times and checks each backend's share: within six standard deviations of a fair draw.
 func (l *lab) spread(f routing.Frontend, n int) {
 	l.Helper()
 	got := map[netip.AddrPort]int{}
@@ -279,7 +279,7 @@ func kernelChanges(l *lab) {
 	}
 }
 
-// kernelEstablished: the endpoint leaves, then the Service goes; the connection does not notice.
+// kernelEstablished: the endpoint leaves, then the Service is deleted. The connection continues.
 func kernelEstablished(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, a, routing.TCP)
@@ -313,8 +313,8 @@ func kernelEstablished(l *lab) {
 	}
 }
 
-// kernelUDPMoves: there is no end of a UDP conversation to wait for, so a client moves with its next datagram. A client
-// that asked before there was anybody is heard as soon as there is.
+// kernelUDPMoves: a UDP flow has no end, so a client moves to another endpoint with its next datagram. A client that
+// sent datagrams before there was an endpoint is answered as soon as there is one.
 func kernelUDPMoves(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, a, routing.UDP)
@@ -341,8 +341,8 @@ func kernelUDPMoves(l *lab) {
 	}
 }
 
-// randomKernelTables makes Services come, change and go, and asks all places from everywhere after every step. The seed
-// is fixed: a failure repeats.
+// randomKernelTables creates, changes and deletes Services, and connects to all places from all origins after every
+// step. The seed is fixed, so a failure repeats.
 func randomKernelTables(l *lab) {
 	const steps = 40
 	r := rand.New(rand.NewPCG(3, 5))
@@ -382,7 +382,7 @@ func randomKernelTables(l *lab) {
 		}
 		for _, f := range l.table.All() {
 			if wantsDrop(f) && r.IntN(4) > 0 {
-				continue // each costs its patience
+				continue // each drop takes the whole patience
 			}
 			l.judge(origins[r.IntN(len(origins))], f.Dest().Addr, routing.TCP)
 		}

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Host is one machine or Pod of a Lab: a network namespace.
+// A Host is one machine or Pod of a Lab. It is a network namespace.
 type Host string
 
-// The hosts of every Lab. The Pods' traffic passes their node; everybody else is in one LAN.
+// The hosts of every Lab. The Pods' traffic passes through their node. All other hosts are in one LAN.
 const (
-	Node      Host = "node"     // where the backend under test works
+	Node      Host = "node"     // the node of the backend under test
 	PodA      Host = "pod-a"    // a Pod of Node
-	PodB      Host = "pod-b"    // another one
+	PodB      Host = "pod-b"    // another Pod of Node
 	OtherNode Host = "other"    // a second node
 	FarPod    Host = "far-pod"  // a Pod of the second node
-	Client    Host = "client"   // outside of the cluster; it knows the way to Services by Node, and none to Pods
+	Client    Host = "client"   // outside of the cluster; it has a route to Services via Node, and none to Pods
 	Stranger  Host = "stranger" // another client
 	lan       Host = "lan"
 )
@@ -41,12 +41,12 @@ var (
 	}
 )
 
-// PodRanges are where the Pods of Node have their addresses.
+// PodRanges returns the prefixes of the addresses of Node's Pods.
 func PodRanges() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("10.244.0.0/24"), netip.MustParsePrefix("fd00:244::/64")}
 }
 
-// Addr is the host's address: IPv6 if v6.
+// Addr returns the host's address: IPv6 if v6, else IPv4.
 func (h Host) Addr(v6 bool) netip.Addr {
 	if v6 {
 		return netip.MustParseAddr(addr6[h])
@@ -54,14 +54,14 @@ func (h Host) Addr(v6 bool) netip.Addr {
 	return netip.MustParseAddr(addr4[h])
 }
 
-// A Lab is a small cluster of network namespaces, made for one test. Nothing in it is reachable from outside.
+// A Lab is a small cluster of network namespaces for one test. It is not reachable from outside.
 type Lab struct {
 	t      testing.TB
 	hosts  map[Host]netns.NsHandle
 	handle map[Host]*netlink.Handle
 }
 
-// NewLab makes a Lab, or skips the test where namespaces cannot be made. It is gone when the test ends.
+// NewLab makes a Lab, or skips the test if namespaces cannot be made. It is removed when the test ends.
 func NewLab(t testing.TB) *Lab {
 	t.Helper()
 	l := &Lab{t: t, hosts: map[Host]netns.NsHandle{}, handle: map[Host]*netlink.Handle{}}
@@ -78,11 +78,11 @@ func (l *Lab) close() {
 		h.Close()
 	}
 	for _, ns := range l.hosts {
-		_ = ns.Close() // its last process has gone, and it with it
+		_ = ns.Close() // its last process has ended, which removes the namespace
 	}
 }
 
-// make makes a namespace, with its loopback up.
+// make makes a namespace and brings its loopback interface up.
 func (l *Lab) make(h Host) {
 	l.t.Helper()
 	err := onThread(func() error {
@@ -105,7 +105,7 @@ func (l *Lab) make(h Host) {
 	l.must(handle.LinkSetUp(lo))
 }
 
-// onThread runs f on a thread of its own, which ends with it and with all that f changed about it.
+// onThread runs f on a thread of its own. The thread ends with f, and so do the changes that f made to it.
 func onThread(f func() error) error {
 	result := make(chan error)
 	go func() {
@@ -115,7 +115,7 @@ func onThread(f func() error) error {
 	return <-result
 }
 
-// Do runs f in the host's namespace. What f opens stays there; goroutines that f starts do not.
+// Do runs f in the host's namespace. Sockets that f opens stay there. Goroutines that f starts run elsewhere.
 func (l *Lab) Do(h Host, f func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(l.hosts[h]); err != nil {
@@ -125,7 +125,7 @@ func (l *Lab) Do(h Host, f func() error) error {
 	})
 }
 
-// In is Do where an error ends the test.
+// In is Do, but an error ends the test.
 func (l *Lab) In(h Host, f func() error) {
 	l.t.Helper()
 	if err := l.Do(h, f); err != nil {
@@ -140,8 +140,8 @@ func (l *Lab) must(err error) {
 	}
 }
 
-// nodeSettings are those of every node. Its refusals by ICMP are not to be limited: a test asks more often than people
-// do.
+// nodeSettings are the sysctls of every node. The rate limit of ICMP errors is off, because a test causes many
+// refusals.
 var nodeSettings = map[string]string{
 	"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0",
 	"ipv4/conf/default/send_redirects": "0",
@@ -162,7 +162,7 @@ func (l *Lab) wire() {
 	l.bridge(Node, "viaduct0", []string{"10.244.0.1/24"}, []string{"fd00:244::1/64"})
 	l.bridge(OtherNode, "viaduct0", []string{"10.244.1.1/24"}, []string{"fd00:244:1::1/64"})
 	for pod, node := range map[Host]Host{PodA: Node, PodB: Node, FarPod: OtherNode} {
-		l.join(node, "viaduct0", pod, 32, 128) // everything a Pod sends passes its node
+		l.join(node, "viaduct0", pod, 32, 128) // all traffic of a Pod passes through its node
 		gateway := map[Host][2]string{Node: {"10.244.0.1", "fd00:244::1"}, OtherNode: {"10.244.1.1", "fd00:244:1::1"}}[node]
 		for i, all := range []string{"0.0.0.0/0", "::/0"} {
 			l.onLink(pod, gateway[i])
@@ -184,7 +184,8 @@ func (l *Lab) wire() {
 	l.services()
 }
 
-// services gives Node a way to the addresses of Services for its own connections, which they leave before they take it.
+// services gives Node a route to the addresses of Services. Node's own connections need one before the kernel redirects
+// them.
 func (l *Lab) services() {
 	for _, to := range []string{"10.96.0.0/16", "203.0.113.0/24"} {
 		l.route(Node, to, addr4[OtherNode])
@@ -216,7 +217,7 @@ func (l *Lab) addr(h Host, link netlink.Link, cidr string) {
 	l.must(l.handle[h].AddrAdd(link, a))
 }
 
-// join connects h to a bridge, with its addresses.
+// join connects h to a bridge, and sets its addresses.
 func (l *Lab) join(at Host, bridge string, h Host, bits4, bits6 int) {
 	l.t.Helper()
 	near, far := "to-"+string(h), "eth0"
@@ -237,7 +238,7 @@ func (l *Lab) join(at Host, bridge string, h Host, bits4, bits6 int) {
 	l.must(l.handle[h].LinkSetUp(link))
 }
 
-// onLink makes a route to a neighbour that has an address of another network.
+// onLink adds a route to a neighbour whose address is in another network.
 func (l *Lab) onLink(h Host, to string) {
 	l.t.Helper()
 	link, err := l.handle[h].LinkByName("eth0")

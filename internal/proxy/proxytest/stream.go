@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// halfClose: the client says its end first and still gets the answer; then the endpoint does and still gets the
-// question.
+// halfClose: the client closes its side first and still gets the answer. In the second part the endpoint closes its
+// side first and still gets the question.
 func halfClose(w *world) {
 	place, second := w.place(), w.place()
 	answers := w.endpointWith(func(c *net.TCPConn) {
@@ -47,11 +47,12 @@ func halfClose(w *world) {
 	}
 }
 
-// largeTransfer sends in both directions at once, enough for every way of copying that a backend may change to.
+// largeTransfer sends in both directions at once. The size is enough for every way of copying that a backend may change
+// to.
 func largeTransfer(w *world) {
 	const size = 24 << 20
 	place := w.place()
-	e := w.endpoint() // sends back
+	e := w.endpoint() // it echoes
 	w.serve("a", frontend("a", place, routing.TCP, pool(e.at)))
 	c, r, _ := w.open(place)
 	sent, got := sha256.New(), sha256.New()
@@ -68,11 +69,11 @@ func largeTransfer(w *world) {
 	}
 }
 
-// resets: a connection that breaks must not look as if it had ended.
+// resets: a reset must not look like a normal end.
 func resets(w *world) {
 	place, second := w.place(), w.place()
 	breaks := w.endpointWith(func(c *net.TCPConn) {
-		_, _ = c.Read(make([]byte, 1)) // else the reset may reach the client while it connects
+		_, _ = c.Read(make([]byte, 1)) // without this read, the reset may reach the client during connect
 		_ = c.SetLinger(0)
 	})
 	heard := make(chan error, 1)
@@ -96,7 +97,7 @@ func resets(w *world) {
 	}
 }
 
-// established: the endpoint leaves, then the whole Service goes; the connection does not notice.
+// established: the endpoint leaves, then the Service is deleted. The connection continues.
 func established(w *world) {
 	_, at := w.endpoints(2)
 	place := w.place()

@@ -1,8 +1,9 @@
-// Package proxytest is the conformance suite of proxy backends: real connections to the places a table names, real
-// endpoints behind them, and package table's Lookup as the judge of every answer. A backend is done when it passes.
+// Package proxytest is the conformance suite of proxy backends. It makes real connections to the places of a table,
+// with real endpoints behind them, and checks every answer with Lookup of package routing. A backend is complete when
+// it passes.
 //
-// Everything happens on loopback addresses of this host, which are taken from the process's number so that two runs do
-// not meet.
+// Everything runs on loopback addresses of this host. They depend on the process ID, so that two runs do not use the
+// same ones.
 package proxytest
 
 import (
@@ -15,13 +16,13 @@ import (
 
 // Options say what a backend can do.
 type Options struct {
-	// Binds: it binds the addresses it serves, so a port that somebody else has is an error, and a port of its own is
-	// free after Close.
+	// Binds: the backend binds the addresses that it serves. A port that another process has is an error, and the
+	// backend's own ports are free after Close.
 	Binds bool
-	// CountsConnections: it serves least-connections.
+	// CountsConnections: the backend serves least-connections.
 	CountsConnections bool
-	// Net is where Frontends and endpoints get their addresses; at least a /24. The zero Prefix means a /24 of
-	// 127.0.0.0/8 of this process.
+	// Net contains the addresses of Frontends and endpoints. It is at least a /24. The zero Prefix means a /24 of
+	// 127.0.0.0/8 that depends on the process ID.
 	Net netip.Prefix
 }
 
@@ -71,7 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) proxy.Backend, opts Options) {
 	}
 }
 
-// processNet is a /24 below 127.0.0.0/8, outside the ranges that viaduct itself uses by default.
+// processNet returns a /24 of 127.0.0.0/8, outside the default ranges of viaduct.
 func processNet() netip.Prefix {
 	pid := os.Getpid()
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(10 + pid%80), byte(pid / 80 % 250), 0}), 24)

@@ -23,7 +23,7 @@ func spreads(w *world) {
 		got[w.judge(place, routing.TCP)]++
 	}
 	for _, a := range at {
-		// Six standard deviations of a fair draw: wrong once in 500 million runs.
+		// Six standard deviations of a fair draw: it fails by chance once in 500 million runs.
 		if off := math.Abs(float64(got[a]) - n/3); off > 6*math.Sqrt(n*(1.0/3)*(2.0/3)) {
 			w.Errorf("%s got %d of %d connections, want about a third", a, got[a], n)
 		}
@@ -42,11 +42,11 @@ func refuses(w *world) {
 			w.judge(place, routing.TCP)
 		}
 		w.serve("a")
-		w.judge(place, routing.TCP) // nothing at all serves there any more
+		w.judge(place, routing.TCP) // no Service has the place any more
 	}
 }
 
-// Two ports of a Service and two Services, one of which changes.
+// keptApart: two ports of a Service, and two Services of which one changes.
 func keptApart(w *world) {
 	_, at := w.endpoints(4)
 	one, two := w.place(), w.place()
@@ -63,13 +63,14 @@ func keptApart(w *world) {
 	w.judge(one, routing.TCP)
 	w.judge(second, routing.TCP)
 	w.judge(two, routing.TCP)
-	w.sync(nil) // the same again, from the start: nothing may be lost
+	w.sync(nil) // a full sync of the same table: nothing may get lost
 	w.judge(one, routing.TCP)
 	w.judge(second, routing.TCP)
 	w.judge(two, routing.TCP)
 }
 
-// Clients connect all the time while endpoints come and go; at least one is there at any moment.
+// changesUnderLoad: clients connect all the time while endpoints come and go. At any moment there is at least one
+// endpoint.
 func changesUnderLoad(w *world) {
 	eps, at := w.endpoints(4)
 	place := w.place()
@@ -95,7 +96,7 @@ func changesUnderLoad(w *world) {
 	}
 }
 
-// load connects to place from four clients until stop is called, and says so on served for each connection. Any failure
+// load connects to place from four clients until stop is called, and sends on served after each connection. Any failure
 // fails the test.
 func load(w *world, place netip.AddrPort) (served <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
@@ -117,7 +118,7 @@ func load(w *world, place netip.AddrPort) (served <-chan struct{}, stop func()) 
 	return done, func() { cancel(); wg.Wait() }
 }
 
-// Half of the pool is not there. No client may notice, not even by waiting.
+// deadSkipped: half of the pool's endpoints have no listener. No client may get an error or a delay.
 func deadSkipped(w *world) {
 	_, at := w.endpoints(3)
 	place := w.place()
@@ -182,7 +183,7 @@ func affinity(w *world) {
 	w.judge(other, routing.TCP)
 }
 
-// stays connects ten times from client and demands one and the same endpoint.
+// stays connects ten times from client, and fails unless the same endpoint answers each time.
 func (w *world) stays(client netip.Addr, place netip.AddrPort) netip.AddrPort {
 	w.Helper()
 	home, err := ask(client, place)

@@ -43,7 +43,7 @@ func udpRefuses(w *world) {
 	w.judge(place, routing.UDP)
 }
 
-// udpMoves: there is no end of a UDP conversation to wait for, so a client moves with its next datagram.
+// udpMoves: a UDP flow has no end, so a client moves to another endpoint with its next datagram.
 func udpMoves(w *world) {
 	a, b := w.udpEndpoint(), w.udpEndpoint()
 	place := w.place()

@@ -16,16 +16,16 @@ import (
 	"viaduct/internal/routing"
 )
 
-// patience bounds every wait, so that a broken backend fails a test rather than hangs it.
+// patience bounds every wait, so that a broken backend fails a test and does not hang it.
 const patience = 10 * time.Second
 
-// world is a backend, the table it was given, and the endpoints there are.
+// world is a backend with the table of its last sync, and the addresses of the test.
 type world struct {
 	*testing.T
 	backend proxy.Backend
 	net     netip.Prefix
 	table   *routing.Table
-	next    byte // of the host part of addresses: Frontends and endpoints in turn
+	next    byte // the last byte of the next address, for Frontends and endpoints
 }
 
 func newWorld(t *testing.T, b proxy.Backend, opts Options) *world {
@@ -39,7 +39,7 @@ func newWorld(t *testing.T, b proxy.Backend, opts Options) *world {
 	return w
 }
 
-// addr is an address nobody in this world has.
+// addr returns an address that is not used in this world.
 func (w *world) addr() netip.Addr {
 	w.Helper()
 	if w.next++; w.next == 255 {
@@ -50,11 +50,11 @@ func (w *world) addr() netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// place is an address and port for a Frontend. Ports start well above those that need a privilege and below those the
-// kernel gives to clients.
+// place returns an address and port for a Frontend. The port is above those that need a privilege, and below those that
+// the kernel gives to clients.
 func (w *world) place() netip.AddrPort { return netip.AddrPortFrom(w.addr(), 7080) }
 
-// pool of endpoints; without any it rejects.
+// pool returns a pool of endpoints. An empty pool rejects.
 func pool(eps ...netip.AddrPort) routing.Pool {
 	p := routing.Pool{Empty: routing.Reject, Why: routing.None}
 	for _, e := range eps {
@@ -64,7 +64,7 @@ func pool(eps ...netip.AddrPort) routing.Pool {
 	return p
 }
 
-// frontend of Service name; edit changes it before it is used.
+// frontend returns a Frontend of the Service name. edit changes it before it is used.
 func frontend(name string, at netip.AddrPort, proto routing.Proto, p routing.Pool,
 	edit ...func(*routing.Frontend)) routing.Frontend {
 	f := routing.Frontend{
@@ -79,7 +79,7 @@ func frontend(name string, at netip.AddrPort, proto routing.Proto, p routing.Poo
 	return f
 }
 
-// serve replaces the Service name by fs, and waits for the backend to have done so without error.
+// serve replaces the Frontends of the Service name by fs and syncs. An error of the sync fails the test.
 func (w *world) serve(name string, fs ...routing.Frontend) {
 	w.Helper()
 	if err := w.try(name, fs...); err != nil {
@@ -87,7 +87,7 @@ func (w *world) serve(name string, fs ...routing.Frontend) {
 	}
 }
 
-// try is serve with the backend's error.
+// try is serve, but it returns the error of the sync.
 func (w *world) try(name string, fs ...routing.Frontend) error {
 	slices.SortFunc(fs, func(a, b routing.Frontend) int { return a.Key.Compare(b.Key) })
 	next, changed := w.table.With(routing.Entry{Service: routing.Name{Namespace: "test", Name: name}, Frontends: fs})
@@ -103,7 +103,7 @@ func (w *world) sync(changed []routing.Name) {
 	}
 }
 
-// dial connects as a client whose address is from, or any when from is invalid.
+// dial connects as a client with the address from. An invalid from means any address.
 func dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
 	local := netip.AddrPort{}
 	if from.IsValid() {
@@ -121,7 +121,7 @@ func dial(from netip.Addr, to netip.AddrPort) (*net.TCPConn, error) {
 	return tcp, tcp.SetDeadline(time.Now().Add(2 * patience))
 }
 
-// ask connects, reads who answers, and ends in order. It may be called by any goroutine.
+// ask connects, reads who answers, and closes the connection normally. Any goroutine may call it.
 func ask(from netip.Addr, to netip.AddrPort) (netip.AddrPort, error) {
 	c, err := dial(from, to)
 	if err != nil {
@@ -135,7 +135,7 @@ func ask(from netip.Addr, to netip.AddrPort) (netip.AddrPort, error) {
 	return netip.ParseAddrPort(strings.TrimSpace(who))
 }
 
-// open connects and reads who answers; the connection is closed when the test ends.
+// open connects and reads who answers. The connection is closed when the test ends.
 func (w *world) open(to netip.AddrPort) (*net.TCPConn, *bufio.Reader, netip.AddrPort) {
 	w.Helper()
 	c, err := dial(netip.Addr{}, to)
@@ -151,7 +151,7 @@ func (w *world) open(to netip.AddrPort) (*net.TCPConn, *bufio.Reader, netip.Addr
 	return c, r, netip.MustParseAddrPort(strings.TrimSpace(who))
 }
 
-// judge connects once and compares what happens with Lookup.
+// judge connects once and compares the result with Lookup.
 func (w *world) judge(to netip.AddrPort, proto routing.Proto) netip.AddrPort {
 	w.Helper()
 	_, want, _ := w.table.Lookup(routing.Origin{}, to, proto)
