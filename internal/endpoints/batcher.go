@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	// lull is how long a storm of changes must have paused to count as over.
+	// lull is the pause between changes after which a storm counts as over.
 	lull = 10 * time.Millisecond
-	// longest is how long a change waits at most for others to be written with. A Service without a change for as long is
-	// quiet.
+	// longest is the maximum time that a change waits to be written together with others. A Service without a change for
+	// this time is quiet.
 	longest = 100 * time.Millisecond
 )
 
-// debounce decides when the changes of one Service are written: the first one after quiet at once, and those of a storm
-// together. A storm is when changes come faster than they are written, so that two or more are waiting; it ends with a
-// write that has but one to tell, or with quiet.
+// debounce decides when the changes of one Service are written: the first change after a quiet time is written at once,
+// and the changes of a storm are written together. A storm begins when changes come faster than they are written, so
+// that two or more are waiting. It ends with a write of a single change, or with a quiet time.
 //
-// Of a large Service each write costs thousands of bytes for every watcher: many changes of it are to be few writes,
-// and still no change is to wait for a fixed time. It is pure: the time comes from outside.
+// Each write of a large Service costs thousands of bytes for every watcher. So many changes should become few writes,
+// but no change should wait for a fixed time. debounce is pure: the caller passes the time.
 type debounce struct {
-	waiting     int // changes that are not written
+	waiting     int // the number of changes that are not written
 	first, last time.Time
 	storm       bool
-	look        bool      // the Service is to be looked at, though nothing behind it is known to have changed
-	trigger     time.Time // when the first of what is waiting happened, as far as it tells; zero: none does
+	look        bool      // a sync is wanted, though no change of the endpoints is known
+	trigger     time.Time // the time of the first waiting change, as far as changes have a time; zero: none has
 }
 
-// change takes note of a change that is seen now and happened at trigger, if that is known.
+// change records a change that is seen now and happened at trigger, if that is known.
 func (p *debounce) change(now, trigger time.Time) {
 	if p.waiting == 0 {
 		p.first = now
@@ -46,7 +46,7 @@ func (p *debounce) cause(trigger time.Time) {
 	}
 }
 
-// due is how long to wait before a write; 0 is not at all.
+// due returns how long to wait before a write; 0: do not wait.
 func (p *debounce) due(now time.Time) time.Duration {
 	if p.waiting == 0 || p.waiting == 1 && !p.storm {
 		return 0
@@ -58,13 +58,13 @@ func (p *debounce) due(now time.Time) time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// batch is what one write tells.
+// batch is the changes that one write contains.
 type batch struct {
 	changes int
 	trigger time.Time // see debounce
 }
 
-// take says that what is waiting is written now.
+// take marks all waiting changes as written now, and returns them.
 func (p *debounce) take() batch {
 	b := batch{p.waiting, p.trigger}
 	p.waiting, p.look, p.trigger = 0, false, time.Time{}
@@ -74,13 +74,13 @@ func (p *debounce) take() batch {
 	return b
 }
 
-// wanted says whether there is any reason to look at the Service.
+// wanted says whether the Service needs a sync.
 func (p *debounce) wanted() bool { return p.waiting > 0 || p.look }
 
-// idle says that nothing is lost if p is forgotten.
+// idle says that no information is lost if p is deleted.
 func (p *debounce) idle() bool { return !p.wanted() && !p.storm }
 
-// batcher holds those of all Services that are not idle.
+// batcher holds the debounce of every Service for which it is not idle.
 type batcher struct {
 	mu    sync.Mutex // protects byKey
 	byKey map[types.NamespacedName]*debounce
@@ -100,7 +100,7 @@ func (p *batcher) change(key types.NamespacedName, now, trigger time.Time) {
 	p.of(key).change(now, trigger)
 }
 
-// of is the debounce of a Service; p.mu is held.
+// of returns the debounce of a Service; p.mu is held.
 func (p *batcher) of(key types.NamespacedName) *debounce {
 	if p.byKey[key] == nil {
 		p.byKey[key] = &debounce{}
@@ -108,14 +108,14 @@ func (p *batcher) of(key types.NamespacedName) *debounce {
 	return p.byKey[key]
 }
 
-// look says that a Service is to be looked at, at once: what was written for it may have been changed.
+// look requests a sync of a Service without delay: another client may have changed an object that was written for it.
 func (p *batcher) look(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of(key).look = true
 }
 
-// failed says that a batch was not written: it is still to be, and whenever it is, it still happened then.
+// failed records that a batch was not written. The Service needs another sync, and the batch keeps its trigger time.
 func (p *batcher) failed(key types.NamespacedName, b batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +124,7 @@ func (p *batcher) failed(key types.NamespacedName, b batch) {
 	one.cause(b.trigger)
 }
 
-// forget says that there is no such Service any more: what is still to be told of it will be, but its storm is over.
+// forget records that a Service no longer exists. Its waiting changes are still written, but its storm is over.
 func (p *batcher) forget(key types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,14 +134,14 @@ func (p *batcher) forget(key types.NamespacedName) {
 	}
 }
 
-// drop forgets the debounce of a Service if it is idle; p.mu is held.
+// drop deletes the debounce of a Service if it is idle; p.mu is held.
 func (p *batcher) drop(key types.NamespacedName) {
 	if p.byKey[key].idle() {
 		delete(p.byKey, key)
 	}
 }
 
-// due is how long to wait before a Service is looked at; false if there is no reason to.
+// due returns how long to wait before the sync of a Service; false if it needs none.
 func (p *batcher) due(key types.NamespacedName, now time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package endpoints keeps the Endpoints and EndpointSlices of every Service equal to its membership.
 //
-// It watches, asks package membership what there should be, and writes the difference. It decides nothing itself, and
-// touches only what carries the label of this controller (or of upstream's, whose work it takes over).
+// It watches, asks package membership for the desired objects, and writes the difference. It decides nothing itself. It
+// changes only objects with the label of this controller (or of upstream's controller, whose objects it takes over).
 package endpoints
 
 import (
@@ -27,40 +27,41 @@ import (
 	"viaduct/internal/resolver"
 )
 
-// The controllers, by the names that kube-controller-manager gives them: each may be left to it.
+// The controllers, by their names in kube-controller-manager: each of them can be left to kube-controller-manager.
 const (
 	EndpointsController = "endpoints-controller"              // Endpoints, of Services with a selector
-	SliceController     = "endpointslice-controller"          // EndpointSlices of the same
+	SliceController     = "endpointslice-controller"          // EndpointSlices of Services with a selector
 	MirrorController    = "endpointslicemirroring-controller" // EndpointSlices of Endpoints that were written by hand
 )
 
-// Controllers lists them all.
+// Controllers lists all of them.
 func Controllers() []string { return []string{EndpointsController, SliceController, MirrorController} }
 
-// Retries of a Service whose writes fail: at once nearly, for most are conflicts, then ever more slowly.
+// Retries of a Service whose writes fail: the first comes nearly at once, because most failures are conflicts; later
+// ones come more and more slowly.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = 30 * time.Second
 )
 
-// Options say how a Controller works.
+// Options configure a Controller.
 type Options struct {
-	Controllers []string         // which of Controllers() run; what the others keep is not touched. nil: all
+	Controllers []string         // which of Controllers() run; objects of the others are not touched. nil: all
 	Workers     int              // Services synced at once; 0: 4
 	Log         *slog.Logger     // nil: slog.Default()
-	CheckRate   int              // questions a second to addresses that are checked; 0: see healthcheck.Options
-	Names       resolver.Options // how names of backends are resolved; Changed and Log are the Controller's
-	History     History          // told of every change of a slice; nil: nobody is
+	CheckRate   int              // health checks a second; 0: see healthcheck.Options
+	Names       resolver.Options // how names of backends are resolved; Changed and Log are set by the Controller
+	History     History          // receives every change of a slice; nil: no history
 }
 
-// A History is told of every change of an EndpointSlice, by one goroutine at a time, and once that those that there
-// were at the start are told.
+// A History receives every change of an EndpointSlice. Its methods are called by one goroutine at a time. Synced is
+// called once, after Observe was called for the slices that existed at the start.
 type History interface {
 	Observe(before, after *discovery.EndpointSlice, why func(e *discovery.Endpoint, listed bool) string)
 	Synced()
 }
 
-// Controller keeps Endpoints and EndpointSlices. Watch must run for Work to have anything to work on; Run does both.
+// Controller keeps Endpoints and EndpointSlices. Watch fills the caches that Work needs; Run calls both.
 type Controller struct {
 	client   kubernetes.Interface
 	options  Options
@@ -77,14 +78,14 @@ type Controller struct {
 	current *turn      // nil while Work does not run
 }
 
-// A turn is what one call of Work has. The next one begins with what the slices say.
+// A turn holds the state of one call of Work. The next call starts again from the state stored in the slices.
 type turn struct {
 	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	recorder  record.EventRecorder
 	dedup     *eventDedup
 	checks    *healthcheck.Checker
 	names     *resolver.Resolver
-	inherited *sync.Map // from netip.Addr to the membership.Health that the slices said when Work began
+	inherited *sync.Map // netip.Addr → membership.Health, as stored in the slices when Work began
 	initial   *initialSync
 }
 
@@ -117,14 +118,14 @@ func controllersOf(names []string) membership.Controllers {
 	}
 }
 
-// working is the current turn; nil while Work does not run.
+// working returns the current turn; nil while Work does not run.
 func (c *Controller) working() *turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current
 }
 
-// Run watches and works until ctx ends. An error says that it could not start.
+// Run watches and works until ctx ends. It returns an error if it could not start.
 func (c *Controller) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -136,8 +137,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	return errors.Join(c.Work(ctx), <-watched)
 }
 
-// Watch keeps the caches until ctx ends. It writes nothing: a process that may come to work later has them ready by
-// then.
+// Watch keeps the caches up to date until ctx ends. It writes nothing: a standby process has its caches ready when it
+// becomes the leader.
 func (c *Controller) Watch(ctx context.Context) error {
 	if err := c.watch.start(ctx); err != nil {
 		return fmt.Errorf("starting the endpoints controller: %w", err)
@@ -150,7 +151,7 @@ func (c *Controller) Watch(ctx context.Context) error {
 	return nil
 }
 
-// Synced says whether the caches are there.
+// Synced says whether all caches are filled.
 func (c *Controller) Synced() bool {
 	for _, synced := range c.watch.synced {
 		if !synced() {
@@ -160,8 +161,8 @@ func (c *Controller) Synced() bool {
 	return true
 }
 
-// Work writes what there should be until ctx ends, and returns once no write is under way. It may be called again after
-// that.
+// Work writes the desired objects until ctx ends, and returns when no write is in progress. It may be called again
+// after that.
 func (c *Controller) Work(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), c.watch.synced...) {
 		return nil // ctx ended first
@@ -172,7 +173,7 @@ func (c *Controller) Work(ctx context.Context) error {
 	writing, stop := lingering(ctx)
 	defer stop()
 	var workers sync.WaitGroup
-	workers.Go(func() { _ = t.checks.Run(ctx) }) // both end with ctx, and in no other way
+	workers.Go(func() { _ = t.checks.Run(ctx) }) // both end with ctx only
 	workers.Go(func() { _ = t.names.Run(ctx) })
 	for range c.options.Workers {
 		workers.Go(func() { c.work(ctx, writing, t) })
@@ -186,7 +187,7 @@ func (c *Controller) Work(ctx context.Context) error {
 	return nil
 }
 
-// begin starts a turn and queues every Service: no change before now was queued.
+// begin starts a turn and queues every Service, because changes before this moment were not queued.
 func (c *Controller) begin(recorder record.EventRecorder) *turn {
 	resolving := c.options.Names
 	resolving.Changed, resolving.Log = c.resolved, c.log
@@ -212,8 +213,8 @@ func (c *Controller) begin(recorder record.EventRecorder) *turn {
 	return t
 }
 
-// enqueue has a Service synced if it was not this controller that gave one of its objects the version that it has; "":
-// it is gone.
+// enqueue queues a Service because one of its objects has a new version. The sync is skipped if this controller wrote
+// that version. version is "" if the object is gone.
 func (c *Controller) enqueue(key types.NamespacedName, what object, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,7 +224,7 @@ func (c *Controller) enqueue(key types.NamespacedName, what object, version stri
 	}
 }
 
-// changed has a Service looked at, because what is behind it may have changed, at trigger if that is known.
+// changed queues a Service because its endpoints may have changed, at trigger if that is known.
 func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -233,11 +234,11 @@ func (c *Controller) changed(key types.NamespacedName, trigger time.Time) {
 	}
 }
 
-// linger is how long a write that is under way may take to end once the controller is told to stop.
+// linger is how long a write in progress may take to end after the controller is stopped.
 const linger = 2 * time.Second
 
-// lingering is a context that outlives ctx by linger: a write that has been sent is better waited for than left in
-// doubt.
+// lingering returns a context that ends linger after ctx. A write that was already sent can then end, so that its
+// result is known.
 func lingering(ctx context.Context) (context.Context, func()) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
@@ -247,7 +248,7 @@ func lingering(ctx context.Context) (context.Context, func()) {
 	return longer, cancel
 }
 
-// work takes what is queued until ctx ends; writing is the context of the writes.
+// work handles queued Services until ctx ends. writing is the context of the writes.
 func (c *Controller) work(ctx, writing context.Context, t *turn) {
 	for {
 		key, shutdown := t.queue.Get()
@@ -258,7 +259,7 @@ func (c *Controller) work(ctx, writing context.Context, t *turn) {
 			c.batcher.look(key)
 		}
 		switch wait, wanted := c.batcher.due(key, time.Now()); {
-		case ctx.Err() != nil: // what is queued is the next one's
+		case ctx.Err() != nil: // the next turn queues every Service again
 		case wait > 0:
 			t.queue.AddAfter(key, wait)
 		case wanted:
@@ -281,8 +282,8 @@ func (c *Controller) handle(ctx context.Context, t *turn, key types.NamespacedNa
 				took.time.Round(time.Millisecond))
 		}
 	case errors.Is(err, errStale):
-		// It is still wanted, and the event that brings the cache up to date queues it; this is for the case that none ever
-		// does.
+		// The sync is still wanted. The event that brings the cache up to date queues the Service; this retry covers the case
+		// that no such event comes.
 		c.metrics.syncs.WithLabelValues(resultStale).Inc()
 		t.queue.AddAfter(key, staleRetry)
 	case ctx.Err() == nil:
@@ -292,7 +293,7 @@ func (c *Controller) handle(ctx context.Context, t *turn, key types.NamespacedNa
 	}
 }
 
-// Results of a look at a Service.
+// Results of one sync of a Service.
 const (
 	resultSuccess = "success"
 	resultStale   = "stale"

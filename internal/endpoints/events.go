@@ -15,7 +15,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// Reasons of the events that are recorded when something happens. Those for what is so for a while are of membership.
+// Reasons of the events for things that happen once. The reasons for problems that last are in package membership.
 const (
 	eventDown         = "EndpointDown"
 	eventUp           = "EndpointUp"
@@ -31,13 +31,13 @@ const (
 	eventSlicesFailed = "FailedToUpdateEndpointSlices"
 )
 
-// eventDedup remembers which events of each Service were recorded last, so that what goes on is recorded once.
+// eventDedup remembers the last recorded events of each Service, so that a problem that lasts is recorded once.
 type eventDedup struct {
 	mu       sync.Mutex // protects recorded
 	recorded map[types.NamespacedName]map[eventKey]string
 }
 
-// eventKey is what an event is about.
+// eventKey is the subject of an event.
 type eventKey struct {
 	reason membership.EventReason
 	about  membership.ObjectKey
@@ -47,7 +47,7 @@ func newEventDedup() *eventDedup {
 	return &eventDedup{recorded: map[types.NamespacedName]map[eventKey]string{}}
 }
 
-// changed says whether sentence differs from the one recorded last, and notes it.
+// changed says whether sentence differs from the last recorded one, and stores it.
 func (d *eventDedup) changed(key types.NamespacedName, what eventKey, sentence string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -61,8 +61,8 @@ func (d *eventDedup) changed(key types.NamespacedName, what eventKey, sentence s
 	return true
 }
 
-// ended forgets the events of a Decision that are not among now, and returns what they were about. Reasons that no
-// Decision has are left alone.
+// ended removes the stored events of a Decision that are not in now, and returns their keys. ConditionAvailable is left
+// alone, because it is never an event of a Decision.
 func (d *eventDedup) ended(key types.NamespacedName, now map[eventKey]bool) (over []eventKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,7 +78,7 @@ func (d *eventDedup) ended(key types.NamespacedName, now map[eventKey]bool) (ove
 	return over
 }
 
-// recordEvents records what a Decision says the author should know, once, and that it is over.
+// recordEvents records the events of a Decision once each, and records the end of some of them.
 func (c *Controller) recordEvents(key types.NamespacedName, in membership.Inputs, d membership.Decision, t *turn) {
 	now := map[eventKey]bool{}
 	for _, e := range d.Events {
@@ -132,11 +132,11 @@ func (c *Controller) checked(owners []types.NamespacedName, target healthcheck.T
 	if t == nil {
 		return
 	}
-	t.inherited.Delete(target.Addr.Addr()) // what is known now is newer
+	t.inherited.Delete(target.Addr.Addr()) // the new state replaces the inherited one
 	for _, key := range owners {
 		c.changed(key, status.Since)
 		if status.Since.IsZero() {
-			continue // it is as it was before
+			continue // the first check confirmed the state from before
 		}
 		for _, obj := range c.objectsOf(key) {
 			if status.Up {
@@ -150,7 +150,8 @@ func (c *Controller) checked(owners []types.NamespacedName, target healthcheck.T
 	}
 }
 
-// objectsOf are what a person may look at to learn of an address: the Service, and the Endpoints that they wrote.
+// objectsOf returns the objects on which a user may look for events about an address: the Service, and hand-written
+// Endpoints.
 func (c *Controller) objectsOf(key types.NamespacedName) (list []runtime.Object) {
 	if svc, err := c.watch.services.Services(key.Namespace).Get(key.Name); err == nil {
 		list = append(list, svc)
@@ -162,7 +163,8 @@ func (c *Controller) objectsOf(key types.NamespacedName) (list []runtime.Object)
 	return list
 }
 
-// podLeft is called when a Pod no longer has addr, which is written into ep. after is the Pod now; nil: it is gone.
+// podLeft is called when a Pod no longer has addr, which is written into ep. after is the Pod's new state; nil: the Pod
+// is gone.
 func (c *Controller) podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod) {
 	t := c.working()
 	if t == nil {
@@ -188,7 +190,7 @@ func (c *Controller) podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v
 	}
 }
 
-// follows says whether connections are to follow the Pods for which the addresses of ep were written.
+// follows says whether connections should follow the Pods for which the addresses of ep were written.
 func (c *Controller) follows(ep *v1.Endpoints) bool {
 	ofEp, _ := annotations.OfEndpoints(ep)
 	svc, err := c.watch.services.Services(ep.Namespace).Get(ep.Name)
@@ -199,5 +201,5 @@ func (c *Controller) follows(ep *v1.Endpoints) bool {
 	return settings.Or(ofEp).Follow
 }
 
-// resolved is called when the names of a Service stand for something else.
+// resolved is called when the names of a Service resolve to other addresses.
 func (c *Controller) resolved(key types.NamespacedName) { c.changed(key, time.Time{}) }

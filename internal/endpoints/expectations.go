@@ -8,38 +8,39 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// errStale says that the cache does not show a write of our own yet: acting on it would undo or repeat that write.
+// errStale means that the cache does not contain our last write yet. A sync with this cache would undo or repeat that
+// write.
 var errStale = errors.New("the cache is behind our own writes")
 
 const (
-	// staleRetry is when a key whose cache was behind is looked at again if no event came.
+	// staleRetry is the time after which a Service with a stale cache is synced again if no event came.
 	staleRetry = 100 * time.Millisecond
-	// expectationLife is how long the cache is given to show a write. Past that it never will: somebody undid it
-	// meanwhile. Being wrong costs little: what is written on a stale state is refused as a conflict, and a slice too many
-	// is folded into the others.
+	// expectationLife is how long the cache may take to show a write. After this time the cache will not show it any more,
+	// because another client has overwritten it. A wrong guess costs little: the API server refuses a write based on a
+	// stale state as a conflict, and a superfluous slice is merged into the others.
 	expectationLife = time.Second
 )
 
-// object names one written object: the kind and its name.
+// object identifies one written object by kind and name.
 type object struct{ kind, name string }
 
-// expectation is a write of ours that the cache has not shown yet. Versions are resourceVersions; "" is the state of
-// not being there.
+// expectation is a write of ours that the cache does not show yet. Versions are resourceVersions; "" means that the
+// object does not exist.
 type expectation struct {
-	superseded string // what the write has ended: while the cache shows it, the cache is behind
-	written    string // what it made of it
+	superseded string // the version before the write: the cache is stale while it shows this version
+	written    string // the version after the write
 	expires    time.Time
 }
 
-// echoes are what is known of the objects of one Service: what our writes made of them, and what events made known of
-// them.
+// echoes hold what is known of the objects of one Service: the versions from our writes, and the versions from events.
+// An echo is the event that our own write causes.
 type echoes struct {
 	writes map[object]expectation
-	heard  map[object]string // versions that no write of ours is known to have made
+	heard  map[object]string // versions from events that are not known to be ours
 }
 
-// expectations remember, for each Service, what its cached objects should no longer look like, and tell the echo of a
-// write of our own from what somebody else did: only that is a reason to look again.
+// expectations remember, for each Service, the object versions that the cache should no longer show. They also
+// distinguish the echo of our own write from a write of another client: only the latter is a reason for a sync.
 type expectations struct {
 	mu    sync.Mutex // protects byKey
 	byKey map[types.NamespacedName]*echoes
@@ -49,7 +50,7 @@ func newExpectations() *expectations {
 	return &expectations{byKey: map[types.NamespacedName]*echoes{}}
 }
 
-// of are the echoes of a Service; e.mu is held.
+// of returns the echoes of a Service; e.mu is held.
 func (e *expectations) of(key types.NamespacedName) *echoes {
 	if e.byKey[key] == nil {
 		e.byKey[key] = &echoes{map[object]expectation{}, map[object]string{}}
@@ -57,19 +58,19 @@ func (e *expectations) of(key types.NamespacedName) *echoes {
 	return e.byKey[key]
 }
 
-// drop forgets what has nothing in it; e.mu is held.
+// drop deletes the echoes of a Service if they are empty; e.mu is held.
 func (e *expectations) drop(key types.NamespacedName) {
 	if o := e.byKey[key]; o != nil && len(o.writes)+len(o.heard) == 0 {
 		delete(e.byKey, key)
 	}
 }
 
-// wrote records that what had version superseded and has version written by now.
+// wrote records a write of ours: it changed the object what from version superseded to version written.
 func (e *expectations) wrote(key types.NamespacedName, what object, superseded, written string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o := e.of(key)
-	// the event was faster than the answer, and the cache has it
+	// The event came before the response of the write, and the cache has the new version.
 	if version, ok := o.heard[what]; ok && version == written {
 		delete(o.heard, what)
 		e.drop(key)
@@ -91,8 +92,8 @@ func (e *expectations) hear(key types.NamespacedName, what object, version strin
 	o.heard[what] = version
 }
 
-// foreign says whether anything was heard that is not known as an echo, and takes it for told. It is to be asked while
-// no write is under way, for the answer of a write may come after its event.
+// foreign says whether there was an event that is not known to be an echo, and clears these events. Call it only while
+// no write is in progress, because the response of a write may come after its event.
 func (e *expectations) foreign(key types.NamespacedName) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -105,7 +106,7 @@ func (e *expectations) foreign(key types.NamespacedName) bool {
 	return true
 }
 
-// stale says whether the cache, asked for an object's version, shows any state that has ended.
+// stale says whether the cache still shows a superseded version of any object. cached returns the version in the cache.
 func (e *expectations) stale(key types.NamespacedName, cached func(object) string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,8 +11,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// Explain reports on a Service as the controller sees it now; false if there is none of that name, as far as the caches
-// know.
+// Explain reports on a Service as the controller sees it now; false if the caches have no Service of that name.
 func (c *Controller) Explain(key types.NamespacedName) (explain.Report, bool) {
 	svc, err := c.watch.services.Services(key.Namespace).Get(key.Name)
 	if err != nil {
@@ -22,22 +21,22 @@ func (c *Controller) Explain(key types.NamespacedName) (explain.Report, bool) {
 	return report, true
 }
 
-// explain reports on a Service, and says why it has no endpoints, if it has none.
+// explain reports on a Service, and returns the reason why it has no endpoints, if it has none.
 func (c *Controller) explain(key types.NamespacedName, svc *v1.Service) (explain.Report, membership.OutageReason) {
 	ep, _ := c.watch.endpoints.Endpoints(key.Namespace).Get(key.Name) // none is nil
 	in, _ := c.gather(key, svc, ep, c.working())
 	in.Controllers = membership.AllControllers()
-	in.Pods = c.watch.podsIn(key.Namespace) // those that nearly match are reported, too
+	in.Pods = c.watch.podsIn(key.Namespace) // Pods that nearly match the selector are reported, too
 	d := c.watch.decide(in)
 	snapshot := explain.Snapshot{Inputs: in, Decision: d, Now: time.Now(), LastError: c.failures.of(key)}
 	return explain.Service(snapshot), membership.OutageOf(in, d)
 }
 
-// podsIn are all Pods of a namespace.
+// podsIn returns all Pods of a namespace.
 func (w *watch) podsIn(namespace string) (pods []*v1.Pod) {
 	objs, err := w.pods.ByIndex(cache.NamespaceIndex, namespace)
 	if err != nil {
-		return nil // the index is there: the informer's factory made it
+		return nil // cannot happen: the informer factory made the index
 	}
 	for _, obj := range objs {
 		pods = append(pods, obj.(*v1.Pod))

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// failures hold the last error of every Service whose last attempt failed.
+// failures hold the last error of every Service whose last sync failed.
 type failures struct {
 	mu    sync.Mutex // protects byKey
 	byKey map[types.NamespacedName]string
@@ -14,7 +14,7 @@ type failures struct {
 
 func newFailures() *failures { return &failures{byKey: map[types.NamespacedName]string{}} }
 
-// note remembers how an attempt went.
+// note stores the result of a sync.
 func (f *failures) note(key types.NamespacedName, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

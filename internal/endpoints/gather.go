@@ -13,9 +13,9 @@ import (
 	"viaduct/internal/resolver"
 )
 
-// gather collects what Decide needs for one Service. svc and ep are nil if they are not there. ok is false while the
-// index of Pods has not seen the selector that svc has; the caller tries again. t is nil while the controller does not
-// work: then what the slices say stands for what checks and names would give.
+// gather collects the inputs of Decide for one Service. svc and ep are nil if they do not exist. ok is false while the
+// index of Pods does not know the selector of svc yet; the caller tries again. t is nil while the controller does not
+// work: then the state stored in the slices replaces the results of checks and name resolution.
 func (c *Controller) gather(key types.NamespacedName, svc *v1.Service, ep *v1.Endpoints, t *turn) (in membership.Inputs,
 	ok bool) {
 	in = membership.Inputs{Service: svc, Endpoints: ep, Slices: c.watch.slicesOf(key), Controllers: c.runs}
@@ -42,7 +42,7 @@ func (w *watch) decide(in membership.Inputs) membership.Decision {
 	return membership.Decide(in)
 }
 
-// finding is what the health checker found of a target; false while no answer has come.
+// finding returns the health checker's result for a target; false while there is no result.
 func (t *turn) finding(target membership.HealthTarget) (membership.Finding, bool) {
 	status, ok := t.checks.Status(healthcheck.Target(target))
 	switch {
@@ -54,7 +54,7 @@ func (t *turn) finding(target membership.HealthTarget) (membership.Finding, bool
 	return membership.Finding{}, false
 }
 
-// wasFound is what the slices said of an address when this controller began to work.
+// wasFound returns the health of an address that was stored in the slices when this controller began to work.
 func (t *turn) wasFound(addr netip.Addr) membership.Health {
 	if state, known := t.inherited.Load(addr); known {
 		return state.(membership.Health)
@@ -62,13 +62,13 @@ func (t *turn) wasFound(addr netip.Addr) membership.Health {
 	return membership.Unchecked
 }
 
-// answer is what a backend stands for; false before the first answer.
+// answer returns the addresses of a backend; false before the first answer.
 func (t *turn) answer(b annotations.Backend) (membership.NameAnswer, bool) {
 	answer, ok := t.names.Answer(resolver.Name(b))
 	return membership.NameAnswer{Addrs: answer.Addrs, Dropped: answer.Dropped, Err: answer.Err}, ok
 }
 
-// request has the targets of a decision checked and its names resolved, and nothing else for that Service.
+// request starts the checks and the name resolution of a decision, and stops all others of that Service.
 func (t *turn) request(key types.NamespacedName, d membership.Decision) {
 	targets := make(map[healthcheck.Target]bool, len(d.Targets))
 	for target, up := range d.Targets {
@@ -82,7 +82,8 @@ func (t *turn) request(key types.NamespacedName, d membership.Decision) {
 	t.names.SetNames(key, names)
 }
 
-// reasonIn gives the Reason of each endpoint of a slice that is not of Pods, by the decision for its Service.
+// reasonIn returns the Reason of an endpoint from the decision for its Service. The endpoint is in a slice that is not
+// made from Pods.
 func reasonIn(d membership.Decision, e *discovery.Endpoint) membership.Reason {
 	if len(e.Addresses) == 0 {
 		return ""

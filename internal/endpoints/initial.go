@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// initialSync counts down the Services that are to be synced when the controller begins to work.
+// initialSync counts the Services that still need their first sync after the controller began to work.
 type initialSync struct {
 	mu     sync.Mutex // protects the following
 	left   map[types.NamespacedName]bool
@@ -15,7 +15,7 @@ type initialSync struct {
 	result initialResult
 }
 
-// initialResult is what the first sync of everything took.
+// initialResult is the cost of the first sync of all Services.
 type initialResult struct {
 	services, writes int
 	time             time.Duration
@@ -27,14 +27,14 @@ func (s *initialSync) begin(now time.Time, keys map[types.NamespacedName]bool) {
 	s.left, s.began, s.result = keys, now, initialResult{services: len(keys)}
 }
 
-// wrote counts a write, while the first sync lasts.
+// wrote counts a write. Only the count at the end of the first sync is used.
 func (s *initialSync) wrote() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.result.writes++
 }
 
-// done says that a Service is as it should be, and whether it was the last one that had not been.
+// done records the first sync of a Service, and says whether this was the last Service without one.
 func (s *initialSync) done(key types.NamespacedName, now time.Time) (initialResult, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// metrics are what the controller counts. Those that kube-controller-manager has, have its names.
+// metrics are the metrics of the controller. A metric that kube-controller-manager also has uses the same name.
 type metrics struct {
 	syncs    *prometheus.CounterVec
 	queue    *queueMetrics
@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 	}
 }
 
-// Collectors are the controller's metrics, for a registry.
+// Collectors returns the controller's metrics for a registry.
 func (c *Controller) Collectors() []prometheus.Collector {
 	m := c.metrics
 	all := []prometheus.Collector{m.syncs, m.writes, m.duration, m.merged, m.slices.changed, m.mirrors.updated,
@@ -51,13 +51,14 @@ func (c *Controller) Collectors() []prometheus.Collector {
 	return slices.Concat(all, m.slices.collectors(), m.mirrors.collectors(), m.queue.collectors())
 }
 
-// helpers are the metrics of the checks and of the names, which begin anew with each Work: an unchecked collector.
+// helpers collects the metrics of the health checker and of the resolver. Each call of Work makes new ones, so this is
+// an unchecked collector.
 type helpers struct{ c *Controller }
 
-// Describe says nothing.
+// Describe sends nothing: an unchecked collector.
 func (helpers) Describe(chan<- *prometheus.Desc) {}
 
-// Collect collects what there is.
+// Collect sends the metrics of the current turn.
 func (h helpers) Collect(to chan<- prometheus.Metric) {
 	t := h.c.working()
 	if t == nil {
@@ -68,7 +69,7 @@ func (h helpers) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// reasonCounter counts what is in the slices, when it is asked.
+// reasonCounter counts the endpoints in the slices at the time of a scrape.
 type reasonCounter struct{ c *Controller }
 
 func byReason() *prometheus.Desc {
@@ -76,10 +77,10 @@ func byReason() *prometheus.Desc {
 		"connections or do not", []string{"reason"}, nil)
 }
 
-// Describe says what Collect gives.
+// Describe sends the description of the metric.
 func (reasonCounter) Describe(to chan<- *prometheus.Desc) { to <- byReason() }
 
-// Collect counts in the cache.
+// Collect counts the endpoints in the cache.
 func (r reasonCounter) Collect(to chan<- prometheus.Metric) {
 	reasons := map[membership.Reason]int{}
 	for _, obj := range r.c.watch.slices.List() {
@@ -93,7 +94,7 @@ func (r reasonCounter) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// wrote counts a write of an object from one state to another; nil: not there.
+// wrote counts a write of an object from one state to another; nil: the object does not exist.
 func (m *metrics) wrote(kind string, from, to metav1.Object) {
 	operation, is := "update", to
 	switch {

@@ -12,7 +12,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// A keeper is a controller of kube-controller-manager's that keeps EndpointSlices; its metrics have that one's names.
+// A keeper is a controller of kube-controller-manager that keeps EndpointSlices. The metrics here use the names of that
+// controller's metrics.
 type keeper struct {
 	subsystem      string
 	changes        *prometheus.CounterVec
@@ -78,7 +79,7 @@ func newMirrorKeeper() mirrorKeeper {
 	}
 }
 
-// synced takes note of a look at a Service that ended well.
+// synced records a successful sync of a Service.
 func (m *metrics) synced(svc *v1.Service, d *membership.Decision, took time.Duration) {
 	if p := d.Plan(membership.SliceManagedBy); p != nil && p.Keeps {
 		m.slices.note(p.Delta(p.Have))
@@ -98,8 +99,8 @@ func (m *metrics) synced(svc *v1.Service, d *membership.Decision, took time.Dura
 	}
 }
 
-// distributionOf is spec.trafficDistribution as a label; what Kubernetes does not know is one value, so that users
-// cannot make more.
+// distributionOf returns spec.trafficDistribution as a label. All values that Kubernetes does not know become one
+// value, so that users cannot create more label values.
 func distributionOf(svc *v1.Service) string {
 	if svc.Spec.TrafficDistribution == nil {
 		return ""
@@ -112,13 +113,13 @@ func distributionOf(svc *v1.Service) string {
 	return "ImplementationSpecific"
 }
 
-// stock counts what the keepers have, when it is asked.
+// stock counts the slices of the keepers at the time of a scrape.
 type stock struct{ c *Controller }
 
-// Describe says nothing: an unchecked collector.
+// Describe sends nothing: an unchecked collector.
 func (stock) Describe(chan<- *prometheus.Desc) {}
 
-// Collect counts in the cache.
+// Collect counts the slices in the cache.
 func (s stock) Collect(to chan<- prometheus.Metric) {
 	gauge := func(n int, name, help string, labels prometheus.Labels) {
 		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, float64(n))

@@ -5,11 +5,11 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// queueName is what the work queue is called in the metrics. Upstream has three, one for each controller.
+// queueName is the name of the work queue in the metrics. Upstream has three queues, one for each controller.
 const queueName = "endpoint_slice"
 
-// queueMetrics are those of the work queue, under the names that every controller of Kubernetes has for them. They
-// outlive the queue, which is made anew whenever the work begins.
+// queueMetrics are the metrics of the work queue, with the names that all Kubernetes controllers use. They outlive the
+// queue, because each call of Work makes a new queue.
 type queueMetrics struct {
 	adds, retries               *prometheus.CounterVec
 	depth, unfinished, longest  *prometheus.GaugeVec
@@ -48,7 +48,7 @@ func (q *queueMetrics) collectors() []prometheus.Collector {
 // NewDepthMetric and the others implement workqueue.MetricsProvider.
 func (q *queueMetrics) NewDepthMetric(name string) workqueue.GaugeMetric {
 	depth := q.depth.WithLabelValues(name)
-	depth.Set(0) // nothing waits in a new queue
+	depth.Set(0) // a new queue is empty
 	return depth
 }
 

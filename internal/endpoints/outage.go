@@ -19,11 +19,11 @@ import (
 	"viaduct/internal/routing"
 )
 
-// ConditionAvailable is the condition of a Service that says whether anybody is behind it. It is there from the first
-// outage on: a Service that never had one costs no write.
+// ConditionAvailable is the condition of a Service that says whether the Service has endpoints. It is written at the
+// first outage: a Service without outages costs no write.
 const ConditionAvailable = "viaduct.dev/EndpointsAvailable"
 
-// outageGrace is how long a Service may be without endpoints before it is told: a Pod that starts takes its time.
+// outageGrace is how long a Service may have no endpoints before this is reported, because Pods need time to start.
 const outageGrace = 5 * time.Second
 
 // Events about outages.
@@ -32,19 +32,19 @@ const (
 	eventOutageEnd = "EndpointsAvailable"
 )
 
-// retell is how long the words for an outage stay at least, if they only say the same in another way.
+// retell is the minimum time between two messages about an outage if only the message changes, not the reason.
 const retell = 15 * time.Second
 
-// longestUnderWay is how long the caches may differ from what was just written before an outage is told as that.
+// longestUnderWay is how long a difference between the caches and the last write may delay the report of an outage.
 const longestUnderWay = 30 * time.Second
 
-// underWay says whether what a report finds first is a write that the caches may not have heard of yet.
+// underWay says whether the first problem in a report is a write that the caches may not show yet.
 func underWay(r explain.Report) bool {
 	return len(r.Problems) > 0 && slices.Contains([]string{explain.StageEndpoints, explain.StageSlices},
 		r.Problems[0].Stage)
 }
 
-// outages remember since when Services are without endpoints, and when that was told last.
+// outages remember when a Service lost its last endpoint (since), and when this was last reported (told).
 type outages struct {
 	mu          sync.Mutex // protects the following
 	since, told map[types.NamespacedName]time.Time
@@ -54,7 +54,7 @@ func newOutages() *outages {
 	return &outages{since: map[types.NamespacedName]time.Time{}, told: map[types.NamespacedName]time.Time{}}
 }
 
-// mayTell is how long to wait before an outage that was told is told in other words.
+// mayTell returns how long to wait before a new message about a reported outage.
 func (o *outages) mayTell(key types.NamespacedName, now time.Time) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,7 +67,7 @@ func (o *outages) toldAt(key types.NamespacedName, now time.Time) {
 	o.told[key] = now
 }
 
-// note says how long a Service has been without endpoints, and whether that is news.
+// note returns how long a Service has had no endpoints, and whether this is new.
 func (o *outages) note(key types.NamespacedName, available bool, now time.Time) (lasts time.Duration, news bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -91,8 +91,8 @@ func (o *outages) reset() {
 	clear(o.told)
 }
 
-// slicesChanged is called when a slice of a Service changed. A Service that has just lost its last endpoint is looked
-// at when that has lasted; one of which an outage was told, and that has an endpoint again, at once.
+// slicesChanged is called when a slice of a Service changed. If the Service has just lost its last endpoint, it is
+// synced after outageGrace. If an outage was reported and the Service has an endpoint again, it is synced at once.
 func (c *Controller) slicesChanged(key types.NamespacedName) {
 	available := c.watch.anyReady(key)
 	if _, news := c.outages.note(key, available, time.Now()); news {
@@ -107,8 +107,8 @@ func (c *Controller) slicesChanged(key types.NamespacedName) {
 	}
 }
 
-// recordOutage writes into the Service's status, and records as an event, that the Service has been without endpoints
-// for a while, and that it has endpoints again.
+// recordOutage writes into the Service's status, and records as an event, that the Service has had no endpoints for
+// outageGrace, and later that it has endpoints again.
 func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName, svc *v1.Service, t *turn) error {
 	if svc == nil || svc.Spec.Type == v1.ServiceTypeExternalName || svc.DeletionTimestamp != nil {
 		c.outages.note(key, true, time.Now())
@@ -141,7 +141,7 @@ func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName,
 		if told.Message == next.Message {
 			return nil
 		}
-		// what Pods say of themselves while they start changes often
+		// The messages of starting Pods change often.
 		if wait := c.outages.mayTell(key, time.Now()); wait > 0 {
 			c.enqueueAfter(key, wait)
 			return nil
@@ -151,8 +151,8 @@ func (c *Controller) recordOutage(ctx context.Context, key types.NamespacedName,
 	return c.setCondition(ctx, t, svc, next, v1.EventTypeWarning, eventOutage)
 }
 
-// anyReady says whether any slice of a Service has an endpoint that gets connections: one that has a port, if the
-// Service has any.
+// anyReady says whether any slice of a Service has an endpoint that gets connections. If the Service has ports, the
+// endpoint must have a port, too.
 func (w *watch) anyReady(key types.NamespacedName) bool {
 	svc, err := w.services.Services(key.Namespace).Get(key.Name)
 	portless := err == nil && len(svc.Spec.Ports) == 0
@@ -164,7 +164,7 @@ func (w *watch) anyReady(key types.NamespacedName) bool {
 	})
 }
 
-// setCondition writes a condition of a Service, and tells the same by an event.
+// setCondition writes a condition of a Service, and records an event with the same message.
 func (c *Controller) setCondition(ctx context.Context, t *turn, svc *v1.Service, next metav1.Condition, kind,
 	event string) error {
 	next.LastTransitionTime, next.ObservedGeneration = metav1.Now(), svc.Generation
@@ -182,9 +182,9 @@ func (c *Controller) setCondition(ctx context.Context, t *turn, svc *v1.Service,
 		metav1.PatchOptions{}, "status")
 	switch {
 	case apierrors.IsForbidden(err):
-		// the event tells, at least
+		// The event is still recorded.
 		c.log.Debug("the condition of a service cannot be written", "service", svc.Namespace+"/"+svc.Name, "err", err)
-	case apierrors.IsNotFound(err) || apierrors.IsConflict(err): // it is gone, or another of its name is there
+	case apierrors.IsNotFound(err) || apierrors.IsConflict(err): // the Service is gone, or a new one has its name
 		return nil
 	case err != nil:
 		return err
@@ -195,7 +195,7 @@ func (c *Controller) setCondition(ctx context.Context, t *turn, svc *v1.Service,
 	return nil
 }
 
-// enqueueAfter has a Service looked at again after a while.
+// enqueueAfter queues a Service for another sync after a while.
 func (c *Controller) enqueueAfter(key types.NamespacedName, wait time.Duration) {
 	time.AfterFunc(wait, func() { c.changed(key, time.Time{}) })
 }

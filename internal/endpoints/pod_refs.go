@@ -14,8 +14,8 @@ import (
 	"viaduct/internal/membership"
 )
 
-// byPodRef leads from a Pod to what people wrote about it: Endpoints and EndpointSlices that people wrote or that
-// follow, by their addresses, and by the Pods of their targetRefs.
+// byPodRef finds the objects that refer to a Pod: hand-written Endpoints, and all EndpointSlices that are not made from
+// Pods. The keys are their addresses, and the Pods that they name or follow.
 const byPodRef = "place"
 
 func spellAll(addrs []netip.Addr) (list []string) {
@@ -58,7 +58,7 @@ func podRefs(namespace string, members []membership.Member) (list []string) {
 
 func podRef(namespace, name string) string { return namespace + "/" + name }
 
-// pod is the Pod of that name, nil if there is none.
+// pod returns the Pod of that name, nil if there is none.
 func (w *watch) pod(namespace, name string) *v1.Pod {
 	obj, ok, err := w.pods.GetByKey(namespace + "/" + name)
 	if err != nil || !ok {
@@ -67,14 +67,14 @@ func (w *watch) pod(namespace, name string) *v1.Pod {
 	return obj.(*v1.Pod)
 }
 
-// podsAt are the Pods that have addr.
+// podsAt returns the Pods that have addr.
 func (w *watch) podsAt(addr netip.Addr) []*v1.Pod {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.byIP.at(addr)
 }
 
-// nodeOf is the node whose range of Pod addresses contains addr, "" if there is none.
+// nodeOf returns the node whose Pod CIDR contains addr, "" if there is none.
 func (w *watch) nodeOf(addr netip.Addr) string {
 	for _, obj := range w.nodeStore.List() {
 		for _, cidr := range obj.(*v1.Node).Spec.PodCIDRs {
@@ -86,8 +86,8 @@ func (w *watch) nodeOf(addr netip.Addr) string {
 	return ""
 }
 
-// storedFindings is what the slices of all Services say of each address, as a membership.Health. An address is down if
-// one of them says so.
+// storedFindings returns the health of each address that is stored in the slices of all Services, as a
+// membership.Health. An address is Down if any slice says so.
 func (w *watch) storedFindings() *sync.Map {
 	var states sync.Map
 	for _, obj := range w.slices.List() {
@@ -101,8 +101,8 @@ func (w *watch) storedFindings() *sync.Map {
 	return &states
 }
 
-// podRefsChanged enqueues the Services with addresses that people wrote for a Pod that was created, deleted or has
-// other addresses now.
+// podRefsChanged queues the Services with hand-written addresses of a Pod that was created, deleted or got other
+// addresses.
 func (w *watch) podRefsChanged(before, after *v1.Pod) {
 	was, is := membership.Addresses(before), membership.Addresses(after)
 	if before != nil && after != nil && slices.Equal(was, is) && before.UID == after.UID {
@@ -114,7 +114,7 @@ func (w *watch) podRefsChanged(before, after *v1.Pod) {
 		for _, store := range []cache.Indexer{w.written, w.slices} {
 			objs, err := store.ByIndex(byPodRef, place)
 			if err != nil {
-				continue // the index is there: newWatch made it
+				continue // cannot happen: newWatch made the index
 			}
 			for _, obj := range objs {
 				if key := serviceOf(obj); key != nil {
@@ -140,7 +140,7 @@ func (w *watch) reportLeft(addr netip.Addr, before, after *v1.Pod) {
 	}
 }
 
-// serviceOf is the Service that an Endpoints object or a slice belongs to.
+// serviceOf returns the Service to which an Endpoints object or a slice belongs.
 func serviceOf(obj any) *types.NamespacedName {
 	switch o := obj.(type) {
 	case *v1.Endpoints:

@@ -9,18 +9,18 @@ import (
 	"viaduct/internal/membership"
 )
 
-// podsByIP leads from an address to the Pods that have it. An index of the cache would do the same for ten times the
-// memory: nearly always, an address is one Pod's.
+// podsByIP maps an address to the Pods that have it. An index of the cache would need ten times the memory, because an
+// address nearly always belongs to one Pod.
 type podsByIP struct {
 	one  map[netip.Addr]*v1.Pod
-	more map[netip.Addr][]*v1.Pod // those besides, while an old Pod and a new one share an address
+	more map[netip.Addr][]*v1.Pod // further Pods, while an old and a new Pod share an address
 }
 
 func newPodsByIP() *podsByIP {
 	return &podsByIP{one: map[netip.Addr]*v1.Pod{}, more: map[netip.Addr][]*v1.Pod{}}
 }
 
-// change takes note of both states of a Pod; nil: not there.
+// change updates the maps with both states of a Pod; nil: the Pod does not exist.
 func (b *podsByIP) change(before, after *v1.Pod) {
 	for _, addr := range membership.Addresses(before) {
 		b.drop(addr, before)

@@ -9,7 +9,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// Why an address is in no slice any more, where that is not a Reason of membership.
+// Reasons why an address is no longer in any slice, if this is not a Reason of package membership.
 const (
 	whyPodDeleted     = "PodDeleted"
 	whyServiceDeleted = "ServiceDeleted"
@@ -17,7 +17,7 @@ const (
 	whyUnresolved     = "NoLongerResolved"
 )
 
-// reasonsOf says why the endpoints of s are as they are.
+// reasonsOf returns a function that gives the reason for the state of an endpoint of s.
 func (c *Controller) reasonsOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string {
 	key := serviceOf(s)
 	if key == nil {
@@ -33,7 +33,7 @@ func (c *Controller) reasonsOf(s *discovery.EndpointSlice) func(e *discovery.End
 	return func(e *discovery.Endpoint, listed bool) string {
 		switch {
 		case err != nil && listed:
-			return "" // the Service may not have been seen yet
+			return "" // the cache may not have the Service yet
 		case err != nil:
 			return whyServiceDeleted
 		case s.Labels[discovery.LabelManagedBy] == membership.SliceManagedBy:
@@ -46,11 +46,11 @@ func (c *Controller) reasonsOf(s *discovery.EndpointSlice) func(e *discovery.End
 		if why := reasonIn(decided(), e); why != "" {
 			return string(why)
 		}
-		return string(membership.StoredReason(s, e)) // what it was written for has changed since
+		return string(membership.StoredReason(s, e)) // the object for which it was written has changed since then
 	}
 }
 
-// whyPod asks for the Reason of the Pod that an endpoint is of.
+// whyPod returns the Reason of the Pod of an endpoint.
 func (w *watch) whyPod(svc *v1.Service, e *discovery.Endpoint) string {
 	if e.TargetRef == nil {
 		return ""

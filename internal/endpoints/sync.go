@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// sync makes the objects of one Service what they should be: gather, decide, apply.
+// sync brings the objects of one Service to the desired state: gather, decide, apply.
 func (c *Controller) sync(ctx context.Context, key types.NamespacedName, t *turn) error {
 	began := time.Now()
 	if c.expected.stale(key, func(what object) string { return c.cachedVersion(key, what) }) {
@@ -27,7 +27,7 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName, t *turn
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	batch := c.batcher.take(key) // before the Pods are read: what changes from here on is for the next time
+	batch := c.batcher.take(key) // taken before the Pods are read: a later change is for the next sync
 	if batch.changes > 0 {
 		c.metrics.merged.Observe(float64(batch.changes))
 	}
@@ -51,8 +51,8 @@ func (c *Controller) sync(ctx context.Context, key types.NamespacedName, t *turn
 	return c.recordOutage(ctx, key, svc, t)
 }
 
-// stamp writes on all that is about to be written when the first change that it tells of happened. Upstream's mirrored
-// slices do not have that time, so these have none either.
+// stamp writes the time of the first change into all objects that are about to be written. Mirrored slices get no time,
+// as in upstream.
 func stamp(in membership.Inputs, d membership.Decision, trigger time.Time) {
 	if d.Endpoints != in.Endpoints && d.Endpoints != nil {
 		membership.Stamp(d.Endpoints, trigger)
@@ -64,7 +64,7 @@ func stamp(in membership.Inputs, d membership.Decision, trigger time.Time) {
 	}
 }
 
-// cachedVersion is the resourceVersion that the cache has of an object, "" if it has none.
+// cachedVersion returns the resourceVersion of an object in the cache, "" if the object is not there.
 func (c *Controller) cachedVersion(key types.NamespacedName, what object) string {
 	if what.kind == kindEndpoints {
 		if ep, err := c.watch.endpoints.Endpoints(key.Namespace).Get(what.name); err == nil {
@@ -79,8 +79,8 @@ func (c *Controller) cachedVersion(key types.NamespacedName, what object) string
 	return obj.(metav1.Object).GetResourceVersion()
 }
 
-// isNamespaceEnding says that a create was refused because its namespace is being deleted: then there is nothing to
-// retry.
+// isNamespaceEnding says that a create was refused because its namespace is being deleted. Such a create is not
+// retried.
 func isNamespaceEnding(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && apierrors.HasStatusCause(err, v1.NamespaceTerminatingCause)

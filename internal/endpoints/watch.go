@@ -28,17 +28,17 @@ const (
 	byService = apiclient.ByService // EndpointSlices, by the Service or Endpoints they belong to
 )
 
-// An observer hears what changes. Its methods return quickly and may be called by several goroutines at once.
+// An observer is notified of changes. Its methods return quickly and may be called by several goroutines at once.
 type observer interface {
 	// changed: the members of a Service may have changed, at trigger if that is known.
 	changed(service types.NamespacedName, trigger time.Time)
-	// enqueue: an object that is kept for a Service has another version now; "": it is gone.
+	// enqueue: an object that is kept for a Service has a new version; "": the object is gone.
 	enqueue(service types.NamespacedName, what object, version string)
-	// slicesChanged: a slice of a Service has changed, whoever keeps it.
+	// slicesChanged: a slice of a Service has changed, whatever its keeper.
 	slicesChanged(service types.NamespacedName)
-	// podLeft: a Pod no longer has an address that a person wrote into ep. after is the Pod now; nil: it is gone.
+	// podLeft: a Pod no longer has an address that a person wrote into ep. after is its new state; nil: the Pod is gone.
 	podLeft(ep *v1.Endpoints, addr netip.Addr, before, after *v1.Pod)
-	// reasonsOf gives the Reason of each endpoint of a slice, for the history.
+	// reasonsOf returns the reason for each endpoint of a slice, for the history.
 	reasonsOf(s *discovery.EndpointSlice) func(e *discovery.Endpoint, listed bool) string
 }
 
@@ -48,12 +48,12 @@ type caches struct {
 	endpoints corelisters.EndpointsLister
 	pods      cache.Indexer
 	slices    cache.Indexer
-	written   cache.Indexer // Endpoints, by the Pods that they refer to
+	written   cache.Indexer // Endpoints, indexed by the Pods to which they refer
 	nodeStore cache.Store
-	named     []cache.Store // Services and Endpoints: both have the name that a key is made of
+	named     []cache.Store // Services and Endpoints: the key of a Service is their namespace and name
 }
 
-// podIndex leads from Pods to the Services that select them, and from addresses to Pods.
+// podIndex finds the Services that select a Pod, and the Pods that have an address.
 type podIndex struct {
 	mu           sync.Mutex // protects the following
 	index        *membership.Index
@@ -61,7 +61,7 @@ type podIndex struct {
 	proportional map[types.NamespacedName]bool // Services whose hints follow the zones' shares of the CPU
 }
 
-// watch is what the controller sees of the API. It tells an observer which Service to sync.
+// watch is the controller's view of the API. It notifies an observer of the Services to sync.
 type watch struct {
 	caches
 	podIndex
@@ -69,7 +69,7 @@ type watch struct {
 	synced   []cache.InformerSynced
 	broken   error // why the informers could not be set up
 	observer observer
-	history  History // nil: none is kept
+	history  History // nil: no history is kept
 
 	nodes    sync.RWMutex // protects topology
 	topology *membership.Topology
@@ -81,7 +81,7 @@ func newWatch(client kubernetes.Interface, observer observer, history History) *
 		podIndex: podIndex{index: membership.NewIndex(), byIP: newPodsByIP(),
 			proportional: map[types.NamespacedName]bool{}},
 	}
-	// There is no periodic resync: a watch loses nothing, and a settled cluster is to cost nothing.
+	// There is no periodic resync: a watch loses no event, and a cluster without changes should cause no work.
 	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	core := w.factory.Core().V1()
 	pods, slices := core.Pods().Informer(), w.factory.Discovery().V1().EndpointSlices().Informer()
@@ -112,7 +112,7 @@ func (w *watch) start(ctx context.Context) error {
 
 func (w *watch) stop() { w.factory.Shutdown() }
 
-// slim drops what nobody here reads: most of an object.
+// slim removes the fields that no code here reads, which are most of an object.
 func slim(obj any) (any, error) {
 	if pod, ok := obj.(*v1.Pod); ok {
 		return membership.Slim(pod), nil
@@ -123,7 +123,7 @@ func slim(obj any) (any, error) {
 	return obj, nil
 }
 
-// lastWriter is who wrote an object last, and when; not what.
+// lastWriter keeps only the name of the last writer and the time of its write.
 func lastWriter(fields []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
 	var last metav1.ManagedFieldsEntry
 	for _, f := range fields {
@@ -144,8 +144,8 @@ func indexByNode(obj any) ([]string, error) {
 	return nil, nil
 }
 
-// on calls changed with both states of whatever object an event is about; before is nil for a new one, after for one
-// that is gone.
+// on registers changed as the event handler of an informer. changed gets both states of an object: before is nil for a
+// new object, after is nil for a deleted one.
 func on[T any](w *watch, informer cache.SharedIndexInformer, changed func(before, after *T)) error {
 	reg, err := informer.AddEventHandler(apiclient.Handler(func(before, after *T, _ bool) { changed(before, after) }))
 	if err == nil {
@@ -200,16 +200,16 @@ func (w *watch) podChanged(before, after *v1.Pod) {
 	w.podRefsChanged(before, after)
 }
 
-// podsOf are the Pods that svc selects; false if the index has not heard of its selector yet: it is about to, and to
-// say so.
+// podsOf returns the Pods that svc selects; false if the index does not know the current selector yet. The index then
+// gets an event with this selector soon, and that event queues the Service.
 func (w *watch) podsOf(svc *v1.Service) ([]*v1.Pod, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.index.Pods(svc)
 }
 
-// nodeChanged looks again at the Services of a node's Pods if its zone changed, for their slices say the zone; and at
-// those whose hints depend on the CPU of all nodes if that did.
+// nodeChanged queues the Services of a node's Pods if the node's zone changed, because their slices contain the zone.
+// It queues the Services whose hints depend on the CPU of all nodes if the CPU shares changed.
 func (w *watch) nodeChanged(before, after *v1.Node) {
 	w.nodes.Lock()
 	var zone, shares bool
@@ -231,7 +231,7 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	}
 	pods, err := w.pods.ByIndex(byNode, either(before, after).Name)
 	if err != nil {
-		return // the index is there: newWatch made it
+		return // cannot happen: newWatch made the index
 	}
 	for _, pod := range pods {
 		for _, key := range w.index.Selecting(keyOf(pod.(*v1.Pod))) {
@@ -240,7 +240,8 @@ func (w *watch) nodeChanged(before, after *v1.Node) {
 	}
 }
 
-// endpointsChanged looks at the Service of that name, also if a person wrote them: they may have to be mirrored.
+// endpointsChanged queues the Service of that name. This includes hand-written Endpoints, which may have to be
+// mirrored.
 func (w *watch) endpointsChanged(before, after *v1.Endpoints) {
 	key, version := keyOf(either(before, after)), ""
 	if after != nil {
@@ -249,7 +250,7 @@ func (w *watch) endpointsChanged(before, after *v1.Endpoints) {
 	w.observer.enqueue(key, object{kindEndpoints, key.Name}, version)
 }
 
-// sliceChanged looks at the Service of a slice that is kept here, and at that of which it was.
+// sliceChanged queues the Service of a slice that is kept here, and the Service to which the slice belonged before.
 func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	what, version := object{kindSlice, either(before, after).Name}, ""
 	if after != nil {
@@ -275,7 +276,7 @@ func (w *watch) sliceChanged(before, after *discovery.EndpointSlice) {
 	}
 }
 
-// keptFor is the Service, or the Endpoints written by hand, that a slice is kept here for; nil if there is none.
+// keptFor returns the Service or the hand-written Endpoints for which a slice is kept here; nil if there is none.
 func keptFor(s *discovery.EndpointSlice) *types.NamespacedName {
 	if s == nil || s.Labels[discovery.LabelServiceName] == "" {
 		return nil
@@ -286,7 +287,7 @@ func keptFor(s *discovery.EndpointSlice) *types.NamespacedName {
 	return &types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]}
 }
 
-// everything is all that there may be anything to do for: Services, and what may be left of ones that are gone.
+// everything returns the keys of all Services, and of objects that may be left from deleted Services.
 func (w *watch) everything() map[types.NamespacedName]bool {
 	all := map[types.NamespacedName]bool{}
 	for _, store := range w.named {
@@ -302,11 +303,11 @@ func (w *watch) everything() map[types.NamespacedName]bool {
 	return all
 }
 
-// slicesOf are all slices of a Service.
+// slicesOf returns all slices of a Service.
 func (w *watch) slicesOf(key types.NamespacedName) []*discovery.EndpointSlice {
 	objs, err := w.slices.ByIndex(byService, key.String())
 	if err != nil {
-		return nil // the index is there: newWatch made it
+		return nil // cannot happen: newWatch made the index
 	}
 	out := make([]*discovery.EndpointSlice, 0, len(objs))
 	for _, obj := range objs {

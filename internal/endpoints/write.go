@@ -17,7 +17,7 @@ const (
 	kindSlice     = "EndpointSlice"
 )
 
-// apply writes what differs. Endpoints and slices are written side by side: neither reader is to wait for the other's.
+// apply writes the differences. Endpoints and slices are written concurrently, so that neither waits for the other.
 func (c *Controller) apply(ctx context.Context, key types.NamespacedName, in membership.Inputs,
 	d membership.Decision, t *turn) error {
 	var endpointsErr, slicesErr error
@@ -35,8 +35,8 @@ func (c *Controller) apply(ctx context.Context, key types.NamespacedName, in mem
 	return errors.Join(endpointsErr, slicesErr)
 }
 
-// recordWrites records an event of each write that failed for a reason that a retry will not mend at once, and of what
-// the writes mean for the Service.
+// recordWrites records an event for each failed write that an immediate retry will not fix, and events for effects of
+// the writes on the Service.
 func (t *turn) recordWrites(in membership.Inputs, d membership.Decision, endpointsErr, slicesErr error) {
 	if ep := d.Endpoints; ep != nil && worthTelling(endpointsErr) {
 		reason := eventNotUpdated
@@ -49,7 +49,7 @@ func (t *turn) recordWrites(in membership.Inputs, d membership.Decision, endpoin
 	for _, h := range d.Hints {
 		t.recordHints(in.Service, h)
 	}
-	// recorded with a write, not at each look
+	// Recorded only with a write, not at every sync.
 	if plan := d.Plan(membership.MirrorManagedBy); d.Unmirrored > 0 && plan != nil && !plan.Empty() {
 		t.recorder.Eventf(in.Endpoints, v1.EventTypeWarning, eventUnmirrored, "%d addresses get no connections: a subset "+
 			"has more than %d, or they are no IP addresses", d.Unmirrored, membership.MaxMirrored)
@@ -88,23 +88,24 @@ func (c *Controller) writeEndpoints(ctx context.Context, key types.NamespacedNam
 	return c.recordApplied(t, key, what, have, made, err)
 }
 
-// deleteExactly deletes the state that was seen and no other: what somebody wrote in between is not ours to delete.
+// deleteExactly deletes an object only in the version that was seen. A later write of another client must not be
+// deleted.
 func deleteExactly(obj metav1.Object) metav1.DeleteOptions {
 	uid, version := obj.GetUID(), obj.GetResourceVersion()
 	return metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
 }
 
-// recordApplied records a write that went through, from one state to another (nil: not there), and forgives one that is
-// no longer needed.
+// recordApplied records a successful write from one state to another (nil: the object does not exist). It ignores the
+// error of a write that is no longer needed.
 func (c *Controller) recordApplied(t *turn, key types.NamespacedName, what object, from, to metav1.Object,
 	err error) error {
-	if isNamespaceEnding(err) || to == nil && apierrors.IsNotFound(err) { // gone is what it was to be
+	if isNamespaceEnding(err) || to == nil && apierrors.IsNotFound(err) { // a deleted object needs no delete
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if was, is := versionOf(from), versionOf(to); is != was { // a write that changed nothing brings no event either
+	if was, is := versionOf(from), versionOf(to); is != was { // a write that changes nothing causes no event
 		c.expected.wrote(key, what, was, is)
 		t.initial.wrote()
 		c.metrics.wrote(what.kind, from, to)
@@ -119,7 +120,7 @@ func versionOf(obj metav1.Object) string {
 	return obj.GetResourceVersion()
 }
 
-// writeSlices creates first and deletes last, so that a reader never sees fewer addresses than there are.
+// writeSlices creates first and deletes last, so that a reader never sees too few addresses.
 func (c *Controller) writeSlices(ctx context.Context, key types.NamespacedName, plan membership.Plan,
 	t *turn) error {
 	api := c.client.DiscoveryV1().EndpointSlices(key.Namespace)
