@@ -10,8 +10,9 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// InvalidBalancing lists the balancing annotations of svc and of its EndpointSlices that cannot be read and so count as
-// not written, as clauses, each once, sorted. An API server of Viaduct refuses such annotations; others store them.
+// InvalidBalancing lists the balancing annotations of svc and of its EndpointSlices that cannot be parsed. Such
+// annotations are ignored. The result is sorted and distinct; each item is a clause. Viaduct's API server refuses these
+// annotations; other API servers store them.
 func InvalidBalancing(svc *v1.Service, from []*discovery.EndpointSlice) (list []string) {
 	_, errs := annotations.BalancingOf(svc)
 	for _, err := range errs {
@@ -27,8 +28,9 @@ func InvalidBalancing(svc *v1.Service, from []*discovery.EndpointSlice) (list []
 	return slices.Compact(list)
 }
 
-// WithoutSlowStart lists, sorted, the EndpointSlices of svc with ready endpoints to which its slow start does not
-// apply, because they do not say when their endpoints became ready: only Viaduct's controller writes that, for Pods.
+// WithoutSlowStart lists, sorted, the EndpointSlices of svc that have ready endpoints without a slow start, although
+// svc asks for one. These slices do not record when their endpoints became ready. Only Viaduct's controller records
+// this time, for Pods.
 func WithoutSlowStart(svc *v1.Service, from []*discovery.EndpointSlice) (names []string) {
 	if _, window := balancing(svc); window == 0 {
 		return nil

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// change is a Table in the making.
+// change builds the next Table from an earlier one.
 type change struct {
 	services *edit[Name, Entry]
 	claims   *edit[Dest, []claim]
-	before   map[Dest]*Frontend // who owned each Dest that was touched, before the first touch
+	before   map[Dest]*Frontend // the owner of each Dest before this change touched the Dest
 }
 
 func newChange(t *Table) *change {
@@ -60,7 +60,7 @@ func (c *change) claim(n claim) {
 	c.claims.set(d, slices.Insert(slices.Clone(have), at, n))
 }
 
-// touch returns the claims on d, and remembers who owned it before.
+// touch returns the claims on d, and records the earlier owner of d.
 func (c *change) touch(d Dest) []claim {
 	have, _ := c.claims.get(d)
 	if _, seen := c.before[d]; !seen {
@@ -73,7 +73,7 @@ func (c *change) done() *Table {
 	return &Table{services: &c.services.shards, claims: &c.claims.shards}
 }
 
-// changed names the Services that own something else than before, sorted.
+// changed names, sorted, the Services that won, lost or changed a Frontend.
 func (c *change) changed() []Name {
 	names := map[Name]bool{}
 	for d, before := range c.before {

@@ -1,10 +1,10 @@
-// Package routing says what one node does with the traffic of every Service, and why.
+// Package routing computes what one node does with the traffic of every Service, and why.
 //
-// Frontends turns a Service and its EndpointSlices into the places clients connect to, with all policy applied: which
-// endpoints serve a connection, what happens when there are none, who may connect. A Table holds the Frontends of all
-// Services and settles which of two Services owns an address that both claim. Lookup is the specification every proxy
-// backend is tested against.
+// Frontends converts a Service and its EndpointSlices into Frontends: the addresses and ports that clients connect to.
+// All policy is applied here: the endpoints that serve a connection, the action without endpoints, and the clients that
+// may connect. A Table holds the Frontends of all Services. If two Services claim one address, the Table decides the
+// owner. Lookup is the specification for all proxy backends: the tests compare each backend with it.
 //
-// The package is pure: it reads no clock, draws no random number, logs nothing and touches no host. The same input
-// gives the same value, whatever the order in which the input came.
+// The package is pure: it reads no clock, draws no random number, writes no log and does not change the host. The same
+// input gives the same value, in whatever order the input arrived.
 package routing

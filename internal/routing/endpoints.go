@@ -11,15 +11,15 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// endpoint is one address:port of a Service port, with what decides about its use. All of it is plain values, so that
-// two readings of one cluster compare equal.
+// endpoint is one address:port of a Service port, with the properties that decide about its use. All fields are plain
+// values, so two readings of the same cluster compare equal.
 type endpoint struct {
 	addr                        netip.AddrPort
 	ready, serving, terminating bool
 	local                       bool
 	forNodes, forZones          []string // hints, sorted
 	weight                      uint32   // 0: drained
-	readySince                  int64    // of a Service with a slow start, in seconds of the Unix clock; 0: not known
+	readySince                  int64    // only for slow start, in seconds of the Unix clock; 0: not known
 }
 
 // usable reports whether e may get new connections at all: it is ready, or terminating but still serving, and not
@@ -29,13 +29,13 @@ func (e endpoint) usable() bool { return e.picked() || e.fallback() }
 // picked reports whether e is ready and not drained.
 func (e endpoint) picked() bool { return e.ready && e.weight > 0 }
 
-// fallback reports whether e is a last resort: it is terminating but still serving, and not drained.
+// fallback reports whether e may serve when no endpoint is ready: it is terminating but still serving, and not drained.
 func (e endpoint) fallback() bool { return e.serving && e.terminating && e.weight > 0 }
 
-// drained reports whether only its weight keeps e from new connections.
+// drained reports whether the weight 0 is the only reason why e gets no new connections.
 func (e endpoint) drained() bool { return (e.ready || e.serving && e.terminating) && e.weight == 0 }
 
-// endpointsOf reads the endpoints of one Service port in one address family, sorted by address and distinct.
+// endpointsOf lists the endpoints of one Service port in one address family, sorted by address and distinct.
 func endpointsOf(node Node, r rules, port v1.ServicePort, v6 bool, from []*discovery.EndpointSlice) []endpoint {
 	var all []endpoint
 	for _, slice := range from {
@@ -64,8 +64,8 @@ func addressType(v6 bool) discovery.AddressType {
 	return discovery.AddressTypeIPv4
 }
 
-// portNumbers are the numbers of the slice's ports that stand for port: joined by name and protocol, never by
-// targetPort, which was resolved when the slice was written. A port without name or number stands for none.
+// portNumbers are the numbers of the slice's ports that match port by name and protocol. targetPort is not compared: it
+// was resolved when the slice was written. A slice port without name or number matches no Service port.
 func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
 	var numbers []uint16
 	for _, p := range have {
@@ -79,8 +79,8 @@ func portNumbers(port v1.ServicePort, have []discovery.EndpointPort) []uint16 {
 	return numbers
 }
 
-// readEndpoint converts e; false when its address is none of the family, or refused. Only the first address counts, as
-// the API says of more than one.
+// readEndpoint converts e. It returns false when the address is of the other family, or is refused. Only the first
+// address counts: the API gives no meaning to more addresses.
 func readEndpoint(node Node, r rules, e *discovery.Endpoint, port uint16, v6 bool) (endpoint, bool) {
 	if len(e.Addresses) == 0 {
 		return endpoint{}, false
@@ -115,9 +115,9 @@ func hintsOf(h *discovery.EndpointHints) (nodes, zones []string) {
 	return nodes, zones
 }
 
-// compareEndpoints orders by address; of one address named twice (a Pod that moves from slice to slice, two slices of
-// different writers) the first is the one to believe: it does not terminate, it is ready, it serves, it is here. The
-// rest only makes the order total, so that the order of the slices never shows.
+// compareEndpoints orders endpoints by address. An address can appear twice: when a Pod moves between two slices, or in
+// slices of different writers. Then the first entry counts: one that is not terminating, then ready, then serving, then
+// on this node. The other comparisons make the order total, so the order of the slices has no effect.
 func compareEndpoints(a, b endpoint) int {
 	return cmp.Or(
 		a.addr.Compare(b.addr),
@@ -150,7 +150,7 @@ func valueOr[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// protoOf is 0 for a protocol nobody defined. The API's default for an empty one is TCP.
+// protoOf converts a protocol; 0 for an unknown protocol. An empty protocol is TCP, the default of the API.
 func protoOf(p v1.Protocol) Proto {
 	switch p {
 	case v1.ProtocolTCP, "":
@@ -163,8 +163,8 @@ func protoOf(p v1.Protocol) Proto {
 	return 0
 }
 
-// parseAddr reads an address as packets show it: 4-in-6 becomes IPv4, and one with a zone is refused, because a zone
-// means something only on the machine that wrote it.
+// parseAddr parses an address to the form that packets have: a 4-in-6 address becomes IPv4. It refuses an address with
+// a zone, because a zone is valid only on the machine that wrote it.
 func parseAddr(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {

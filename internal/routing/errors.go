@@ -2,24 +2,24 @@ package routing
 
 import "fmt"
 
-// A FrontendError says that one Frontend is not served while everything else is. A backend joins them with errors.Join;
-// Split takes them apart again.
+// A FrontendError reports one Frontend that is not served, while all others are. A backend joins several of them with
+// errors.Join; Split separates them again.
 type FrontendError struct {
 	Key     Key
 	Service Name
 	Err     error // the cause
 }
 
-// Error names the Service, the place and the cause.
+// Error names the Service, the Frontend and the cause.
 func (e *FrontendError) Error() string {
 	return fmt.Sprintf("serving %s of Service %s: %v", e.Key, e.Service, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FrontendError) Unwrap() error { return e.Err }
 
-// Split separates the FrontendErrors of err, in order, from the rest of it. rest is nil when there is nothing else,
-// which means that all the other Frontends are served.
+// Split separates the FrontendErrors of err, in order, from the other errors. If rest is nil, all other Frontends are
+// served.
 func Split(err error) (frontends []*FrontendError, rest []error) {
 	switch e := err.(type) {
 	case nil:

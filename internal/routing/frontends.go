@@ -10,12 +10,12 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// affinityDefault is how long ClientIP affinity lasts when the Service does not say: the API's three hours.
+// affinityDefault is the timeout of ClientIP affinity when the Service sets none: three hours, the default of the API.
 const affinityDefault = 3 * time.Hour
 
-// Frontends says what node does with the traffic of one Service: sorted by Key, distinct in Dest, complete, comparable.
-// from are the Service's EndpointSlices (those labelled with its name), in any order. A headless or ExternalName
-// Service has no Frontends. Nothing that was passed in is kept or changed.
+// Frontends computes what node does with the traffic of one Service. The result is complete and comparable; it is
+// sorted by Key and distinct in Dest. from are the Service's EndpointSlices (the slices with its name in the label), in
+// any order. A headless or ExternalName Service has no Frontends. Frontends keeps and changes none of its arguments.
 func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Frontend {
 	var out []Frontend
 	from = Effective(from)
@@ -29,7 +29,7 @@ func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Fr
 		for _, v6 := range families(ips) {
 			s := portSpec{node: node, svc: svc, port: port, v6: v6, clusterIPs: ips, policy: policy, slowStart: slowStart}
 			s.endpoints = endpointsOf(node, rulesFor(node, svc), port, v6, from)
-			if slowStart == 0 { // else the same Service would compare unequal for what does not matter
+			if slowStart == 0 { // the times have no effect, and must not make equal Services compare unequal
 				forgetTimes(s.endpoints)
 			}
 			s.pools = poolsOf(node, s.endpoints)
@@ -40,7 +40,7 @@ func Frontends(node Node, svc *v1.Service, from []*discovery.EndpointSlice) []Fr
 	return distinct(out)
 }
 
-// clusterIPs are the valid ones of a Service that has any: none for headless and ExternalName.
+// clusterIPs are the valid cluster IPs of a Service. A headless or ExternalName Service has none.
 func clusterIPs(svc *v1.Service) []netip.Addr {
 	if svc.Spec.Type == v1.ServiceTypeExternalName {
 		return nil
@@ -62,7 +62,7 @@ func parseAddrs(list []string) []netip.Addr {
 	return out
 }
 
-// families lists, as "is IPv6", the address families a Service is served in: those of its cluster IPs.
+// families lists the address families of a Service: the families of its cluster IPs. true stands for IPv6.
 func families(ips []netip.Addr) []bool {
 	var out []bool
 	for _, v6 := range []bool{false, true} {
@@ -73,8 +73,8 @@ func families(ips []netip.Addr) []bool {
 	return out
 }
 
-// distinct drops the later of two Frontends with one Dest: a Service may name an address as external IP and get it from
-// its load balancer too. The input is sorted, so the earlier Kind stays.
+// distinct drops the later of two Frontends with the same Dest. An address can be both an external IP of the Service
+// and an address of its load balancer. The input is sorted, so the earlier Kind stays.
 func distinct(sorted []Frontend) []Frontend {
 	seen := make(map[Dest]bool, len(sorted))
 	return slices.DeleteFunc(sorted, func(f Frontend) bool {
@@ -138,16 +138,17 @@ func (s portSpec) frontend(kind Kind, addr netip.Addr, port uint16) Frontend {
 // stillServing lists the endpoints that serve, but are in no pool of f.
 func stillServing(all []endpoint, f Frontend) (list []netip.AddrPort) {
 	for _, e := range all {
-		if (e.ready || e.serving) && !f.Serves(e.addr) { // a drained one is among them
+		if (e.ready || e.serving) && !f.Serves(e.addr) { // this includes drained endpoints
 			list = append(list, e.addr)
 		}
 	}
 	return list
 }
 
-// choose gives each kind its two pools. A cluster IP follows internalTrafficPolicy, wherever the connection starts. The
-// other kinds follow externalTrafficPolicy from outside; from inside they serve from the whole cluster, because policy
-// Local protects the client's address on its way in, and a connection that starts here made no such way.
+// choose returns the two pools of a kind. A cluster IP follows internalTrafficPolicy, for all connections. The other
+// kinds follow externalTrafficPolicy for connections from outside. For connections from this node, they use the whole
+// cluster: policy Local keeps the client address of connections that enter the cluster, and a connection from this node
+// does not enter it.
 func (s portSpec) choose(kind Kind) (inside, outside Pool) {
 	if kind == ClusterIP {
 		inside = s.pools.pick(valueOr(s.svc.Spec.InternalTrafficPolicy, "") == v1.ServiceInternalTrafficPolicyLocal)
@@ -161,8 +162,8 @@ func (s portSpec) choose(kind Kind) (inside, outside Pool) {
 	return inside, outside
 }
 
-// virtualIPs are the load balancer's addresses whose traffic arrives unchanged. Those of ipMode Proxy are another
-// machine's, which connects to node ports.
+// virtualIPs are the addresses of the load balancer (status.loadBalancer.ingress) whose packets arrive unchanged. An
+// address with ipMode Proxy belongs to another machine, which connects to node ports.
 func virtualIPs(svc *v1.Service) []netip.Addr {
 	if svc.Spec.Type != v1.ServiceTypeLoadBalancer {
 		return nil
@@ -186,8 +187,8 @@ func affinity(svc *v1.Service) time.Duration {
 	return affinityDefault
 }
 
-// allow reads the source ranges of vip's family. A /0, or no range of this family, means everyone. When the node itself
-// is inside a range, vip is too: a connection to a local address has that address as its source.
+// allow lists the source ranges of vip's family. A range /0, or no range of this family, allows all clients. If an
+// address of the node is inside a range, vip is allowed too: a connection from the node to vip has vip as its source.
 func allow(node Node, vip netip.Addr, ranges []string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range ranges {

@@ -4,22 +4,21 @@ import (
 	"math"
 )
 
-// The sizes of the table of SourceHash. A second size is a step at which most clients move, so there are only two: up
-// to smallHashPool backends, and for more.
+// The size of the table of SourceHash is hashSlots for up to smallHashPool backends, and MaxSlots for more. There are
+// only two sizes, because most clients get another backend when the size changes.
 const (
 	hashSlots     = 4096
 	smallHashPool = 256
 )
 
-// HashTable is the table of SourceHash: the index of the backend in each slot. A client has the slot that HashSlot
-// says.
+// HashTable is the table of SourceHash: the index of the backend in each slot. HashSlot computes the slot of a client.
 //
 // The table is made by rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
-// 1998): every backend has a score for every slot, which follows from the two and from nothing else, and the slot goes
-// to the highest. So every node has the same table, and when a backend leaves, its slots move and no others. Weights
-// scale the scores by the logarithmic method, by which a backend gets its share of the slots: it is off by the chance
-// of the scores, the square root of the number of slots that are its due. The table has 4096 slots for up to 256
-// backends, and MaxSlots for more. A weight of 0 gets no slot, unless all are 0.
+// 1998). Every backend has a score for every slot, which depends only on the backend and the slot. The backend with the
+// highest score gets the slot. So every node has the same table, and when a backend leaves, only its slots get another
+// backend. Weights scale the scores by the logarithmic method, so a backend gets its share of the slots. The scores are
+// random, so the typical error of a share of n slots is the square root of n. The table has 4096 slots for up to 256
+// backends, and MaxSlots for more. A backend with weight 0 gets no slot, unless all weights are 0.
 func HashTable(b []Backend) []uint16 {
 	if len(b) == 0 {
 		return nil
@@ -43,7 +42,7 @@ func HashTable(b []Backend) []uint16 {
 	return table
 }
 
-// bestOfEquals is the backend with the highest score for a slot when all have one weight.
+// bestOfEquals is the backend with the highest score for a slot when all weights are equal.
 func bestOfEquals(_ []Backend, seeds []uint64, slot uint64) int {
 	best, highest := 0, uint64(0)
 	for i, seed := range seeds {
@@ -54,7 +53,8 @@ func bestOfEquals(_ []Backend, seeds []uint64, slot uint64) int {
 	return best
 }
 
-// bestByWeight is the same for weights that differ. With one weight it gives the same order as bestOfEquals.
+// bestByWeight is the backend with the highest score for a slot when the weights differ. With equal weights, it gives
+// the same order as bestOfEquals.
 func bestByWeight(b []Backend, seeds []uint64, slot uint64) int {
 	best, highest := 0, -1.0
 	for i, seed := range seeds {
@@ -69,7 +69,7 @@ func bestByWeight(b []Backend, seeds []uint64, slot uint64) int {
 	return best
 }
 
-// seedOf is a number for each backend's address and port.
+// seedOf is a hash of the backend's address and port.
 func seedOf(b *Backend) uint64 {
 	addr := b.Addr.Addr().As16()
 	h := uint64(b.Addr.Port())
@@ -79,8 +79,7 @@ func seedOf(b *Backend) uint64 {
 	return h
 }
 
-// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014): every bit of x decides about every bit of the
-// result.
+// mix is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014): every bit of x affects every bit of the result.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

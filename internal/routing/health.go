@@ -9,16 +9,16 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// A HealthCheck is what a load balancer asks a node about one Service: whether it has endpoints of it, and how many.
+// A HealthCheck is the answer to a load balancer that asks whether this node has endpoints of a Service, and how many.
 // Only Services of type LoadBalancer with externalTrafficPolicy Local have one.
 type HealthCheck struct {
 	Service Name
 	Port    uint16 // spec.healthCheckNodePort
-	// Local is how many endpoints on this node are ready and not drained. A terminating one does not count.
+	// Local is the number of endpoints on this node that are ready and not drained. A terminating endpoint does not count.
 	Local int
 }
 
-// HealthCheckOf is the health check of svc, if it has one. from are its EndpointSlices, in any order. A Pod with an
+// HealthCheckOf is the health check of svc, if svc has one. from are its EndpointSlices, in any order. A Pod with an
 // address of each family counts once.
 func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (HealthCheck, bool) {
 	port := svc.Spec.HealthCheckNodePort
@@ -26,7 +26,7 @@ func HealthCheckOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) 
 		svc.Spec.ExternalTrafficPolicy != v1.ServiceExternalTrafficPolicyLocal || port < 1 || port > 65535 {
 		return HealthCheck{}, false
 	}
-	ready := map[bool]map[netip.Addr]bool{false: {}, true: {}} // by family: IPv6
+	ready := map[bool]map[netip.Addr]bool{false: {}, true: {}} // by family; true: IPv6
 	for _, slice := range Effective(from) {
 		weights, _ := annotations.SliceWeights(slice)
 		for i := range slice.Endpoints {

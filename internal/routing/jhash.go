@@ -6,12 +6,12 @@ import (
 	"net/netip"
 )
 
-// HashSeed is the seed of the hash of client addresses. It is the same everywhere and always, so that a client has the
-// same slot on every node and after every restart.
+// HashSeed is the seed of the hash of client addresses. It is a constant, so a client has the same slot on every node
+// and after every restart.
 const HashSeed = 0x76696164 // "viad"
 
-// HashSlot is the slot of a client in a table of n slots: Linux's jhash of the address as packets carry it, scaled to
-// n. This is what the nftables expression "jhash ip saddr mod n seed HashSeed" computes.
+// HashSlot is the slot of a client in a table of n slots: Linux's jhash of the address in network byte order, scaled to
+// n. The nftables expression "jhash ip saddr mod n seed HashSeed" computes the same number.
 func HashSlot(client netip.Addr, n int) int {
 	h := jhash(client.Unmap().AsSlice(), HashSeed)
 	return int(uint64(h) * uint64(n) >> 32)

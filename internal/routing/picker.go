@@ -6,26 +6,27 @@ import (
 	"slices"
 )
 
-// A Draw is what one pick depends on besides the pool. A Policy reads the fields that it names, and ignores the others.
+// A Draw is the input of one pick besides the pool. A Policy reads the fields whose comment names it, and ignores the
+// others.
 type Draw struct {
-	// Random is uniform over all its values and is the only chance in a pick: Random, LeastConnections, and SourceHash
-	// for a client whose address is not known.
+	// Random is uniform over all values of its type. It is the only source of chance in a pick. The policies Random and
+	// LeastConnections read it, and SourceHash for a client whose address is not known.
 	Random uint64
-	Turn   uint64     // how many picks there were before: RoundRobin
-	Client netip.Addr // the client's address: SourceHash
-	Open   OpenCount  // LeastConnections; nil means that no backend has a connection
+	Turn   uint64     // for RoundRobin: the number of earlier picks
+	Client netip.Addr // for SourceHash: the client's address
+	Open   OpenCount  // for LeastConnections; nil means that no backend has a connection
 }
 
-// An OpenCount says how many connections the i-th backend of the pool has open.
+// An OpenCount returns the number of open connections of the i-th backend of the pool.
 type OpenCount func(i int) int64
 
-// A Picker picks backends of one Pool by its Policy. It is made once a change of the pool, so that a pick costs the
-// same for three backends and for ten thousand; only LeastConnections looks at all of them. It is the specification of
-// the policies: a backend that picks by other means must give the same shares.
+// A Picker picks backends of one Pool by its Policy. It is made once per change of the pool, so a pick costs the same
+// for three backends and for ten thousand; only LeastConnections reads all backends. The Picker is the specification of
+// the policies: a proxy backend that picks in another way must give the same shares.
 type Picker struct {
 	policy   Policy
 	backends []Backend
-	sums     []uint64 // sums[i] is the weight of backends[0..i]; nil when all weigh the same
+	sums     []uint64 // sums[i] is the total weight of backends[0..i]; nil when all weights are equal
 	slots    []uint16 // the index of the backend in each slot; for RoundRobin and SourceHash
 }
 
@@ -45,10 +46,10 @@ func NewPicker(p Pool, policy Policy) *Picker {
 	return k
 }
 
-// Len is how many backends there are to pick from.
+// Len is the number of backends.
 func (k *Picker) Len() int { return len(k.backends) }
 
-// Pick picks a backend. False when there is none.
+// Pick picks a backend. It returns false when the pool is empty.
 func (k *Picker) Pick(d Draw) (Backend, bool) {
 	i, ok := k.index(d)
 	if !ok {
@@ -57,7 +58,7 @@ func (k *Picker) Pick(d Draw) (Backend, bool) {
 	return k.backends[i], true
 }
 
-// index is where in the pool the backend is that Pick picks.
+// index is the index in the pool of the backend that Pick picks.
 func (k *Picker) index(d Draw) (int, bool) {
 	n := len(k.backends)
 	switch {
@@ -90,8 +91,8 @@ func (k *Picker) random(random uint64) int {
 	return at
 }
 
-// leastOpen picks the backend with the fewest open connections for its weight. Equals are counted, and one of them is
-// drawn in a second pass.
+// leastOpen picks the backend with the fewest open connections for its weight. The first pass counts the backends with
+// the same lowest load. The second pass takes a random one of them.
 func (k *Picker) leastOpen(d Draw) int {
 	best, equals := 0, uint64(0)
 	for i := range k.backends {
@@ -115,8 +116,8 @@ func (k *Picker) leastOpen(d Draw) int {
 	return best // the counts changed between the two passes
 }
 
-// compareLoad compares the load that backends i and j have with one connection more, by weight. A weight of 0 is an
-// infinite load.
+// compareLoad compares the loads of backends i and j with one more connection each. The load is the number of
+// connections divided by the weight. A weight of 0 is an infinite load.
 func (k *Picker) compareLoad(open OpenCount, i, j int) int {
 	wi, wj := int64(k.backends[i].Weight), int64(k.backends[j].Weight)
 	switch {
@@ -137,8 +138,9 @@ func (k *Picker) compareLoad(open OpenCount, i, j int) int {
 	return 0
 }
 
-// PickOther picks among the backends that skip does not name, for a second try: under SourceHash the next one in the
-// client's order, else by the policy among the rest. It looks at all backends. False when skip names all.
+// PickOther picks a backend for a second try, among the backends for which skip is false. Under SourceHash it takes the
+// next backend in the table after the client's slot. Otherwise it applies the policy to the remaining backends. Its
+// cost grows with the number of backends. It returns false when skip is true for all of them.
 func (k *Picker) PickOther(d Draw, skip func(Backend) bool) (Backend, bool) {
 	if k.policy == SourceHash && d.Client.IsValid() {
 		return k.nextInTable(d.Client, skip)
@@ -156,7 +158,7 @@ func (k *Picker) PickOther(d Draw, skip func(Backend) bool) (Backend, bool) {
 	return NewPicker(Pool{Backends: rest}, k.policy).Pick(d)
 }
 
-// nextInTable is the first backend that is not skipped, from the client's slot on.
+// nextInTable is the first backend in the table, from the client's slot on, for which skip is false.
 func (k *Picker) nextInTable(client netip.Addr, skip func(Backend) bool) (Backend, bool) {
 	if len(k.slots) == 0 {
 		return Backend{}, false
@@ -170,7 +172,7 @@ func (k *Picker) nextInTable(client netip.Addr, skip func(Backend) bool) (Backen
 	return Backend{}, false
 }
 
-// scale maps random, uniform over all of uint64, to 0..n-1 with a bias under n/2^64.
+// scale maps random, which is uniform over all of uint64, to 0..n-1. The bias is less than n/2^64.
 func scale(random, n uint64) uint64 {
 	high, _ := bits.Mul64(random, n)
 	return high

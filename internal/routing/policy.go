@@ -9,32 +9,32 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Policy is how one backend of a pool is picked. The zero Policy is served as Random.
+// Policy is the method that picks a backend of a pool. The zero Policy is served as Random.
 type Policy uint8
 
 const (
-	// Random picks each backend with a probability in proportion to its weight, anew for every connection.
+	// Random picks a backend for every connection, with a probability in proportion to its weight.
 	Random Policy = iota + 1
-	// RoundRobin picks the backends in turn: of as many connections in a row as there are Slots, each backend gets its
-	// share exactly. Each address and port of a Service has a turn of its own on each node.
+	// RoundRobin picks the backends in turn. With n Slots, each backend gets exactly its share of n consecutive
+	// connections. Each address and port of a Service has a counter of its own on each node.
 	RoundRobin
 	// SourceHash picks by the client's address: see HashTable.
 	SourceHash
-	// LeastConnections picks the backend that has the fewest open connections in proportion to its weight, as this node
-	// knows of them; among equals it draws.
+	// LeastConnections picks the backend that has the fewest open connections in proportion to its weight. Only the
+	// connections through this node count. Among backends with equal load it picks at random.
 	LeastConnections
 )
 
 // Policies lists every Policy, in the order of the documentation.
 func Policies() []Policy { return []Policy{Random, RoundRobin, SourceHash, LeastConnections} }
 
-// String is the Policy as the annotation viaduct.dev/policy spells it.
+// String is the value of the annotation viaduct.dev/policy for the Policy.
 func (p Policy) String() string {
 	return spell([]string{"", annotations.Random, annotations.RoundRobin, annotations.SourceHash,
 		annotations.LeastConnections}, p)
 }
 
-// Sentence says what p does, for explain and trace.
+// Sentence describes p in one sentence, for explain and trace.
 func (p Policy) Sentence() string {
 	switch p {
 	case Random:
@@ -49,8 +49,7 @@ func (p Policy) Sentence() string {
 	return ""
 }
 
-// balancing reads the policy and the slow start that a Service asks for. A value that cannot be read counts as not
-// written.
+// balancing returns the policy and the slow start of a Service. It ignores a value that cannot be parsed.
 func balancing(svc *v1.Service) (Policy, time.Duration) {
 	b, _ := annotations.BalancingOf(svc)
 	return Policy(slices.Index(annotations.Policies(), b.Policy)) + Random, b.SlowStart

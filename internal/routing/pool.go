@@ -2,9 +2,9 @@ package routing
 
 import "slices"
 
-// pools are the two lists every Frontend of one Service port and family chooses from.
+// pools are the two pools of one Service port and family. Every Frontend uses one or both of them.
 type pools struct {
-	cluster Pool // endpoints anywhere, near ones preferred when hints say so
+	cluster Pool // endpoints on all nodes; topology hints may limit it to near endpoints
 	local   Pool // endpoints on this node
 }
 
@@ -12,7 +12,7 @@ func poolsOf(node Node, all []endpoint) pools {
 	return pools{cluster: clusterPool(node, all), local: localPool(all)}
 }
 
-// pick is the list a traffic policy means.
+// pick is the pool for a traffic policy: Local or Cluster.
 func (p pools) pick(localOnly bool) Pool {
 	if localOnly {
 		return p.local
@@ -20,7 +20,8 @@ func (p pools) pick(localOnly bool) Pool {
 	return p.cluster
 }
 
-// clusterPool: the ready endpoints that topology leaves, else those that terminate but still serve, wherever they are.
+// clusterPool takes the ready endpoints that topology hints select. If no endpoint is ready, it takes all endpoints
+// that are terminating but still serving, on all nodes.
 func clusterPool(node Node, all []endpoint) Pool {
 	if ready := filter(all, endpoint.picked); len(ready) > 0 {
 		return nearest(node, ready)
@@ -31,8 +32,9 @@ func clusterPool(node Node, all []endpoint) Pool {
 	return nobody(all)
 }
 
-// localPool: the same two steps among this node's endpoints. Topology has no say: they are all here. With usable
-// endpoints elsewhere the connection is dropped, not rejected: a load balancer's other node may serve it.
+// localPool takes the same two steps among the endpoints of this node. Topology hints are ignored, because all these
+// endpoints are here. If only other nodes have usable endpoints, the connection is dropped, not rejected: a load
+// balancer can send it to one of these nodes.
 func localPool(all []endpoint) Pool {
 	here := filter(all, func(e endpoint) bool { return e.local })
 	if ready := filter(here, endpoint.picked); len(ready) > 0 {
@@ -47,6 +49,7 @@ func localPool(all []endpoint) Pool {
 	return nobody(all)
 }
 
+// The result is the empty pool for the case that no endpoint is usable, with the reason.
 func nobody(all []endpoint) Pool {
 	switch {
 	case len(all) == 0:
@@ -57,8 +60,9 @@ func nobody(all []endpoint) Pool {
 	return Pool{Empty: Reject, Why: NoneReady}
 }
 
-// nearest obeys topology hints, and only when they are whole: every ready endpoint has one and at least one names this
-// node (or zone). One endpoint without hints means that the hints are being written right now, and everybody serves.
+// nearest selects endpoints by topology hints. Hints count only when they are complete: every ready endpoint has a
+// hint, and at least one hint names this node (or zone). An endpoint without a hint means that a controller is still
+// writing the hints; until then all ready endpoints serve.
 func nearest(node Node, ready []endpoint) Pool {
 	byNode := func(e endpoint) []string { return e.forNodes }
 	byZone := func(e endpoint) []string { return e.forZones }
@@ -89,7 +93,8 @@ func filter(all []endpoint, keep func(endpoint) bool) []endpoint {
 	return kept
 }
 
-// backends keeps the order, so the result is sorted and distinct because endpointsOf is.
+// backends converts endpoints and keeps their order. The result is sorted and distinct, as the result of endpointsOf
+// is.
 func backends(from []endpoint) []Backend {
 	out := make([]Backend, len(from))
 	for i, e := range from {

@@ -1,6 +1,6 @@
 package routing
 
-// A Reason says why a Pool holds the backends it holds. The constants below are all there are.
+// A Reason is the reason for the backends of a Pool. The constants below are the complete list.
 type Reason string
 
 const (
@@ -36,7 +36,7 @@ var sentences = [...]struct {
 	{NotAllowed, "the client's address is in none of loadBalancerSourceRanges"},
 }
 
-// Reasons is the closed list, in the order of the help text.
+// Reasons lists every Reason, in the order of the help text.
 func Reasons() []Reason {
 	list := make([]Reason, len(sentences))
 	for i, row := range sentences {
@@ -45,7 +45,7 @@ func Reasons() []Reason {
 	return list
 }
 
-// Sentence says r in words, for explain and its help. It is empty for a Reason that is not in the list.
+// Sentence describes r in words, for explain and its help. It is empty for a Reason that is not in the list.
 func (r Reason) Sentence() string {
 	for _, row := range sentences {
 		if row.reason == r {

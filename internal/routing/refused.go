@@ -8,15 +8,16 @@ import (
 	discovery "k8s.io/api/discovery/v1"
 )
 
-// A Refused is an endpoint that no connection is sent to, whatever the API let through: who may write EndpointSlices
-// could else reach, by way of every node, what only the node itself is to reach (CVE-2021-25740 and its kin).
+// A Refused is an endpoint that gets no connections, although the API accepted it. Without this check, a user with
+// write access to EndpointSlices could connect, through any node, to servers that are open only to the node itself
+// (CVE-2021-25740 and similar attacks).
 type Refused struct {
-	Address string // as the slice has it
-	Rule    string // what it must not be, or must be
+	Address string // as written in the slice
+	Rule    string // the rule that the address breaks, for example "must not be a loopback address"
 }
 
-// RefusedOf lists the endpoints of svc that are refused, each once, sorted. Addresses of the other family than their
-// slice are not among them: the API does not know such.
+// RefusedOf lists the refused endpoints of svc, sorted and distinct. It does not check that an address has the family
+// of its slice, because the API refuses such an address.
 func RefusedOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (list []Refused) {
 	r := rulesFor(node, svc)
 	for _, slice := range Effective(from) {
@@ -40,10 +41,10 @@ func RefusedOf(node Node, svc *v1.Service, from []*discovery.EndpointSlice) (lis
 	return slices.Compact(list)
 }
 
-// rules are what an endpoint of one Service must keep to.
+// rules are the rules for the endpoints of one Service.
 type rules struct {
-	loopback bool         // the Service is itself a loopback address, and so everything of it stays on this host
-	own      []netip.Addr // the node's addresses, which only its Pods may be at; empty: anybody
+	loopback bool         // loopback addresses are allowed: the Service has one itself, so its traffic stays on this host
+	own      []netip.Addr // the node's addresses, which are allowed only for Pods; empty: no limit
 }
 
 func rulesFor(node Node, svc *v1.Service) rules {

@@ -2,12 +2,12 @@ package routing
 
 import "maps"
 
-// shardCount trades the cost of one change (a copy of two shards, and of this many pointers) against the cost of a
-// lookup (none). With 10,000 Services a shard holds 40.
+// shardCount decides the cost of a change: a copy of two shards, and of shardCount pointers. The cost of a lookup does
+// not depend on it. With 10,000 Services a shard holds 40.
 const shardCount = 256
 
-// shards is a map that costs little to change without disturbing its readers: an edit copies only the shards it
-// touches.
+// shards is an immutable map whose changed copies are cheap: an edit copies only the shards that it changes. Readers of
+// the old map are not affected.
 type shards[K comparable, V any] struct {
 	hash  func(K) uint32
 	parts [shardCount]map[K]V
@@ -18,12 +18,12 @@ func (s *shards[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
-// edit starts a changed copy of s. s itself stays as it is.
+// edit starts a changed copy of s. It does not change s.
 func (s *shards[K, V]) edit() *edit[K, V] {
 	return &edit[K, V]{shards: *s}
 }
 
-// An edit is a copy of shards that may be written to, until it is done.
+// An edit is a copy of shards that may still be changed.
 type edit[K comparable, V any] struct {
 	shards[K, V]
 	owned [shardCount]bool // the part is this edit's own copy
@@ -49,8 +49,8 @@ func (e *edit[K, V]) remove(k K) {
 	}
 }
 
-// fnv is FNV-1a: short, and the same in every process, unlike the hashes that resist an attacker. A Service name that
-// collides on purpose makes one shard longer, nothing more.
+// fnv is FNV-1a. It is short and gives the same value in every process, unlike the hashes that resist an attacker. An
+// attacker who chooses colliding Service names can only make one shard larger.
 func fnv(h uint32, s string) uint32 {
 	for i := range len(s) {
 		h = (h ^ uint32(s[i])) * 16777619

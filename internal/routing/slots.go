@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// MaxSlots is how many slots there can be.
+// MaxSlots is the largest number of slots.
 const MaxSlots = 32766
 
-// exactSlots is how many slots there may be for the shares to be exact.
+// exactSlots is the largest number of slots at which the shares are exact.
 const exactSlots = 64
 
-// tableSizes are the sizes of the tables that are not exact. There are few, so that a backend can share what it makes
-// for a size among Services. A table has at least slotsPerBackend times as many slots as there are backends, while one
-// of them is large enough.
+// tableSizes are the sizes of the tables with rounded shares. There are few sizes, so that Services can share the
+// chains that the nftables backend makes for a size. A table has at least slotsPerBackend slots for each backend; when
+// no size is large enough for that, it has MaxSlots.
 var tableSizes = [...]int{256, 1024, 4096, 16384, MaxSlots}
 
 const slotsPerBackend = 16
@@ -28,11 +28,12 @@ func tableSize(n int) int {
 	return MaxSlots
 }
 
-// Slots says in how many slots each backend is, and how many slots there are: a connection that gets each slot with the
-// same chance is spread by the weights. Backends of one weight have one slot each. Other weights are exact if 64 slots
-// are enough, after what all of them have in common is divided out; else the shares are rounded to whole slots of a
-// table that has 16 slots or more for each backend. A weight of 0 gets no slot, unless all are 0; any other gets one at
-// least. There are at most MaxSlots slots if there are no more backends than that.
+// Slots returns the number of slots of each backend, and the total number of slots. When each slot is equally likely,
+// connections are distributed by the weights. Backends of equal weight have one slot each. Different weights are first
+// divided by their greatest common divisor. If their sum is then at most 64, the shares are exact. Otherwise the shares
+// are rounded to whole slots of a table that has 16 or more slots for each backend, up to MaxSlots in total. A backend
+// with weight 0 gets no slot, unless all weights are 0; every other backend gets at least one. There are at most
+// MaxSlots slots if there are at most MaxSlots backends.
 func Slots(b []Backend) (list []int, total int) {
 	sum, common := uint64(0), uint64(0)
 	for i := range b {
@@ -63,8 +64,8 @@ func gcd(a, b uint64) uint64 {
 	return a
 }
 
-// quotas shares size slots among the backends by their weights, the sum of which is sum: each gets the whole slots that
-// are its due and one at least; what is left, or is missing, goes by the largest remainders.
+// quotas distributes size slots to the backends by their weights; sum is the sum of the weights. Each backend gets its
+// exact share rounded down, and at least one slot. The difference to size is settled by the largest remainders.
 func quotas(b []Backend, sum uint64, size int) []int {
 	list, left := make([]int, len(b)), size
 	order := make([]int, 0, len(b))
@@ -76,7 +77,7 @@ func quotas(b []Backend, sum uint64, size int) []int {
 		left -= list[i]
 		order = append(order, i)
 	}
-	// due is how much more a backend should have than it has, in units of 1/sum slots.
+	// due is the exact share of a backend minus its present slots, in units of 1/sum slots.
 	due := func(i int) int64 { return int64(uint64(b[i].Weight)*uint64(size)) - int64(uint64(list[i])*sum) }
 	slices.SortFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(due(j), due(i)), b[i].Addr.Compare(b[j].Addr))
@@ -94,13 +95,14 @@ func quotas(b []Backend, sum uint64, size int) []int {
 	return list
 }
 
-// Interleave is the order in which the slots of a table are filled, as indices of the backends, of which the i-th gets
-// list[i]: backends of large shares stand apart rather than in a row. The same list gives the same order.
+// Interleave is the order in which backends fill the slots of a table, as indices of the backends; the i-th backend
+// gets list[i] slots. The slots of one backend are spread over the table, not consecutive. The same list gives the same
+// order.
 func Interleave(list []int) []int {
 	type turn struct {
-		at  int // of 2·list[i] equal parts of the table
+		at  int // the position in the table, in units of 1/(2·list[i]) of its length
 		of  int // list[i]
-		who int
+		who int // the index of the backend
 	}
 	var turns []turn
 	for i, n := range list {

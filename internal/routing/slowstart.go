@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// slowStartSteps is in how many equal steps a backend gets its full weight. The first counts as soon as it is ready.
+// slowStartSteps is the number of equal steps to the full weight of a backend. The first step begins when the backend
+// becomes ready.
 const slowStartSteps = 10
 
-// At is f with the weights that the backends have at now: one that became ready less than f.SlowStart ago has a part of
-// its weight, in ten equal steps from a tenth on. Weights count only relative to one another, so the others are
-// multiplied by ten. The result has no slow start itself. f is returned as it is while no backend is in its slow start.
+// At is f with the weights of the backends at the time now. A backend that became ready less than f.SlowStart ago has
+// one to nine tenths of its weight. The result stores tenths: only the ratio of weights matters, so the weights of the
+// other backends are multiplied by ten. The result itself has no slow start. If no backend is in its slow start, At
+// returns f unchanged.
 func (f Frontend) At(now time.Time) Frontend {
 	if _, ramping := f.NextStep(now); !ramping {
 		return f
@@ -31,7 +33,7 @@ func (p Pool) at(now time.Time, window time.Duration) Pool {
 	return p
 }
 
-// NextStep is when At next gives another result, if nothing else changes. False means never.
+// NextStep is the next time at which the result of At changes, if f stays the same. False means never.
 func (f Frontend) NextStep(now time.Time) (next time.Time, ramping bool) {
 	if f.SlowStart <= 0 {
 		return time.Time{}, false
@@ -46,8 +48,9 @@ func (f Frontend) NextStep(now time.Time) (next time.Time, ramping bool) {
 	return next, ramping
 }
 
-// step is how many of the slowStartSteps steps of its weight b has at now, and when it gets the next; zero: it has all.
-// A clock of this node that is behind the one that wrote ReadySince makes b start late, never stop.
+// step is the number of steps, up to slowStartSteps, that b has reached at the time now, and the time of the next step;
+// the zero time means that b has its full weight. If the clock of this node is behind the clock of the controller that
+// wrote ReadySince, b stays longer at its first step, but it always has a weight.
 func (b *Backend) step(now time.Time, window time.Duration) (step int, next time.Time) {
 	if b.ReadySince == 0 {
 		return slowStartSteps, time.Time{}

@@ -6,8 +6,8 @@ import (
 	"viaduct/internal/annotations"
 )
 
-// Effective are the slices that count: a slice that a person wrote does not where another stands for it, which says
-// besides what checks found (see annotations.Shadows). Nothing that was passed in is changed.
+// Effective are the slices that count. A manual slice does not count if it has a shadow slice, which has the results of
+// health checks in addition (see annotations.Shadows). Effective does not change its argument.
 func Effective(from []*discovery.EndpointSlice) []*discovery.EndpointSlice {
 	stoodFor := map[string]bool{}
 	for _, s := range from {

@@ -10,25 +10,25 @@ import (
 // An Entry is one Service's part of a Table.
 type Entry struct {
 	Service   Name       // without a port
-	Created   time.Time  // the Service's creation: of two that claim one address the older wins
-	Frontends []Frontend // as Frontends returns them; empty removes the Service. The Table keeps it; do not change it.
+	Created   time.Time  // the creation time of the Service: if two claim one address, the older one wins
+	Frontends []Frontend // the result of Frontends; empty removes the Service. The Table keeps the slice; do not change it
 }
 
-// Equal reports whether e and o ask for the same.
+// Equal reports whether e and o have equal content.
 func (e Entry) Equal(o Entry) bool {
 	return e.Service == o.Service && e.Created.Equal(o.Created) && slices.EqualFunc(e.Frontends, o.Frontends,
 		Frontend.Equal)
 }
 
-// A Table holds the Frontends of every Service, and settles which Service owns a Dest that two claim: the older one, by
-// name when both are of one age. It never changes: With makes another. The zero Table is empty and ready for use, by
-// any number of goroutines.
+// A Table holds the Frontends of every Service. If two Services claim the same Dest, the older one owns it; if both
+// have the same age, the first by name. A Table is immutable: With makes another one. The zero Table is empty and ready
+// for use. Any number of goroutines may use a Table.
 type Table struct {
 	services *shards[Name, Entry]
-	claims   *shards[Dest, []claim] // best first; hardly ever more than one
+	claims   *shards[Dest, []claim] // the owner first; there is rarely more than one claim
 }
 
-// A claim is one Service's wish to answer on a Dest.
+// A claim is the request of one Service to own a Dest.
 type claim struct {
 	created  time.Time
 	frontend *Frontend // points into its Entry
@@ -38,9 +38,9 @@ func (c claim) compare(o claim) int {
 	return cmp.Or(c.created.Compare(o.created), c.frontend.Service.Compare(o.frontend.Service))
 }
 
-// With is t with the Services of entries replaced, each as a whole, and the names (sorted, without ports) of all
-// Services whose Frontends differ for it: those of entries and those that won or lost an address thereby. Entries that
-// change nothing cost a comparison. t stays as it was.
+// With returns a copy of t in which the Services of entries are replaced, each as a whole. changed names (sorted,
+// without ports) all Services whose Frontends differ from t: Services of entries, and Services that won or lost an
+// address. An entry without a change costs one comparison. With does not change t.
 func (t *Table) With(entries ...Entry) (next *Table, changed []Name) {
 	c := newChange(t)
 	for _, e := range entries {
@@ -49,7 +49,7 @@ func (t *Table) With(entries ...Entry) (next *Table, changed []Name) {
 	return c.done(), c.changed()
 }
 
-// Entry is the Service's part of the table, with the addresses it claims but does not own.
+// Entry is the Service's part of the table, including the addresses that it claims but does not own.
 func (t *Table) Entry(svc Name) (Entry, bool) {
 	if t.services == nil {
 		return Entry{}, false
@@ -57,7 +57,7 @@ func (t *Table) Entry(svc Name) (Entry, bool) {
 	return t.services.get(svc.Service())
 }
 
-// Of lists the Frontends svc owns, sorted by Key. This is what a backend serves.
+// Of lists the Frontends that svc owns, sorted by Key. A backend serves these.
 func (t *Table) Of(svc Name) []Frontend {
 	e, _ := t.Entry(svc)
 	var out []Frontend
@@ -69,13 +69,13 @@ func (t *Table) Of(svc Name) []Frontend {
 	return out
 }
 
-// A Lost is an address a Service claims and another owns.
+// A Lost is a Frontend that one Service claims and another Service owns.
 type Lost struct {
 	Frontend Frontend
-	To       Name // the port that owns it
+	To       Name // the Service port that owns the address
 }
 
-// LostBy lists what svc claims and does not get, sorted by Key.
+// LostBy lists the Frontends that svc claims but does not own, sorted by Key.
 func (t *Table) LostBy(svc Name) []Lost {
 	e, _ := t.Entry(svc)
 	var out []Lost
@@ -111,8 +111,8 @@ func (t *Table) All() []Frontend {
 	return out
 }
 
-// Lookup says what happens to a connection from from to to: which Frontend takes it and which Pool serves it. A client
-// that may not connect gets an empty Pool with reason NotAllowed. False means that no Service answers there.
+// Lookup finds the Frontend and the Pool that serve a connection from from to to. A client that may not connect gets an
+// empty Pool with reason NotAllowed. False means that no Service owns the address and port.
 func (t *Table) Lookup(from Origin, to netip.AddrPort, proto Proto) (Frontend, Pool, bool) {
 	f := t.owner(Dest{netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), proto})
 	if f == nil {
@@ -132,7 +132,7 @@ func (f Frontend) PoolFor(from Origin) Pool {
 	return f.Inside
 }
 
-// owner is nil when nobody claims d.
+// owner is the Frontend that owns d; nil when no Service claims d.
 func (t *Table) owner(d Dest) *Frontend {
 	if t.claims == nil {
 		return nil

@@ -2,8 +2,8 @@ package routing
 
 import "fmt"
 
-// The spellings of Kind, Proto, Action and Policy in JSON and the like are those of String. The zero of each, which is
-// none of them, is "".
+// Kind, Proto, Action and Policy are encoded in JSON and similar formats as their String. The zero value of each, which
+// is not one of the constants, is encoded as "".
 
 // MarshalText implements encoding.TextMarshaler.
 func (k Kind) MarshalText() ([]byte, error) { return marshal(k) }
@@ -42,10 +42,10 @@ func marshal[T named](v T) ([]byte, error) {
 	return []byte(v.String()), nil
 }
 
-// unmarshal finds the value of that name among the few that there are.
+// unmarshal finds the value whose name is text. The search covers the values 0 to 15; no type has more.
 func unmarshal[T named](to *T, text []byte) error {
 	for v := range T(16) {
-		if name, _ := marshal(v); string(name) == string(text) { // marshal knows no error
+		if name, _ := marshal(v); string(name) == string(text) { // marshal never fails
 			*to = v
 			return nil
 		}

@@ -18,8 +18,8 @@ type skeleton struct {
 }
 
 // raise makes the chains, rules and sets of a family in the kernel equal to the layout, and returns the new state. It
-// writes nothing when they are equal already. Otherwise it writes one transaction, so that there is no gap in service
-// when another version left its table.
+// writes nothing when they are equal already. Otherwise it writes one transaction, so connections are served without a
+// gap when another version left its table.
 func raise(c *nftables.Conn, f nftables.Family) (*skeleton, error) {
 	have, err := readTable(c, f)
 	if err != nil {
