@@ -23,7 +23,8 @@ import (
 	"viaduct/internal/healthcheck"
 )
 
-// measureByHand checks many addresses at once, and kills a program behind hand-written Endpoints under load.
+// measureByHand measures health checks of many addresses, and the failover when a process behind manual Endpoints is
+// killed under load.
 func measureByHand(ctx context.Context, b *bench) ([]row, error) {
 	n := b.times(10_000, 100)
 	r, err := checkMany(ctx, n, b.times(20, 2))
@@ -46,20 +47,21 @@ func measureByHand(ctx context.Context, b *bench) ([]row, error) {
 			fmt.Sprintf("%s; %s", summary(d.Out), summary(d.Back)), "under 3 s"}), nil
 }
 
-// checked is what checking many addresses cost.
+// checked is the cost of checking many addresses.
 type checked struct {
 	CPU    float64 // of a core
 	Memory float64 // MB, more than without
-	Rate   float64 // questions a second
+	Rate   float64 // checks per second
 }
 
-// insideChecks and insideAnswers are the arguments that make this program check, and answer.
+// insideChecks and insideAnswers are the arguments that make this program run the checks, or the checked servers.
 const (
 	insideChecks  = "-inside-checks"
 	insideAnswers = "-inside-answers"
 )
 
-// checkMany checks n loopback addresses, at which another process answers, in a process of its own for so many seconds.
+// checkMany checks n loopback addresses for so many seconds in a process of its own. Another process answers at the
+// addresses.
 func checkMany(ctx context.Context, n, seconds int) (r checked, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -86,7 +88,7 @@ func checkMany(ctx context.Context, n, seconds int) (r checked, err error) {
 	return r, json.Unmarshal(data, &r)
 }
 
-// runInsideAnswers accepts connections at every loopback address, and says on which port.
+// runInsideAnswers accepts connections at every loopback address, and prints the port.
 func runInsideAnswers(context.Context, []string) error {
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
@@ -144,7 +146,7 @@ func runInsideChecks(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// answered is how many answers c has had.
+// answered returns the number of answers that c has had.
 func answered(c *healthcheck.Checker) (sum float64) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c.Collectors()...)
@@ -162,7 +164,7 @@ func answered(c *healthcheck.Checker) (sum float64) {
 	return sum
 }
 
-// resident is this process's memory, in MB.
+// resident returns this process's memory, in MB.
 func resident() float64 {
 	mb, err := residentOf(os.Getpid())
 	if err != nil {
@@ -171,7 +173,7 @@ func resident() float64 {
 	return mb
 }
 
-// cpu is what this process has used of the processors, also in the kernel.
+// cpu returns the processor time of this process, in user and kernel mode.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -180,13 +182,13 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// death is what clients saw of an endpoint that was killed.
+// death is what clients saw when an endpoint was killed.
 type death struct {
 	LastFailed, Out, Back []time.Duration
 	Failed, All           int
 }
 
-// killUnderLoad kills some of five programs behind hand-written Endpoints, one after the other, and starts each again.
+// killUnderLoad kills some of five processes behind manual Endpoints, one after the other, and starts each again.
 func killUnderLoad(ctx context.Context, b *bench, times int) (d death, err error) {
 	_, err = with(ctx, b, func(u *up) ([]row, error) {
 		d, err = killAndStart(ctx, b, u, times)
@@ -200,7 +202,7 @@ func killAndStart(ctx context.Context, b *bench, u *up, times int) (d death, err
 	if err != nil {
 		return d, err
 	}
-	// each dies once: one that flaps is to wait
+	// each process is killed only once, because a flapping endpoint must wait longer before it is back
 	ips := []string{"127.0.0.81", "127.0.0.82", "127.0.0.83", "127.0.0.84", "127.0.0.85"}
 	programs := map[string]*exec.Cmd{}
 	start := func(ip string) error {
@@ -251,13 +253,13 @@ func killAndStart(ctx context.Context, b *bench, u *up, times int) (d death, err
 	return d, nil
 }
 
-// asking is a steady stream of requests, each by a connection of its own.
+// asking is a steady stream of requests. Each request has a connection of its own.
 type asking struct {
 	stop        chan struct{}
 	done        sync.WaitGroup
 	mu          sync.Mutex // protects the following
 	failed, all int
-	last        time.Time // when the last one failed
+	last        time.Time // of the last failure
 }
 
 func beginAsking(url string) *asking {
@@ -292,7 +294,8 @@ func (a *asking) end() (failed, all int, last time.Time) {
 	return a.failed, a.all, a.last
 }
 
-// writeByHand makes a Service without a selector, with a check, and its Endpoints; it returns where the Service is.
+// writeByHand creates a Service without a selector and with a health check, and its manual Endpoints. It returns the
+// URL of the Service.
 func (u *up) writeByHand(ctx context.Context, port int, ips []string) (url string, err error) {
 	subset := v1.EndpointSubset{Ports: []v1.EndpointPort{{Port: int32(port)}}}
 	for _, ip := range ips {
@@ -312,7 +315,7 @@ func (u *up) writeByHand(ctx context.Context, port int, ips []string) (url strin
 	return fmt.Sprintf("http://%s:80/", svc.Spec.ClusterIP), nil
 }
 
-// awaitByHand waits until the slices of db say of ip that it answers, or that it does not.
+// awaitByHand waits until the EndpointSlices of db show ip as serving, or as not serving.
 func (u *up) awaitByHand(ctx context.Context, ip string, answers bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()

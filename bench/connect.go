@@ -15,11 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// follows is how soon connections follow the readiness of the only Pod of a Service.
+// follows is the delay between the readiness of a Service's only Pod and the connections to it.
 type follows struct{ Reached, Avoided []time.Duration }
 
-// measureConnect flips the readiness of the only Pod of a Service, and takes the time from the acknowledged write to
-// the first connection that reaches it, or that is refused: with the userspace proxy, and with the kernel's data path.
+// measureConnect flips the readiness of the only Pod of a Service. It measures the time from the acknowledged write to
+// the first connection that reaches the Pod, or that is refused. It does so for the userspace proxy and for the
+// kernel's data path.
 func measureConnect(ctx context.Context, b *bench) ([]row, error) {
 	copied, err := flipAndConnect(ctx, b)
 	if err != nil {
@@ -46,7 +47,7 @@ func measureConnect(ctx context.Context, b *bench) ([]row, error) {
 // insideConnect is the argument that makes this program measure the kernel's data path, in a namespace.
 const insideConnect = "-inside-connect"
 
-// kernelServices is the range of the Services there.
+// kernelServices is the service CIDR in that namespace.
 const kernelServices = "10.96.0.0/16"
 
 func runInsideConnect(ctx context.Context, args []string) error {
@@ -60,7 +61,7 @@ func runInsideConnect(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// makeNetwork makes all Pods' addresses this host's own, and gives it a way to the Services.
+// makeNetwork makes the addresses of all Pods local to the namespace, and adds a route to the Services.
 func makeNetwork() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -126,22 +127,22 @@ func (u *up) flip(ctx context.Context, addr, target string, n int, r *follows) e
 	return nil
 }
 
-// untilReached connects until a request is answered (or is no longer), and returns how long that took.
+// untilReached connects until a request is answered (or, without want, until one fails). It returns how long that took.
 func untilReached(target string, want bool) (time.Duration, error) {
 	from := time.Now()
 	for time.Since(from) < awaitTimeout {
 		if _, err := request(target); (err == nil) == want {
 			return time.Since(from), nil
 		}
-		time.Sleep(resolution) // trying without a pause would take the processor from what is measured
+		time.Sleep(resolution) // a busy loop would take processor time from the measured processes
 	}
 	return 0, fmt.Errorf("%s did not follow within %s", target, awaitTimeout)
 }
 
-// resolution is the pause between two tries, and so the error of what is measured.
+// resolution is the pause between two tries. It is also the error of the measurement.
 const resolution = 200 * time.Microsecond
 
-// request makes one short connection: seven bytes there, sixteen back.
+// request makes one short connection. It sends seven bytes and reads sixteen.
 func request(target string) (time.Duration, error) {
 	from := time.Now()
 	conn, err := net.DialTimeout("tcp", target, time.Second)
@@ -161,7 +162,7 @@ func request(target string) (time.Duration, error) {
 	return time.Since(from), nil
 }
 
-// answer serves request's other end on addr until stop is called.
+// answer serves the other end of request on addr until stop is called.
 func answer(addr string) (stop func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// shape is how many Services there are, each with how many Pods; all in one namespace.
+// shape is the number of Services, and the number of Pods of each. All are in one namespace.
 type shape struct {
 	services, pods int
 	goal           string
 }
 
-// measureEndpoints flips the readiness of one Pod after another, and takes the time from the acknowledged write to the
-// Endpoints event at a watcher.
+// measureEndpoints flips the readiness of one Pod after another. It measures the time from the acknowledged write to
+// the Endpoints event at a watcher.
 func measureEndpoints(ctx context.Context, b *bench) ([]row, error) {
 	var rows []row
 	for _, s := range []shape{
@@ -40,7 +40,7 @@ func measureEndpoints(ctx context.Context, b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// flips makes what s says and takes the time of n changes, one after the other.
+// flips creates the objects of s and measures n changes, one after the other.
 func (u *up) flips(ctx context.Context, s shape, n int) ([]time.Duration, error) {
 	if _, err := u.load(ctx, s.services, s.pods); err != nil {
 		return nil, err
@@ -70,10 +70,10 @@ func (u *up) flips(ctx context.Context, s shape, n int) ([]time.Duration, error)
 	return took, nil
 }
 
-// awaitTimeout is when a change that should take milliseconds counts as lost.
+// awaitTimeout is the time after which a change counts as lost. A change should take milliseconds.
 const awaitTimeout = 10 * time.Second
 
-// await reads events until the Endpoints called name have all of addrs among the ready ones (or none of them).
+// await reads events until the Endpoints called name have all of addrs (or none of them) among the ready addresses.
 func await(events watch.Interface, name string, addrs []string, ready bool) error {
 	lost := time.After(awaitTimeout)
 	for {

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// A scale is how many Services there are, and how many endpoints each has.
+// A scale is the number of Services, and the number of endpoints of each.
 type scale struct{ Services, Endpoints int }
 
-// kernelResult is what the process in the namespace of its own found.
+// kernelResult is the result of the process in the network namespace.
 type kernelResult struct {
-	First    time.Duration   // objects in memory to the last transaction
-	Longest  time.Duration   // the longest transaction of all
-	Changes  []time.Duration // one endpoint's readiness, object to kernel
-	Restart  time.Duration   // a new backend over the table that is there
+	First    time.Duration   // from the objects in memory to the last transaction
+	Longest  time.Duration   // the longest transaction
+	Changes  []time.Duration // one endpoint's readiness, from the object to the kernel
+	Restart  time.Duration   // a new backend over the existing table
 	Written  int             // elements that the restart wrote
-	Resident float64         // MB, at its highest, objects included
+	Resident float64         // peak in MB, with the objects
 }
 
 // measureKernel programs the kernel of a network namespace of its own with many Services.
@@ -66,7 +66,7 @@ func kernelChild(ctx context.Context, s scale, changes int) (r kernelResult, err
 	return r, err
 }
 
-// inNamespace runs this program again in a network namespace of its own, and reads what it found into result.
+// inNamespace runs this program again in a network namespace of its own, and decodes its output into result.
 func inNamespace(ctx context.Context, result any, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {

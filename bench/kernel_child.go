@@ -22,7 +22,7 @@ import (
 type cluster struct {
 	node     routing.Node
 	services []*v1.Service
-	slices   []*discovery.EndpointSlice // one a Service
+	slices   []*discovery.EndpointSlice // one per Service
 	table    *routing.Table
 }
 
@@ -109,7 +109,7 @@ func (c *cluster) first(ctx context.Context, r *kernelResult) (*nft.Backend, err
 	return backend, err
 }
 
-// changes makes one endpoint of a Service after the other unready, and ready again.
+// changes makes one endpoint of a Service unready and then ready again, in one Service after another. n counts both.
 func (c *cluster) changes(ctx context.Context, backend *nft.Backend, n int, r *kernelResult) error {
 	for i := range n {
 		at := i / 2 * 37 % len(c.services)
@@ -139,7 +139,7 @@ func (c *cluster) restart(ctx context.Context, r *kernelResult) error {
 	return backend.Leave()
 }
 
-// peakResident is the most memory that this process has had, in MB.
+// peakResident returns the peak memory of this process, in MB.
 func peakResident() float64 {
 	raw, err := os.ReadFile("/proc/self/status")
 	if err != nil {

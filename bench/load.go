@@ -11,15 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The shape in which the goal is given.
+// The size for which the goal is given.
 const (
 	loadServices = 200
-	loadPods     = 50 // a Service
+	loadPods     = 50 // per Service
 	loadClients  = 16
-	loadNodes    = 100 // that the Pods are on; none of them this host
+	loadNodes    = 100 // the nodes of the Pods; this host is none of them
 )
 
-// measurePods fills an API server alone.
+// measurePods fills an API server that runs alone.
 func measurePods(ctx context.Context, b *bench) ([]row, error) {
 	return withCommand(ctx, b, serverOnly, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
@@ -29,8 +29,8 @@ func measurePods(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// measureLoad fills a server with Services and ready Pods by several clients at once, with the controllers and the
-// proxy at work, and then reads its memory.
+// measureLoad fills a server with Services and ready Pods by several clients at once, while the controllers and the
+// proxy run. It then reads the memory of the server.
 func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		services := b.times(loadServices, 4)
@@ -54,8 +54,8 @@ func measureLoad(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// load makes the Services s0, s1, … and, by several clients, the Pods of each: s0-0, s0-1, … It returns how many Pods a
-// second.
+// load creates the Services s0, s1, … and, by several clients, the Pods of each: s0-0, s0-1, … It returns the number of
+// Pods per second.
 func (u *up) load(ctx context.Context, services, pods int) (float64, error) {
 	clients, err := u.clients(loadClients)
 	if err != nil {
@@ -73,7 +73,7 @@ func (u *up) load(ctx context.Context, services, pods int) (float64, error) {
 	return float64(services*pods) / time.Since(began).Seconds(), nil
 }
 
-// fill makes the Pods, each by one of the clients: one write for the Pod, one for its status.
+// fill creates the Pods, each by one of the clients. A Pod takes two writes: the Pod and its status.
 func fill(ctx context.Context, clients []*up, services, pods int) error {
 	var work errgroup.Group
 	for c, client := range clients {
@@ -94,7 +94,7 @@ func fill(ctx context.Context, clients []*up, services, pods int) error {
 	return work.Wait()
 }
 
-// clients makes n clients of u that share no connection.
+// clients returns n clients of u with a connection each.
 func (u *up) clients(n int) ([]*up, error) {
 	var out []*up
 	for range n {
@@ -126,7 +126,7 @@ func (u *up) awaitMembers(ctx context.Context, want int) error {
 	return fmt.Errorf("the endpoints were not complete within %s", 2*awaitTimeout)
 }
 
-// ready counts the ready addresses of Pods.
+// ready returns the number of ready addresses of Pods.
 func ready(ep *corev1.Endpoints) int {
 	n := 0
 	for _, s := range ep.Subsets {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A measurement is one row or more of the table.
+// A measurement gives one or more rows of the table.
 type measurement struct {
 	name string
 	what string
@@ -26,14 +26,14 @@ type measurement struct {
 // row is one line of the table.
 type row struct{ what, result, goal string }
 
-// bench is what every measurement works with.
+// bench is the input of every measurement.
 type bench struct {
 	binary string
 	kernel bool // this runs in a network namespace of its own, where the kernel carries the connections
 	quick  bool // fewer repetitions, for a test that the measurements work
 }
 
-// times is n, or few in a quick run.
+// times returns n, or few in a quick run.
 func (b *bench) times(n, few int) int {
 	if b.quick {
 		return few
@@ -57,8 +57,8 @@ func measurements() []measurement {
 	}
 }
 
-// insides are what this program does when it runs itself again in a network namespace of its own, by its first
-// argument.
+// insides are the functions that this program runs when it starts itself again in a network namespace of its own. The
+// first argument is the key.
 func insides() map[string]func(context.Context, []string) error {
 	return map[string]func(context.Context, []string) error{
 		insideKernel: runInsideKernel, insideConnect: runInsideConnect, insideChecks: runInsideChecks,

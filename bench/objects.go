@@ -16,7 +16,7 @@ const (
 	servicePort = 8080
 )
 
-// makeService makes a Service that selects app=name, and Pods with that label which are ready at the given addresses.
+// makeService creates a Service that selects app=name, and Pods with that label which are ready at the given addresses.
 func (u *up) makeService(ctx context.Context, name string, addrs []string) (clusterIP string, err error) {
 	svc, err := u.client.CoreV1().Services(namespace).Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -51,7 +51,7 @@ func (u *up) makePod(ctx context.Context, name, app, node string) error {
 	return err
 }
 
-// setStatus writes a Pod's status as a node agent would; it returns when the write is acknowledged.
+// setStatus writes a Pod's status as a node agent does. It returns when the write is acknowledged.
 func (u *up) setStatus(ctx context.Context, pod, addr string, ready bool) error {
 	status := corev1.ConditionFalse
 	if ready {
@@ -69,5 +69,5 @@ func (u *up) setStatus(ctx context.Context, pod, addr string, ready bool) error 
 	return err
 }
 
-// addr is the i-th address of the Pod range.
+// addr returns the i-th address of the Pod range.
 func (u *up) addr(i int) string { return fmt.Sprintf("%s.%d.%d", u.pods, i/250, 1+i%250) }

@@ -16,14 +16,14 @@ const (
 	proxyRound     = 500 * time.Millisecond
 )
 
-// load is one round of short connections as fast as they go.
+// load is one round of short connections at full speed.
 type load struct {
 	perSecond float64
 	p99       time.Duration
 }
 
-// measureProxy alternates rounds of short connections straight to a Pod with rounds through the Service, and compares
-// each round with its neighbour: what else the machine does hits both.
+// measureProxy alternates rounds of short connections straight to a Pod with rounds through the Service. It compares
+// each round with its neighbour, because other load on the machine affects both.
 func measureProxy(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		var addrs []string
@@ -71,7 +71,7 @@ func compare(direct, proxied string, rounds int) ([]row, error) {
 	}, nil
 }
 
-// hammer makes connections from a few clients for one round. A connection that fails is an error: none may.
+// hammer makes connections from a few clients for one round. A failed connection is an error.
 func hammer(target string) (load, error) {
 	var mu sync.Mutex // protects took and failed
 	var took []time.Duration

@@ -14,14 +14,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The shape in which the goal is given.
+// The size for which the goal is given.
 const (
 	settledServices = 10000
-	settledPods     = 10 // a Service
+	settledPods     = 10 // per Service
 )
 
-// measureSettled starts the controllers against a server with many Services: first with all the Endpoints to write,
-// then with none.
+// measureSettled starts the controllers against a server with many Services. The first start has to write all
+// Endpoints. The second start has to write none.
 func measureSettled(ctx context.Context, b *bench) ([]row, error) {
 	dir, err := os.MkdirTemp("", "viaduct-bench-")
 	if err != nil {
@@ -67,14 +67,15 @@ func (u *up) settledRows(ctx context.Context, b *bench, services int) ([]row, er
 	}, nil
 }
 
-// start is what one start of the controllers took.
+// start is the cost of one start of the controllers.
 type start struct {
 	took   time.Duration
 	writes int     // Endpoints and EndpointSlices that were written
-	mb     float64 // resident memory at its end
+	mb     float64 // resident memory at the end of the start
 }
 
-// lookedAtAll is what the controllers log once they have looked at every Service that there was when they started.
+// lookedAtAll is the log message of the controllers after they have looked at every Service that existed when they
+// started.
 const lookedAtAll = "looked at every service"
 
 func (u *up) controller(ctx context.Context, b *bench, services int) (start, error) {
@@ -90,7 +91,7 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		return start{}, err
 	}
 	defer log.Close()
-	// without the port it needs nobody to leave one free
+	// without the secure port, the controllers need no free port
 	c.cmd = exec.Command(b.binary, "controller", "-v", "--secure-port", "0", "--data-dir", u.dataDir)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	began := time.Now()
@@ -103,7 +104,7 @@ func (u *up) controller(ctx context.Context, b *bench, services int) (start, err
 		s.mb, err = c.residentMB()
 	}
 	if err := errors.Join(err, c.stop()); err != nil {
-		return start{}, err // the log stays for whoever reads the error
+		return start{}, err // the log file stays, because the error names it
 	}
 	s.writes, err = u.writtenSince(ctx, since)
 	return s, err
@@ -126,7 +127,7 @@ func (u *up) awaitLog(ctx context.Context, text string) error {
 	}
 }
 
-// version is the newest resourceVersion of the server.
+// version returns the newest resourceVersion of the server.
 func (u *up) version(ctx context.Context) (int64, error) {
 	list, err := u.client.CoreV1().Endpoints(namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
@@ -135,7 +136,7 @@ func (u *up) version(ctx context.Context) (int64, error) {
 	return strconv.ParseInt(list.ResourceVersion, 10, 64)
 }
 
-// writtenSince counts the Endpoints and EndpointSlices of Services that have been written since a resourceVersion.
+// writtenSince counts the Endpoints and EndpointSlices of Services that were written after a resourceVersion.
 func (u *up) writtenSince(ctx context.Context, since int64) (int, error) {
 	endpoints, err := u.client.CoreV1().Endpoints(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -46,7 +46,7 @@ func timeStart(ctx context.Context, b *bench, data string) (time.Duration, error
 	return took, errors.Join(err, u.stop())
 }
 
-// settle is how long an idle process is left alone before its memory is read.
+// settle is how long a process stays idle before its memory is read.
 const settle = 10 * time.Second
 
 func measureMemory(ctx context.Context, b *bench) ([]row, error) {
@@ -56,7 +56,7 @@ func measureMemory(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// memoryWhenIdle leaves the process alone for a while, and then tells its resident memory.
+// memoryWhenIdle leaves the process idle for a while, and then returns its resident memory.
 func (u *up) memoryWhenIdle(ctx context.Context, b *bench) (string, error) {
 	if !b.quick {
 		select {

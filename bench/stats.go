@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// quantile is the q-th (0 to 1) of d, by nearest rank.
+// quantile returns the q-th quantile (0 to 1) of d, by nearest rank.
 func quantile(d []time.Duration, q float64) time.Duration {
 	sorted := slices.Clone(d)
 	slices.Sort(sorted)
@@ -14,7 +14,7 @@ func quantile(d []time.Duration, q float64) time.Duration {
 	return sorted[i]
 }
 
-// ms is d in milliseconds, with as many digits as mean something.
+// ms returns d in milliseconds, with its significant digits.
 func ms(d time.Duration) string {
 	v := float64(d) / float64(time.Millisecond)
 	switch {
@@ -26,12 +26,12 @@ func ms(d time.Duration) string {
 	return fmt.Sprintf("%.2f ms", v)
 }
 
-// summary tells the median and the extremes of a few runs.
+// summary returns the median and the extremes of a few runs.
 func summary(d []time.Duration) string {
 	return fmt.Sprintf("median %s (%s to %s, %d runs)", ms(quantile(d, 0.5)), ms(slices.Min(d)), ms(slices.Max(d)), len(d))
 }
 
-// tail tells the middle and the tail of many events.
+// tail returns the median and the upper quantiles of many events.
 func tail(d []time.Duration) string {
 	return fmt.Sprintf("p50 %s, p99 %s (%d)", ms(quantile(d, 0.5)), ms(quantile(d, 0.99)), len(d))
 }

@@ -21,8 +21,8 @@ import (
 	"viaduct/internal/apiserver/store"
 )
 
-// fillStore writes Services and their ready Pods into the store of a data directory, as a server would have: through
-// the API a hundred thousand Pods would take minutes. The Services are headless, for an allocated address is more than
+// fillStore writes Services and their ready Pods into the store of a data directory, as a server does. Through the API,
+// a hundred thousand Pods would take minutes. The Services are headless, because an allocated address needs more than
 // one key.
 func fillStore(ctx context.Context, dataDir string, services, pods int) error {
 	s, err := store.Open(ctx, store.Options{Dir: filepath.Join(dataDir, "etcd"),
@@ -85,13 +85,13 @@ func storedPod(app string, n, i int) *corev1.Pod {
 	}
 }
 
-// storeWriter writes objects, many at a time.
+// storeWriter writes objects in large transactions.
 type storeWriter struct {
 	client *clientv3.Client
 	ops    []clientv3.Op
 }
 
-// maxOps is the most that etcd takes in one transaction.
+// maxOps is the limit of etcd for the operations of one transaction.
 const maxOps = 128
 
 func (w *storeWriter) put(ctx context.Context, key string, obj runtime.Object) error {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// measureStorm lets half of the Pods of one large Service become unready at once, by many clients, and takes the time
-// until Endpoints and EndpointSlices say so. What every watcher has to read meanwhile is counted.
+// measureStorm makes half of the Pods of one large Service unready at once, by many clients. It measures the time until
+// Endpoints and EndpointSlices are right. It also counts what every watcher has to read meanwhile.
 func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 	return with(ctx, b, func(u *up) ([]row, error) {
 		pods := b.times(1000, 100)
@@ -43,9 +43,9 @@ func measureStorm(ctx context.Context, b *bench) ([]row, error) {
 	})
 }
 
-// stormy is what one storm took.
+// stormy is the result of one storm of changes.
 type stormy struct {
-	behind        time.Duration // from the last acknowledged write; 0: it was right by then
+	behind        time.Duration // after the last acknowledged write; 0: it was right by then
 	writes, bytes int           // of Endpoints
 }
 
@@ -100,7 +100,8 @@ func flipHalf(ctx context.Context, clients []*up, pods int, ready bool) error {
 	return work.Wait()
 }
 
-// awaitStorm counts the Endpoints events until they, and then the slices, have as many ready Pods as they should.
+// awaitStorm counts the Endpoints events until first the Endpoints and then the slices have the right number of ready
+// Pods.
 func (u *up) awaitStorm(ctx context.Context, endpoints watch.Interface, want int) (stormy, time.Time, error) {
 	var s stormy
 	for event := range endpoints.ResultChan() {

@@ -23,24 +23,25 @@ import (
 
 const nodeName = "bench"
 
-// up is a running `viaduct up` with no Pods of its own: the measurements write Pods and their status themselves.
+// up is a running `viaduct up` without Pods of its own. The measurements write the Pods and their status.
 type up struct {
 	cmd     *exec.Cmd
 	dataDir string
 	url     string
 	started time.Time
 	pods    string // the first two octets of the Pod CIDR
-	log     string // file with what it printed
+	log     string // file with its output
 	client  *kubernetes.Clientset
 }
 
-// What is started: all parts, or the API server alone.
+// The commands to start: all parts, or the API server alone.
 const (
 	everything = "up"
 	serverOnly = "server"
 )
 
-// startUp starts a command of the binary on dataDir, with addresses of its own; it does not wait until it is ready.
+// startUp starts a command of the binary on dataDir, with addresses of its own. It does not wait until the command is
+// ready.
 func startUp(b *bench, command, dataDir string) (*up, error) {
 	port, err := freePort()
 	if err != nil {
@@ -49,7 +50,7 @@ func startUp(b *bench, command, dataDir string) (*up, error) {
 	u := &up{dataDir: dataDir, url: fmt.Sprintf("https://127.0.0.1:%d", port), pods: "10.244", log: dataDir + ".log"}
 	services, pods := kernelServices, "10.244.0.0/16"
 	if !b.kernel {
-		block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host keep apart
+		block := 64 + rand.IntN(128) // of 127.0.0.0/8, so that two runs on one host differ
 		u.pods, services, pods = fmt.Sprintf("127.%d", block), fmt.Sprintf("127.%d.128.0/17", block),
 			fmt.Sprintf("127.%d.0.0/17", block)
 	}
@@ -78,12 +79,12 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// waitReady polls /readyz, which answers everybody, every millisecond, and returns how long it took since the process
-// was started.
+// waitReady polls /readyz every millisecond, which needs no login. It returns the time since the start of the process.
 func (u *up) waitReady(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	// Only the readiness of a server on this host is asked; its certificate is known to be new and unknown.
+	// The client only asks a server on this host whether it is ready. The server's certificate is new, and no authority
+	// that the client knows has signed it.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	for {
@@ -105,10 +106,10 @@ func (u *up) waitReady(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// connect makes the client, over TLS as any user's.
+// connect makes the client. It uses TLS like the client of a user.
 func (u *up) connect() error { return u.connectBy(nil) }
 
-// connectBy is connect with a dialer; nil is the usual one.
+// connectBy is connect with a dialer. A nil dialer means the default one.
 func (u *up) connectBy(dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(u.dataDir, "kubeconfig"))
 	if err != nil {
@@ -116,7 +117,7 @@ func (u *up) connectBy(dial func(ctx context.Context, network, address string) (
 	}
 	config.QPS = -1
 	config.Dial = dial
-	config.WarningHandler = restclient.NoWarnings{} // that Endpoints are deprecated is known
+	config.WarningHandler = restclient.NoWarnings{} // suppresses the warning that Endpoints are deprecated
 	config.ContentConfig = restclient.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf",
 		AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"}
 	u.client, err = kubernetes.NewForConfig(config)
@@ -135,7 +136,7 @@ func (u *up) stop() error {
 	return err
 }
 
-// residentMB is the process's resident memory, in MB.
+// residentMB returns the resident memory of the process, in MB.
 func (u *up) residentMB() (float64, error) { return residentOf(u.cmd.Process.Pid) }
 
 func residentOf(pid int) (float64, error) {
@@ -152,12 +153,12 @@ func residentOf(pid int) (float64, error) {
 	return 0, errors.New("no VmRSS in /proc")
 }
 
-// with runs measure against a fresh, ready `viaduct up`.
+// with runs measure with a new `viaduct up` that is ready.
 func with(ctx context.Context, b *bench, measure func(u *up) ([]row, error)) ([]row, error) {
 	return withCommand(ctx, b, everything, measure)
 }
 
-// withCommand runs measure against a fresh, ready command of the binary.
+// withCommand runs measure with a new command of the binary that is ready.
 func withCommand(ctx context.Context, b *bench, command string, measure func(u *up) ([]row, error)) ([]row, error) {
 	dir, err := os.MkdirTemp("", "viaduct-bench-")
 	if err != nil {
@@ -177,7 +178,7 @@ func withCommand(ctx context.Context, b *bench, command string, measure func(u *
 		return measure(u)
 	}()
 	if err := errors.Join(err, u.stop()); err != nil {
-		return nil, err // the log stays for whoever reads the error
+		return nil, err // the log file stays, because the error names it
 	}
 	return rows, os.RemoveAll(dir)
 }
