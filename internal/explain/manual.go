@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// manual reports the addresses of a Service without a selector, and the slices that are made of them.
+// manual reports the addresses of a Service without a selector, and the slices that are made from them.
 func (r *Report) manual(w *Snapshot) {
 	for _, e := range w.Decision.Events {
 		if e.Reason() == membership.EventInvalidAnnotation {
@@ -109,7 +109,7 @@ func (r *Report) noAddress(w *Snapshot) {
 	}
 }
 
-// lastMessage is what the latest event of a reason says, in brackets.
+// lastMessage returns the message of the latest event with a reason, in brackets.
 func lastMessage(events []*v1.Event, reason string) string {
 	var last *v1.Event
 	for _, e := range events {

@@ -9,11 +9,12 @@ import (
 	v1 "k8s.io/api/core/v1"
 )
 
-// farthest is the greatest distance of what is near although other Pods are selected: a label looks misspelled.
+// farthest is the largest distance of a near miss that is reported although other Pods are selected. Up to this
+// distance a label looks misspelled.
 const farthest = 3
 
-// misses finds the Pods that selector nearly selects, those of one cause together, the most telling cause first. far
-// lets in those that have but one label of several wrong, whatever it says.
+// misses finds the Pods that selector nearly selects. It groups them by cause, the most likely cause first. With far, a
+// Pod with exactly one wrong label of several counts, too, whatever its value.
 func misses(selector map[string]string, pods []*v1.Pod, far bool) []NearMiss {
 	byWhy := map[string][]string{}
 	order := map[string]int{}
@@ -39,8 +40,8 @@ func misses(selector map[string]string, pods []*v1.Pod, far bool) []NearMiss {
 	return out
 }
 
-// miss says what labels would have to say for selector to select them, in words that follow "the Pod": "" if they are
-// not near. The smaller distance, the nearer.
+// miss describes the label that keeps selector from selecting labels, in words that follow "the Pod says"; "" if this
+// is no near miss. A smaller distance means a nearer miss.
 func miss(selector, labels map[string]string) (why string, distance int) {
 	var wrong []string
 	right := 0
@@ -65,7 +66,7 @@ func miss(selector, labels map[string]string) (why string, distance int) {
 	case has && right > 0:
 		return fmt.Sprintf("%s=%s", key, got), 4
 	case has:
-		return "", 0 // one label of another value: an altogether other Pod
+		return "", 0 // a single label with another value: an unrelated Pod
 	}
 	for _, other := range slices.Sorted(maps.Keys(labels)) {
 		if labels[other] == want && (strings.EqualFold(other, key) || suffix(other) == suffix(key) ||
@@ -84,8 +85,8 @@ func miss(selector, labels map[string]string) (why string, distance int) {
 	return "", 0
 }
 
-// suffix is a label's key without its domain, and without a word before it: that of app.kubernetes.io/name is name, of
-// k8s-app is app.
+// suffix returns a label's key without its domain and without a prefix word: "name" for app.kubernetes.io/name, "app"
+// for k8s-app.
 func suffix(key string) string {
 	if i := strings.LastIndexAny(key, "/-."); i >= 0 {
 		return key[i+1:]
@@ -93,7 +94,7 @@ func suffix(key string) string {
 	return key
 }
 
-// edits is how many letters must be changed, added or left out to make b of a (Levenshtein's distance).
+// edits returns the number of letters to change, add or remove to turn a into b (Levenshtein distance).
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// Pod tells which of services, those of its namespace, a Pod is behind.
+// Pod reports which of services have a Pod as an endpoint. services are all Services of the Pod's namespace.
 func Pod(pod *v1.Pod, services []*v1.Service) Report {
 	r := Report{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
 	r.About = append(r.About, fmt.Sprintf("phase %s, address %s, node %s", pod.Status.Phase, cmp.Or(pod.Status.PodIP,
@@ -79,7 +79,8 @@ func selectorText(svc *v1.Service) string {
 	return strings.Join(parts, ",")
 }
 
-// rank puts the Service first that is the likeliest to be meant: one that lists the Pod, then one that selects it.
+// rank orders the Services by how likely the user means them: first a Service that lists the Pod, then one that selects
+// it, then the others.
 func rank(s ServiceLine) int {
 	switch {
 	case s.Listed:

@@ -14,7 +14,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// selected tells which Pods the selector selects and what becomes of each.
+// selected reports the Pods that the selector selects, with the verdict on each.
 func (r *Report) selected(w *Snapshot) {
 	svc := w.Service
 	var missing []string
@@ -56,7 +56,7 @@ func sortedPods(pods []*v1.Pod) []*v1.Pod {
 	return slices.SortedFunc(slices.Values(pods), func(a, b *v1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// ready is how many Pods get connections.
+// ready returns the number of Pods that get connections.
 func (r *Report) ready() (n int) {
 	for _, p := range r.Pods {
 		if p.Ready {
@@ -66,7 +66,7 @@ func (r *Report) ready() (n int) {
 	return n
 }
 
-// nobody tells why no Pod matches.
+// nobody is called if no Pod matches the selector, and reports the reason.
 func (r *Report) nobody(w *Snapshot) {
 	selector := labels.FormatLabels(w.Service.Spec.Selector)
 	switch {
@@ -99,7 +99,7 @@ func (r *Report) nobody(w *Snapshot) {
 	}
 }
 
-// whyNone sums up why no Pod gets connections.
+// whyNone summarizes why no Pod gets connections.
 func (r *Report) whyNone(missing []string) string {
 	if len(missing) > 0 {
 		return missing[0]
@@ -122,7 +122,7 @@ func (r *Report) whyNone(missing []string) string {
 	return strings.Join(parts, "; ")
 }
 
-// whyNotReady is what the Pod's own conditions and containers say, after "is not ready".
+// whyNotReady returns the cause from the Pod's container states and conditions, in words that follow "is not ready".
 func whyNotReady(pod *v1.Pod) string {
 	for _, s := range pod.Status.ContainerStatuses {
 		switch {
@@ -142,8 +142,8 @@ func whyNotReady(pod *v1.Pod) string {
 	return ""
 }
 
-// undeclared notes where a target port by number is one that no container declares. That is no fault: declaring is for
-// people. But a connection that is refused often has this behind it.
+// undeclared adds a note if no container declares the port of a numeric targetPort. This is no error, because declared
+// ports are only documentation. But it often explains a refused connection.
 func (r *Report) undeclared(w *Snapshot) {
 	for _, sp := range w.Service.Spec.Ports {
 		target := sp.TargetPort.IntVal
@@ -172,7 +172,7 @@ func declares(pod *v1.Pod) (ports []int32) {
 	return slices.Compact(ports)
 }
 
-// portsThereAre lists the ports that have names, after a list of those that are missing.
+// portsThereAre lists the declared ports of a Pod, in words that follow a list of missing ports.
 func portsThereAre(pod *v1.Pod) string {
 	var there []string
 	for _, c := range pod.Spec.Containers {
@@ -190,7 +190,7 @@ func portsThereAre(pod *v1.Pod) string {
 	return "; there is " + strings.Join(there, ", ")
 }
 
-// Since is when a Reason began to hold for a Pod, as far as the Pod tells.
+// Since returns when a Reason began to hold for a Pod, as far as the Pod records it.
 func Since(pod *v1.Pod, why membership.Reason) *time.Time {
 	switch why {
 	case membership.Ready, membership.NotReady, membership.PublishedNotReady:
@@ -200,7 +200,7 @@ func Since(pod *v1.Pod, why membership.Reason) *time.Time {
 			}
 		}
 	case membership.Terminating:
-		told := pod.DeletionTimestamp.Time // when it is to be gone
+		told := pod.DeletionTimestamp.Time // the end of the grace period
 		if grace := pod.DeletionGracePeriodSeconds; grace != nil {
 			told = told.Add(-time.Duration(*grace) * time.Second)
 		}

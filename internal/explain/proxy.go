@@ -9,7 +9,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// proxied compares what the proxy of this host has applied with what it should have.
+// proxied compares what the proxy of this node has applied with what it should have applied.
 func (r *Report) proxied(w *Snapshot) {
 	if w.NoProxy != "" {
 		r.note(w.NoProxy)
@@ -32,7 +32,7 @@ func (r *Report) proxied(w *Snapshot) {
 		delete(have, f.Dest())
 		switch {
 		case !there && len(w.Proxy.Problems) > 0:
-			line.Wrong = "is not served" // the problem says why
+			line.Wrong = "is not served" // the proxy's problem gives the reason
 		case !there:
 			line.Wrong = "is not served by the proxy"
 			r.problem(StageProxy, fmt.Sprintf("The proxy of node %s does not serve %s.", lines.Node, f.Key))
@@ -59,7 +59,7 @@ func (r *Report) proxied(w *Snapshot) {
 	r.inKernel(w)
 }
 
-// poolDifference says how what is applied differs from what should be.
+// poolDifference describes how the applied frontend differs from the desired one.
 func poolDifference(applied, want routing.Frontend) string {
 	for _, pool := range []struct {
 		from       string
@@ -91,10 +91,11 @@ func spellPlaces(list []netip.AddrPort) string {
 	return few(words)
 }
 
-// ModeKernel is the NodeState.Mode of a proxy whose connections the kernel carries; kube-proxy's word.
+// ModeKernel is the NodeState.Mode of a proxy whose connections the kernel forwards. The value is kube-proxy's name for
+// this mode.
 const ModeKernel = "nftables"
 
-// inKernel compares what the kernel does with what the proxy says it has applied.
+// inKernel compares the kernel's table with what the proxy reports as applied.
 func (r *Report) inKernel(w *Snapshot) {
 	if !w.KernelOK || w.Proxy.Mode != ModeKernel {
 		return

@@ -1,6 +1,6 @@
-// Package explain renders what is decided about one Service, Pod or Endpoints object as a Report: what is asked for,
-// what there should be, what there is, and a verdict in one or two sentences. A membership.Decision says what there
-// should be; the package decides nothing. It is pure: package collect reads what a Report is made from.
+// Package explain reports on one Service, Pod or Endpoints object: what is asked for, the desired objects, the existing
+// objects, and a verdict in one or two sentences. The desired objects come from a membership.Decision; this package
+// decides nothing. It is pure: package collect reads the inputs of a Report.
 package explain
 
 import (
@@ -13,26 +13,26 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A Snapshot is everything that the Report of a Service is made from.
+// A Snapshot holds all inputs of the Report of a Service.
 type Snapshot struct {
 	membership.Inputs                     // Pods are all Pods of the Service's namespace
 	Decision          membership.Decision // for the Inputs
 	Now               time.Time
-	Elsewhere         []*v1.Pod   // of other namespaces, with the labels that the selector asks for
+	Elsewhere         []*v1.Pod   // Pods of other namespaces with the labels of the selector
 	Events            []*v1.Event // about the Service and its Endpoints
-	LastError         string      // why the last write of the controller failed; "": it did not, or that is not known
+	LastError         string      // the error of the controller's last write; "": it succeeded, or this is not known
 
 	Proxy    *NodeState // what the proxy of this node has applied; nil: not known
-	NoProxy  string     // why it is not known
-	Kernel   []Place    // what the kernel's table does for the Service
+	NoProxy  string     // why Proxy is not known
+	Kernel   []Place    // what the kernel's table does with connections to the Service
 	KernelOK bool       // the kernel's table could be read
 
-	// Probes are the outcomes of connecting to addresses just now: "" if the address accepted, else why it did not. nil:
-	// no address was asked.
+	// Probes are the results of connecting to addresses just now: "" if the address accepted the connection, else the
+	// error. nil: no address was probed.
 	Probes map[netip.AddrPort]string
 }
 
-// A NodeState is what a proxy answers about a Service. It is decoded from the JSON of proxy.State.
+// A NodeState is the state of a Service in a proxy. It is decoded from the JSON of proxy.State.
 type NodeState struct {
 	Node      routing.Node
 	Mode      string
@@ -52,19 +52,19 @@ type SetAside struct {
 // A Place is what the kernel does with connections to one address.
 type Place struct {
 	Dest            routing.Dest
-	Inside, Outside []netip.AddrPort // where they go; sorted, distinct
-	Broken          bool             // parts of it are missing
+	Inside, Outside []netip.AddrPort // backends of connections from this node, and from elsewhere; sorted, distinct
+	Broken          bool             // parts of the rules are missing
 }
 
-// A Report says what is so, why, and what is wrong.
+// A Report describes the state of one object, the reasons for it, and its problems.
 type Report struct {
 	Kind      string    `json:"kind"`
 	Namespace string    `json:"namespace"`
 	Name      string    `json:"name"`
-	Healthy   bool      `json:"healthy"` // connections are answered, and all is as it should be
+	Healthy   bool      `json:"healthy"` // connections are answered, and nothing differs from the desired state
 	Verdict   string    `json:"verdict"` // one or two sentences
 	Problems  []Problem `json:"problems,omitempty"`
-	Notes     []string  `json:"notes,omitempty"` // worth knowing, and no fault
+	Notes     []string  `json:"notes,omitempty"` // useful facts that are no problem
 
 	About     []string      `json:"about,omitempty"` // the Service in a few lines
 	Pods      []PodLine     `json:"pods,omitempty"`
@@ -73,7 +73,7 @@ type Report struct {
 	Objects   []ObjectLine  `json:"objects,omitempty"`
 	Proxy     *ProxyLines   `json:"proxy,omitempty"`
 	Probes    []ProbeLine   `json:"probes,omitempty"`
-	Services  []ServiceLine `json:"services,omitempty"` // of a Pod: those that select it, or nearly
+	Services  []ServiceLine `json:"services,omitempty"` // for a Pod: the Services that select it, or nearly
 }
 
 // The stages of a Problem, in the order in which connections depend on them.
@@ -89,7 +89,7 @@ const (
 	StageProbe     = "probe"
 )
 
-// A Problem is what is not as it should be at one stage.
+// A Problem is a difference from the desired state at one stage.
 type Problem struct {
 	Stage    string `json:"stage"`
 	Sentence string `json:"sentence"`
@@ -99,28 +99,28 @@ type Problem struct {
 type PodLine struct {
 	Name     string     `json:"name"`
 	Listed   bool       `json:"listed"`
-	Ready    bool       `json:"ready"` // it gets new connections
+	Ready    bool       `json:"ready"` // the Pod gets new connections
 	Reason   string     `json:"reason"`
 	Since    *time.Time `json:"since,omitempty"`
 	Sentence string     `json:"sentence"`
 }
 
-// A NearMiss is a label that keeps Pods from being selected whose other labels match.
+// A NearMiss is a label that keeps Pods from being selected although all their other labels match.
 type NearMiss struct {
 	Pods []string `json:"pods"`
 	Why  string   `json:"why"`
 }
 
-// An AddressLine is one address that a person wrote, or that a name stands for.
+// An AddressLine is one address that a person wrote, or that a name resolves to.
 type AddressLine struct {
 	Address  string     `json:"address"`
 	Ports    []int      `json:"ports"`
 	Ready    bool       `json:"ready"`
 	Reason   string     `json:"reason"`
 	Sentence string     `json:"sentence"`
-	From     string     `json:"from"`            // the object that it stands in
-	Cause    string     `json:"cause,omitempty"` // what its check found
-	Since    *time.Time `json:"since,omitempty"` // since when, if that is known
+	From     string     `json:"from"`            // the object in which it is written
+	Cause    string     `json:"cause,omitempty"` // the error of its health check
+	Since    *time.Time `json:"since,omitempty"` // when it went down, if that is known
 	Pod      string     `json:"pod,omitempty"`   // namespace/name of the Pod that has it now
 }
 
@@ -130,12 +130,12 @@ type ObjectLine struct {
 	Ready    int        `json:"ready"`
 	NotReady int        `json:"notReady"`
 	KeptBy   string     `json:"keptBy"`
-	Written  *time.Time `json:"written,omitempty"` // last
-	Writer   string     `json:"writer,omitempty"`  // by whom
+	Written  *time.Time `json:"written,omitempty"` // the time of the last write
+	Writer   string     `json:"writer,omitempty"`  // the client of the last write
 	Wrong    string     `json:"wrong,omitempty"`
 }
 
-// ProxyLines are what a proxy has applied.
+// ProxyLines describe what a proxy has applied.
 type ProxyLines struct {
 	Node    string      `json:"node"`
 	Mode    string      `json:"mode"`
@@ -147,8 +147,8 @@ type ProxyLines struct {
 // A PlaceLine is one address that clients connect to.
 type PlaceLine struct {
 	Place   string `json:"place"`
-	Inside  string `json:"inside"`  // where connections of this node go
-	Outside string `json:"outside"` // where those from elsewhere go
+	Inside  string `json:"inside"`  // the backends of connections from this node
+	Outside string `json:"outside"` // the backends of connections from elsewhere
 	Wrong   string `json:"wrong,omitempty"`
 }
 
@@ -159,14 +159,14 @@ type AsideLine struct {
 	Until    time.Time `json:"until"`
 }
 
-// A ProbeLine is what asking an address came to.
+// A ProbeLine is the result of probing one address.
 type ProbeLine struct {
 	Address string `json:"address"`
 	Answer  string `json:"answer"`
 	OK      bool   `json:"ok"`
 }
 
-// A ServiceLine is what one Service makes of a Pod.
+// A ServiceLine is the verdict of one Service on a Pod.
 type ServiceLine struct {
 	Name     string `json:"name"`
 	Listed   bool   `json:"listed"`

@@ -90,10 +90,11 @@ func portText(p v1.ServicePort) string {
 	return text
 }
 
-// unlisted finds ports of the Service that no slice has, though there are ready endpoints: those of another name.
+// unlisted finds ports of the Service that no slice has although there are endpoints: their port names or protocols
+// differ.
 func (r *Report) unlisted(w *Snapshot) {
 	if membership.HasSelector(w.Service) {
-		return // of Pods, a port that is missing has been told
+		return // a missing port of Pods is already reported
 	}
 	for _, sp := range w.Service.Spec.Ports {
 		var other []string
@@ -127,7 +128,7 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-// probed tells what asking the addresses came to.
+// probed reports the results of the probes.
 func (r *Report) probed(w *Snapshot) {
 	var dead []string
 	for at, answer := range w.Probes {
@@ -149,7 +150,7 @@ func (r *Report) probed(w *Snapshot) {
 	}
 }
 
-// Ready are the addresses that get connections, to be asked.
+// Ready returns the addresses that get TCP connections. These are the addresses to probe.
 func Ready(w Snapshot) (list []netip.AddrPort) {
 	for _, s := range routing.Effective(w.Slices) {
 		for _, m := range membership.OfSlice(s) {
@@ -164,7 +165,7 @@ func Ready(w Snapshot) (list []netip.AddrPort) {
 	return slices.Compact(list)
 }
 
-// conclude says in one or two sentences what there is to say.
+// conclude sets Healthy and the Verdict.
 func (r *Report) conclude() {
 	r.Healthy = len(r.Problems) == 0
 	if !r.Healthy {

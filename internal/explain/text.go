@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Write tells r to a person, the most important last. now is what ages are counted to.
+// Write writes r as text for a person, the most important part last. Ages are relative to now.
 func (r Report) Write(w io.Writer, now time.Time) {
 	p := page{w: w, now: now}
 	p.line("%s/%s in namespace %s", strings.ToLower(r.Kind), r.Name, r.Namespace)
@@ -25,7 +25,7 @@ func (r Report) Write(w io.Writer, now time.Time) {
 	p.objects(r)
 	p.proxy(r)
 	p.probes(r)
-	if len(r.Problems) > 1 { // one is the last line
+	if len(r.Problems) > 1 { // a single problem is in the last line
 		rows := [][]string{}
 		for _, problem := range r.Problems {
 			rows = append(rows, []string{problem.Stage, problem.Sentence})
@@ -41,7 +41,7 @@ func (r Report) Write(w io.Writer, now time.Time) {
 	p.line("\n%s", r.Verdict)
 }
 
-// page is where a Report is written; an error of the writer is its owner's to see.
+// page writes a Report. Write errors are ignored here; the owner of the writer sees them.
 type page struct {
 	w   io.Writer
 	now time.Time

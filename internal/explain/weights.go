@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// weights says which weights the slices of a Service carry, and which ones of Pods they do not.
+// weights reports the Pods with weight 0, and the Pods whose weight differs from the weight in the slices.
 func (r *Report) weights(w *Snapshot) {
 	if !membership.HasSelector(w.Service) {
 		return
@@ -22,7 +22,7 @@ func (r *Report) weights(w *Snapshot) {
 		}
 		have, listed := weightIn(w.Slices, m.Addr)
 		switch {
-		case !listed: // another sentence says so
+		case !listed: // another sentence reports this
 		case have == m.Weight && have == 0:
 			r.note(fmt.Sprintf("Pod %s has the weight 0: it gets no new connections and keeps those it has", m.Target.Name))
 		case have != m.Weight:
@@ -33,7 +33,7 @@ func (r *Report) weights(w *Snapshot) {
 	}
 }
 
-// weightIn is the weight that the slices give an address; false if none has the address.
+// weightIn returns the weight of an address in the slices; false if no slice has the address.
 func weightIn(all []*discovery.EndpointSlice, addr netip.Addr) (uint32, bool) {
 	for _, s := range routing.Effective(all) {
 		for i := range s.Endpoints {

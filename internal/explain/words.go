@@ -9,7 +9,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// plural counts things in words: "no Pods", "one Pod", "three Pods", "13 Pods".
+// plural returns a count in words: "no Pods", "one Pod", "three Pods", "13 Pods".
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return number(n) + " " + one
@@ -26,7 +26,7 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-// thePods names one Pod, and counts several.
+// thePods returns the name of a single Pod, and the number of several Pods.
 func thePods(names []string) string {
 	if len(names) == 1 {
 		return "the Pod " + names[0]
@@ -50,7 +50,7 @@ func numbers(list []int32) string {
 	return strings.Join(out, ", ")
 }
 
-// few joins the first of a long list.
+// few joins the first four words of a list, and adds the number of the others.
 func few(list []string) string {
 	const shown = 4
 	if len(list) <= shown {
@@ -59,7 +59,7 @@ func few(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:shown], ", "), len(list)-shown)
 }
 
-// poolText says where the connections of a pool go.
+// poolText describes the backends of a pool in words.
 func poolText(p routing.Pool) string {
 	if len(p.Backends) == 0 {
 		what := map[routing.Action]string{routing.Reject: "refused", routing.Drop: "dropped"}[p.Empty]
@@ -76,7 +76,7 @@ func poolText(p routing.Pool) string {
 	return text
 }
 
-// addrsOf are the places of a pool, sorted.
+// addrsOf returns the backend addresses of a pool, sorted.
 func addrsOf(p routing.Pool) (list []netip.AddrPort) {
 	for _, b := range p.Backends {
 		list = append(list, b.Addr)
@@ -85,7 +85,7 @@ func addrsOf(p routing.Pool) (list []netip.AddrPort) {
 	return list
 }
 
-// difference says what of two lists of words is only in one.
+// difference describes in words which entries are only in have or only in want.
 func difference(have, want []string) string {
 	var parts []string
 	if more := without(have, want); len(more) > 0 {

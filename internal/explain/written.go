@@ -13,7 +13,7 @@ import (
 	"viaduct/internal/membership"
 )
 
-// written compares the Endpoints and EndpointSlices of a Service with a selector with what they should be.
+// written compares the Endpoints and EndpointSlices of a Service with a selector with the desired ones.
 func (r *Report) written(w *Snapshot) {
 	if w.LastError != "" {
 		r.problem(StageEndpoints, "The controller could not write what it should: "+w.LastError)
@@ -51,7 +51,7 @@ func endpointsLine(ep *v1.Endpoints) ObjectLine {
 	return line
 }
 
-// spellSubsets lists every address with every port, and what it is.
+// spellSubsets lists every address with every port, and marks the ones that are not ready.
 func spellSubsets(subsets []v1.EndpointSubset) (list []string) {
 	for _, m := range membership.OfEndpoints(subsets) {
 		state := ""
@@ -68,7 +68,7 @@ func spellSubsets(subsets []v1.EndpointSubset) (list []string) {
 	return list
 }
 
-// slices reports every EndpointSlice, and what the plans of the Decision would change about it.
+// slices reports every EndpointSlice, and the changes that the plans of the Decision would make to it.
 func (r *Report) slices(w *Snapshot, from string) {
 	var plan membership.Plan
 	for _, p := range w.Decision.Slices {
@@ -96,7 +96,7 @@ func (r *Report) slices(w *Snapshot, from string) {
 	r.lacking(plan.Create, from)
 }
 
-// lacking reports the slices that are not there.
+// lacking reports the slices that do not exist yet.
 func (r *Report) lacking(create []*discovery.EndpointSlice, from string) {
 	if len(create) == 0 {
 		return
@@ -151,7 +151,7 @@ func spellSlice(s *discovery.EndpointSlice) (list []string) {
 	return list
 }
 
-// writer is who wrote an object last, and when, as far as the API server notes it.
+// writer returns the client that wrote an object last, and the time, as far as the API server records them.
 func writer(fields []metav1.ManagedFieldsEntry) (name string, at *time.Time) {
 	for _, f := range fields {
 		if f.Time != nil && (at == nil || f.Time.After(*at)) {

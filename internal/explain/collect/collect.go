@@ -1,5 +1,5 @@
-// Package collect reads what package explain reports on: from an API server, from the proxy of this host and from its
-// kernel. It decides nothing.
+// Package collect reads the inputs of package explain from an API server, from the proxy of this node and from the
+// node's kernel. It decides nothing.
 package collect
 
 import (
@@ -24,18 +24,18 @@ import (
 type Collector struct {
 	API       kubernetes.Interface
 	Namespace string
-	Proxy     string // URL of this node's proxy; "": it is not asked
+	Proxy     string // URL of this node's proxy; "": the proxy is not queried
 	Probe     bool   // connect to each address that gets connections
 
-	// NodeName gives the name of this node. It is called only if no proxy answers.
+	// NodeName returns the name of this node. It is called only if no proxy answers.
 	NodeName func() (string, error)
 }
 
-// readTimeout bounds one reading of everything.
+// readTimeout is the time limit for reading all inputs of one report.
 const readTimeout = 30 * time.Second
 
-// Service reports on the Service of that name. The error is of the API server; apierrors.IsNotFound tells if there is
-// no such Service.
+// Service reports on the Service of that name. The error comes from the API server; apierrors.IsNotFound is true if
+// there is no such Service.
 func (c *Collector) Service(ctx context.Context, name string) (explain.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -74,7 +74,7 @@ func (c *Collector) Pod(ctx context.Context, name string) (explain.Report, error
 	return explain.Pod(pod, pointers(services.Items)), nil
 }
 
-// where adds the namespace to an error that says that an object is not there.
+// where adds the namespace to a NotFound error.
 func (c *Collector) where(err error) error {
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("%w in namespace %s", err, c.Namespace)
@@ -82,7 +82,7 @@ func (c *Collector) where(err error) error {
 	return err
 }
 
-// snapshot reads everything about one Service, and decides.
+// snapshot reads all inputs for one Service, and calls Decide.
 func (c *Collector) snapshot(ctx context.Context, name string) (explain.Snapshot, error) {
 	s := explain.Snapshot{Now: time.Now()}
 	s.Controllers = membership.AllControllers()
@@ -128,7 +128,7 @@ func (c *Collector) readNamespace(ctx context.Context, s *explain.Snapshot, name
 	return nil
 }
 
-// readClusterWide reads what is outside the namespace. What the caller may not read is left out.
+// readClusterWide reads the objects outside the namespace. Objects that the caller may not read are left out.
 func (c *Collector) readClusterWide(ctx context.Context, s *explain.Snapshot) (nodes []*v1.Node) {
 	core := c.API.CoreV1()
 	s.Topology = membership.NewTopology()
@@ -154,7 +154,7 @@ func (c *Collector) readClusterWide(ctx context.Context, s *explain.Snapshot) (n
 	return nodes
 }
 
-// podLookups finds Pods of the namespace by name, and those of all namespaces by address.
+// podLookups finds Pods of the namespace by name, and Pods of all namespaces by address.
 func podLookups(own, everywhere []*v1.Pod) membership.Pods {
 	at, named := map[netip.Addr][]*v1.Pod{}, map[string]*v1.Pod{}
 	for _, p := range everywhere {

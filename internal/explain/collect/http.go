@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// AskTimeout bounds one question to the proxy.
+// AskTimeout is the time limit for one request to the proxy.
 const AskTimeout = 5 * time.Second
 
-// GetJSON reads what url answers into to, within AskTimeout. An answer other than 200 is an error: ErrNotViaduct for
-// 404, or one with the text of the answer.
+// GetJSON reads the JSON response of url into to, within AskTimeout. A status other than 200 is an error: ErrNotViaduct
+// for 404, else an error with the text of the response.
 func GetJSON(ctx context.Context, url string, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
 	defer cancel()
@@ -42,10 +42,10 @@ func GetJSON(ctx context.Context, url string, to any) error {
 	return errors.New(strings.TrimSpace(string(body)))
 }
 
-// ErrNotViaduct says that what answers at the address of the proxy does not know the question.
+// ErrNotViaduct says that the server at the address of the proxy does not know the requested path.
 var ErrNotViaduct = errors.New("no proxy of Viaduct, but perhaps kube-proxy")
 
-// BareURL is the error inside a *url.Error, whose text repeats the URL.
+// BareURL returns the error inside a *url.Error. The text of a *url.Error repeats the URL.
 func BareURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// probeTimeout bounds how long an address may take to accept a connection.
+// probeTimeout is the time limit for an address to accept a connection.
 const probeTimeout = 2 * time.Second
 
-// probeAll connects to each address, and gives the outcomes; "": it accepted.
+// probeAll connects to each address and returns the results; "" means that the address accepted.
 func probeAll(ctx context.Context, at []netip.AddrPort) map[netip.AddrPort]string {
 	answers := make(map[netip.AddrPort]string, len(at))
 	var mu sync.Mutex // protects answers
@@ -40,7 +40,7 @@ func dialOnce(ctx context.Context, at netip.AddrPort) string {
 	var slow net.Error
 	switch {
 	case err == nil:
-		_ = conn.Close() // it has answered
+		_ = conn.Close() // the accepted connection is the result
 		return ""
 	case errors.As(err, &number):
 		return number.Error()

@@ -16,7 +16,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// askProxy asks the proxy of this host, and the kernel.
+// askProxy reads the state of the proxy of this node, and of the kernel.
 func (c *Collector) askProxy(ctx context.Context, s *explain.Snapshot, nodes []*v1.Node) {
 	if c.Proxy == "" || s.Service.Spec.Type == v1.ServiceTypeExternalName || s.Service.Spec.ClusterIP == v1.ClusterIPNone {
 		return
@@ -28,7 +28,7 @@ func (c *Collector) askProxy(ctx context.Context, s *explain.Snapshot, nodes []*
 		s.NoProxy = fmt.Sprintf("no proxy answers at %s: what is applied on a node is reported on that node "+
 			"(--proxy-address)", c.Proxy)
 		readKernel(s)
-		if s.KernelOK { // it was programmed by a proxy that does not run any more
+		if s.KernelOK { // a proxy that no longer runs left these rules
 			s.NoProxy = fmt.Sprintf("no proxy answers at %s: the kernel is compared with what a proxy would apply now, "+
 				"and follows no change", c.Proxy)
 			s.Proxy = c.computed(s, nodes)
@@ -44,7 +44,8 @@ func (c *Collector) askProxy(ctx context.Context, s *explain.Snapshot, nodes []*
 	}
 }
 
-// readKernel reads what the kernel does for the Service. It takes root; else nothing is told of it.
+// readKernel reads what the kernel does with connections to the Service. It needs root; otherwise the snapshot has no
+// kernel state.
 func readKernel(s *explain.Snapshot) {
 	description, err := nft.Describe()
 	if err != nil || len(description.Tables) == 0 {
@@ -56,7 +57,7 @@ func readKernel(s *explain.Snapshot) {
 	}
 }
 
-// computed is what a proxy of this host would say if one ran.
+// computed returns the state that a proxy of this node would have now.
 func (c *Collector) computed(s *explain.Snapshot, nodes []*v1.Node) *explain.NodeState {
 	name, err := c.NodeName()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// Trace reads every Service and says what a proxy of the node would do with a connection. An invalid from is the node
-// itself.
+// Trace reads every Service and returns what a proxy of the node would do with a connection. An invalid from stands for
+// the node itself.
 func (c *Collector) Trace(ctx context.Context, from netip.Addr, to netip.AddrPort, proto routing.Proto,
 	nodeName string) (proxy.Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
