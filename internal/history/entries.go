@@ -11,13 +11,13 @@ import (
 	"viaduct/internal/membership"
 )
 
-// entry is one address of a slice.
+// entry is one address in a slice.
 type entry struct {
 	state    string
 	endpoint *discovery.Endpoint
 }
 
-// entries are the addresses of s, by their spelling with the ports.
+// entries returns the addresses of s. The key is the address with its ports.
 func entries(s *discovery.EndpointSlice) map[string]entry {
 	if s == nil {
 		return nil
@@ -47,10 +47,10 @@ func entries(s *discovery.EndpointSlice) map[string]entry {
 	return all
 }
 
-// held is the state of an address in the slices that list it: nearly always one.
+// held is the state of one address in the slices that list it, which is nearly always one slice.
 type held struct {
 	slice, state string
-	more         map[string]string // the others
+	more         map[string]string // slice → state, for further slices
 }
 
 func (h held) with(slice, state string) held {
@@ -81,7 +81,7 @@ func (h held) without(slice string) held {
 	return next
 }
 
-// best is the state of an address that is in several slices; "" if it is in none.
+// best returns the best state of an address in all its slices; "" if it is in none.
 func (h held) best() string {
 	for _, state := range []string{Ready, Used, Ending, NotReady} {
 		if h.state == state {
@@ -96,7 +96,8 @@ func (h held) best() string {
 	return ""
 }
 
-// stateOf reads the conditions of an endpoint; what is not said means what the API says.
+// stateOf returns the state that the conditions of an endpoint mean. A condition that is not set has the default of the
+// API.
 func stateOf(e *discovery.Endpoint) string {
 	switch ready := membership.IsReady(e); {
 	case ready && e.Conditions.Serving != nil && !*e.Conditions.Serving:
@@ -118,7 +119,7 @@ func serviceOf(s *discovery.EndpointSlice) string {
 
 func sameOwner(a, b *discovery.EndpointSlice) bool { return serviceOf(a) == serviceOf(b) }
 
-// written is the write by which before became after.
+// written describes the write that changed before to after.
 func written(before, after *discovery.EndpointSlice) (object, version, writer string) {
 	s := after
 	if s == nil {

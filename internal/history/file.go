@@ -8,12 +8,12 @@ import (
 	"os"
 )
 
-// file is the history on disk: two files of lines, of which the older is dropped when the newer is full.
+// file is the history on disk. It has two files of lines: when the newer one is full, the older one is dropped.
 type file struct {
 	path string
 	now  *os.File
-	size int64 // of the newer
-	head int64 // of what the newer began with: what was so then
+	size int64 // size of the newer file, in bytes
+	head int64 // size of the snapshot at the start of the newer file, in bytes
 }
 
 func openFile(path string) (*file, error) {
@@ -29,7 +29,7 @@ func openFile(path string) (*file, error) {
 	return f, f.endLine()
 }
 
-// endLine ends a line that the process before could not: what begins anew is not to be lost with it.
+// endLine ends a line that the previous process left incomplete, so that the next line stays readable.
 func (f *file) endLine() error {
 	if f.size == 0 {
 		return nil
@@ -41,7 +41,7 @@ func (f *file) endLine() error {
 	return f.append([]byte{'\n'})
 }
 
-// append writes lines whole, or not at all: a part that was written is taken back.
+// append writes lines completely or not at all: a partial write is removed again.
 func (f *file) append(lines []byte) error {
 	if _, err := f.now.Write(lines); err != nil {
 		return errors.Join(err, f.now.Truncate(f.size))
@@ -50,7 +50,7 @@ func (f *file) append(lines []byte) error {
 	return nil
 }
 
-// rotate makes the newer file the older one, and begins another with head.
+// rotate makes the newer file the older one, and starts a new file with head.
 func (f *file) rotate(head []byte) error {
 	if err := os.Rename(f.path, f.path+".1"); err != nil {
 		return err
@@ -64,10 +64,10 @@ func (f *file) rotate(head []byte) error {
 	return errors.Join(f.append(head), old.Close())
 }
 
-// longestLine bounds one line, in bytes.
+// longestLine is the maximum length of one line, in bytes.
 const longestLine = 1 << 20
 
-// each calls do for every line of both files, the oldest first. What is no Change is left out.
+// each calls do for every line of both files, the oldest line first. It skips lines that are not a Change.
 func (f *file) each(do func(Change)) error {
 	for _, path := range []string{f.path + ".1", f.path} {
 		in, err := os.Open(path)

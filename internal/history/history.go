@@ -1,6 +1,6 @@
-// Package history keeps every change of who is behind a Service: when, which address, why, and by which write. It is
-// told of EndpointSlices as they change and keeps what it is told within a bound, in a file that outlives the process
-// or in memory. It must not decide anything: what is lost here is lost for people only.
+// Package history records every change of the endpoints of a Service: the time, the address, the reason, and the write.
+// It observes EndpointSlices as they change. It keeps a bounded number of changes, in a file that outlives the process
+// or in memory. It must not decide anything: a lost history affects only the people who read it.
 package history
 
 import (
@@ -16,15 +16,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// What may happen to an address of a Service.
+// The changes of an address of a Service.
 const (
-	Added    = "added"     // it is listed
-	Removed  = "removed"   // it is not any more
-	Ready    = "ready"     // it gets connections
-	Used     = "used"      // it gets connections though it does not serve: see the reason
-	NotReady = "not-ready" // it is listed and gets none
-	Ending   = "ending"    // it goes, and gets connections only if nobody else can
-	known    = "known"     // not a change: what was so when a file began
+	Added    = "added"     // the address is listed
+	Removed  = "removed"   // the address is no longer listed
+	Ready    = "ready"     // the address gets connections
+	Used     = "used"      // the address gets connections although it does not serve: see the reason
+	NotReady = "not-ready" // the address is listed, but gets no connections
+	Ending   = "ending"    // the address is terminating, and gets connections only if no other address can
+	known    = "known"     // not a change: the state when a file began
 )
 
 // A Change is one line of the history.
@@ -33,37 +33,37 @@ type Change struct {
 	Service string    `json:"service"` // namespace/name
 	Address string    `json:"address"` // with its ports: 10.0.0.1:80,443
 	What    string    `json:"what"`
-	State   string    `json:"state,omitempty"`   // of an address that was added: Ready, Used, NotReady or Ending
+	State   string    `json:"state,omitempty"`   // the state of an added address: Ready, Used, NotReady or Ending
 	Reason  string    `json:"reason,omitempty"`  // a membership.Reason, or a few words
-	Object  string    `json:"object,omitempty"`  // the EndpointSlice that was written
-	Version string    `json:"version,omitempty"` // its resourceVersion after that
-	Writer  string    `json:"writer,omitempty"`  // who wrote it, as far as is known
-	Unseen  bool      `json:"unseen,omitempty"`  // it happened at some time before, while nobody watched
+	Object  string    `json:"object,omitempty"`  // the written EndpointSlice
+	Version string    `json:"version,omitempty"` // the resourceVersion of Object after the write
+	Writer  string    `json:"writer,omitempty"`  // the client that wrote Object, as far as is known
+	Unseen  bool      `json:"unseen,omitempty"`  // it happened at an unknown earlier time, while no process watched
 }
 
-// Options say where a Recorder keeps what it is told.
+// Options say where a Recorder keeps the history, and how much of it.
 type Options struct {
-	Path     string       // the file; the one before it has ".1" behind its name. "": in memory only
-	MaxBytes int64        // of both files together, about; 0: 16 MiB
+	Path     string       // the newer file; the older one has the suffix ".1". "": in memory only
+	MaxBytes int64        // of both files together, approximately; 0: 16 MiB
 	Log      *slog.Logger // nil: no logs
 }
 
-// memoryLimit is how many changes are kept in memory at least where there is no file; twice as many at most.
+// memoryLimit is the minimum number of changes that are kept in memory without a file. The maximum is twice as many.
 const memoryLimit = 10_000
 
-// A Recorder keeps the history.
+// A Recorder records the history.
 type Recorder struct {
 	opts Options
 
 	mu      sync.Mutex                   // protects the following
 	state   map[string]map[string]held   // service → address
-	before  map[string]map[string]string // service → address → state, by the file: what was so when the last process ended
-	file    *file                        // nil: there is none
-	recent  []Change                     // where there is no file, or it cannot be written
+	before  map[string]map[string]string // service → address → state, from the file: as the last process left it
+	file    *file                        // nil: no file
+	recent  []Change                     // changes that are not in the file: there is none, or it cannot be written
 	failing bool                         // the file cannot be written
 }
 
-// New opens the history. What cannot be read of it is left out.
+// New opens the history. Lines that cannot be read are skipped.
 func New(opts Options) (*Recorder, error) {
 	if opts.MaxBytes <= 0 {
 		opts.MaxBytes = 16 << 20
@@ -82,7 +82,7 @@ func New(opts Options) (*Recorder, error) {
 	return r, r.file.each(r.replay)
 }
 
-// replay brings r.before up to date with one line of the file.
+// replay updates r.before with one line of the file.
 func (r *Recorder) replay(c Change) {
 	if c.What == Removed {
 		delete(r.before[c.Service], c.Address)
@@ -94,11 +94,11 @@ func (r *Recorder) replay(c Change) {
 	r.before[c.Service][c.Address] = cmp.Or(c.State, c.What)
 }
 
-// Why says why an endpoint of a Service is as it is, or, if it is not listed any more, why not.
+// Why returns the reason for the state of an endpoint or, if it is not listed any more, the reason for that.
 type Why = func(e *discovery.Endpoint, listed bool) string
 
-// Observe notes what has changed from one state of a slice to the next; nil is none. It may be called by one goroutine
-// at a time.
+// Observe records the changes from one state of a slice to the next; nil: the slice does not exist. Observe must be
+// called by one goroutine at a time.
 func (r *Recorder) Observe(before, after *discovery.EndpointSlice, why Why) {
 	was, is := entries(before), entries(after)
 	var changes []Change
@@ -110,7 +110,7 @@ func (r *Recorder) Observe(before, after *discovery.EndpointSlice, why Why) {
 	}{{was, before}, {is, after}} {
 		for _, key := range sortedKeys(s.of) {
 			if _, again := is[key]; again && s.from == before && sameOwner(before, after) {
-				continue // it is told of as it is now
+				continue // recorded with its new state
 			}
 			e, listed := s.of[key], s.from == after
 			c, changed := r.note(s.from, key, e, listed)
@@ -125,8 +125,8 @@ func (r *Recorder) Observe(before, after *discovery.EndpointSlice, why Why) {
 	r.keep(changes)
 }
 
-// note brings the state up to date, and says what it means for the Service: an address may be in several slices on its
-// way from one to another. r.mu is held.
+// note updates the state of an address, and returns the change for the Service, if there is one. An address that moves
+// between slices may be in several of them at once. r.mu is held.
 func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed bool) (Change, bool) {
 	service := serviceOf(s)
 	if service == "" {
@@ -161,8 +161,8 @@ func (r *Recorder) note(s *discovery.EndpointSlice, key string, e entry, listed 
 	return c, true
 }
 
-// was is the state of an address before, as this process knows it or, until it has heard of it, as the file does: then
-// it is old. r.mu is held.
+// was returns the state of an address before this change, as this process knows it. For the first change of an address
+// that is the state from the file, and old is true. r.mu is held.
 func (r *Recorder) was(service, key string) (state string, old bool) {
 	if here := r.state[service][key].best(); here != "" {
 		return here, false
@@ -172,7 +172,7 @@ func (r *Recorder) was(service, key string) (state string, old bool) {
 	return state, old
 }
 
-// Synced says that every slice there is has been observed: what the file knows and nobody has told of is gone.
+// Synced says that every existing slice was observed. An address that only the file knows is recorded as removed.
 func (r *Recorder) Synced() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,7 +187,7 @@ func (r *Recorder) Synced() {
 	r.keep(changes)
 }
 
-// Of is the history of a Service, the oldest first.
+// Of returns the history of a Service, the oldest change first.
 func (r *Recorder) Of(service types.NamespacedName) ([]Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -209,7 +209,7 @@ func (r *Recorder) Of(service types.NamespacedName) ([]Change, error) {
 	return changes, nil
 }
 
-// Close closes the file. Nothing is to be observed after that.
+// Close closes the file. Observe must not be called after that.
 func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,8 +219,8 @@ func (r *Recorder) Close() error {
 	return r.file.close()
 }
 
-// keep writes changes down; r.mu is held. What cannot be written is kept in memory, as far as there is room, until it
-// can.
+// keep writes changes to the file; r.mu is held. If that fails, the changes stay in memory until the file can be
+// written again. The memory is limited (see memoryLimit).
 func (r *Recorder) keep(changes []Change) {
 	if len(changes) == 0 && len(r.recent) == 0 {
 		return
@@ -247,7 +247,7 @@ func (r *Recorder) keep(changes []Change) {
 
 func (r *Recorder) remember(changes []Change) {
 	r.recent = append(r.recent, changes...)
-	if len(r.recent) > 2*memoryLimit { // seldom: it moves what stays
+	if len(r.recent) > 2*memoryLimit { // rare, because it copies the kept changes
 		r.recent = slices.Clone(r.recent[len(r.recent)-memoryLimit:])
 	}
 }
@@ -270,7 +270,7 @@ func (r *Recorder) write(changes []Change) error {
 	return r.file.rotate(r.snapshot())
 }
 
-// snapshot is what is so now, for a file to begin with.
+// snapshot returns lines with the current state of all addresses, for the start of a new file.
 func (r *Recorder) snapshot() (lines []byte) {
 	now := time.Now().UTC()
 	for service, addresses := range r.state {
