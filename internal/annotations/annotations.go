@@ -1,6 +1,6 @@
-// Package annotations is the grammar of what people ask of Viaduct in the metadata of a Service, of Endpoints or of an
-// EndpointSlice: how the addresses that they wrote are checked, what becomes of connections when none answers, and
-// where addresses come from. It reads and refuses; it must not act.
+// Package annotations parses Viaduct's annotations on Services, Endpoints and EndpointSlices: how hand-written
+// addresses are checked, what happens to connections when no address answers, and where addresses come from. It parses
+// and rejects; it must not act.
 package annotations
 
 import (
@@ -15,47 +15,49 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Prefix begins the keys of all annotations here.
+// Prefix is the prefix of all annotation keys here.
 const Prefix = "viaduct.dev/"
 
 // The annotations that people write.
 const (
-	// of a Service without a selector, its Endpoints or its EndpointSlices; see ParseCheck
+	// On a Service without a selector, its Endpoints or its EndpointSlices; see ParseCheck.
 	HealthCheck = Prefix + "health-check"
-	WhenAllDown = Prefix + "when-all-down" // of the same: UseAll or Refuse
-	Backends    = Prefix + "backends"      // of a Service without a selector; see ParseBackends
-	Follow      = Prefix + "follow"        // of a Service without a selector or of its Endpoints: "true" or "false"
+	WhenAllDown = Prefix + "when-all-down" // on the same objects: UseAll or Refuse
+	Backends    = Prefix + "backends"      // on a Service without a selector; see ParseBackends
+	Follow      = Prefix + "follow"        // on a Service without a selector or on its Endpoints: "true" or "false"
 )
 
-// Shadows is on an EndpointSlice that Viaduct made: the name of one that a person wrote, whose endpoints it repeats
-// with what the checks found. Who reads both is to believe this one.
+// Shadows is on a shadow slice, an EndpointSlice that Viaduct made. Its value is the name of a hand-written
+// EndpointSlice. The shadow slice repeats the endpoints of that slice, with the results of the health checks. A reader
+// of both must use the shadow slice.
 const Shadows = Prefix + "stands-for"
 
-// Followed is on an EndpointSlice that Viaduct made: which Pods the addresses of the Endpoints were written for, as
-// address=Pod, by commas.
+// Followed is on an EndpointSlice that Viaduct made. It lists the Pods for which the addresses of the Endpoints were
+// written, as address=Pod, separated by commas.
 const Followed = Prefix + "followed"
 
-// HealthStatus is on an EndpointSlice that Viaduct made: what the health checks found of the addresses that are down,
-// as a JSON object from the address to {"state", "since", "cause"}. It has at most 100 addresses, and 128 bytes of each
-// cause. See docs/health-checks.md.
+// HealthStatus is on an EndpointSlice that Viaduct made. It has the health check results of the addresses that are
+// down, as a JSON object from the address to {"state", "since", "cause"}. It has at most 100 addresses, and at most 128
+// bytes of each cause. See docs/health-checks.md.
 const HealthStatus = Prefix + "health-status"
 
-// What becomes of connections when every address is down.
+// What happens to connections when every address is down.
 const (
-	UseAll = "use-all" // every address is used: the check may be wrong, and refusing is certain to fail
-	Refuse = "refuse"  // they are refused at once
+	UseAll = "use-all" // every address is used: the check may be wrong, and a refused connection always fails
+	Refuse = "refuse"  // connections are refused at once
 )
 
-// Settings are what the annotations of one object ask for.
+// Settings are the parsed annotations of one object.
 type Settings struct {
 	Check    *Check // nil: the addresses are not checked
-	AllDown  string // UseAll, Refuse, or "": not said
+	AllDown  string // UseAll, Refuse, or "": not set
 	Backends []Backend
 	Follow   bool
-	follows  bool // Follow was said
+	follows  bool // Follow was set
 }
 
-// Or completes w by what another object asks for. The more general object comes first: a Service before its Endpoints.
+// Or fills the settings that w does not set with those of o. w belongs to the more general object: a Service before its
+// Endpoints.
 func (w Settings) Or(o Settings) Settings {
 	if w.Check == nil {
 		w.Check = o.Check
@@ -67,13 +69,13 @@ func (w Settings) Or(o Settings) Settings {
 	return w
 }
 
-// carrier is a kind of object that annotations are written on.
+// carrier describes an object that has annotations.
 type carrier struct {
 	keys     []string
-	selector bool // it is a Service with a selector
+	selector bool // the object is a Service with a selector
 }
 
-// OfService reads those of a Service. What is refused counts as not written.
+// OfService parses the annotations of a Service. A rejected annotation counts as not written.
 func OfService(svc *v1.Service) (Settings, field.ErrorList) {
 	c := carrier{keys: []string{HealthCheck, WhenAllDown, Backends, Follow, Policy, SlowStart},
 		selector: len(svc.Spec.Selector) > 0}
@@ -84,12 +86,12 @@ func OfService(svc *v1.Service) (Settings, field.ErrorList) {
 	return w, errs
 }
 
-// OfEndpoints reads those of an Endpoints object.
+// OfEndpoints parses the annotations of an Endpoints object.
 func OfEndpoints(ep *v1.Endpoints) (Settings, field.ErrorList) {
 	return carrier{keys: []string{HealthCheck, WhenAllDown, Follow, Weight, Weights}}.read(ep.Annotations)
 }
 
-// OfSlice reads those of an EndpointSlice that a person wrote.
+// OfSlice parses the annotations of an EndpointSlice that a person wrote.
 func OfSlice(s *discovery.EndpointSlice) (Settings, field.ErrorList) {
 	return carrier{keys: append([]string{HealthCheck, WhenAllDown, Weight, Weights}, ours()...)}.read(s.Annotations)
 }
@@ -117,15 +119,15 @@ func (c carrier) read(annotations map[string]string) (w Settings, errs field.Err
 	return w, errs
 }
 
-// ours are the keys that Viaduct writes itself.
+// ours returns the keys that Viaduct writes itself.
 func ours() []string { return []string{Shadows, Followed, HealthStatus, ReadySince} }
 
-// people are the keys that people may write.
+// people returns the keys that people may write.
 func (c carrier) people() []string {
 	return slices.DeleteFunc(slices.Clone(c.keys), func(key string) bool { return slices.Contains(ours(), key) })
 }
 
-// take reads one annotation of a known key.
+// take parses one annotation with a known key.
 func (w *Settings) take(key, value string) (err error) {
 	switch key {
 	case HealthCheck:
@@ -148,7 +150,7 @@ func (w *Settings) take(key, value string) (err error) {
 	return err
 }
 
-// meant is a hint at the key that was probably meant, or nothing.
+// meant suggests the known key that was probably meant; "" if no key is similar.
 func meant(key string, known []string) string {
 	plain := func(s string) string { return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(s)) }
 	for _, k := range known {

@@ -15,20 +15,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// A Backend is a place where a Service's connections go, by name.
+// A Backend is one destination for a Service's connections, given by name or address.
 type Backend struct {
 	Host string // a name in DNS, in lower case and without a final dot, or an IP address
-	Port uint16 // 0: the target port of each of the Service's ports; of SRV: the records say it
+	Port uint16 // 0: the target port of each of the Service's ports or, with SRV, the port in the records
 	SRV  bool   // Host is the name of SRV records: _service._proto.name
 }
 
-// Addr is the address, if Host is one.
+// Addr returns Host as an address, if it is one.
 func (b Backend) Addr() (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(b.Host)
 	return addr, err == nil
 }
 
-// String is the Backend as it is written.
+// String returns the Backend in the syntax of the annotation.
 func (b Backend) String() string {
 	switch {
 	case b.Port == 0:
@@ -39,11 +39,11 @@ func (b Backend) String() string {
 	return fmt.Sprintf("%s:%d", b.Host, b.Port)
 }
 
-// mostBackends bounds what one Service asks of the name servers.
+// mostBackends limits the number of names that one Service has resolved.
 const mostBackends = 100
 
-// ParseBackends reads a list of HOST or HOST:PORT, separated by commas. HOST is a name, an IP address (IPv6 in brackets
-// if a port follows), or the name of SRV records, which begins with an underscore and has no port.
+// ParseBackends parses a list of HOST or HOST:PORT, separated by commas. HOST is a name, an IP address (IPv6 in
+// brackets if a port follows), or the name of SRV records, which begins with an underscore and has no port.
 func ParseBackends(value string) ([]Backend, error) {
 	var list []Backend
 	for word := range strings.SplitSeq(value, ",") {
@@ -89,8 +89,8 @@ func parseBackend(word string) (Backend, error) {
 	return b, checkName(b)
 }
 
-// checkName refuses what can be no name in DNS. That of SRV records has two labels that begin with an underscore (RFC
-// 2782).
+// checkName rejects strings that cannot be a name in DNS. The name of SRV records begins with two labels that have an
+// underscore (RFC 2782).
 func checkName(b Backend) error {
 	name := b.Host
 	if b.SRV {
@@ -106,7 +106,7 @@ func checkName(b Backend) error {
 	return nil
 }
 
-// checkPorts refuses backends whose ports cannot be those of svc, and takes them out of w.
+// checkPorts rejects backends whose ports do not fit svc, and removes all backends from w in that case.
 func checkPorts(svc *v1.Service, w *Settings) field.ErrorList {
 	path := field.NewPath("metadata", "annotations").Key(Backends)
 	problem := ""

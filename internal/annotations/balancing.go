@@ -40,7 +40,7 @@ const (
 	LeastConnections = "least-connections"
 )
 
-// The bounds of weights and of SlowStart, and the weight of an address of which none is given.
+// The bounds of weights and of SlowStart, and the weight of an address without a weight.
 const (
 	MaxWeight     = 1000
 	DefaultWeight = 1
@@ -57,7 +57,7 @@ type Balancing struct {
 	SlowStart time.Duration // 0: a ready endpoint gets its full share at once
 }
 
-// BalancingOf reads the Policy and the SlowStart of a Service. A value that is refused counts as not written.
+// BalancingOf parses the Policy and the SlowStart of a Service. A rejected value counts as not written.
 func BalancingOf(svc *v1.Service) (b Balancing, errs field.ErrorList) {
 	b.Policy = Random
 	if value, ok := svc.Annotations[Policy]; ok {
@@ -76,7 +76,7 @@ func BalancingOf(svc *v1.Service) (b Balancing, errs field.ErrorList) {
 	return b, errs
 }
 
-// PodWeight reads the Weight of a Pod. A value that is refused counts as DefaultWeight.
+// PodWeight parses the Weight of a Pod. A rejected value counts as DefaultWeight.
 func PodWeight(pod *v1.Pod) (uint32, field.ErrorList) {
 	value, ok := pod.Annotations[Weight]
 	if !ok {
@@ -91,11 +91,11 @@ func PodWeight(pod *v1.Pod) (uint32, field.ErrorList) {
 
 // EndpointWeights are the weights of the addresses of one EndpointSlice.
 type EndpointWeights struct {
-	other  uint32 // of an address that is not in single
+	other  uint32 // the weight of an address that is not in single
 	single map[netip.Addr]uint32
 }
 
-// Of is the weight of an address, from 0 to MaxWeight.
+// Of returns the weight of an address, from 0 to MaxWeight.
 func (w EndpointWeights) Of(a netip.Addr) uint32 {
 	if n, ok := w.single[a]; ok {
 		return n
@@ -103,7 +103,7 @@ func (w EndpointWeights) Of(a netip.Addr) uint32 {
 	return w.other
 }
 
-// SliceWeights reads the Weight and the Weights of an EndpointSlice. A value that is refused counts as not written.
+// SliceWeights parses the Weight and the Weights of an EndpointSlice. A rejected value counts as not written.
 func SliceWeights(s *discovery.EndpointSlice) (w EndpointWeights, errs field.ErrorList) {
 	w.other = DefaultWeight
 	if value, ok := s.Annotations[Weight]; ok {
@@ -122,13 +122,13 @@ func SliceWeights(s *discovery.EndpointSlice) (w EndpointWeights, errs field.Err
 	return w, errs
 }
 
-// FormatWeights spells Weights, sorted by address: "" for none.
+// FormatWeights returns the value of Weights, sorted by address: "" for none.
 func FormatWeights(weights map[netip.Addr]uint32) string {
 	return formatByAddress(weights, func(n uint32) string { return strconv.FormatUint(uint64(n), 10) })
 }
 
-// SliceReadySince reads the ReadySince of an EndpointSlice, in seconds of the Unix clock: nil if it says nothing, or
-// nothing that can be read.
+// SliceReadySince parses the ReadySince of an EndpointSlice, in seconds of the Unix clock. It returns nil if there is
+// none or if it cannot be parsed.
 func SliceReadySince(s *discovery.EndpointSlice) map[netip.Addr]int64 {
 	value, ok := s.Annotations[ReadySince]
 	if !ok {
@@ -141,7 +141,7 @@ func SliceReadySince(s *discovery.EndpointSlice) map[netip.Addr]int64 {
 	return since
 }
 
-// FormatReadySince spells ReadySince, sorted by address: "" for none.
+// FormatReadySince returns the value of ReadySince, sorted by address: "" for none.
 func FormatReadySince(since map[netip.Addr]int64) string {
 	return formatByAddress(since, func(n int64) string { return strconv.FormatInt(n, 10) })
 }
@@ -158,7 +158,7 @@ func parseWeight(value string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// parseByAddress reads a list of address=value, separated by commas.
+// parseByAddress parses a list of address=value, separated by commas.
 func parseByAddress[T any](value string, parse func(string) (T, error)) (map[netip.Addr]T, error) {
 	all := map[netip.Addr]T{}
 	for word := range strings.SplitSeq(value, ",") {
@@ -186,7 +186,7 @@ func formatByAddress[T any](values map[netip.Addr]T, spell func(T) string) strin
 	return strings.Join(words, ",")
 }
 
-// checkBalancing reads one annotation of balancing for its errors.
+// checkBalancing returns the error of one balancing annotation.
 func checkBalancing(key, value string) error {
 	note := map[string]string{key: value}
 	var errs field.ErrorList
@@ -206,7 +206,7 @@ func checkBalancing(key, value string) error {
 	return nil
 }
 
-// OfPod reads the annotations of a Pod for errors. Unknown keys are left alone.
+// OfPod returns the errors in the annotations of a Pod. Unknown keys are ignored.
 func OfPod(pod *v1.Pod) field.ErrorList {
 	_, errs := PodWeight(pod)
 	return errs

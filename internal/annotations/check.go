@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// A Kind is what is asked of an address.
+// A Kind is the kind of a health check.
 type Kind string
 
-// The kinds.
+// The kinds, each with its condition for success.
 const (
-	TCP   Kind = "tcp"   // it accepts a connection
-	HTTP  Kind = "http"  // it answers GET with an expected status
+	TCP   Kind = "tcp"   // the address accepts a connection
+	HTTP  Kind = "http"  // the address answers GET with an expected status
 	HTTPS Kind = "https" // the same, over TLS
-	GRPC  Kind = "grpc"  // it says SERVING by grpc.health.v1.Health, in plain text
-	DNS   Kind = "dns"   // it answers a query over UDP
+	GRPC  Kind = "grpc"  // the address reports SERVING by grpc.health.v1.Health, in plain text
+	DNS   Kind = "dns"   // the address answers a query over UDP
 )
 
-// What a check is like where the annotation does not say. With these, a dead address is found within Interval + 2
-// Timeout at the latest, for an answer that may change the state is confirmed at once: below 3 s.
+// Defaults for settings that the annotation does not set. With these, a dead address is found within Interval + 2 ×
+// Timeout, which is below 3 s, because a result that may change the state is confirmed at once.
 const (
 	DefaultInterval = 2 * time.Second
 	DefaultTimeout  = 400 * time.Millisecond
@@ -31,7 +31,7 @@ const (
 	DefaultStatus   = "200-399"
 )
 
-// The bounds of what may be asked for.
+// The bounds of the settings.
 const (
 	shortestInterval = 100 * time.Millisecond
 	longestInterval  = time.Hour
@@ -40,23 +40,23 @@ const (
 	mostAnswers      = 100
 )
 
-// A Check says how an address is asked whether it works. Two of one meaning are equal with ==.
+// A Check describes how an address is checked. Two Checks with the same meaning are equal with ==.
 type Check struct {
 	Kind     Kind
-	Port     uint16        // 0: every port of the address that the Kind can ask
+	Port     uint16        // 0: every port of the address that the Kind can check
 	Path     string        // of HTTP and HTTPS, with the query; begins with a slash
-	Host     string        // the Host header, and for HTTPS the name asked for; "": the address
+	Host     string        // the Host header, and for HTTPS the server name (SNI); "": the address
 	TLSName  string        // the name that the certificate must be valid for; "": no certificate is verified
-	Status   string        // the statuses that are good: numbers and ranges, as 200-299,401
-	Name     string        // of DNS: the name asked for, whose address must come; "": any answer will do
-	Service  string        // of GRPC: the service asked for; "": the server as a whole
-	Interval time.Duration // between the starts of two questions
-	Timeout  time.Duration // for one answer
-	Rise     int           // good answers in a row that bring an address back
-	Fall     int           // bad answers in a row that take it out
+	Status   string        // the good statuses: numbers and ranges, as 200-299,401
+	Name     string        // of DNS: the name of an A query; the reply must be NOERROR; "": any reply is good
+	Service  string        // of GRPC: the checked service; "": the server as a whole
+	Interval time.Duration // between the starts of two checks
+	Timeout  time.Duration // for one check
+	Rise     int           // good results in a row after which an address is Up
+	Fall     int           // bad results in a row after which an address is Down
 }
 
-// ParseCheck reads a check: a kind or a URL, then settings in any order, separated by spaces.
+// ParseCheck parses a check: a kind or a URL, then settings in any order, separated by spaces.
 //
 //	tcp
 //	http://:8080/healthz interval=5s timeout=1s rise=2 fall=3 status=200-299 host=shop.example
@@ -64,7 +64,7 @@ type Check struct {
 //	grpc service=shop.v1.Cart
 //	dns name=example.org
 //
-// The host of a URL is the Host header, never the place that is asked: that is always the address itself.
+// The host of a URL is the Host header, never the destination: the destination is always the address itself.
 func ParseCheck(value string) (*Check, error) {
 	words := strings.Fields(value)
 	if len(words) == 0 {
@@ -95,7 +95,7 @@ func kinds() []string {
 	return []string{string(TCP), string(HTTP), string(HTTPS), string(GRPC), string(DNS)}
 }
 
-// what reads the first word.
+// what parses the first word: the kind or the URL.
 func (c *Check) what(word string) error {
 	kind, rest, isURL := strings.Cut(word, "://")
 	c.Kind = Kind(kind)
@@ -130,7 +130,7 @@ func (c *Check) what(word string) error {
 	return nil
 }
 
-// keysOf lists the settings that a kind has besides those that all have.
+// keysOf lists the settings that a kind has in addition to the common ones.
 func keysOf(k Kind) []string {
 	switch k {
 	case HTTP:
@@ -207,11 +207,11 @@ func count(key, value string) (int, error) {
 	return n, nil
 }
 
-// complete puts in what was left out.
+// complete sets the defaults of settings that were left out.
 func (c *Check) complete() error {
 	if c.Timeout == 0 {
 		c.Timeout = min(DefaultTimeout, c.Interval)
-		if c.Kind != TCP && c.Kind != DNS { // what has to think before it answers
+		if c.Kind != TCP && c.Kind != DNS { // these servers need time to compute an answer
 			c.Timeout = min(time.Second, c.Interval)
 		}
 	}
@@ -229,7 +229,7 @@ func (c *Check) complete() error {
 	return nil
 }
 
-// String is the annotation that means c, in its shortest form.
+// String returns the shortest annotation that means c.
 func (c Check) String() string {
 	var b strings.Builder
 	b.WriteString(string(c.Kind))

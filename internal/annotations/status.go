@@ -9,7 +9,7 @@ import (
 
 type span struct{ from, to int }
 
-// parseStatuses reads numbers and ranges from 100 to 599, as 200-299,401.
+// parseStatuses parses numbers and ranges from 100 to 599, as 200-299,401.
 func parseStatuses(value string) ([]span, error) {
 	var spans []span
 	for part := range strings.SplitSeq(value, ",") {
