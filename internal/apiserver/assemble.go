@@ -21,8 +21,8 @@ import (
 	"viaduct/internal/apiserver/validation"
 )
 
-// assemble makes every part of the server, each from those made before: credentials, which need no store, then the
-// kinds, who may do what with them, the library's server, and what it serves.
+// assemble makes every part of the server, each from the parts made before. It begins with the credentials, which need
+// no store. Then it makes the kinds, the authorization, the library's server, and what that server serves.
 func (s *Server) assemble(ctx context.Context) (*parts, error) {
 	c, err := s.openCredentials()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Server) assemble(ctx context.Context) (*parts, error) {
 	return &parts{pki: c.pki, kinds: set, generic: generic, lifecycle: s.newLifecycle(b, set, c.pki)}, nil
 }
 
-// credentials are what this server proves itself by, and what it verifies others by.
+// credentials are the certificates and keys of this server, and those with which it verifies clients.
 type credentials struct {
 	pki       *pki.Authority
 	serving   pki.Pair

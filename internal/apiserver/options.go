@@ -19,7 +19,7 @@ type Options struct {
 	// AlsoListen are further addresses of this host to listen on, at the same port. The server's certificate has them, and
 	// the endpoints of the Service kubernetes have the first one. The zero value is none.
 	AlsoListen []netip.Addr
-	// Advertise is the address by which other hosts reach the server. The zero value is the address that the server
+	// Advertise is the address at which other hosts reach the server. The zero value is the address that the server
 	// listens on; if it listens on every address, the address of the interface that has the default route.
 	Advertise netip.Addr
 	// Etcd is an external cluster, which several servers may share. The zero value is a store in this process, in DataDir.

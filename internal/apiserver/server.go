@@ -1,5 +1,5 @@
-// Package apiserver is an API server for the objects of this field, on k8s.io/apiserver over etcd: in the same process,
-// or a cluster that several servers share.
+// Package apiserver is an API server for Services, Pods and the objects that belong to them. It uses k8s.io/apiserver
+// over etcd. The etcd runs in the same process, or is a cluster that several servers share.
 //
 // It stores, defaults, validates and allocates; it does not decide which endpoints a Service has. This package puts the
 // server together. The parts are packages of their own:

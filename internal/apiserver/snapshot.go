@@ -42,7 +42,7 @@ func serveSnapshots(server *genericapiserver.GenericAPIServer, schemes *resource
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.FormatInt(snapshot.Size(), 10))
 		if _, err := snapshot.WriteTo(stallWriter{w, http.NewResponseController(w)}); err != nil {
-			panic(http.ErrAbortHandler) // the client must not take a part for the whole
+			panic(http.ErrAbortHandler) // the client must notice that the snapshot is incomplete
 		}
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 )
 
-// ConfirmHeld returns nil if who may do everything that rules allow in namespace; an empty namespace means the whole
-// cluster. Only then may who grant the rules to anyone. Otherwise the error lists the missing permissions in
+// ConfirmHeld returns nil if the user (who) holds all of rules in namespace; an empty namespace means the whole
+// cluster. Only then may the user grant the rules to others. Otherwise the error lists the missing permissions in
 // upstream's words, which other tools parse.
 func (r *RBAC) ConfirmHeld(ctx context.Context, who user.Info, namespace string, rules []rbacv1.PolicyRule) error {
 	held, notFound := r.Rules(ctx, who, namespace)

@@ -10,10 +10,10 @@ func AggregatedInto(to, name string, rules ...rbacv1.PolicyRule) rbacv1.ClusterR
 	return r
 }
 
-// Read returns the verbs by which objects are read.
+// Read returns the verbs that read objects.
 func Read() []string { return read() }
 
-// Write returns the verbs by which objects are written.
+// Write returns the verbs that write objects.
 func Write() []string { return write() }
 
 // ReadAndWrite returns the verbs of Read and Write.

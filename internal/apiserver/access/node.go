@@ -18,8 +18,8 @@ import (
 // NodeUserPrefix is the prefix of the user name of a node's agent; the name of the node follows.
 const NodeUserPrefix = "system:node:"
 
-// NodeOf returns the name of the node whose agent who is. Membership of the group system:nodes makes a user an
-// agent; the name is empty if the user name has no node.
+// NodeOf returns the name of the node if the user (who) is the agent of a node. Membership of the group system:nodes
+// makes a user an agent; the name is empty if the user name has no node.
 func NodeOf(who user.Info) (name string, isNode bool) {
 	if who == nil || !slices.Contains(who.GetGroups(), user.NodesGroup) {
 		return "", false

@@ -12,10 +12,10 @@ import (
 // defaultServiceAccount is the account of Pods that name none. Every namespace has it.
 const defaultServiceAccount = "default"
 
-// serviceAccount is upstream's ServiceAccount: it gives a new Pod the default ServiceAccount if the Pod names none, and
+// serviceAccount is upstream's ServiceAccount. It gives a new Pod the default ServiceAccount if the Pod names none, and
 // refuses a Pod whose account does not exist. It differs from upstream's in two ways. The default account need not
-// exist yet: a client may create a namespace and its Pods in one go. And it adds no volume with a token of the account,
-// for the node agent has no projected volumes: a Pod that talks to the API brings a token of its own.
+// exist yet, because a client may create a namespace and its Pods in one go. It adds no volume with a token of the
+// account, because the node agent has no projected volumes. A Pod that uses the API brings a token of its own.
 type serviceAccount struct {
 	accounts resource.Storage[*corev1.ServiceAccount]
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // tokenImpersonation lets a user store a login token for another user only with permission to impersonate that user and
-// each of the token's groups: who stores the hash of a known token can log in with it. Permission to write Secrets is
-// not enough.
+// each of the token's groups. A user that stores the hash of a known token can log in with the token, so permission to
+// write Secrets is not enough.
 type tokenImpersonation struct {
 	authorizer authorizer.UnconditionalAuthorizer
 }

@@ -1,10 +1,11 @@
 // Package allocation gives Services their ClusterIPs, node ports and health check node ports, each to one Service at a
 // time, however many API servers work over one store.
 //
-// A record in the store says who holds a number, and nothing else does: for an address an IPAddress object, whose name
-// is the address, and for a port an etcd key of its own. A record is created by a write that fails if the record
-// exists, and is removed only in the version that was read. So the package takes no locks, keeps no state in memory
-// that a restart could make wrong, and two allocations meet only if they want the same number.
+// A record in the store names the holder of a number, and nothing else does. The record of an address is an IPAddress
+// object, whose name is the address. The record of a port is an etcd key of its own. A record is created by a write
+// that fails if the record exists, and is removed only in the version that was read. So the package takes no locks,
+// keeps no state in memory that a restart could make wrong, and two allocations conflict only if they want the same
+// number.
 //
 //	range.go     PURE  which numbers a range has, and in which order they are tried
 //	holding.go   PURE  what a Service holds

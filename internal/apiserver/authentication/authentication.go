@@ -1,6 +1,6 @@
-// Package authentication finds the user of a request: by a client certificate, by a user's token or by the token of a
-// ServiceAccount. Requests for public paths need no credentials. It issues the tokens of ServiceAccounts and publishes
-// the keys by which other servers verify them.
+// Package authentication finds the user of a request from a client certificate, a user's token or the token of a
+// ServiceAccount. Requests for public paths need no credentials. The package also issues the tokens of ServiceAccounts,
+// and publishes the keys with which other servers verify them.
 package authentication
 
 import (
@@ -77,7 +77,7 @@ func (a *Authenticator) Declare(b *resource.Builder) {
 }
 
 // Publish serves what other servers need to verify the tokens of ServiceAccounts: OpenID discovery and the public keys.
-// server is the URL by which they reach this one.
+// server is the URL at which they reach this one.
 func (a *Authenticator) Publish(at *mux.PathRecorderMux, server string) error {
 	configuration, err := a.authority.Configuration(server + tokens.KeysPath)
 	if err != nil {

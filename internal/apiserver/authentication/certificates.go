@@ -18,8 +18,8 @@ const (
 	certificateTTL = 5 * time.Minute
 )
 
-// certificateCache caches whom a client certificate authenticates: verifying the chain of signatures with every request
-// is much of the cost of a small write. TLS has verified that the client has the key.
+// certificateCache caches the user of each client certificate. Verifying the chain of signatures with every request is
+// much of the cost of a small write. TLS has verified that the client has the key.
 type certificateCache struct {
 	verify authenticator.Request
 	known  *cache.LRUExpireCache // SHA-256 of a certificate → user.Info

@@ -18,7 +18,7 @@ import (
 	"viaduct/internal/apiserver/resource"
 )
 
-// The Service by which Pods reach the API servers, in the namespace default.
+// The Service through which Pods reach the API servers, in the namespace default.
 const (
 	serviceName = "kubernetes"
 	portName    = "https"

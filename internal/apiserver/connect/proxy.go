@@ -113,7 +113,7 @@ type locator struct{ Config }
 // Declare adds the subresources services/proxy and pods/proxy.
 func Declare(b *resource.Builder, c Config) error {
 	l := &locator{c}
-	// The server cannot verify a Pod's certificate: it does not know who issued it. It ignores the proxies of its
+	// The server cannot verify a Pod's certificate, because it does not know the issuer. It ignores the proxies of its
 	// environment, since Pods are not behind them.
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,

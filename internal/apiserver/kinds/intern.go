@@ -61,7 +61,7 @@ func sameEndpoint(a, b *discoveryv1.Endpoint) bool {
 		a.Hints == nil && b.Hints == nil && a.DeprecatedTopology == nil && b.DeprecatedTopology == nil
 }
 
-// equalPointees and its callers compare field by field: reflection would cost more than all the rest of a watch event.
+// equalPointees and its callers compare field by field. Reflection would cost more than the rest of a watch event.
 func equalPointees[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }

@@ -52,7 +52,7 @@ type Set struct {
 	Allocation *Allocation
 }
 
-// RBAC is the four kinds that say who may do what.
+// RBAC is the four kinds of roles and bindings.
 type RBAC struct {
 	Roles               resource.Storage[*rbacv1.Role]
 	RoleBindings        resource.Storage[*rbacv1.RoleBinding]

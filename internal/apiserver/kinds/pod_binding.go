@@ -16,7 +16,7 @@ import (
 	"viaduct/internal/apiserver/validation"
 )
 
-// bindingREST handles pods/binding, by which a scheduler assigns a Pod to a node, once.
+// bindingREST handles pods/binding. A scheduler uses it to assign a Pod to a node, once.
 type bindingREST struct{ pods *registry.Store }
 
 var _ rest.NamedCreater = &bindingREST{}

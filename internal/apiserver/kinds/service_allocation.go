@@ -18,7 +18,7 @@ import (
 // serviceHooks allocates addresses and node ports for Services, and releases them.
 type serviceHooks struct {
 	allocator *allocation.Allocator
-	endpoints *registry.Store // the Endpoints of a Service are deleted with it, whoever wrote them
+	endpoints *registry.Store // a deleted Service takes its Endpoints with it, also hand-written ones
 }
 
 // creating returns the hook that runs before a Service is stored for the first time in services.
@@ -38,7 +38,7 @@ func (h *serviceHooks) creating(services *registry.Store) registry.BeginCreateFu
 }
 
 // existsOr returns AlreadyExists if a Service of this name exists, and err otherwise. The existing Service may hold
-// what the new one asks for, as when a client creates the same manifest twice.
+// what the new one asks for, for example when a client creates the same manifest twice.
 func existsOr(ctx context.Context, services *registry.Store, svc *corev1.Service, err error) error {
 	if _, missing := services.Get(ctx, svc.Name, &metav1.GetOptions{}); missing != nil {
 		return err
@@ -100,8 +100,8 @@ func (h *serviceHooks) deleted(svc *corev1.Service) {
 	_, _, _ = h.endpoints.Delete(ctx, svc.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 }
 
-// serviceREST commits or reverts the allocation of an update after its write. The registry's finish functions cannot:
-// they are called before the write, and a write that conflicts is tried again on the newer object, or refused.
+// serviceREST commits or reverts the allocation of an update after its write. The registry's finish functions cannot do
+// so. They are called before the write, and a write that conflicts is tried again on the newer object, or refused.
 type serviceREST struct{ *resource.REST }
 
 // Update implements rest.Updater.
@@ -115,7 +115,7 @@ func (r *serviceREST) Update(ctx context.Context, name string, obj rest.UpdatedO
 	return stored, created, err
 }
 
-// serviceUpdate is one update of a Service. For a create it is nil: the registry finishes that after the write.
+// serviceUpdate is one update of a Service. It is nil for a create, which the registry finishes after the write.
 type serviceUpdate struct {
 	txn *allocation.Transaction // of the latest try that reached the write
 }

@@ -18,7 +18,7 @@ func IPAddresses() Table[*networkingv1.IPAddress] {
 	}
 }
 
-// parentRef joins what of a reference there is: services/default/kubernetes.
+// parentRef joins the non-empty parts of a reference: services/default/kubernetes.
 func parentRef(ref *networkingv1.ParentReference) string {
 	if ref == nil {
 		return ""

@@ -85,7 +85,7 @@ func hasCondition(pod *v1.Pod, kind v1.PodConditionType) bool {
 	})
 }
 
-// restarts counts the restarts of containers, and has the end of the latest terminated one.
+// restarts counts the restarts of containers, and keeps the end of the latest terminated one.
 type restarts struct {
 	count int
 	last  time.Time

@@ -49,7 +49,7 @@ func externalIPs(svc *v1.Service) string {
 	return unknown
 }
 
-// ingressPoints returns the addresses, or else names, that the load balancer reported: sorted, each once.
+// ingressPoints returns the addresses, or else the names, that the load balancer reported: sorted, each once.
 func ingressPoints(svc *v1.Service) []string {
 	var points []string
 	for _, ingress := range svc.Status.LoadBalancer.Ingress {
@@ -82,8 +82,8 @@ func Endpoints() Table[*v1.Endpoints] {
 	}
 }
 
-// readyAddresses shows each ready address with each of its ports. Where there are subsets but nothing in them is ready
-// it is empty, which tells it from a Service that nothing was ever behind.
+// readyAddresses returns each ready address with each of its ports. The result is empty if there are subsets without a
+// ready address. It differs from the result for Endpoints without subsets.
 func readyAddresses(subsets []v1.EndpointSubset) string {
 	if len(subsets) == 0 {
 		return none

@@ -64,7 +64,7 @@ func nodeStatus(node *v1.Node) string {
 	return status
 }
 
-// nodeRoles returns what the labels say the node is for, sorted, each once.
+// nodeRoles returns the roles in a Node's labels, sorted, each once.
 func nodeRoles(node *v1.Node) []string {
 	var roles []string
 	for key, value := range node.Labels {
@@ -164,7 +164,8 @@ func Events() Table[*v1.Event] {
 	}
 }
 
-// sightings says when an event was first and last seen and how often, in the older way of telling or in the newer.
+// sightings returns when an event was first and last seen and how often. It reads the older fields of an event, or else
+// the newer ones.
 func sightings(event *v1.Event) (first, last time.Time, count int32) {
 	first, last, count = event.FirstTimestamp.Time, event.LastTimestamp.Time, event.Count
 	if first.IsZero() {

@@ -1,6 +1,6 @@
-// Package printers turns API objects into the rows that kubectl shows: for each resource the columns of Kubernetes
-// v1.36 with the same names, in the same order, computed the same way, so that people and scripts read what they are
-// used to. It reads the clock, for ages; it must not decide anything: what a row says is in the object already.
+// Package printers turns API objects into the rows that kubectl shows. Each resource has the columns of Kubernetes
+// v1.36, with the same names, in the same order, and computed the same way. So people and scripts read what they are
+// used to. The package reads the clock, for ages. It decides nothing: all that a row shows is in the object already.
 package printers
 
 import (
@@ -17,7 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// What a cell shows when there is nothing to show.
+// The cells of empty values.
 const (
 	none    = "<none>"
 	unknown = "<unknown>"
@@ -27,7 +27,7 @@ const (
 // Table converts objects of one type to the table that a client asks for. It implements rest.TableConvertor.
 type Table[T runtime.Object] struct {
 	Columns []metav1.TableColumnDefinition
-	// Cells returns the values of one row, as many as there are columns. Ages are relative to now.
+	// Cells returns the values of one row, one for each column. Ages are relative to now.
 	Cells func(obj T, now time.Time) []any
 	// Conditions returns the conditions of a row, which kubectl reads from the table; nil if rows have none.
 	Conditions func(obj T) []metav1.TableRowCondition
@@ -35,8 +35,8 @@ type Table[T runtime.Object] struct {
 
 var _ rest.TableConvertor = Table[*v1.Pod]{}
 
-// ConvertToTable shows an object or a list of objects. With the option NoHeaders, which a watch sends after the first
-// event, the columns are left out. It fails for an object of another type.
+// ConvertToTable converts an object or a list of objects. With the option NoHeaders, which a watch sends after the
+// first event, the columns are left out. It returns an error for an object of another type.
 func (t Table[T]) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	out := &metav1.Table{}
 	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
@@ -78,7 +78,8 @@ func (t Table[T]) row(obj runtime.Object, now time.Time) (metav1.TableRow, error
 	return row, nil
 }
 
-// copyListMeta tells a client that reads in pages, or goes on to watch, from where to go on.
+// copyListMeta copies the version and the position of a list, from which a client starts to watch or reads the next
+// page.
 func copyListMeta(out *metav1.Table, list runtime.Object) error {
 	m, err := meta.ListAccessor(list)
 	if err != nil {
@@ -121,7 +122,7 @@ func Since(t, now time.Time) string {
 	return duration.HumanDuration(now.Sub(t))
 }
 
-// orElse returns s, or what stands for it when it is empty.
+// orElse returns s, or substitute if s is empty.
 func orElse(s, substitute string) string {
 	if s == "" {
 		return substitute

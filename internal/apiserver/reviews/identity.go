@@ -21,7 +21,7 @@ func whoAmI(_ context.Context, client user.Info, q *authenticationv1.SelfSubject
 	return nil
 }
 
-// tokenReview answers other servers whom a token authenticates. An invalid token is an answer, not an error.
+// tokenReview returns the user of a token to other servers. An invalid token is an answer, not an error.
 func (r reviewer) tokenReview(ctx context.Context, _ user.Info, q *authenticationv1.TokenReview) error {
 	if q.Spec.Token == "" {
 		return apierrors.NewBadRequest("token is required for TokenReview in authentication")

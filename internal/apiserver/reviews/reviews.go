@@ -1,5 +1,5 @@
-// Package reviews holds the resources by which clients ask who they are, whom a token authenticates and who may do
-// what: TokenReview, SubjectAccessReview and their relatives. Nothing is stored.
+// Package reviews holds the resources that answer questions about users: the user of a request, the user of a token,
+// and the permissions of a user. They are TokenReview, SubjectAccessReview and their relatives. Nothing is stored.
 package reviews
 
 import (

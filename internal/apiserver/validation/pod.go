@@ -71,7 +71,7 @@ func podEnd(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// podPlatform checks the fields by which a scheduler and a node choose.
+// podPlatform checks the fields that a scheduler and a node use to choose.
 func podPlatform(s *v1.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if s.PreemptionPolicy != nil {

@@ -11,7 +11,7 @@ import (
 // addressLists checks clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy: each alone, and against each other.
 func addressLists(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if svc.Spec.Type == v1.ServiceTypeExternalName {
-		return nil // none of them may be set there: externalName says so
+		return nil // externalName reports these fields, none of which may be set
 	}
 	ips, path := svc.Spec.ClusterIPs, spec.Child("clusterIPs")
 	errs := concat(
@@ -25,7 +25,7 @@ func addressLists(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path, ips, "may hold two addresses at most"))
 	}
 	if len(malformed) > 0 {
-		return errs // no use asking for the family of what is no address
+		return errs // text that is not an address has no family
 	}
 	errs = append(errs, distinctFamilies(ips, path)...)
 	if headless(&svc.Spec) {

@@ -31,7 +31,7 @@ func InitIPFamilies(svc, old *v1.Service, clusterFamilies []v1.IPFamily) field.E
 		return errs
 	}
 	if svc.Spec.ClusterIP == v1.ClusterIPNone && len(svc.Spec.Selector) == 0 {
-		// Custom endpoints may be of any family, whatever this cluster allocates.
+		// Custom endpoints may be of any family, also of one that this cluster does not allocate.
 		fillFamilies(&svc.Spec, clusterFamilies[0], true)
 		return nil
 	}

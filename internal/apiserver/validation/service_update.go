@@ -52,8 +52,8 @@ func changedClusterIPs(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// changedFamilies is changedClusterIPs for the families. A headless Service has no addresses to keep and may change
-// its families. Errors name the first entry whichever differs, as upstream's do.
+// changedFamilies is changedClusterIPs for the families. A headless Service has no addresses to keep and may change its
+// families. Errors always name the first entry, even if another one differs, as upstream's do.
 func changedFamilies(svc, old *v1.Service, spec *field.Path) field.ErrorList {
 	if eitherExternalName(svc, old) || headless(&svc.Spec) || headless(&old.Spec) {
 		return nil
