@@ -58,7 +58,7 @@ Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain
 	return cmd
 }
 
-// The kinds that can be explained, and the words for them.
+// The kinds that can be explained, and their names on the command line.
 const (
 	kindService   = "service"
 	kindPod       = "pod"
@@ -72,7 +72,7 @@ func kindNames() map[string][]string {
 	}
 }
 
-// subject reads KIND/NAME, KIND NAME, or NAME alone, which is a Service's.
+// subject parses KIND/NAME, KIND NAME, or NAME alone, which is the name of a Service.
 func subject(args []string) (kind, name string, err error) {
 	word, name := "service", ""
 	switch len(args) {
@@ -96,12 +96,11 @@ func subject(args []string) (kind, name string, err error) {
 		strings.Join(args, " "))
 }
 
-// errUnhealthy makes the exit code 1, and nothing else: all is said.
+// errUnhealthy only sets the exit code to 1. The report has been printed already.
 var errUnhealthy = errors.New("")
 
 const (
-	// settling is how long what is read may still be on its way from one part to the next: what deviates for longer is
-	// told.
+	// settling is how long a change may take from one component to the next. Only what deviates for longer is reported.
 	settling = 700 * time.Millisecond
 	// watchPeriod is how often --watch looks.
 	watchPeriod = time.Second
@@ -151,16 +150,17 @@ func runExplain(ctx context.Context, con console, o explainOptions, kind, name s
 	}
 }
 
-// ageless is a report without what changes by itself, to tell whether anything else has.
+// ageless returns a report as JSON, to compare it with the previous one. The text form has ages, which always change;
 func ageless(r explain.Report) []byte {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil // it is made of strings and numbers
+		return nil // a report has only strings and numbers
 	}
 	return data
 }
 
-// settled is the report, read again if something deviates that may only be under way.
+// settled returns the report. If something deviates, it waits for settling and reads the report again, because a change
+// may be under way.
 func settled(ctx context.Context, from *collect.Collector, kind, name string) (explain.Report, error) {
 	report, err := read(ctx, from, kind, name)
 	if err != nil || !deviates(report) {

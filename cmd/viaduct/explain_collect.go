@@ -66,13 +66,13 @@ func (s *collectorFlags) open() (*collect.Collector, error) {
 	}
 	rest.UserAgent = "viaduct-explain"
 	rest.QPS = -1
-	rest.WarningHandler = restclient.NoWarnings{} // of Endpoints, which are asked for on purpose
+	rest.WarningHandler = restclient.NoWarnings{} // no warnings that Endpoints are deprecated
 	api, err := newClient(rest)
 	return &collect.Collector{API: api, Namespace: s.namespace, Proxy: s.proxy, Probe: s.probe,
 		NodeName: func() (string, error) { return orHostName("") }}, err
 }
 
-// pluginName is the name by which kubectl finds this program as its plugin; then its kubeconfig is kubectl's.
+// pluginName is the name of this program as a plugin of kubectl. As a plugin, it uses kubectl's kubeconfig.
 const pluginName = "kubectl-viaduct"
 
 func asPlugin() bool { return filepath.Base(os.Args[0]) == pluginName }

@@ -58,7 +58,7 @@ caller needs the right to get ` + controllermanager.HistoryPath + `*. Its certif
 	return cmd
 }
 
-// readHistory asks the controller that is named, or the API server.
+// readHistory reads from the controller of --controller, or from the API server.
 func readHistory(ctx context.Context, from collectorFlags, name string, controller controllerAccess) (
 	changes []history.Change, err error) {
 	server, err := from.open()

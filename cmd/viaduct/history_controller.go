@@ -16,10 +16,10 @@ import (
 	"viaduct/internal/explain/collect"
 )
 
-// controllerAccess says where a 'viaduct controller' answers and how the connection to it is made.
+// controllerAccess is the address of a 'viaduct controller' and the credentials for it.
 type controllerAccess struct {
-	url    string // "": the API server is asked instead
-	caFile string // PEM; "": the system's certificate authorities, and none on a loopback address
+	url    string // "": the API server is used instead
+	caFile string // PEM; "": the system's authorities, or no verification on a loopback address
 	token  string // bearer token; "": none
 }
 
@@ -51,8 +51,9 @@ func (a controllerAccess) get(ctx context.Context, path string) ([]byte, error) 
 	return data, err
 }
 
-// client makes a client that sends the token only to a server whose certificate was verified, or to this host: a
-// controller makes its certificate at each start, and no authority has signed it. It follows no redirect.
+// client returns a client that sends the token only to a server whose certificate was verified, or to this host. A
+// controller makes a new certificate at each start, which no known authority has signed. The client follows no
+// redirect.
 func (a controllerAccess) client() (*http.Client, error) {
 	to, err := url.Parse(a.url)
 	if err != nil {
@@ -77,7 +78,7 @@ func (a controllerAccess) client() (*http.Client, error) {
 	}, nil
 }
 
-// isLoopback says whether host is an address of this host that no other host reaches.
+// isLoopback reports whether host is an address that only this host reaches.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()

@@ -57,7 +57,7 @@ func cleanUp(out io.Writer, force bool) error {
 	return needsRoot(err)
 }
 
-// needsRoot replaces an error of missing privilege with one that says what to do.
+// needsRoot replaces an error of missing privilege with one that describes the remedy.
 func needsRoot(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return errors.New("this user may not read the kernel's rules: run the command as root (CAP_NET_ADMIN)")

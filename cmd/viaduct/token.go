@@ -43,7 +43,7 @@ func registerRequest(flags *pflag.FlagSet, r *credentials.Request, ttl time.Dura
 	flags.StringVarP(&r.Namespace, "namespace", "n", "", "namespace to limit --role to (default: all namespaces)")
 }
 
-// warnWithoutRole says that a user without a role can do little.
+// warnWithoutRole warns that a user without a role can do little.
 func warnWithoutRole(w io.Writer, r credentials.Request) {
 	if r.Role == "" {
 		fmt.Fprintf(w, "no --role was given: %s has only the rights of other bindings (kubectl auth can-i --list --as "+
@@ -138,7 +138,7 @@ with its ID. The role binding of the user stays, and kubectl can delete it.`,
 	return cmd
 }
 
-// tokenID is the ID in an argument, which may be a whole token.
+// tokenID returns the ID in an argument, which may be a complete token.
 func tokenID(arg string) string {
 	id, _, _ := strings.Cut(arg, ".")
 	return id

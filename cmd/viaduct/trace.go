@@ -66,7 +66,7 @@ is, and the same functions tell what a proxy of --node would do. The client "nod
 	return cmd
 }
 
-// endsOf reads where a connection comes from (invalid: this node) and where it goes.
+// endsOf parses the client's address (invalid: this node) and the address that it connects to.
 func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
 	ends := slices.DeleteFunc(slices.Clone(args), func(a string) bool {
 		return slices.Contains([]string{"to", "→", "->"},
@@ -86,7 +86,7 @@ func endsOf(args []string) (from netip.Addr, to netip.AddrPort, err error) {
 	return from, to, nil
 }
 
-// trace asks the proxy, or computes from the API what one would do. node is who is spoken for: "" is this node's proxy.
+// trace asks the proxy, or computes the result from the API. node is the node of the proxy; "" means this node.
 func trace(ctx context.Context, flags collectorFlags, from netip.Addr, to netip.AddrPort, proto routing.Proto,
 	node string) (t proxy.Trace, who string, err error) {
 	query := url.Values{"to": {to.String()}, "proto": {proto.String()}}
@@ -113,7 +113,7 @@ func trace(ctx context.Context, flags collectorFlags, from netip.Addr, to netip.
 	return t, fmt.Sprintf("computed for node %s, for no proxy of Viaduct answers at %s", node, flags.proxy), err
 }
 
-// tellTrace tells it to a person.
+// tellTrace prints a trace as text.
 func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routing.Dest) {
 	client := "This node"
 	if from.IsValid() {
@@ -153,7 +153,7 @@ func tellTrace(w io.Writer, t proxy.Trace, who string, from netip.Addr, to routi
 	}
 }
 
-// sight says what an endpoint sees of the client, and where it is.
+// sight describes where an endpoint is, and which address it sees for the client.
 func sight(pool routing.Pool, t proxy.Trace, from netip.Addr, b routing.Backend) (words []string) {
 	if b.Local {
 		words = append(words, "on this node")
