@@ -13,9 +13,9 @@ const (
 	NotReady Reason = "NotReady"
 	// Terminating: the Pod is being deleted, and gets no new connections while another endpoint is ready.
 	Terminating Reason = "Terminating"
-	// ByHand: a person wrote the address into the Endpoints.
+	// ByHand: a person wrote the address into Endpoints or an EndpointSlice.
 	ByHand Reason = "ByHand"
-	// ByHandNotReady: a person wrote the address into the Endpoints as one that is not ready.
+	// ByHandNotReady: a person wrote the address into Endpoints or an EndpointSlice, as not ready.
 	ByHandNotReady Reason = "ByHandNotReady"
 	// ByName: a name of viaduct.dev/backends resolves to the address.
 	ByName Reason = "ByName"

@@ -14,8 +14,9 @@ import (
 const MaxAddresses = 1000
 
 // Subsets writes members as the subsets of an Endpoints object, in a fixed order. Endpoints are older than
-// EndpointSlices and hold less: only the primary family, no terminating member, no member without a port, and at most
-// MaxAddresses addresses. truncated says whether addresses over this limit were left out.
+// EndpointSlices and hold less: only the primary family, no terminating member unless it is ready, no member without a
+// port (unless the Service is headless and has no ports), and at most MaxAddresses addresses. truncated says whether
+// addresses over this limit were left out.
 func Subsets(svc *v1.Service, members []Member) (subsets []v1.EndpointSubset, truncated bool) {
 	family := Families(svc)[0]
 	portless := len(svc.Spec.Ports) == 0 && IsHeadless(svc)
