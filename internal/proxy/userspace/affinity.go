@@ -8,8 +8,8 @@ import (
 	"viaduct/internal/routing"
 )
 
-// affinityKey is one client of one Service port. Affinity is by port, not by address: a client stays with its endpoint
-// whether it comes by the cluster IP or by a node port.
+// affinityKey is one client of one Service port. The Service port counts, not the address: a client keeps its endpoint
+// when it connects to the cluster IP and to a node port.
 type affinityKey struct {
 	service routing.Name
 	client  netip.Addr
@@ -20,8 +20,8 @@ type affinityEntry struct {
 	until time.Time
 }
 
-// affinity remembers which endpoint served a client. When it is full it forgets the one of a few that would have
-// expired first, so that its memory is bounded and its cost constant.
+// affinity stores the endpoint of each client. When it is full, it takes a few entries and drops the one that would
+// expire first. So its memory is bounded and its cost is constant.
 type affinity struct {
 	limit int
 
@@ -33,7 +33,7 @@ func newAffinity(limit int) *affinity {
 	return &affinity{limit: limit, entries: map[affinityKey]affinityEntry{}}
 }
 
-// last is the endpoint that served v lately.
+// last is the endpoint that is stored for v and has not expired.
 func (a *affinity) last(v affinityKey) (netip.AddrPort, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,7 +41,7 @@ func (a *affinity) last(v affinityKey) (netip.AddrPort, bool) {
 	return was.to, ok && time.Now().Before(was.until)
 }
 
-// remember notes that to serves v, for another period.
+// remember stores to as the endpoint of v, for a new period.
 func (a *affinity) remember(v affinityKey, to netip.AddrPort, period time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,7 +51,8 @@ func (a *affinity) remember(v affinityKey, to netip.AddrPort, period time.Durati
 	a.entries[v] = affinityEntry{to, time.Now().Add(period)}
 }
 
-// forgetOne relies on a map's range starting anywhere: eight entries are a fair sample.
+// forgetOne drops, of eight entries, the one that expires first. A range over a map starts at a random entry, so the
+// eight entries are a random sample.
 func (a *affinity) forgetOne() {
 	var oldest affinityKey
 	var until time.Time

@@ -11,7 +11,7 @@ import (
 	"viaduct/internal/routing"
 )
 
-// everyService names the Services of t and those that are served and no longer in t.
+// everyService names the Services of t, and the Services that are served but no longer in t.
 func (b *Backend) everyService(t *routing.Table) []routing.Name {
 	names := map[routing.Name]bool{}
 	for _, n := range t.Services() {
@@ -23,8 +23,8 @@ func (b *Backend) everyService(t *routing.Table) []routing.Name {
 	return slices.SortedFunc(maps.Keys(names), routing.Name.Compare)
 }
 
-// apply makes the Services in names be served as list says, and nothing else of them. New places come before old ones
-// go: a client that looks up a Service finds one or the other.
+// apply serves exactly the Frontends in list for the Services in names. It opens new addresses before it closes old
+// ones, so a client that looks up a Service finds an open address.
 func (b *Backend) apply(ctx context.Context, names []routing.Name, list []routing.Frontend) error {
 	p := compile(list)
 	var errs []error
@@ -54,8 +54,8 @@ func (b *Backend) serve(d routing.Dest, f *compiledFrontend) error {
 	return s.update(f)
 }
 
-// dropOthers closes what the Services in names were served on and is not in keep. A Dest that went from one Service to
-// another is in keep, because both are in names then.
+// dropOthers closes the servers of the Services in names whose Dest is not in keep. A Dest that moved from one Service
+// to another is in keep, because names contains both Services.
 func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*compiledFrontend) {
 	for _, name := range names {
 		for _, d := range b.served[name] {
@@ -72,7 +72,7 @@ func (b *Backend) dropOthers(names []routing.Name, keep map[routing.Dest]*compil
 	}
 }
 
-// forget drops what is known of endpoints of the Services in names that are in none of their pools any more.
+// forget drops the meters and ejections of endpoints that the Services in names no longer use.
 func (b *Backend) forget(names []routing.Name, serve map[routing.Dest]*compiledFrontend) {
 	frontends := map[routing.Name][]*compiledFrontend{}
 	for _, f := range serve {
@@ -86,7 +86,7 @@ func (b *Backend) forget(names []routing.Name, serve map[routing.Dest]*compiledF
 	b.host.ejected.keep(b.serves)
 }
 
-// serves says whether any Service has an endpoint.
+// serves reports whether any Service has the endpoint at.
 func (b *Backend) serves(at netip.AddrPort) bool {
 	for _, s := range b.servers {
 		if f := s.now(); f != nil && f.Serves(at) {

@@ -13,12 +13,14 @@ import (
 // Options are the limits of a Backend. The zero value of each means its default.
 type Options struct {
 	Log *slog.Logger // nil: no logs
-	// how long a client may wait for an endpoint; a try takes a tenth of it while others are left; default 10 s
+	// DialTimeout is how long a client may wait for an endpoint. One try takes at most a tenth of it while untried
+	// endpoints are left. The default is 10 s.
 	DialTimeout time.Duration
 	UDPIdle     time.Duration // how long a UDP flow lives after its last datagram; default 60 s
-	// flows a UDP Frontend may have at once, each a socket; then the idlest of a few ends; default 1024
+	// UDPFlows is the largest number of flows of a UDP Frontend; each flow has a socket. At the limit, the flow with the
+	// longest idle time in a small sample ends. The default is 1024.
 	UDPFlows int
-	Affinity int // client addresses remembered, of all Services together; default 65536
+	Affinity int // the largest number of affinity entries, for all Services together; default 65536
 }
 
 func (o Options) withDefaults() Options {
@@ -39,15 +41,15 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// A server answers on one Dest. Its methods are called by one goroutine at a time.
+// A server serves one Dest. Its methods are called by one goroutine at a time.
 type server interface {
-	// update makes the server do what f says from now on. After an error it does as much of it as it can, and another
-	// update tries again.
+	// update makes the server serve f. After an error, the server does as much of f as it can, and the next update tries
+	// again.
 	update(f *compiledFrontend) error
-	// close stops to answer; connections go on.
+	// close stops accepting connections; present TCP connections continue.
 	close()
 	counts() Counts
-	now() *compiledFrontend // the latest; nil before the first
+	now() *compiledFrontend // the Frontend of the last update; nil before the first
 }
 
 // A Backend serves Frontends with sockets of this process. Make it with New.
@@ -57,7 +59,7 @@ type Backend struct {
 	mu      sync.Mutex // protects the following
 	closed  bool
 	servers map[routing.Dest]server
-	served  map[routing.Name][]routing.Dest // by Service, without port: what its last Sync asked for
+	served  map[routing.Name][]routing.Dest // by Service, without port: the Dests of its last Sync
 }
 
 // New makes a Backend that serves nothing yet.
@@ -66,11 +68,11 @@ func New(opts Options) *Backend {
 		served: map[routing.Name][]routing.Dest{}}
 }
 
-// errClosed is what Sync says after Close.
+// errClosed is the error of Sync after Close.
 var errClosed = errors.New("the userspace proxy is closed")
 
-// Sync serves the Frontends of the Services in changed, or of all when changed is nil, as t has them. Its error is of
-// routing.FrontendErrors, unless the Backend is closed or ctx ends on the way.
+// Sync serves the Frontends of t for the Services in changed, or for all Services if changed is nil. The error consists
+// of routing.FrontendErrors, unless the Backend is closed or ctx ends before Sync does.
 func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.Name) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,7 +89,7 @@ func (b *Backend) Sync(ctx context.Context, t *routing.Table, changed []routing.
 	return b.apply(ctx, changed, list)
 }
 
-// Close stops to answer anywhere, ends all connections with a reset, and returns when nothing is left of them.
+// Close closes all servers and resets all connections. It returns when all goroutines have ended.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -101,15 +103,15 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// Counts is what one Frontend has seen since it is served.
+// Counts are the counters of one Frontend, from the time when the Backend began to serve it.
 type Counts struct {
 	Connections uint64 // TCP connections and UDP flows that reached an endpoint
-	Failures    uint64 // those that reached none
-	Sent        uint64 // bytes from clients to endpoints; of TCP, counted when a direction ends
-	Received    uint64 // bytes from endpoints to clients, in the same way
+	Failures    uint64 // TCP connections and UDP datagrams that reached no endpoint
+	Sent        uint64 // bytes from clients to endpoints; TCP bytes are counted when a direction ends
+	Received    uint64 // bytes from endpoints to clients, counted in the same way
 }
 
-// Counts reports what has been served on d; zero when d is not served.
+// Counts returns the counters of d; they are zero when d is not served.
 func (b *Backend) Counts(d routing.Dest) Counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// borrowRead reads once from c and passes what it got to use, also when it is empty.
+// borrowRead reads once from c and passes the data to use, even if the data is empty.
 func borrowRead(c io.Reader, _ syscall.RawConn, use func([]byte) error) (int, error) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)

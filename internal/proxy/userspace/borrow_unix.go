@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// borrowRead waits until raw has something to read, reads once, and passes what it got to use, also when it is empty:
-// the end of a stream, or an empty datagram. The buffer is borrowed only then: a thousand idle connections hold none.
+// borrowRead waits until raw is readable, reads once, and passes the data to use. The data can be empty: at the end of
+// a stream, or for an empty datagram. The buffer is taken from the pool only after the wait, so a thousand idle
+// connections hold no buffer.
 func borrowRead(_ io.Reader, raw syscall.RawConn, use func([]byte) error) (n int, err error) {
 	buf := (*[bufferSize]byte)(nil)
 	waitErr := raw.Read(func(fd uintptr) bool {

@@ -9,24 +9,24 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A dialAttempt is the way of one client to an endpoint: each endpoint is tried at most once.
+// A dialAttempt is the search of one client for an endpoint. It tries each endpoint at most once.
 type dialAttempt struct {
 	host  *host
-	turn  *atomic.Uint64 // of the place that the client came to: how many picks there were
+	turn  *atomic.Uint64 // of the server that the client connected to: the number of round-robin picks so far
 	from  routing.Origin
 	tried []netip.AddrPort
 }
 
-// A target is an endpoint to try. The one who picked it owns one of its open connections, and gives it back by
-// tally.open.Add(-1).
+// A target is an endpoint to try. The pick has counted one open connection in tally.open. The caller of next must end
+// it by tally.open.Add(-1).
 type target struct {
 	addr  netip.AddrPort
 	tally *meter
-	last  bool // no other endpoint is left
+	last  bool // all other endpoints were tried
 }
 
-// next picks the endpoint to try, by f as it is now: a pool that changes meanwhile counts. False means that there is
-// none.
+// next picks the endpoint to try from f, which is the present Frontend: a change of the pool between two tries counts.
+// False means that no endpoint is left.
 func (a *dialAttempt) next(f *compiledFrontend) (target, bool) {
 	k := f.picker(a.from)
 	if k == nil {
@@ -48,7 +48,7 @@ func (a *dialAttempt) next(f *compiledFrontend) (target, bool) {
 	return t, true
 }
 
-// again is the endpoint that this client had before, if affinity is asked for and the endpoint still serves.
+// again is the endpoint that this client had before, if f has session affinity and the endpoint is still in the pool.
 func (a *dialAttempt) again(f *compiledFrontend) (routing.Backend, bool) {
 	if f.Affinity == 0 {
 		return routing.Backend{}, false
@@ -65,7 +65,8 @@ func (a *dialAttempt) again(f *compiledFrontend) (routing.Backend, bool) {
 	return pool.Backends[at], true
 }
 
-// pick picks by policy: among all endpoints first, and among the others when one has refused or is ejected.
+// pick picks an endpoint by the policy. It skips endpoints that have refused this client or are ejected. If only
+// ejected endpoints are left, it picks one of these.
 func (a *dialAttempt) pick(f *compiledFrontend, k *routing.Picker) (routing.Backend, bool) {
 	if len(a.tried) == 0 && !a.host.ejected.any() {
 		return k.Pick(a.draw(f))
@@ -80,7 +81,7 @@ func (a *dialAttempt) pick(f *compiledFrontend, k *routing.Picker) (routing.Back
 	return b, ok
 }
 
-// draw is what the pick of one endpoint depends on.
+// draw is the input of one pick.
 func (a *dialAttempt) draw(f *compiledFrontend) routing.Draw {
 	d := routing.Draw{Client: a.from.Addr, Random: rand.Uint64()}
 	switch f.Policy {
@@ -93,14 +94,14 @@ func (a *dialAttempt) draw(f *compiledFrontend) routing.Draw {
 	return d
 }
 
-// refused gives t back and notes that it did not serve the client.
+// refused records that the endpoint t did not take the client, and ends its open connection.
 func (a *dialAttempt) refused(t target) {
 	t.tally.open.Add(-1)
 	t.tally.failures.Add(1)
 	a.tried = append(a.tried, t.addr)
 }
 
-// found notes that to serves the client.
+// found stores to as the endpoint of the client, if f has session affinity.
 func (a *dialAttempt) found(f *compiledFrontend, to netip.AddrPort) {
 	if f.Affinity > 0 {
 		a.host.affinity.remember(affinityKey{f.Service, a.from.Addr}, to, f.Affinity)

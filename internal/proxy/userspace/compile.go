@@ -9,18 +9,18 @@ import (
 	"viaduct/internal/routing"
 )
 
-// A compiledFrontend is a Frontend made ready for picking.
+// A compiledFrontend is a Frontend with its Pickers.
 type compiledFrontend struct {
 	routing.Frontend
 	inside, outside *routing.Picker
 	counts          openCounts
 }
 
-// hasBackends reports whether there is anybody to connect to.
+// hasBackends reports whether a pool has a backend.
 func (f *compiledFrontend) hasBackends() bool { return f.inside.Len()+f.outside.Len() > 0 }
 
-// keeps reports whether a flow from from to an endpoint goes on: the client may connect, and the endpoint is in its
-// pool or serves what it has, as one that is drained.
+// keeps reports whether a flow from from to an endpoint continues: the client may connect, and the endpoint is in the
+// pool or in Serving, for example because it is drained.
 func (f *compiledFrontend) keeps(from routing.Origin, to netip.AddrPort) bool {
 	if !f.Allows(from.Addr) {
 		return false
@@ -30,7 +30,7 @@ func (f *compiledFrontend) keeps(from routing.Origin, to netip.AddrPort) bool {
 	return serves || drained
 }
 
-// picker is what serves a connection from from; nil if from may not connect.
+// picker is the Picker for a connection from from; nil if from may not connect.
 func (f *compiledFrontend) picker(from routing.Origin) *routing.Picker {
 	switch {
 	case !f.Allows(from.Addr):
@@ -41,10 +41,10 @@ func (f *compiledFrontend) picker(from routing.Origin) *routing.Picker {
 	return f.inside
 }
 
-// plan is what a list of Frontends means for this backend.
+// plan is the compiled form of a list of Frontends.
 type plan struct {
 	serve   map[routing.Dest]*compiledFrontend
-	refused []*routing.FrontendError // what no user space program could serve
+	refused []*routing.FrontendError // Frontends that this backend cannot serve on any host
 }
 
 func compile(list []routing.Frontend) plan {
@@ -60,8 +60,8 @@ func compile(list []routing.Frontend) plan {
 	return p
 }
 
-// supported says why f cannot be served whatever the host. Binding an unspecified or multicast address would succeed
-// and take the port from every other address.
+// supported returns an error if f cannot be served on any host. A socket bound to an unspecified or multicast address
+// would succeed and take the port of every other address.
 func supported(f routing.Frontend) error {
 	switch {
 	case f.Proto != routing.TCP && f.Proto != routing.UDP:

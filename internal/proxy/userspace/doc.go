@@ -1,14 +1,16 @@
-// Package userspace is the proxy backend that needs no privilege: it listens on the Services' addresses and copies.
+// Package userspace is the proxy backend that needs no privilege: it listens on the addresses of Services and copies
+// the data between clients and endpoints.
 //
-// It works for every address this host can bind: all of 127.0.0.0/8 (so cluster IPs come from a service CIDR in there),
-// and whatever is set on an interface. An address that is not here, and SCTP, is an error that names it, and everything
-// else is served.
+// It works for every address that this host can bind: all of 127.0.0.0/8 (so the service CIDR of the cluster IPs lies
+// in it), and the addresses of the interfaces. For an address that is not on this host, and for SCTP, Sync returns an
+// error that names the Frontend; all other Frontends are served.
 //
-// What a client meets when nobody may serve it: the connection is refused at once (TCP: a reset of its SYN; UDP: ICMP
-// port unreachable), whether the Pool says Reject or Drop. A listener cannot ignore a SYN without hanging the client
-// for two minutes, and nothing but an answer helps it. Two cases are known only after the kernel has accepted: a client
-// outside the source ranges, and an endpoint that refuses when it is the last. Both are reset right after the connect.
+// If no endpoint may serve a client, the connection is refused at once (TCP: a reset as the answer to the SYN; UDP:
+// ICMP port unreachable). This is the same for the actions Reject and Drop: a listener that ignored a SYN would make
+// the client wait for two minutes, and the client learns nothing from the wait. Two cases are known only after the
+// kernel has accepted the connection: the client is outside the source ranges, or the last endpoint refuses. Both
+// connections are reset right after the accept.
 //
-// A change never closes a listener nor a connection. Connections to an endpoint that left its Pool go on until they
-// end.
+// A change of the pool closes no TCP connection. Connections to an endpoint that left the pool continue until they end.
+// On Linux, the TCP port stays bound too, even while the pool is empty.
 package userspace

@@ -14,19 +14,20 @@ import (
 )
 
 const (
-	// asideFirst is how long an endpoint that did not take a connection is set aside; it doubles while it goes on so, up
-	// to asideLongest. It is short, because the table is what says who is in the pool: this spares the next clients the
-	// same wait.
+	// asideFirst is how long an endpoint is ejected after it did not take a connection. The time doubles with each further
+	// failure, up to asideLongest. It is short, because the table decides which endpoints are in the pool. The ejection
+	// only saves the next clients the same wait.
 	asideFirst   = 5 * time.Second
 	asideLongest = time.Minute
-	// trial is how long one client may take to try an endpoint whose time is over, while the others still go elsewhere.
+	// trial is the time for a trial connection. When the ejection time of an endpoint is over, one client tries the
+	// endpoint; the other clients still skip it for this time.
 	trial = 2 * time.Second
-	// asideLimit bounds the memory; above it no more endpoints are set aside.
+	// asideLimit is the largest number of ejected endpoints. At the limit no further endpoint is ejected.
 	asideLimit = 4096
 )
 
-// ejected remembers the endpoints that did not take connections. While there are none, which is nearly always, asking
-// costs one load.
+// ejected holds the ejected endpoints: those that did not take connections. Usually there are none, and then a check
+// costs one atomic load.
 type ejected struct {
 	log   *slog.Logger
 	count atomic.Int32 // len(aside)
@@ -35,10 +36,10 @@ type ejected struct {
 	aside map[netip.AddrPort]outcast
 }
 
-// outcast is an endpoint that is set aside.
+// outcast is an ejected endpoint.
 type outcast struct {
 	since, until time.Time
-	times        int // it failed in a row, each time after it had been left alone
+	times        int // the number of failures in a row, each after an ejection time was over
 	cause        string
 }
 
@@ -48,7 +49,8 @@ func newEjected(log *slog.Logger) *ejected {
 
 func (e *ejected) any() bool { return e.count.Load() > 0 }
 
-// failed notes that an endpoint did not take a connection. That it fails others who were under way already counts once.
+// failed records that an endpoint did not take a connection. Failures of connections that started before the ejection
+// are not counted again.
 func (e *ejected) failed(at netip.AddrPort, cause string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +71,7 @@ func (e *ejected) failed(at netip.AddrPort, cause string) {
 	e.log.Info("an endpoint is set aside", "endpoint", at, "for", pause, "cause", cause)
 }
 
-// took notes that an endpoint took a connection.
+// took records that an endpoint took a connection, and ends its ejection.
 func (e *ejected) took(at netip.AddrPort) {
 	if !e.any() {
 		return
@@ -83,14 +85,15 @@ func (e *ejected) took(at netip.AddrPort) {
 	}
 }
 
-// drop is called with e.mu held.
+// drop removes an endpoint. The caller holds e.mu.
 func (e *ejected) drop(at netip.AddrPort) {
 	delete(e.aside, at)
 	e.count.Store(int32(len(e.aside)))
 }
 
-// of are the endpoints of p that are not to be tried now: those set aside, the longest ago first, and never more than
-// half of the pool. One whose time is over is tried by whoever asks first; the others learn from that.
+// of lists the endpoints of p that must not be tried now. These are the ejected ones, the longest ejected first, and at
+// most half of the pool. If the ejection time of an endpoint is over, of leaves it out once: the caller tries it, and
+// the other callers skip it until the trial has ended.
 func (e *ejected) of(p routing.Pool) []netip.AddrPort {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -110,7 +113,8 @@ func (e *ejected) of(p routing.Pool) []netip.AddrPort {
 	return found
 }
 
-// among are the endpoints of p that are set aside, looked for where there is less to look through. e.mu is held.
+// among lists the ejected endpoints of p. It iterates over the smaller of the pool and the map aside. The caller holds
+// e.mu.
 func (e *ejected) among(p routing.Pool) (found []netip.AddrPort) {
 	if len(p.Backends) <= len(e.aside) {
 		for _, b := range p.Backends {
@@ -128,7 +132,7 @@ func (e *ejected) among(p routing.Pool) (found []netip.AddrPort) {
 	return found
 }
 
-// keep forgets the endpoints that nobody serves any more.
+// keep drops the endpoints for which serves is false: no Service has them any more.
 func (e *ejected) keep(serves func(netip.AddrPort) bool) {
 	if !e.any() {
 		return
@@ -142,7 +146,7 @@ func (e *ejected) keep(serves func(netip.AddrPort) bool) {
 	}
 }
 
-// list tells of all, sorted.
+// list returns all ejected endpoints, sorted.
 func (e *ejected) list() (list []proxy.SetAside) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

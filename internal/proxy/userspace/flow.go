@@ -12,29 +12,30 @@ import (
 	"time"
 )
 
-// flow is one client's datagrams to one endpoint and back. Its socket is connected, so that an endpoint that is not
-// there is heard of.
+// flow carries the datagrams between one client and one endpoint. Its socket is connected, so the kernel reports an
+// endpoint that refuses (ECONNREFUSED).
 type flow struct {
 	server  *udpServer
 	client  netip.AddrPort
-	attempt dialAttempt // how the endpoint was found, and which ones refused before
+	attempt dialAttempt // the search that found the endpoint; it has the endpoints that refused before
 	to      netip.AddrPort
 	tally   *meter // of the endpoint
 	up      *net.UDPConn
-	down    *net.UDPConn // the server's socket: answers leave from the address the client sent to
-	last    atomic.Int64 // when a datagram last passed, in nanoseconds of the Unix clock
+	down    *net.UDPConn // the server's socket: answers have the address that the client sent to as their source
+	last    atomic.Int64 // the time of the last datagram, in nanoseconds of the Unix clock
 
 	mu       sync.Mutex // protects the following
 	answered bool
 	first    []byte // the latest datagram, kept until the endpoint has answered once
 }
 
-// keepFirst is the largest datagram that is kept to be sent to another endpoint, in bytes: a DNS query or a QUIC hello.
+// keepFirst is the size of the largest datagram that is kept for another endpoint, in bytes. It is enough for a DNS
+// query or a QUIC hello.
 const keepFirst = 2048
 
 func (f *flow) touch() { f.last.Store(time.Now().UnixNano()) }
 
-// send passes one datagram on. An error means that the endpoint refuses (it may have refused an earlier datagram) or
+// send sends one datagram to the endpoint. An error means that the endpoint refused this or an earlier datagram, or
 // that the flow has ended.
 func (f *flow) send(data []byte) error {
 	f.touch()
@@ -47,12 +48,13 @@ func (f *flow) send(data []byte) error {
 	return err
 }
 
-// back passes answers to the client until the flow has been idle for long enough, is ended, or its endpoint refuses.
+// back sends answers to the client until the flow has been idle for UDPIdle, the flow was ended, or the endpoint
+// refuses.
 func (f *flow) back() {
 	defer f.server.host.wg.Done()
 	raw, err := f.up.SyscallConn()
 	for err == nil {
-		// fails only when closed: so does the read
+		// This fails only on a closed socket, and then the read below fails too.
 		_ = f.up.SetReadDeadline(time.Unix(0, f.last.Load()).Add(f.server.host.opts.UDPIdle))
 		_, err = borrowRead(f.up, raw, f.answer)
 		if errors.Is(err, os.ErrDeadlineExceeded) && !f.idle() {
@@ -72,7 +74,7 @@ func (f *flow) idle() bool {
 	return time.Since(time.Unix(0, f.last.Load())) >= f.server.host.opts.UDPIdle
 }
 
-// answer passes one datagram to the client.
+// answer sends one datagram to the client.
 func (f *flow) answer(data []byte) error {
 	f.touch()
 	f.mu.Lock()
@@ -84,16 +86,16 @@ func (f *flow) answer(data []byte) error {
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return nil // a client that is gone, or a full buffer: one datagram is lost, the flow stays
+	return nil // the client is gone, or a buffer is full: one datagram is lost, and the flow stays
 }
 
-// elsewhere ends a flow whose endpoint refused, and sends what it left unanswered to another one.
+// elsewhere ends a flow whose endpoint refused, and sends the unanswered datagram to another endpoint.
 func (f *flow) elsewhere() {
 	f.mu.Lock()
 	first := f.first
 	f.mu.Unlock()
 	next := f.server.replace(f)
 	if next != nil && next != f && first != nil {
-		_ = next.send(first) // if it refuses too, its own way back hears of it
+		_ = next.send(first) // if this endpoint refuses too, the back goroutine of its flow gets the error
 	}
 }

@@ -10,19 +10,19 @@ import (
 	"viaduct/internal/routing"
 )
 
-// host is what the servers of one Backend share: limits, memory of clients and endpoints, and the connections, which
-// outlive the server that accepted them.
+// host is the state that the servers of one Backend share: limits, affinity entries, state of endpoints, and the
+// connections. A connection can outlive the server that accepted it.
 type host struct {
 	opts     Options
 	affinity *affinity
 	ejected  *ejected
 	tallies  tallies
 
-	ctx    context.Context // ends with close; a dial in progress must not outlive the Backend
+	ctx    context.Context // ends at close: a dial in progress must not outlive the Backend
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // counts every goroutine of the Backend
 
-	own sync.Map // of routing.Dest: the places this Backend answers on
+	own sync.Map // the keys are routing.Dest: the addresses and ports that this Backend serves
 
 	mu     sync.Mutex // protects the following
 	closed bool
@@ -43,7 +43,7 @@ func (h *host) newServer(d routing.Dest) server {
 	return newTCPServer(h, d.Addr)
 }
 
-// add registers a client's connection; false when the Backend is closed.
+// add registers a client's connection. It returns false when the Backend is closed.
 func (h *host) add(c *net.TCPConn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,9 +72,9 @@ func (h *host) close() {
 	h.wg.Wait()
 }
 
-// errCircle is why an endpoint is not tried that is one of our own places. By mistake or not, a Service whose endpoint
-// is its own address, or two that name each other, would have one client make connections until there are no more
-// files. The kernel's data paths do not follow such an endpoint either.
+// errCircle is the error for an endpoint that is itself an address of this Backend. Such endpoints are not tried. If a
+// Service had its own address as endpoint, or two Services had each other's, one client would cause connections until
+// the process has no more file descriptors. The kernel's data paths do not follow such an endpoint either.
 var errCircle = errors.New("the endpoint is itself an address of a Service")
 
 func (h *host) isOwn(d routing.Dest) bool {
@@ -82,8 +82,8 @@ func (h *host) isOwn(d routing.Dest) bool {
 	return own
 }
 
-// originOf says where a client at from, that came to at, starts from. A connection from this host to one of its own
-// addresses has either a loopback source or that very address.
+// originOf is the Origin of a connection from the address from to the address at. A connection from this host to one of
+// its own addresses has a loopback source or the destination itself as its source.
 func originOf(from, at netip.Addr) routing.Origin {
 	from = from.Unmap()
 	return routing.Origin{Addr: from, Outside: !from.IsLoopback() && from != at}

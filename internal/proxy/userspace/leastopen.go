@@ -6,13 +6,14 @@ import (
 	"viaduct/internal/routing"
 )
 
-// openCounts are what a frontend under least-connections picks by. The zero value is for the other policies.
+// openCounts are the meters with the open connections, for a Frontend with the policy LeastConnections. The zero value
+// is for the other policies.
 type openCounts struct {
-	picking         *sync.Mutex // held from the look at the counts to the count of what was picked; nil: not needed
+	picking         *sync.Mutex // held while the counts are read and the picked endpoint is counted; nil: not needed
 	inside, outside []*meter    // of the backends of the two pools, in their order
 }
 
-// countsFor are the counts that f needs.
+// countsFor returns the openCounts of f.
 func (t *tallies) countsFor(f *routing.Frontend) openCounts {
 	if f.Policy != routing.LeastConnections {
 		return openCounts{}
@@ -29,7 +30,7 @@ func (t *tallies) ofPool(service routing.Name, p routing.Pool) []*meter {
 	return list
 }
 
-// of is the count for connections from from.
+// of is the OpenCount of the pool for connections from from.
 func (o openCounts) of(from routing.Origin) routing.OpenCount {
 	list := o.inside
 	if from.Outside {

@@ -2,11 +2,11 @@ package userspace
 
 import "sync/atomic"
 
-// meter is Counts in the making.
+// meter holds the running counters of a server or an endpoint; see Counts.
 type meter struct {
 	connections, failures, sent, received atomic.Uint64
 
-	open atomic.Int64 // of an endpoint: connections and flows that go on, and attempts to connect
+	open atomic.Int64 // of an endpoint: open connections and flows, and connection attempts in progress
 }
 
 func (m *meter) read() Counts {

@@ -10,24 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// port is a TCP port that belongs to us whether it listens or not. A bound socket that does not listen is not found by
-// a SYN, so the kernel answers with a reset, and nobody else gets the port in the meantime.
+// port is a TCP port that stays bound, with or without listening. While the socket does not listen, the kernel answers
+// a SYN with a reset, and no other process can bind the port.
 type port struct {
 	*net.TCPListener
 	raw syscall.RawConn
 }
 
-// backlog is how many connections may wait to be accepted; the kernel takes the smaller of it and net.core.somaxconn.
+// backlog is how many connections may wait for accept. The kernel uses the smaller of backlog and net.core.somaxconn.
 const backlog = 1 << 14
 
-// holdPort binds at without listening.
+// holdPort binds a socket to at without listening.
 func holdPort(at netip.AddrPort) (*port, error) {
 	fd, err := bound(at)
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), at.String())
-	defer f.Close() // FileListener works on its own duplicate
+	defer f.Close() // FileListener has its own duplicate
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("adopting the socket of %s: %w", at, err)
@@ -66,14 +66,14 @@ func sockaddr(at netip.AddrPort) (int, unix.Sockaddr) {
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
 }
 
-// reuse switches SO_REUSEADDR. It is needed to bind and to listen while connections of an earlier time linger on the
-// port. But while we only hold the port it must be off: two sockets that both have it on may share a port as long as
-// neither listens, and whoever listens first would lock the other out.
+// reuse sets SO_REUSEADDR on or off. bind and listen need the option while earlier connections still use the port.
+// While the socket is bound and does not listen, the option must be off: two sockets with the option may be bound to
+// one port as long as neither listens, and the first one that listens would block the other.
 func (p *port) reuse(on int) error {
 	return p.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on) })
 }
 
-// listen makes the kernel accept. It may be repeated after hush.
+// listen makes the kernel accept connections. It may be called again after hush.
 func (p *port) listen() error {
 	if err := p.reuse(1); err != nil {
 		return fmt.Errorf("preparing to listen: %w", err)
@@ -81,8 +81,8 @@ func (p *port) listen() error {
 	return p.control(func(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, backlog)) })
 }
 
-// hush makes the kernel refuse from now on: shutting a listening socket down ends its listening, wakes its accept with
-// an error, and leaves it bound.
+// hush makes the kernel refuse connections. A shutdown of a listening socket ends the listening and makes a waiting
+// accept return an error. The socket stays bound.
 func (p *port) hush() error {
 	if err := p.reuse(0); err != nil {
 		return fmt.Errorf("preparing to refuse: %w", err)
@@ -92,7 +92,7 @@ func (p *port) hush() error {
 
 func (p *port) accept() (*net.TCPConn, error) { return p.AcceptTCP() }
 
-// close gives the port back.
+// close closes the socket and frees the port.
 func (p *port) close() { _ = p.Close() }
 
 func (p *port) control(do func(fd int) error) error {
@@ -103,7 +103,7 @@ func (p *port) control(do func(fd int) error) error {
 	return err
 }
 
-// gone reports whether the connection has broken down: reset by its peer, timed out, or closed by us.
+// gone reports whether the connection is broken: reset by its peer, timed out, or closed by this process.
 func gone(c *net.TCPConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 )
 
-// port is a TCP port. Where a bound socket that does not listen cannot be relied on to refuse, it is given back while
-// nobody serves, and somebody else may take it.
+// port is a TCP port. On these systems a bound socket that does not listen may not refuse connections. So the port is
+// closed while there is no backend, and another process may bind it in that time.
 type port struct {
 	at netip.AddrPort
 	l  *net.TCPListener // nil while it does not listen
@@ -31,5 +31,6 @@ func (p *port) close() {
 	}
 }
 
-// gone cannot be known here, and a connection that failed counts as gone on both sides.
+// gone is always true, because the state of the connection is not known on these systems: after a failure, both sides
+// count as broken.
 func gone(*net.TCPConn) bool { return true }

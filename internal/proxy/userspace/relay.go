@@ -8,17 +8,17 @@ import (
 	"sync/atomic"
 )
 
-// bufferSize is the largest UDP datagram, and as much of a stream as one read usually finds.
+// bufferSize is the size of the largest UDP datagram, in bytes. One read of a stream usually returns no more than that.
 const bufferSize = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// spliceAfter is how much of each direction goes through a buffer, in bytes. Most requests and answers are shorter.
+// spliceAfter is how many bytes of each direction are copied through a buffer before splice takes over. Most requests
+// and answers are shorter.
 const spliceAfter = 128 << 10
 
-// relay copies between client and server until both directions have ended, and closes both. Each end of a direction is
-// passed on as it is: the end of data as the end of data (the other direction stays open), a broken connection as a
-// reset.
+// relay copies between client and server until both directions have ended, and closes both. An end of data is passed on
+// as an end of data, and the other direction stays open. A broken connection is passed on as a reset.
 func relay(client, server *net.TCPConn, service, endpoint *meter) {
 	back := make(chan error, 1)
 	go func() { back <- carryOver(client, server, &service.received, &endpoint.received) }()
@@ -28,23 +28,23 @@ func relay(client, server *net.TCPConn, service, endpoint *meter) {
 		reset(server)
 		return
 	}
-	// Both have said their end and got the other's: nothing is left to say, and an error to close nothing to save.
+	// Both sides have sent and received an end of data. No data can be lost any more, so errors of Close do not matter.
 	_ = client.Close()
 	_ = server.Close()
 }
 
-// carryOver copies one direction to its end.
+// carryOver copies one direction until its end, and adds the bytes to the counters.
 func carryOver(to, from *net.TCPConn, counts ...*atomic.Uint64) error {
 	n, err := copyAll(to, from)
 	for _, c := range counts {
 		c.Add(uint64(n))
 	}
 	if err == nil {
-		_ = to.CloseWrite() // it fails only if to is broken, and then the other direction finds out
+		_ = to.CloseWrite() // this fails only if to is broken, and then the other direction fails too
 		return nil
 	}
-	// Either side may have broken. If it is from, nothing will ever come from there, and to must hear of it now. If it is
-	// to, its last words may still be on their way to from: the other direction delivers them and ends by itself.
+	// One of the sides is broken. If from is broken, no more data can arrive from it, so to gets a reset now. If to is
+	// broken, its last data may still be on the way to from: the other direction delivers this data and then ends.
 	if gone(from) || !gone(to) {
 		reset(to)
 		reset(from)
@@ -52,9 +52,8 @@ func carryOver(to, from *net.TCPConn, counts ...*atomic.Uint64) error {
 	return err
 }
 
-// copyAll copies until from has said its end. Most connections are short: those pay for one borrowed buffer. What goes
-// on is spliced (on Linux TCPConn.ReadFrom does, from pipe to pipe in the kernel), which costs a pipe for each
-// direction.
+// copyAll copies until from ends its data. Most connections are short and need only one buffer from the pool. Longer
+// ones are spliced in the kernel (on Linux, TCPConn.ReadFrom calls splice), which costs a pipe for each direction.
 func copyAll(to, from *net.TCPConn) (int64, error) {
 	n, err := copyFirst(to, from)
 	if err == io.EOF {
@@ -67,7 +66,7 @@ func copyAll(to, from *net.TCPConn) (int64, error) {
 	return n + rest, err
 }
 
-// copyFirst copies the first bytes; io.EOF says that from has said its end.
+// copyFirst copies the first bytes, about spliceAfter. io.EOF means that from has ended its data.
 func copyFirst(to, from *net.TCPConn) (n int64, err error) {
 	raw, err := from.SyscallConn()
 	for n < spliceAfter && err == nil {
@@ -84,8 +83,8 @@ func copyFirst(to, from *net.TCPConn) (n int64, err error) {
 	return n, err
 }
 
-// reset closes c so that its peer sees a reset rather than an end of data.
+// reset closes c so that its peer gets a reset and no end of data.
 func reset(c *net.TCPConn) {
-	_ = c.SetLinger(0) // both fail only on a connection that is closed already
+	_ = c.SetLinger(0) // both calls fail only on a connection that is already closed
 	_ = c.Close()
 }

@@ -9,10 +9,10 @@ import (
 	"viaduct/internal/routing"
 )
 
-// tallies count per endpoint of each Service port.
+// tallies holds a meter for each endpoint of each Service port. A tally is the key of one meter.
 type tallies struct {
 	mu        sync.RWMutex                      // protects byService
-	byService map[routing.Name]map[tally]*meter // Services without port
+	byService map[routing.Name]map[tally]*meter // by Service, without port
 }
 
 type tally struct {
@@ -44,7 +44,7 @@ func (t *tallies) of(service routing.Name, endpoint netip.AddrPort) *meter {
 	return all[key]
 }
 
-// keep forgets the endpoints of a Service that serves does not know.
+// keep drops the meters of a Service for which serves is false.
 func (t *tallies) keep(service routing.Name, serves func(tally) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +59,7 @@ func (t *tallies) keep(service routing.Name, serves func(tally) bool) {
 	}
 }
 
-// each calls f for every endpoint that something is known of.
+// each calls f for every meter.
 func (t *tallies) each(f func(tally, *meter)) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -70,13 +70,13 @@ func (t *tallies) each(f func(tally, *meter)) {
 	}
 }
 
-// Collectors are the Backend's metrics, for a registry.
+// Collectors returns the metrics of the Backend, for a registry.
 func (b *Backend) Collectors() []prometheus.Collector { return []prometheus.Collector{collector{b}} }
 
-// collector counts when it is asked.
+// collector computes the metrics at each scrape.
 type collector struct{ b *Backend }
 
-// The metrics of a Service port, and, with one more label, of each endpoint.
+// descriptions are the descriptions of the metrics of a Service port or, with the label endpoint, of an endpoint.
 func descriptions(labels ...string) (connections, failures, bytes *prometheus.Desc) {
 	name := func(n string) string { return "viaduct_userspace_" + n }
 	of := "of a Service port"
@@ -98,7 +98,7 @@ func asideDesc() *prometheus.Desc {
 		"for what this proxy saw itself", nil, nil)
 }
 
-// Describe says what Collect gives.
+// Describe sends the descriptions of the metrics that Collect sends.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, labels := range [][]string{serviceLabels(), append(serviceLabels(), "endpoint")} {
 		connections, failures, bytes := descriptions(labels...)
@@ -109,7 +109,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	to <- asideDesc()
 }
 
-// Collect counts.
+// Collect sends the present values of the metrics.
 func (c collector) Collect(to chan<- prometheus.Metric) {
 	for name, counts := range c.b.perService() {
 		tell(to, counts, serviceLabels(), name.Namespace, name.Name, name.Port)
@@ -129,7 +129,7 @@ func tell(to chan<- prometheus.Metric, c Counts, labels []string, values ...stri
 	to <- prometheus.MustNewConstMetric(bytes, prometheus.CounterValue, float64(c.Received), append(values, "received")...)
 }
 
-// perService adds up what the places of each Service port have seen.
+// perService sums the Counts of all servers of each Service port.
 func (b *Backend) perService() map[routing.Name]Counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,18 +12,18 @@ import (
 	"viaduct/internal/routing"
 )
 
-// tcpServer accepts connections on one address and carries them to the endpoints of its Frontend. While there are none
-// the port is held but does not listen, so that the kernel refuses.
+// tcpServer accepts connections on one address and relays them to the endpoints of its Frontend. While there is no
+// endpoint, the port is bound but does not listen, so the kernel refuses connections.
 type tcpServer struct {
 	host     *host
 	at       netip.AddrPort
 	frontend atomic.Pointer[compiledFrontend]
-	turn     atomic.Uint64 // the picks under round-robin
+	turn     atomic.Uint64 // the number of round-robin picks so far
 	meter    meter
 
-	// What follows belongs to whoever calls update and close.
+	// Only update and close use the fields below.
 	port      *port       // nil until bound
-	listening *acceptance // nil while the port is held only
+	listening *acceptance // nil while the port is bound but does not listen
 
 }
 
@@ -33,7 +33,7 @@ func (s *tcpServer) counts() Counts         { return s.meter.read() }
 func (s *tcpServer) now() *compiledFrontend { return s.frontend.Load() }
 
 func (s *tcpServer) update(f *compiledFrontend) error {
-	s.frontend.Store(f) // first: whoever is accepted from here on meets the new pool
+	s.frontend.Store(f) // first, so that connections that are accepted from now on use the new pool
 	if s.port == nil {
 		p, err := holdPort(s.at)
 		if err != nil {
@@ -61,8 +61,9 @@ func (s *tcpServer) listen() error {
 	return nil
 }
 
-// hush makes the kernel refuse, and returns when the last connection that got through has been taken up. If that cannot
-// be, the port is given back, which refuses too.
+// hush makes the kernel refuse connections. It returns when the accept goroutine has ended, so each accepted connection
+// has its own goroutine by then. If the port cannot stop listening, hush closes the port, and then the kernel refuses
+// connections too.
 func (s *tcpServer) hush() error {
 	if s.listening == nil {
 		return nil
@@ -99,14 +100,14 @@ func (s *tcpServer) giveBack() {
 
 func (s *tcpServer) dest() routing.Dest { return routing.Dest{Addr: s.at, Proto: routing.TCP} }
 
-// acceptance is one period of listening.
+// acceptance is one period of listening. It has one accept goroutine.
 type acceptance struct {
-	stop chan struct{} // closed to end it
-	done chan struct{} // closed when it has ended
+	stop chan struct{} // closed to end the period
+	done chan struct{} // closed when the accept goroutine has ended
 }
 
-// accept takes connections until a.stop. An error does not end it: out of files or memory passes. But each error makes
-// it wait, so that it never spins.
+// accept accepts connections until a.stop is closed. An error does not end it: a lack of file descriptors or memory is
+// temporary. After each error it waits, so that it does not loop without a pause.
 func (s *tcpServer) accept(p *port, a *acceptance) {
 	defer s.host.wg.Done()
 	defer close(a.done)
@@ -129,7 +130,7 @@ func (s *tcpServer) accept(p *port, a *acceptance) {
 	}
 }
 
-// carry serves one client to its end.
+// carry serves one client connection until its end.
 func (s *tcpServer) carry(c *net.TCPConn) {
 	defer s.host.wg.Done()
 	if !s.host.add(c) {
@@ -150,10 +151,10 @@ func (s *tcpServer) carry(c *net.TCPConn) {
 	relay(c, up, &s.meter, t.tally)
 }
 
-// errNoneLeft is why a client is reset when every endpoint has been tried.
+// errNoneLeft is the error when no endpoint is left to try. The client gets a reset.
 var errNoneLeft = errors.New("no endpoint left to try")
 
-// connect finds an endpoint that accepts. The Frontend is read anew for every try.
+// connect finds an endpoint that accepts the connection. It reads the present Frontend for every try.
 func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, target, error) {
 	from, _ := c.RemoteAddr().(*net.TCPAddr)
 	attempt := dialAttempt{host: s.host, turn: &s.turn, from: originOf(from.AddrPort().Addr(), s.at.Addr())}
@@ -176,7 +177,7 @@ func (s *tcpServer) connect(c *net.TCPConn) (*net.TCPConn, target, error) {
 	return nil, target{}, err
 }
 
-// dial connects to one endpoint. One that does not take the connection is set aside for a while.
+// dial connects to one endpoint. If the endpoint does not take the connection, it is ejected for some time.
 func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net.TCPConn, error) {
 	if s.host.isOwn(routing.Dest{Addr: to, Proto: routing.TCP}) {
 		return nil, errCircle
@@ -184,8 +185,8 @@ func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net
 	if !last {
 		deadline = time.Now().Add(s.host.opts.DialTimeout / 10)
 	}
-	// Not Dialer.DialTCP: it binds a local port even for the zero address, and bind knows no reuse of ports in TIME_WAIT,
-	// so that 28,000 connections in a minute would be all.
+	// Dialer.DialTCP is not used here: it binds a local port even for the zero address, and bind does not reuse ports in
+	// TIME_WAIT. The limit would then be 28,000 connections in a minute.
 	c, err := (&net.Dialer{Deadline: deadline, KeepAlive: keepAlive(to.Addr())}).DialContext(s.host.ctx, "tcp",
 		to.String())
 	if up, ok := c.(*net.TCPConn); ok && err == nil {
@@ -198,7 +199,7 @@ func (s *tcpServer) dial(to netip.AddrPort, last bool, deadline time.Time) (*net
 	return nil, fmt.Errorf("connecting to an endpoint: %w", err)
 }
 
-// causeOf is why an endpoint did not take a connection, in few words.
+// causeOf is a short text for the reason why an endpoint did not take a connection.
 func causeOf(err error) string {
 	var number syscall.Errno
 	var slow net.Error
@@ -211,8 +212,8 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// keepAlive spares a connection that cannot lose its peer silently the four system calls to set it up: negative is
-// none.
+// keepAlive is the keep-alive period for net.Dialer: negative disables keep-alive, 0 is Go's default. A loopback
+// connection cannot lose its peer silently, so it does not need keep-alive and saves four system calls.
 func keepAlive(to netip.Addr) time.Duration {
 	if to.IsLoopback() {
 		return -1

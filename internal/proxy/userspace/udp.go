@@ -11,14 +11,14 @@ import (
 	"viaduct/internal/routing"
 )
 
-// udpServer receives datagrams on one address and keeps a flow for each client's address. While there are no endpoints
-// the socket is closed, so that the kernel answers with port unreachable; unlike a TCP port it cannot be held
-// meanwhile.
+// udpServer receives datagrams on one address and keeps a flow for each client address and port. While there are no
+// endpoints the socket is closed, so the kernel answers with ICMP port unreachable. Unlike a TCP port, the UDP port
+// cannot stay bound in this time.
 type udpServer struct {
 	host     *host
 	at       netip.AddrPort
 	frontend atomic.Pointer[compiledFrontend]
-	turn     atomic.Uint64 // the picks under round-robin
+	turn     atomic.Uint64 // the number of round-robin picks so far
 	meter    meter
 
 	mu     sync.Mutex // protects the following
@@ -43,7 +43,7 @@ func (s *udpServer) update(f *compiledFrontend) error {
 	}
 	for _, fl := range s.flows {
 		if !f.keeps(fl.attempt.from, fl.to) {
-			s.end(fl) // its client's next datagram goes to one that serves
+			s.end(fl) // the next datagram of the client starts a flow to another endpoint
 		}
 	}
 	if s.socket != nil {
@@ -92,15 +92,15 @@ func (s *udpServer) receive(socket *net.UDPConn) {
 			return
 		default:
 			s.host.opts.Log.Debug("receiving datagrams", "at", s.at, "err", err)
-			time.Sleep(time.Millisecond) // an error that stays must not become a spin
+			time.Sleep(time.Millisecond) // a permanent error must not make the loop run without a pause
 		}
 	}
 }
 
-// forward sends one datagram to the client's endpoint, or to another one when that refuses. When all do it is lost, as
-// datagrams may be.
+// forward sends one datagram to the client's endpoint, or to another one if this endpoint refuses. If all refuse, the
+// datagram is lost, which UDP permits.
 func (s *udpServer) forward(client netip.AddrPort, data []byte) {
-	const most = 16 // endpoints that may refuse one datagram
+	const most = 16 // the largest number of tries for one datagram
 	fl := s.flowOf(client)
 	for range most {
 		if fl == nil {
@@ -113,7 +113,7 @@ func (s *udpServer) forward(client netip.AddrPort, data []byte) {
 			return
 		}
 		if errors.Is(err, net.ErrClosed) {
-			fl = s.flowOf(client) // it ended between the look and the write
+			fl = s.flowOf(client) // the flow ended between the lookup and the write
 			continue
 		}
 		fl = s.replace(fl)
@@ -121,7 +121,8 @@ func (s *udpServer) forward(client netip.AddrPort, data []byte) {
 	s.meter.failures.Add(1)
 }
 
-// flowOf is the client's flow, made if there is none; nil when nobody serves this client.
+// flowOf is the client's flow. It makes a flow if the client has none, and returns nil if no endpoint may serve the
+// client.
 func (s *udpServer) flowOf(client netip.AddrPort) *flow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,8 +132,9 @@ func (s *udpServer) flowOf(client netip.AddrPort) *flow {
 	return s.begin(client, dialAttempt{host: s.host, turn: &s.turn, from: originOf(client.Addr(), s.at.Addr())})
 }
 
-// replace ends fl, whose endpoint refused, and makes another flow of its client to one that was not tried yet; nil when
-// there is none. If fl has ended already it is whatever came after it.
+// replace ends fl, whose endpoint refused, and makes a flow of the client to an endpoint that was not tried yet. It
+// returns nil if there is no such endpoint. If fl has already ended, it returns the client's present flow, which may be
+// nil.
 func (s *udpServer) replace(fl *flow) *flow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +149,7 @@ func (s *udpServer) replace(fl *flow) *flow {
 	return s.begin(fl.client, attempt)
 }
 
-// begin makes a flow. The caller holds mu.
+// begin finds an endpoint and makes a flow to it. It returns nil if there is no endpoint. The caller holds mu.
 func (s *udpServer) begin(client netip.AddrPort, attempt dialAttempt) *flow {
 	f := s.frontend.Load()
 	for s.socket != nil {
@@ -177,7 +179,8 @@ func (s *udpServer) dial(to netip.AddrPort) (*net.UDPConn, error) {
 
 func (s *udpServer) dest() routing.Dest { return routing.Dest{Addr: s.at, Proto: routing.UDP} }
 
-// run registers fl, for which it makes room if there is none, and starts its way back. The caller holds mu.
+// run registers fl and starts its back goroutine. At the limit UDPFlows it ends another flow first. The caller holds
+// mu.
 func (s *udpServer) run(fl *flow) *flow {
 	if len(s.flows) >= s.host.opts.UDPFlows {
 		s.endIdlest()
@@ -191,7 +194,7 @@ func (s *udpServer) run(fl *flow) *flow {
 	return fl
 }
 
-// end closes fl, which ends its goroutine. The caller holds mu.
+// end closes fl, which ends its back goroutine. The caller holds mu.
 func (s *udpServer) end(fl *flow) {
 	_ = fl.up.Close()
 	if s.flows[fl.client] == fl {
@@ -200,7 +203,8 @@ func (s *udpServer) end(fl *flow) {
 	}
 }
 
-// endIdlest makes room: it ends the idlest of eight flows, for a map's range starts anywhere. The caller holds mu.
+// endIdlest ends, of eight flows, the one with the longest idle time. A range over a map starts at a random entry, so
+// the eight flows are a random sample. The caller holds mu.
 func (s *udpServer) endIdlest() {
 	var idlest *flow
 	seen := 0
