@@ -197,8 +197,8 @@ const (
 	NoEndpoints            OutageReason = "NoEndpoints"            // there are ready endpoints, but the slices lack them
 )
 
-// OutageOf returns the reason why the Service of in has no endpoints. Call it only for a Service without endpoints. d is
-// the Decision for in.
+// OutageOf returns the reason why the Service of in has no endpoints. Call it only for a Service without endpoints. d
+// is the Decision for in.
 func OutageOf(in Inputs, d Decision) OutageReason {
 	portless := in.Service != nil && len(in.Service.Spec.Ports) == 0
 	ready := func(m Member) bool { return m.Ready && (portless || len(m.Ports) > 0) }
