@@ -150,7 +150,8 @@ func runExplain(ctx context.Context, con console, o explainOptions, kind, name s
 	}
 }
 
-// ageless returns a report as JSON, to compare it with the previous one. The text form has ages, which always change;
+// ageless returns a report as JSON, for a comparison with the previous report. The JSON has times where the text has
+// ages, so it does not change merely because time passes.
 func ageless(r explain.Report) []byte {
 	data, err := json.Marshal(r)
 	if err != nil {

@@ -136,7 +136,7 @@ func (c *container) startHook(ctx context.Context) {
 	}()
 }
 
-// stopHook gives the preStop hook, or nil. If it fails, an event says so, and the container is stopped all the same.
+// stopHook returns the preStop hook, or nil. If the hook fails, an event reports it, and the container still stops.
 func (c *container) stopHook() func(context.Context) {
 	if c.spec.Lifecycle == nil || c.spec.Lifecycle.PreStop == nil {
 		return nil

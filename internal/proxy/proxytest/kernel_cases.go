@@ -314,7 +314,7 @@ func kernelEstablished(l *lab) {
 }
 
 // kernelUDPMoves: a UDP flow has no end, so a client moves to another endpoint with its next datagram. A client that
-// sent datagrams before there was an endpoint is answered as soon as there is one.
+// sent datagrams before the Service had an endpoint is answered as soon as it has one.
 func kernelUDPMoves(l *lab) {
 	a, b := on(PodA, false, 8080), on(FarPod, false, 8080)
 	l.Serve(PodA, a, routing.UDP)
