@@ -35,7 +35,7 @@ type Watcher interface {
 
 // A PolicyLimited Backend serves only some policies. It serves the other ones as routing.Random. Unserved returns the
 // reason why it does not serve p, as a clause that completes "because". It returns "" if the Backend serves p. The
-// result can change with each Sync.
+// result is valid after the first Sync.
 type PolicyLimited interface {
 	Unserved(p routing.Policy) (why string)
 }
