@@ -76,7 +76,7 @@ type start struct {
 
 // lookedAtAll is the log message of the controllers after they have looked at every Service that existed when they
 // started.
-const lookedAtAll = "looked at every service"
+const lookedAtAll = "synced every service"
 
 func (u *up) controller(ctx context.Context, b *bench, services int) (start, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)

@@ -253,7 +253,7 @@ func TestExplain(t *testing.T) {
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	check("where kube-proxy answers", explain("db", "--proxy-address", other.URL), 0,
-		"perhaps kube-proxy: what it has applied cannot be told")
+		"perhaps kube-proxy: what it has applied is not known")
 	check("a trace where kube-proxy answers", trace(other.URL), 0, "Service     default/db, its ClusterIP", "127.0.0.71",
 		"computed for node "+nodeName)
 	h.apply("{apiVersion: v1, kind: Service, metadata: {name: typo}, spec: {selector: {app: Web}, ports: [{port: 80}]}}")

@@ -205,7 +205,7 @@ func TestControllerAnswersQuestions(t *testing.T) {
 			`"why": "app=Web"`, `"ready": 1`}},
 		{"/debug/endpoints/default/web?output=table", asker, 200, []string{"stray", "app=Web",
 			"All is well: one Pod gets connections."}},
-		{"/debug/endpoints/default/web?output=tabel", asker, 400, []string{`there is no "tabel"; want json or table`}},
+		{"/debug/endpoints/default/web?output=tabel", asker, 400, []string{`unknown output "tabel"; want json or table`}},
 		{"/debug/endpoints/default/nobody", asker, 404, []string{`services "nobody" not found`}},
 		{"/debug/pprof/", asker, 403, nil},
 	} {

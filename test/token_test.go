@@ -88,7 +88,7 @@ func TestTokensOfUsersAndAccounts(t *testing.T) {
 	wantText(t, "token review", review.all(), `true bob ["dev","system:authenticated"]`)
 	wantText(t, "binding", h.kubectl("get", "rolebinding", "viaduct:edit:bob", "-o", "wide"), "ClusterRole/edit", "bob")
 	wantText(t, "no role", h.viaduct("token", "create", "--user", "eve").stderr,
-		"eve may do only what other bindings allow")
+		"eve has only the rights of other bindings")
 	if r := runViaduct(t, "", "token", "create", "--user", "bob", "--role", "emperor", "--data-dir", h.dir); r.code != 1 ||
 		!strings.Contains(r.stderr, `there is no ClusterRole "emperor"`) {
 		t.Errorf("a role that does not exist: %d %s", r.code, r.all())
