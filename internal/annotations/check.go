@@ -132,7 +132,7 @@ func (c *Check) what(word string) error {
 
 // keysOf lists the settings that a kind has in addition to the common ones.
 func keysOf(k Kind) []string {
-	switch k {
+	switch k { // others: a tcp check has only the common settings
 	case HTTP:
 		return []string{"status", "host"}
 	case HTTPS:

@@ -95,7 +95,7 @@ func (c *Controller) recordEvents(key types.NamespacedName, in membership.Inputs
 		if in.Service == nil {
 			continue
 		}
-		switch what.reason {
+		switch what.reason { // others: no event reports their end
 		case membership.EventAllEndpointsDown:
 			t.recorder.Event(in.Service, v1.EventTypeNormal, eventNotAllDown, "An address answers its health check again")
 		case membership.EventBackendsNotResolved:

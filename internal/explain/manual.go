@@ -61,7 +61,7 @@ func (r *Report) addressProblems(w *Snapshot) {
 	var down []string
 	refused, allDown := 0, false
 	for _, a := range r.Addresses {
-		switch membership.Reason(a.Reason) {
+		switch membership.Reason(a.Reason) { // others: a problem only if the address is not ready, which is counted below
 		case membership.CheckFailed, membership.AllDown:
 			allDown = allDown || membership.Reason(a.Reason) == membership.AllDown
 			text := a.Address

@@ -192,7 +192,7 @@ func portsThereAre(pod *v1.Pod) string {
 
 // Since returns when a Reason began to hold for a Pod, as far as the Pod records it.
 func Since(pod *v1.Pod, why membership.Reason) *time.Time {
-	switch why {
+	switch why { // others: the Pod does not record since when they hold
 	case membership.Ready, membership.NotReady, membership.PublishedNotReady:
 		for _, cond := range pod.Status.Conditions {
 			if cond.Type == v1.PodReady && !cond.LastTransitionTime.IsZero() {

@@ -31,7 +31,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) observe(kind annotations.Kind, answer prober.Answer, took time.Duration) {
 	result := "good"
-	switch answer.Verdict {
+	switch answer.Verdict { // others: good
 	case prober.Bad:
 		result = "bad"
 	case prober.Unknown:

@@ -53,7 +53,7 @@ func (p *probes) of(t Target) probe {
 
 // waiting returns the probe of a kind whose answer is never there at once.
 func (p *probes) waiting(t Target) prober.Check {
-	switch t.Check.Kind {
+	switch t.Check.Kind { // others: a dns check; a tcp check answers at once and does not come here
 	case annotations.HTTP, annotations.HTTPS:
 		return p.http(t)
 	case annotations.GRPC:

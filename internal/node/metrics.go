@@ -98,7 +98,7 @@ func (c *container) kindName() string {
 // answered counts the result of a probe. The series of a Pod end with the Pod, see forget.
 func (m *metrics) answered(pod *v1.Pod, container, probe string, r prober.Report) {
 	result := "unknown"
-	switch r.Verdict {
+	switch r.Verdict { // others: unknown
 	case prober.Good:
 		result = "successful"
 		m.probeTook.WithLabelValues(probe, container, pod.Name, pod.Namespace).Observe(r.Took.Seconds())

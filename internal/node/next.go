@@ -80,7 +80,7 @@ func next(policy v1.RestartPolicy, units []*unit, initialized bool, now time.Tim
 func allOver(policy v1.RestartPolicy, units []*unit) bool {
 	over := true
 	for _, u := range units {
-		switch u.Kind {
+		switch u.Kind { // others: a sidecar does not keep a Pod from its end
 		case initContainer:
 			if u.Running == nil && !u.succeeded() && !u.wanted(policy) {
 				return true

@@ -35,7 +35,7 @@ func (e *element) decode(f nftables.Family, fields []field, b []byte) bool {
 			return false
 		}
 		v := b[:size]
-		switch part {
+		switch part { // others: the kernel fills them in, and nothing is compared with them
 		case fAddr:
 			e.dest.Addr = netip.AddrPortFrom(addrOf(v), e.dest.Addr.Port())
 		case fProto:

@@ -24,7 +24,7 @@ type op struct {
 // rank orders the ops of a Service. Source ranges are added before the address and port, and slots before the number of
 // slots. Removals have the reverse order.
 func (o op) rank() int {
-	switch o.set.kind {
+	switch o.set.kind { // others: their rank follows from the verb, below
 	case services, outsideServices:
 		if o.verb == remove {
 			return 5

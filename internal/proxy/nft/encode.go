@@ -12,7 +12,7 @@ import (
 
 // protoNumber is the number of the protocol in packets (IPPROTO_…).
 func protoNumber(p routing.Proto) byte {
-	switch p {
+	switch p { // others: SCTP
 	case routing.TCP:
 		return unix.IPPROTO_TCP
 	case routing.UDP:

@@ -33,7 +33,7 @@ func readElements(c *nftables.Conn, f nftables.Family, k *skeleton, have *kernel
 		sets = append(sets, set)
 	}
 	for _, set := range sets {
-		switch set.kind {
+		switch set.kind { // others: they are read below
 		case affinity:
 			continue
 		case pods:

@@ -100,7 +100,7 @@ func (h *kernel) place(to routing.Dest, v value, remembered map[netip.AddrPort]i
 		p.Outside = &way
 	}
 	for key, v := range h.about(to) {
-		switch key.set.kind {
+		switch key.set.kind { // others: they say nothing about one place
 		case allowed:
 			p.Allowed = append(p.Allowed, key.from)
 		case sticky:
