@@ -33,9 +33,9 @@ func bindingColumns() []metav1.TableColumnDefinition {
 		Name(),
 		Column("Role", "The role that is given."),
 		Age(),
-		Wide("Users", "The users to whom it is given."),
-		Wide("Groups", "The groups to whom it is given."),
-		Wide("ServiceAccounts", "The service accounts to whom it is given."),
+		Wide("Users", "The users that the role is bound to."),
+		Wide("Groups", "The groups that the role is bound to."),
+		Wide("ServiceAccounts", "The service accounts that the role is bound to."),
 	}
 }
 

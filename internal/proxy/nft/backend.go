@@ -136,7 +136,7 @@ func (b *Backend) finish(ctx context.Context, t *routing.Table, changed []routin
 	b.metrics.cleaned.Observe(time.Since(began).Seconds())
 	b.metrics.forgotten.Add(float64(n))
 	if n > 0 {
-		b.opts.Log.DebugContext(ctx, "UDP conversations were forgotten that led to nobody", "number", n)
+		b.opts.Log.DebugContext(ctx, "stale UDP flows were deleted", "number", n)
 	}
 	if e != nil { // the tables are correct, so this is no error of Sync
 		b.last = nil // the next Sync checks all conntrack entries

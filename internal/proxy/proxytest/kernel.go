@@ -51,7 +51,7 @@ func RunKernel(t *testing.T, open func(t *testing.T) (proxy.Backend, error)) {
 		{"round-robin", kernelInTurn},
 		{"source-hash", kernelBySource},
 		{"policies with affinity", kernelPoliciesWithAffinity},
-		{"changes under load fail nobody", kernelChanges},
+		{"changes under load fail no connection", kernelChanges},
 		{"established connections are kept", kernelEstablished},
 		{"UDP leaves an endpoint that left", kernelUDPMoves},
 		{"random tables", randomKernelTables},

@@ -46,7 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) proxy.Backend, opts Options) {
 		{"UDP of a drained endpoint", drainedUDP},
 		{"refuses at once without endpoints", refuses},
 		{"two places are kept apart", keptApart},
-		{"changes under load fail nobody", changesUnderLoad},
+		{"changes under load fail no connection", changesUnderLoad},
 		{"a dead endpoint is skipped", deadSkipped},
 		{"all endpoints dead", allDead},
 		{"half-close passes both ways", halfClose},

@@ -127,7 +127,7 @@ func deadSkipped(w *world) {
 	for range 200 {
 		started := time.Now()
 		if who := w.judge(place, routing.TCP); !slices.Contains(at, who) {
-			w.Fatalf("answered by %s, where nobody listens", who)
+			w.Fatalf("answered by %s, where no program listens", who)
 		}
 		if took := time.Since(started); took > 100*time.Millisecond {
 			slow = append(slow, took)

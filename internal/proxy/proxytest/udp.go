@@ -66,7 +66,7 @@ func udpDead(w *world) {
 	w.serve("a", frontend("a", place, routing.UDP, pool(a.at, dead.at)))
 	for range 20 {
 		if who := w.judge(place, routing.UDP); who != a.at {
-			w.Fatalf("answered by %s, where nobody listens", who)
+			w.Fatalf("answered by %s, where no program listens", who)
 		}
 	}
 }
