@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -21,10 +20,9 @@ type file struct {
 	isTest bool
 }
 
-func (f *file) folder() string          { return path.Dir(f.path) }
-func (f *file) line(pos token.Pos) int  { return f.set.Position(pos).Line }
-func (f *file) linesOf(n ast.Node) int  { return f.line(n.End()) - f.line(n.Pos()) + 1 }
-func (f *file) at(pos token.Pos) string { return fmt.Sprintf("%s:%d", f.path, f.line(pos)) }
+func (f *file) folder() string         { return path.Dir(f.path) }
+func (f *file) line(pos token.Pos) int { return f.set.Position(pos).Line }
+func (f *file) linesOf(n ast.Node) int { return f.line(n.End()) - f.line(n.Pos()) + 1 }
 
 // readFiles parses the Go files under root, without hidden folders, testdata and generated files.
 func readFiles(root string) (files []*file, err error) {
