@@ -30,9 +30,9 @@ func newExplain(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain (service|pod|endpoints)/NAME",
 		Short: "Say why a Service has its endpoints, or has none",
-		Long: `Reports on a Service, a Pod or an Endpoints object of any Kubernetes API server: which Pods the selector matches or
-nearly matches, why each Pod or address gets connections or not, whether Endpoints and EndpointSlices are as they
-should be, and what the proxy of this node has applied. The last line is the verdict.
+		Long: `Reports on a Service, a Pod or an Endpoints object of any Kubernetes API server: which Pods the selector
+matches or nearly matches, why each Pod or address gets connections or not, whether Endpoints and EndpointSlices are as
+they should be, and what the proxy of this node has applied. The last line is the verdict.
 
 The exit code is 0 if connections are answered and everything is as it should be, 1 if not, and 2 for a wrong usage.
 Linked as kubectl-viaduct into the PATH, it is a plugin: kubectl viaduct explain service/web.`,

@@ -27,7 +27,8 @@ func newHistory(con console) *cobra.Command {
 		Short: "List every change of the addresses behind a Service, and why",
 		Long: `Lists every change of the addresses behind a Service: when, which address, why, and by which write. The controllers
 record it: those of 'viaduct up' keep 16 MiB across restarts. 'viaduct controller' answers at its --secure-port; the
-caller needs the right to get ` + controllermanager.HistoryPath + `*. Its certificate is verified unless it is on a loopback address.`,
+caller needs the right to get ` + controllermanager.HistoryPath + `*. The certificate of the controller is
+verified, except on a loopback address.`,
 		Example: `  viaduct history service/web
   viaduct history service/web -n shop --since 1h
   viaduct history service/web --controller https://127.0.0.1:10267 --token "$(kubectl create token asker)"`,

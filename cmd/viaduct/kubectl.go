@@ -22,8 +22,8 @@ func newKubectl(con console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubectl [--data-dir DIR] COMMAND...",
 		Short: "Run kubectl with the kubeconfig of the data directory",
-		Long: `Runs kubectl. It connects to the server of the data directory, unless --kubeconfig or $KUBECONFIG names another one.
-The data directory is set by a leading --data-dir or by $` + datadir.Env + `.`,
+		Long: `Runs kubectl. It connects to the server of the data directory, unless --kubeconfig or $KUBECONFIG names another
+one. The data directory is set by a leading --data-dir or by $` + datadir.Env + `.`,
 		DisableFlagParsing: true, // every flag is kubectl's, except a leading --data-dir
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dataDir, args, err := cutDataDir(args)

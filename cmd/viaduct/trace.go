@@ -25,9 +25,10 @@ func newTrace(con console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace CLIENT-IP [to] ADDRESS:PORT",
 		Short: "Tell what would happen to a connection on this node, and why",
-		Long: `Tells what would happen to a connection from a client's address to a place on this node: which Service takes it, who of its endpoints
-may get it, whether these see the client's address, and by which rule. The node's proxy is asked; where none answers, the API server
-is, and the same functions tell what a proxy of --node would do. The client "node" is this node itself.`,
+		Long: `Shows what would happen to a connection from a client's address to an address and port on this node: which Service
+takes the connection, which endpoints may get it, whether they see the client's address, and by which rule. The answer
+comes from this node's proxy. Without a proxy, it is computed from the API server's objects, as the proxy of --node
+would do it. The client "node" is this node itself.`,
 		Example: `  viaduct trace 10.244.0.7 to 10.96.0.10:80
   viaduct trace 192.0.2.1 → 192.168.1.5:30080
   viaduct trace node 10.96.0.10:53 --protocol UDP`,

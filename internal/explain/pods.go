@@ -40,7 +40,7 @@ func (r *Report) selected(w *Snapshot) {
 	r.Misses = misses(svc.Spec.Selector, w.Pods, len(r.Pods) == 0)
 	switch ready := r.ready(); {
 	case len(r.Pods) == 0:
-		r.nobody(w)
+		r.noPodMatches(w)
 	case ready == 0:
 		r.problem(StagePods, fmt.Sprintf("No endpoints: %s the selector, and none gets connections: %s.",
 			plural(len(r.Pods), "Pod matches", "Pods match"), r.whyNone(missing)))
@@ -66,8 +66,8 @@ func (r *Report) ready() (n int) {
 	return n
 }
 
-// nobody is called if no Pod matches the selector, and reports the reason.
-func (r *Report) nobody(w *Snapshot) {
+// noPodMatches reports why no Pod matches the selector.
+func (r *Report) noPodMatches(w *Snapshot) {
 	selector := labels.FormatLabels(w.Service.Spec.Selector)
 	switch {
 	case len(r.Misses) > 0:
